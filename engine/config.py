@@ -1,0 +1,274 @@
+"""The configuration: one TOML file, environment over it, unknown keys refused.
+
+A setting is named `[section] key` in the file and `SCHOOLBELL_SECTION__KEY` in the environment.
+`config.example.toml` holds every setting with its default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from engine.errors import ConfigError
+
+ENV_PREFIX: Final = "SCHOOLBELL_"
+CONFIG_VARIABLE: Final = "SCHOOLBELL_CONFIG"
+DEFAULT_FILE: Final = Path("schoolbell.toml")
+EMBEDDED: Final = "embedded:"
+
+
+def _path_or_none(value: object) -> object:
+    return None if value == "" else value
+
+
+OptionalPath = Annotated[Path | None, BeforeValidator(_path_or_none)]
+
+
+class Section(BaseModel):
+    """One table of the file: immutable, no keys but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DistrictSettings(Section):
+    """Who we are: *id* is part of every collapse id, so it must never change."""
+
+    id: str = Field(default="district", pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    timezone: str = "UTC"
+
+
+class DatabaseSettings(Section):
+    """The engine's own database."""
+
+    url: str = Field(default="sqlite:///schoolbell.db", repr=False)
+
+
+class SourceSettings(Section):
+    """The SIS: its definition, and its database (empty: the same as the engine's)."""
+
+    definition: str = "reference"
+    url: str = Field(default="", repr=False)
+
+
+class BrokerSettings(Section):
+    """`embedded:` or amqps://user:password@host:5671/vhost."""
+
+    url: str = Field(default=EMBEDDED, repr=False)
+    ca_file: OptionalPath = None
+    cert_file: OptionalPath = None
+    key_file: OptionalPath = None
+    allow_plaintext: bool = False
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the queues live in the engine's own database."""
+        return self.url == EMBEDDED
+
+
+class FcmSettings(Section):
+    """Firebase Cloud Messaging, HTTP v1. Without a service account no FCM push is sent."""
+
+    project_id: str = ""
+    service_account_file: OptionalPath = None
+    endpoint: str = "https://fcm.googleapis.com"
+    ca_file: OptionalPath = None
+
+
+class ApnsSettings(Section):
+    """Apple Push Notification service, with a provider token. Without a key none is sent."""
+
+    key_file: OptionalPath = None
+    key_id: str = ""
+    team_id: str = ""
+    topic: str = ""
+    endpoint: str = "https://api.push.apple.com"
+    ca_file: OptionalPath = None
+
+
+class RelaySettings(Section):
+    """How often the outbox is asked, how much at once, how long relayed rows are kept."""
+
+    poll_interval: timedelta = timedelta(milliseconds=20)
+    batch: int = Field(default=1_000, ge=1, le=10_000)
+    keep_relayed: timedelta = timedelta(days=3)
+
+
+class EvaluateSettings(Section):
+    """How many messages of up to a hundred changes are evaluated in one transaction."""
+
+    batch: int = Field(default=10, ge=1, le=100)
+
+
+class DeliverSettings(Section):
+    """How many pushes may be in flight, and how long one waits for its answer."""
+
+    in_flight: int = Field(default=4_000, ge=1, le=50_000)
+    timeout: timedelta = timedelta(seconds=10)
+
+
+class ScheduleSettings(Section):
+    """How often what is due by the clock is looked for."""
+
+    retries_every: timedelta = timedelta(seconds=1)
+    directory_every: timedelta = timedelta(minutes=10)
+    capture_check_every: timedelta = timedelta(minutes=5)
+    lost_after: timedelta = timedelta(minutes=15)
+    keep_decisions: timedelta = timedelta(days=400)
+    keep_content: timedelta = timedelta(days=30)
+
+
+class WordingSettings(Section):
+    """Own texts: a TOML file that replaces some of the bundled templates."""
+
+    templates_file: OptionalPath = None
+
+
+class LogSettings(Section):
+    """`console` for people, `json` for machines."""
+
+    format: str = Field(default="console", pattern="^(console|json)$")
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+
+class Config(BaseSettings):
+    """All settings. Sections are the tables of the TOML file."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__"
+    )
+
+    district: DistrictSettings = DistrictSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    source: SourceSettings = SourceSettings()
+    broker: BrokerSettings = BrokerSettings()
+    fcm: FcmSettings = FcmSettings()
+    apns: ApnsSettings = ApnsSettings()
+    relay: RelaySettings = RelaySettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    deliver: DeliverSettings = DeliverSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    wording: WordingSettings = WordingSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then what the file said (given as keyword arguments)."""
+        del dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    @property
+    def source_url(self) -> str:
+        """The URL of the SIS database."""
+        return self.source.url or self.database.url
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read the configuration; raise ConfigError that names each wrong key and the remedy.
+
+    Without *path* the file is the one that SCHOOLBELL_CONFIG names, else ./schoolbell.toml when
+    it exists, else none. Paths in the file are relative to the file.
+    """
+    environ = os.environ if environ is None else environ
+    named = path or _path_from(environ)
+    file = named or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    values = _read(file) if file else {}
+    _refuse_unknown_variables(environ)
+    try:
+        config = Config(**values)
+    except ValidationError as error:
+        raise _explained(error, file) from None
+    return _anchored(config, file.parent if file else Path())
+
+
+def _path_from(environ: Mapping[str, str]) -> Path | None:
+    value = environ.get(CONFIG_VARIABLE, "")
+    return Path(value) if value else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no configuration file {file}.",
+            "Copy config.example.toml there, or name another file with --config.",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{file} is not readable as TOML: {error}.", "Mend that line of the file."
+        ) from None
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    """Nested keys are checked with the file's; a wrong section would pass in silence."""
+    for name in environ:
+        if not name.startswith(ENV_PREFIX) or name == CONFIG_VARIABLE:
+            continue
+        section = name.removeprefix(ENV_PREFIX).split("__")[0].lower()
+        if section not in Config.model_fields or "__" not in name:
+            raise ConfigError(
+                f"The environment variable {name} is no setting.",
+                _suggestion(section, Config.model_fields)
+                or "Settings are named SCHOOLBELL_SECTION__KEY, like SCHOOLBELL_BROKER__URL.",
+            )
+
+
+def _explained(error: ValidationError, file: Path | None) -> ConfigError:
+    """Turn pydantic's report into sentences, without the values: one may be a password."""
+    problems, remedies = [], []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        keys = [str(part) for part in item["loc"]]
+        where = f"[{keys[0]}] {'.'.join(keys[1:])}".strip() if len(keys) > 1 else f"[{keys[0]}]"
+        if item["type"] == "extra_forbidden":
+            problems.append(f"{where} is no setting.")
+            remedies.append(_suggestion(keys[-1], _known_beside(keys)))
+        else:
+            problems.append(f"{where}: {item['msg']}.")
+    origin = f"In {file} or the environment: " if file else "In the environment: "
+    remedy = " ".join(filter(None, remedies)) or "config.example.toml shows every setting."
+    return ConfigError(origin + " ".join(problems), remedy)
+
+
+def _known_beside(keys: list[str]) -> Iterable[str]:
+    if len(keys) == 1:
+        return Config.model_fields
+    section = Config.model_fields.get(keys[0])
+    return section.default.__class__.model_fields if section else ()
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"Did you mean {close[0]}?" if close else ""
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    """Make the file's relative paths relative to the file, not to who reads it."""
+
+    def anchor(section: Section) -> Section:
+        moved = {
+            name: folder / value
+            for name, value in section
+            if isinstance(value, Path) and not value.is_absolute()
+        }
+        return section.model_copy(update=moved)
+
+    return config.model_copy(update={name: anchor(section) for name, section in config})

@@ -1,0 +1,40 @@
+"""The errors of Schoolbell, a small tree.
+
+    SchoolbellError             something a caller cannot decide; says the problem and the remedy
+    ├── ConfigError             the configuration or a source definition is wrong: refuse to start
+    ├── Unavailable             a neighbour does not answer now: wait and try the same again
+    ├── Misconfigured           a neighbour answers that we are wrong: a person must mend it
+    └── Unprocessable           this one item can never succeed as it is: park it, go on
+
+What is expected (a gate that says no, a dead phone, a busy gateway) is a value, never an error.
+"""
+
+from __future__ import annotations
+
+
+class SchoolbellError(Exception):
+    """A problem in one sentence and its remedy in another; both are shown to people.
+
+    Neither may hold a token, a person's name or a score.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class ConfigError(SchoolbellError):
+    """The configuration or a source definition is wrong: refuse to start."""
+
+
+class Unavailable(SchoolbellError):
+    """A database, broker or gateway does not answer now: wait and try the same again."""
+
+
+class Misconfigured(SchoolbellError):
+    """A database, broker or gateway answers that our side is wrong: a person must mend it."""
+
+
+class Unprocessable(SchoolbellError):
+    """This one item can never succeed as it is: park it with the reason and go on."""
