@@ -1,0 +1,90 @@
+"""Audience: who may be told about a student, and where they would hear it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
+
+from rules.change import PersonId, StudentId
+
+DeviceId = NewType("DeviceId", str)
+
+
+class Audience(StrEnum):
+    """A role towards a student."""
+
+    STUDENT = "student"
+    GUARDIAN = "guardian"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What a guardian may see of one student: dated, and overruled by a restriction.
+
+    *starts* and *ends* are days on which the right still holds; None is open.
+    """
+
+    portal: bool = True
+    starts: date | None = None
+    ends: date | None = None
+    restricted: bool = False
+
+    def holds_on(self, day: date) -> bool:
+        """Whether *day* lies within the dates of the right."""
+        return (self.starts is None or self.starts <= day) and (
+            self.ends is None or day <= self.ends
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """One session of one account on one device."""
+
+    device: DeviceId
+    stays: bool = True
+    ended: bool = False
+    device_live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a person asked to hear about one student and kind.
+
+    *threshold* is percent for assignments and grades, dollars for a meal balance; None asks to
+    hear of every change.
+    """
+
+    enabled: bool = True
+    threshold: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One person who might be told about one student, with the facts that decide it.
+
+    *right* is None for the student. *subscription* is the one for the kind at hand, None when
+    the person never chose.
+    """
+
+    person: PersonId
+    student: StudentId
+    audience: Audience
+    language: str = "en"
+    right: Right | None = None
+    has_account: bool = True
+    sign_ins: tuple[SignIn, ...] = ()
+    subscription: Subscription | None = None
+
+    @property
+    def live_devices(self) -> tuple[DeviceId, ...]:
+        """The devices that take pushes for this person now, each once."""
+        return tuple(
+            dict.fromkeys(
+                sign_in.device
+                for sign_in in self.sign_ins
+                if sign_in.stays and not sign_in.ended and sign_in.device_live
+            )
+        )

@@ -1,0 +1,158 @@
+"""The gates: what must be so before a person is told, in the order in which it is asked.
+
+A gate can only silence, and always says why. Everything it needs is in the case; it asks no
+clock and no table. The first gate that says no is the reason of the decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, NamedTuple
+
+from rules.audience import Audience, Candidate
+from rules.change import CalendarId, Kind, SchoolId, Subject
+from rules.reasons import Reason
+from rules.thresholds import fell_below
+
+PRESENT: Final = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What holds for the whole district now.
+
+    *hidden* are the display options that are switched off; *today* is the district's date.
+    """
+
+    today: date
+    enabled: bool = True
+    food_service: bool = True
+    active_calendars: frozenset[CalendarId] = frozenset()
+    hidden: frozenset[tuple[SchoolId, Kind, Audience]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One subject, one candidate, and the circumstances: all that a gate may look at."""
+
+    subject: Subject
+    candidate: Candidate
+    circumstances: Circumstances
+
+
+def district_enabled(case: Case) -> Reason | None:
+    """The district has push notifications switched on."""
+    return None if case.circumstances.enabled else Reason.DISTRICT_OFF
+
+
+def kind_supported(case: Case) -> Reason | None:
+    """The district offers this kind; a meal balance needs food service."""
+    if case.subject.kind is Kind.MEAL_BALANCE and not case.circumstances.food_service:
+        return Reason.KIND_NOT_SUPPORTED
+    return None
+
+
+def something_to_tell(case: Case) -> Reason | None:
+    """Families would see something else than before; being present is not news by itself."""
+    before, after = case.subject.before, case.subject.after
+    if after is None or (before is not None and before.text == after.text):
+        return Reason.NOTHING_TO_TELL
+    if case.subject.kind is Kind.ATTENDANCE and after.text == PRESENT and before is None:
+        return Reason.NOTHING_TO_TELL
+    return None
+
+
+def released(case: Case) -> Reason | None:
+    """The SIS shows this record to families."""
+    return None if case.subject.released else Reason.NOT_RELEASED
+
+
+def year_active(case: Case) -> Reason | None:
+    """The record's calendar is in the active year."""
+    if case.subject.calendar in case.circumstances.active_calendars:
+        return None
+    return Reason.YEAR_NOT_ACTIVE
+
+
+def display_option_on(case: Case) -> Reason | None:
+    """The student's school shows this tool to this audience."""
+    option = (case.subject.school, case.subject.kind, case.candidate.audience)
+    return Reason.DISPLAY_OPTION_OFF if option in case.circumstances.hidden else None
+
+
+def right_effective(case: Case) -> Reason | None:
+    """The guardian may see this student today; students may always see themselves."""
+    right = case.candidate.right
+    if case.candidate.audience is Audience.STUDENT:
+        return None
+    if right is None or not right.portal:
+        return Reason.NO_PORTAL_RIGHT
+    if right.restricted:
+        return Reason.RESTRICTED
+    return None if right.holds_on(case.circumstances.today) else Reason.RIGHT_NOT_IN_FORCE
+
+
+def stays_logged_in(case: Case) -> Reason | None:
+    """The person has an account, marked Stay Logged In, and that session has not ended."""
+    if not case.candidate.has_account:
+        return Reason.NO_ACCOUNT
+    staying = [sign_in for sign_in in case.candidate.sign_ins if sign_in.stays]
+    if not staying:
+        return Reason.STAY_LOGGED_IN_OFF
+    return Reason.SESSION_ENDED if all(sign_in.ended for sign_in in staying) else None
+
+
+def subscribed(case: Case) -> Reason | None:
+    """The person switched this kind on for this student."""
+    subscription = case.candidate.subscription
+    return None if subscription and subscription.enabled else Reason.NOT_SUBSCRIBED
+
+
+def threshold_crossed(case: Case) -> Reason | None:
+    """The value fell below the person's threshold with this change, or none is set."""
+    subscription, after = case.candidate.subscription, case.subject.after
+    if subscription is None or subscription.threshold is None:
+        return None
+    if after is None or after.number is None:
+        return Reason.NO_NUMBER
+    before = case.subject.before.number if case.subject.before else None
+    if fell_below(subscription.threshold, before, after.number):
+        return None
+    return Reason.THRESHOLD_NOT_CROSSED
+
+
+def device_live(case: Case) -> Reason | None:
+    """At least one device of the person takes pushes."""
+    return None if case.candidate.live_devices else Reason.NO_DEVICE
+
+
+class Gate(NamedTuple):
+    """A gate and the words under which `why` shows it."""
+
+    title: str
+    ask: Callable[[Case], Reason | None]
+
+
+GATES: Final[tuple[Gate, ...]] = (
+    Gate("district enabled", district_enabled),
+    Gate("kind supported", kind_supported),
+    Gate("something to tell", something_to_tell),
+    Gate("released to families", released),
+    Gate("active year", year_active),
+    Gate("display option", display_option_on),
+    Gate("right to the student", right_effective),
+    Gate("stay logged in", stays_logged_in),
+    Gate("subscribed", subscribed),
+    Gate("threshold crossed", threshold_crossed),
+    Gate("live device", device_live),
+)
+
+
+def refusal(case: Case, gates: Sequence[Gate] = GATES) -> Reason | None:
+    """The first reason to stay silent, or None when the person may be told."""
+    for gate in gates:
+        if reason := gate.ask(case):
+            return reason
+    return None

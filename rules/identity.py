@@ -1,0 +1,46 @@
+"""The same thing always has the same id, however often it is worked out.
+
+Ids begin with the change's time-ordered six bytes, so that rows arrive at the end of their
+index; the rest is a keyless blake2b of what they name.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
+from typing import NewType
+
+from rules.audience import DeviceId
+from rules.change import ChangeId, Kind, PersonId, StudentId
+
+NotificationId = NewType("NotificationId", str)
+PushId = NewType("PushId", str)
+
+_TIME_PART = 13  # the hex digits and the hyphen that hold a UUIDv7's milliseconds
+
+
+def notification_id(change: ChangeId, student: StudentId, person: PersonId) -> NotificationId:
+    """Name what one person is told of one change about one student. A UUID in text."""
+    return NotificationId(_derived(change, f"notification/{change}/{student}/{person}"))
+
+
+def push_id(change: ChangeId, device: DeviceId) -> PushId:
+    """Name the one push of one change to one device. A UUID in text."""
+    return PushId(_derived(change, f"push/{change}/{device}"))
+
+
+def collapse_id(district: str, kind: Kind, record: str, person: PersonId) -> str:
+    """Name what a phone shows of one record for one person: 22 characters of base64url.
+
+    It fits every limit (APNs allows 64 bytes, a web-push topic 32 characters). A second change
+    of the record replaces the first text, a repeated send replaces itself.
+    """
+    digest = blake2b(f"{district}/{kind}/{record}/{person}".encode(), digest_size=16).digest()
+    return urlsafe_b64encode(digest)[:22].decode("ascii")
+
+
+def _derived(change: ChangeId, name: str) -> str:
+    rest = blake2b(name.encode(), digest_size=10).hexdigest()
+    return (
+        f"{change[:_TIME_PART]}-8{rest[:3]}-{'89ab'[int(rest[3], 16) & 3]}{rest[4:7]}-{rest[7:19]}"
+    )

@@ -1,0 +1,133 @@
+"""Reasons: the closed set of what can become of a change for one person.
+
+The codes are stored, so they never change their meaning. Each has one sentence for staff and
+one for families; the second says nothing that the reader may not know.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a person was told, or was not."""
+
+    TOLD = "TOLD"
+    DISTRICT_OFF = "DISTRICT_OFF"
+    KIND_NOT_SUPPORTED = "KIND_NOT_SUPPORTED"
+    NOTHING_TO_TELL = "NOTHING_TO_TELL"
+    NOT_RELEASED = "NOT_RELEASED"
+    YEAR_NOT_ACTIVE = "YEAR_NOT_ACTIVE"
+    DISPLAY_OPTION_OFF = "DISPLAY_OPTION_OFF"
+    NO_PORTAL_RIGHT = "NO_PORTAL_RIGHT"
+    RIGHT_NOT_IN_FORCE = "RIGHT_NOT_IN_FORCE"
+    RESTRICTED = "RESTRICTED"
+    NO_ACCOUNT = "NO_ACCOUNT"
+    STAY_LOGGED_IN_OFF = "STAY_LOGGED_IN_OFF"
+    SESSION_ENDED = "SESSION_ENDED"
+    NOT_SUBSCRIBED = "NOT_SUBSCRIBED"
+    THRESHOLD_NOT_CROSSED = "THRESHOLD_NOT_CROSSED"
+    NO_NUMBER = "NO_NUMBER"
+    NO_DEVICE = "NO_DEVICE"
+    DEVICE_ALREADY_TOLD = "DEVICE_ALREADY_TOLD"
+    TEXT_BLANK = "TEXT_BLANK"
+    TEMPLATE_INVALID = "TEMPLATE_INVALID"
+
+    @property
+    def for_staff(self) -> str:
+        """What a school secretary reads."""
+        return _SENTENCES[self][0]
+
+    @property
+    def for_families(self) -> str:
+        """What the person concerned reads."""
+        return _SENTENCES[self][1]
+
+
+_HIDDEN = "The school does not send this kind of notification at the moment."
+_NOT_FOR_YOU = "Your account does not receive notifications about this student."
+_OUR_TEXT = "The school's text for this notification has a fault; staff have been told."
+
+_SENTENCES = {
+    Reason.TOLD: (
+        "Told: a push went out to each live device.",
+        "You were notified.",
+    ),
+    Reason.DISTRICT_OFF: (
+        "Push notifications are switched off for the whole district.",
+        "The district has switched off notifications.",
+    ),
+    Reason.KIND_NOT_SUPPORTED: (
+        "The district does not offer this kind: meal balances need food service.",
+        _HIDDEN,
+    ),
+    Reason.NOTHING_TO_TELL: (
+        "The record changed in a way that families do not see, or back to nothing.",
+        "There was nothing new to tell.",
+    ),
+    Reason.NOT_RELEASED: (
+        "The SIS does not show this record to families yet; its release will notify them.",
+        "There was nothing new to tell.",
+    ),
+    Reason.YEAR_NOT_ACTIVE: (
+        "The record belongs to a calendar that is not in the active year.",
+        "Only the current school year sends notifications.",
+    ),
+    Reason.DISPLAY_OPTION_OFF: (
+        "The school's display options hide this tool from this audience.",
+        _HIDDEN,
+    ),
+    Reason.NO_PORTAL_RIGHT: (
+        "The relation to the student carries no portal right.",
+        _NOT_FOR_YOU,
+    ),
+    Reason.RIGHT_NOT_IN_FORCE: (
+        "The relation to the student has not begun or has ended.",
+        _NOT_FOR_YOU,
+    ),
+    Reason.RESTRICTED: (
+        "A restriction stands between this person and the student.",
+        _NOT_FOR_YOU,
+    ),
+    Reason.NO_ACCOUNT: (
+        "The person has no portal account, or it is disabled.",
+        "You have not signed in to the app yet.",
+    ),
+    Reason.STAY_LOGGED_IN_OFF: (
+        "The person signed in without Stay Logged In.",
+        "Sign in again and mark Stay Logged In to receive notifications.",
+    ),
+    Reason.SESSION_ENDED: (
+        "The person has signed out, or the sign-in has run out.",
+        "Sign in again and mark Stay Logged In to receive notifications.",
+    ),
+    Reason.NOT_SUBSCRIBED: (
+        "The person has not switched this kind on for this student.",
+        "You have not switched on this kind of notification for this student.",
+    ),
+    Reason.THRESHOLD_NOT_CROSSED: (
+        "The value did not fall below the person's threshold with this change.",
+        "The value did not fall below your threshold.",
+    ),
+    Reason.NO_NUMBER: (
+        "The person set a threshold, and this record has no number to compare with it.",
+        "There was no number to compare with your threshold.",
+    ),
+    Reason.NO_DEVICE: (
+        "The person is signed in, and no device of theirs takes pushes any more.",
+        "None of your devices is registered; open the app once on each.",
+    ),
+    Reason.DEVICE_ALREADY_TOLD: (
+        "Each device of this person was told of this same change already, for another student "
+        "or another account on it.",
+        "Your device was notified of this already.",
+    ),
+    Reason.TEXT_BLANK: (
+        "The template came out blank, so nothing was sent; see the background tasks.",
+        _OUR_TEXT,
+    ),
+    Reason.TEMPLATE_INVALID: (
+        "The template could not be filled in, so nothing was sent; see the background tasks.",
+        _OUR_TEXT,
+    ),
+}

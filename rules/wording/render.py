@@ -1,0 +1,118 @@
+"""Rendering: sandboxed, strict about undefined variables, blank texts refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import jinja2
+from jinja2 import meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from rules.audience import Audience
+from rules.change import Kind, Subject, Value
+from rules.reasons import Reason
+from rules.wording.templates import ATTENDANCE_WORDS, BUNDLED, VARIABLES, Template, TemplateKey
+
+FALLBACK: Final = "en"
+# One render for both halves costs half of two; no template can hold a unit separator by accident.
+_HALVES: Final = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a phone and the inbox show."""
+
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextFault:
+    """Why there is no text: the reason, the template's name and what is wrong with it."""
+
+    reason: Reason
+    template: str
+    problem: str
+
+
+class Wording:
+    """Templates, compiled once. *overrides* replace bundled ones or add languages."""
+
+    def __init__(self, overrides: Mapping[TemplateKey, Template] | None = None) -> None:
+        self._sources = {**BUNDLED, **(overrides or {})}
+        self._environment = ImmutableSandboxedEnvironment(
+            undefined=jinja2.StrictUndefined, autoescape=False, cache_size=0
+        )
+        self._compiled: dict[TemplateKey, jinja2.Template | TextFault] = {}
+
+    def faults(self) -> Iterator[TextFault]:
+        """Every template that cannot be compiled or names a variable that does not exist."""
+        for key in self._sources:
+            compiled = self._template(key)
+            if isinstance(compiled, TextFault):
+                yield compiled
+            elif unknown := sorted(self._variables(key) - VARIABLES[key.kind]):
+                yield TextFault(
+                    Reason.TEMPLATE_INVALID, str(key), f"unknown variable {', '.join(unknown)}"
+                )
+
+    def render(self, subject: Subject, audience: Audience, language: str) -> Text | TextFault:
+        """Say *subject* to *audience*; es-MX falls back to es, then to en."""
+        key = self._key(subject.kind, audience, language)
+        template = self._template(key)
+        if isinstance(template, TextFault):
+            return template
+        try:
+            title, _, body = template.render(_variables_of(subject, key.language)).partition(
+                _HALVES
+            )
+        except Exception as error:  # a template is foreign code: whatever it raises is its fault
+            return TextFault(Reason.TEMPLATE_INVALID, str(key), str(error))
+        title, body = title.strip(), body.strip()
+        if not title or not body:
+            half = "title" if not title else "body"
+            return TextFault(Reason.TEXT_BLANK, str(key), f"the {half} came out blank")
+        return Text(title, body)
+
+    def _key(self, kind: Kind, audience: Audience, language: str) -> TemplateKey:
+        for candidate in (language, language.partition("-")[0]):
+            key = TemplateKey(candidate, kind, audience)
+            if key in self._sources:
+                return key
+        return TemplateKey(FALLBACK, kind, audience)
+
+    def _template(self, key: TemplateKey) -> jinja2.Template | TextFault:
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(key)
+        return self._compiled[key]
+
+    def _compile(self, key: TemplateKey) -> jinja2.Template | TextFault:
+        try:
+            return self._environment.from_string(_HALVES.join(self._sources[key]))
+        except jinja2.TemplateError as error:
+            return TextFault(Reason.TEMPLATE_INVALID, str(key), str(error))
+
+    def _variables(self, key: TemplateKey) -> set[str]:
+        parsed = self._environment.parse(_HALVES.join(self._sources[key]))
+        return meta.find_undeclared_variables(parsed)
+
+
+def _variables_of(subject: Subject, language: str) -> dict[str, str]:
+    """Every variable of the kind: what the source left out is blank, a typo is undefined."""
+    variables = dict.fromkeys(VARIABLES[subject.kind], "")
+    variables |= subject.details
+    variables["student"] = subject.student_name
+    variables["before"] = _word(subject.kind, subject.before, language)
+    variables["after"] = _word(subject.kind, subject.after, language)
+    return variables
+
+
+def _word(kind: Kind, value: Value | None, language: str) -> str:
+    if value is None:
+        return ""
+    if kind is Kind.ATTENDANCE:
+        words = ATTENDANCE_WORDS.get(language, ATTENDANCE_WORDS[FALLBACK])
+        return words.get(value.text, value.text)
+    return value.text
