@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -99,7 +99,7 @@ M = TypeVar("M", Changes, Pushes, Outcomes)
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
-_decoders: Final = {
+_decoders: Final[dict[type, msgspec.json.Decoder[Any]]] = {
     Changes: msgspec.json.Decoder(Changes),
     Pushes: msgspec.json.Decoder(Pushes),
     Outcomes: msgspec.json.Decoder(Outcomes),

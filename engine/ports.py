@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from engine.messages import Outcome, Push
+from rules.change import Change
 
 Clock = Callable[[], datetime]
 
@@ -47,6 +48,34 @@ class Depth:
 
     ready: int
     dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A captured change and its place in the outbox."""
+
+    id: int
+    change: Change
+
+
+class Outbox(Protocol):
+    """The rows that triggers wrote. One relay reads an outbox; a second one stands by."""
+
+    def acquire(self) -> bool:
+        """Become the one relay of this outbox, or learn that another process is."""
+        ...
+
+    def read(self, limit: int) -> Sequence[OutboxRow]:
+        """The oldest committed rows that are not relayed, at most *limit*, by id.
+
+        For one record, id order is commit order. The next read returns the same rows, and more,
+        until they are marked.
+        """
+        ...
+
+    def mark_relayed(self, rows: Sequence[OutboxRow]) -> None:
+        """Remember that the broker has all of these rows, which the last read returned."""
+        ...
 
 
 class Publisher(Protocol):

@@ -1,0 +1,206 @@
+"""A source definition: the one TOML file that connects a SIS.
+
+`definitions/reference.toml` is the annotated example. Queries are written without a condition on
+keys; the engine wraps them, so that one query serves one record and a thousand alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from engine.errors import ConfigError
+from rules.change import Kind
+
+Entity = Literal["schools", "calendars", "people", "students", "rights"]
+
+ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
+    "schools": ("id", "name"),
+    "calendars": ("id", "school_id", "year", "active"),
+    "people": ("id", "first_name", "last_name", "language"),
+    "students": ("id", "person_id", "school_id"),
+    "rights": (
+        "student_id", "person_id", "relation", "portal", "starts", "ends", "restricted",
+    ),
+}  # fmt: skip
+
+_NAME = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
+_IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of the file: immutable, no keys but its own."""
+
+
+class Captured(_Part, frozen=True, kw_only=True):
+    """A table that triggers watch: its primary key column and the columns that count."""
+
+    name: str
+    table: str
+    key: str
+    columns: tuple[str, ...]
+
+
+class Watch(Captured, frozen=True, kw_only=True):
+    """A table whose rows become changes of one kind.
+
+    *value* is the column, or columns, that hold what families see; *text* the column with the
+    words for it where *value* is only the number; *labels* turn a value into words.
+    *released_by* is a column of the row itself without which families do not see it. With
+    *becomes* instead of *value* only a change that turns this column true counts, and the value
+    is what the facts say. *by* is the column of the facts that equals the record's key.
+    """
+
+    kind: Kind
+    facts: str
+    by: str
+    value: str | tuple[str, ...] = ()
+    text: str = ""
+    labels: str = ""
+    released_by: str = ""
+    becomes: str = ""
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The columns that hold what families see."""
+        return (self.value,) if isinstance(self.value, str) else self.value
+
+
+class DirectoryWatch(Captured, frozen=True, kw_only=True):
+    """A table whose changes make a part of the directory be read again.
+
+    *by* is a directory column that is also watched: its old and new value say which rows.
+    Without it all rows of *refreshes* are read again.
+    """
+
+    refreshes: Entity
+    by: str = ""
+
+
+class Query(_Part, frozen=True, kw_only=True):
+    """A SELECT without a condition on keys."""
+
+    query: str
+
+
+class Directory(_Part, frozen=True, kw_only=True):
+    """The queries that keep the directory in step."""
+
+    schools: Query
+    calendars: Query
+    people: Query
+    students: Query
+    rights: Query
+
+    def query(self, entity: Entity) -> str:
+        """The SELECT of one part of the directory."""
+        found: Query = getattr(self, entity)
+        return found.query
+
+
+class Definition(_Part, frozen=True, kw_only=True):
+    """All that Schoolbell knows of one SIS."""
+
+    name: str
+    description: str = ""
+    watch: tuple[Watch, ...]
+    facts: dict[str, Query]
+    labels: dict[str, Query] = {}
+    directory: Directory
+    directory_watch: tuple[DirectoryWatch, ...] = ()
+
+    @property
+    def captured(self) -> tuple[Captured, ...]:
+        """Every table that gets triggers, in the order of the file."""
+        return (*self.watch, *self.directory_watch)
+
+    def watch_named(self, name: str) -> Watch | DirectoryWatch | None:
+        """The watch that caught a change, or None when the definition has none of that name."""
+        for watch in self.watch:
+            if watch.name == name:
+                return watch
+        return next((watch for watch in self.directory_watch if watch.name == name), None)
+
+
+def load(name_or_path: str) -> Definition:
+    """Read a bundled definition by name, or any by its path; raise ConfigError with the remedy."""
+    try:
+        definition = msgspec.toml.decode(_text(name_or_path), type=Definition)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The source definition {name_or_path} is not usable: {error}.",
+            "Compare it with the bundled definition `reference`.",
+        ) from None
+    problems = list(_problems(definition))
+    if problems:
+        raise ConfigError(
+            f"The source definition {name_or_path} is not usable: {'; '.join(problems)}.",
+            "Mend the file; nothing was changed in the SIS.",
+        )
+    return definition
+
+
+def bundled() -> list[str]:
+    """The names of the bundled definitions."""
+    folder = resources.files("engine.sources") / "definitions"
+    return sorted(
+        file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")
+    )
+
+
+def _text(name_or_path: str) -> bytes:
+    if name_or_path in bundled():
+        return (
+            resources.files("engine.sources") / "definitions" / f"{name_or_path}.toml"
+        ).read_bytes()
+    try:
+        return Path(name_or_path).read_bytes()
+    except OSError:
+        raise ConfigError(
+            f"There is no source definition {name_or_path}.",
+            f"Name a file, or one of: {', '.join(bundled())}.",
+        ) from None
+
+
+def _problems(definition: Definition) -> Iterator[str]:
+    names = [captured.name for captured in definition.captured]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"two watches are named {name}"
+    for captured in definition.captured:
+        for problem in _problems_of_capture(captured):
+            yield f"watch {captured.name}: {problem}"
+    for watch in definition.watch:
+        for problem in _problems_of_watch(watch, definition):
+            yield f"watch {watch.name}: {problem}"
+    for directory_watch in definition.directory_watch:
+        if directory_watch.by and directory_watch.by not in directory_watch.columns:
+            yield f"watch {directory_watch.name}: `by` must be one of its columns"
+
+
+def _problems_of_capture(captured: Captured) -> Iterator[str]:
+    """These names go into triggers: only plain identifiers may."""
+    if not _NAME.match(captured.name):
+        yield "a name is made of small letters, digits and hyphens"
+    for identifier in (*captured.table.split("."), captured.key, *captured.columns):
+        if not _IDENTIFIER.match(identifier):
+            yield f"{identifier!r} is no plain column or table name"
+    if not captured.columns:
+        yield "no columns are watched"
+
+
+def _problems_of_watch(watch: Watch, definition: Definition) -> Iterator[str]:
+    if watch.facts not in definition.facts:
+        yield f"there is no [facts.{watch.facts}]"
+    if watch.labels and watch.labels not in definition.labels:
+        yield f"there is no [labels.{watch.labels}]"
+    if bool(watch.values) == bool(watch.becomes):
+        yield "either `value` or `becomes` is needed, not both"
+    named = (*watch.values, watch.text, watch.released_by, watch.becomes)
+    for column in filter(None, named):
+        if column not in watch.columns:
+            yield f"{column} is not among its columns"
