@@ -70,6 +70,7 @@ class Outcome(msgspec.Struct, frozen=True):
     reason: str = ""
     gateway_id: str = ""
     retry_after: float | None = None
+    dead_since: datetime | None = None
     misconfigured: bool = False
 
 

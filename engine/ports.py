@@ -5,14 +5,19 @@ Both adapters of a port are held to one behaviour suite in `tests/contracts/`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from engine.errors import Unprocessable
 from engine.messages import Outcome, Push
-from rules.change import Change
+from rules.audience import Candidate
+from rules.change import Change, StudentId, Subject
+from rules.evaluate import CandidateKey, Decision
+from rules.gates import Circumstances
 
 Clock = Callable[[], datetime]
 
@@ -75,6 +80,103 @@ class Outbox(Protocol):
 
     def mark_relayed(self, rows: Sequence[OutboxRow]) -> None:
         """Remember that the broker has all of these rows, which the last read returned."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One student whom a change concerns; the directory knows the name that is still missing."""
+
+    change: Change
+    student: StudentId
+    subject: Callable[[str], Subject] = field(repr=False)
+
+
+class Source(Protocol):
+    """A SIS, as its definition describes it."""
+
+    def sort(self, changes: Sequence[Change]) -> Sorted:
+        """Tell changes of records from changes of the directory and from what nobody watches."""
+        ...
+
+    def find(self, changes: Sequence[Change]) -> Sequence[Finding]:
+        """Everyone whom *changes* concern, by a handful of queries however many there are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Changes by what they are for."""
+
+    of_records: Sequence[Change]
+    of_directory: Sequence[Change]
+    unknown: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What evaluating a batch came to, to be stored together or not at all."""
+
+    changes: Sequence[Change]
+    decisions: Sequence[Decision]
+    parked: Sequence[tuple[Change, Unprocessable]]
+
+
+class Evaluation(Protocol):
+    """The engine's own records during one transaction of evaluate."""
+
+    def unseen(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """Those of *changes* that were never evaluated."""
+        ...
+
+    def refresh_directory(self, changes: Sequence[Change]) -> None:
+        """Bring the directory in step with changes of the tables that it was read from."""
+        ...
+
+    def names(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
+        """First names; a student whom the directory does not know is asked of the source once."""
+        ...
+
+    def audiences(
+        self, wanted: Collection[CandidateKey]
+    ) -> Mapping[CandidateKey, Sequence[Candidate]]:
+        """Everyone who has any relation to the students, with what they chose for the kind."""
+        ...
+
+    def circumstances(self) -> Circumstances:
+        """What holds for the whole district now."""
+        ...
+
+    def store(self, verdicts: Verdicts) -> Sequence[Push]:
+        """Store everything that was decided, and return the pushes that it makes."""
+        ...
+
+    def unanswered(self, changes: Sequence[Change]) -> Sequence[Push]:
+        """The pushes of changes evaluated before whose publishing may have failed."""
+        ...
+
+
+class Records(Protocol):
+    """The engine's own database, as evaluate needs it."""
+
+    def evaluation(self) -> AbstractContextManager[Evaluation]:
+        """A transaction: kept at the end, undone on an error."""
+        ...
+
+
+class Ledger(Protocol):
+    """Pushes and their outcomes, as record and schedule need them."""
+
+    def record(self, outcomes: Sequence[Outcome]) -> int:
+        """Store outcomes and all that follows from them; return how many were new."""
+        ...
+
+    def due(self) -> AbstractContextManager[Sequence[Push]]:
+        """The pushes whose next try is due; they stay due when the block fails."""
+        ...
+
+    def plan_lost(self) -> int:
+        """Plan a retry for old pushes without any outcome; return how many."""
         ...
 
 

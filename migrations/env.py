@@ -33,7 +33,7 @@ if given is not None:
     _migrate(given)
 else:
     from engine.config import load
-    from engine.store.database import Database
+    from engine.database import Database
 
     with Database(load().database.url).write() as connection:
         _migrate(connection)

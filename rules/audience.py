@@ -65,8 +65,8 @@ class Subscription:
 class Candidate:
     """One person who might be told about one student, with the facts that decide it.
 
-    *right* is None for the student. *subscription* is the one for the kind at hand, None when
-    the person never chose.
+    *right* is None for the student; *enrolled* is a fact of the student. *subscription* is the
+    one for the kind at hand, None when the person never chose.
     """
 
     person: PersonId
@@ -74,6 +74,7 @@ class Candidate:
     audience: Audience
     language: str = "en"
     right: Right | None = None
+    enrolled: bool = True
     has_account: bool = True
     sign_ins: tuple[SignIn, ...] = ()
     subscription: Subscription | None = None

@@ -82,6 +82,11 @@ def display_option_on(case: Case) -> Reason | None:
     return Reason.DISPLAY_OPTION_OFF if option in case.circumstances.hidden else None
 
 
+def student_enrolled(case: Case) -> Reason | None:
+    """The student is enrolled now."""
+    return None if case.candidate.enrolled else Reason.NOT_ENROLLED
+
+
 def right_effective(case: Case) -> Reason | None:
     """The guardian may see this student today; students may always see themselves."""
     right = case.candidate.right
@@ -142,6 +147,7 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("released to families", released),
     Gate("active year", year_active),
     Gate("display option", display_option_on),
+    Gate("student enrolled", student_enrolled),
     Gate("right to the student", right_effective),
     Gate("stay logged in", stays_logged_in),
     Gate("subscribed", subscribed),

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     NOT_RELEASED = "NOT_RELEASED"
     YEAR_NOT_ACTIVE = "YEAR_NOT_ACTIVE"
     DISPLAY_OPTION_OFF = "DISPLAY_OPTION_OFF"
+    NOT_ENROLLED = "NOT_ENROLLED"
     NO_PORTAL_RIGHT = "NO_PORTAL_RIGHT"
     RIGHT_NOT_IN_FORCE = "RIGHT_NOT_IN_FORCE"
     RESTRICTED = "RESTRICTED"
@@ -76,6 +77,10 @@ _SENTENCES = {
     Reason.DISPLAY_OPTION_OFF: (
         "The school's display options hide this tool from this audience.",
         _HIDDEN,
+    ),
+    Reason.NOT_ENROLLED: (
+        "The student is not enrolled any more.",
+        "Notifications end when a student leaves the school.",
     ),
     Reason.NO_PORTAL_RIGHT: (
         "The relation to the student carries no portal right.",

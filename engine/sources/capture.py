@@ -15,10 +15,10 @@ from typing import Final
 import sqlalchemy
 from sqlalchemy import Connection, text
 
+from engine.database import Database
 from engine.errors import ConfigError, SchoolbellError, Unavailable
 from engine.sources import triggers
 from engine.sources.definition import Captured, Definition
-from engine.store.database import Database
 
 # CREATE TRIGGER blocks the SIS's writers while it waits for its lock, so it waits little.
 _LOCK_TIMEOUT: Final = "2s"

@@ -23,7 +23,7 @@ ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     "schools": ("id", "name"),
     "calendars": ("id", "school_id", "year", "active"),
     "people": ("id", "first_name", "last_name", "language"),
-    "students": ("id", "person_id", "school_id"),
+    "students": ("id", "person_id", "school_id", "enrolled"),
     "rights": (
         "student_id", "person_id", "relation", "portal", "starts", "ends", "restricted",
     ),
@@ -74,8 +74,8 @@ class Watch(Captured, frozen=True, kw_only=True):
 class DirectoryWatch(Captured, frozen=True, kw_only=True):
     """A table whose changes make a part of the directory be read again.
 
-    *by* is a directory column that is also watched: its old and new value say which rows.
-    Without it all rows of *refreshes* are read again.
+    *by* is a directory column: `id` when it equals the record's key, else one that is also
+    watched, whose old and new value say which rows. Without it all rows are read again.
     """
 
     refreshes: Entity
@@ -178,8 +178,8 @@ def _problems(definition: Definition) -> Iterator[str]:
         for problem in _problems_of_watch(watch, definition):
             yield f"watch {watch.name}: {problem}"
     for directory_watch in definition.directory_watch:
-        if directory_watch.by and directory_watch.by not in directory_watch.columns:
-            yield f"watch {directory_watch.name}: `by` must be one of its columns"
+        if directory_watch.by not in ("", "id", *directory_watch.columns):
+            yield f"watch {directory_watch.name}: `by` must be `id` or one of its columns"
 
 
 def _problems_of_capture(captured: Captured) -> Iterator[str]:

@@ -18,8 +18,8 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, text
 
+from engine.database import Database
 from engine.ports import OutboxRow
-from engine.store.database import Database
 from rules.change import Change, ChangeId, Op
 
 _ADVISORY_LOCK: Final = 0x5C4001BE11  # one relay for each SIS database

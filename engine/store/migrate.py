@@ -11,8 +11,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import migrations
+from engine.database import Database
 from engine.errors import Misconfigured
-from engine.store.database import Database
 from engine.store.tables import PREFIX
 
 VERSION_TABLE: Final = f"{PREFIX}version"

@@ -67,7 +67,7 @@ def _bare(dialect: Dialect) -> bool:
     return dialect.name == "sqlite"
 
 
-_Json = JSON().with_variant(JSONB(), "postgresql")
+_Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 _Id = Uuid(as_uuid=False)
 _BigId = BigInteger().with_variant(Integer(), "sqlite")
 _Moment = Moment()
@@ -75,7 +75,9 @@ _Moment = Moment()
 
 def _table(name: str, *parts: Any) -> Table:
     # AUTOINCREMENT: ids of deleted rows are never used again, as sequences promise elsewhere.
-    return Table(PREFIX + name, metadata, *parts, sqlite_autoincrement=name == "queue_messages")
+    return Table(
+        PREFIX + name, metadata, *parts, sqlite_autoincrement=name in ("queue_messages", "devices")
+    )
 
 
 # What the district chose.
@@ -124,6 +126,7 @@ students = _table(
     Column("id", String(64), primary_key=True),
     Column("person_id", String(64), nullable=False),
     Column("school_id", String(64), nullable=False),
+    Column("enrolled", Boolean, nullable=False),
 )
 
 rights = _table(
@@ -148,7 +151,7 @@ accounts = _table(
 
 devices = _table(
     "devices",
-    Column("id", _Id, primary_key=True),
+    Column("id", _BigId, primary_key=True, autoincrement=True),
     Column("kind", String(16), nullable=False),
     Column("token", Text, nullable=False),
     Column("registered_at", _Moment, nullable=False),
@@ -160,10 +163,11 @@ devices = _table(
 sessions = _table(
     "sessions",
     Column("person_id", String(64), primary_key=True),
-    Column("device_id", _Id, primary_key=True),
+    Column("device_id", BigInteger, primary_key=True, autoincrement=False),
     Column("stay_logged_in", Boolean, nullable=False),
     Column("started_at", _Moment, nullable=False),
     Column("ended_at", _Moment),
+    Column("expires_at", _Moment),
     Index(None, "device_id"),
 )
 
@@ -188,7 +192,6 @@ changes = _table(
     Column("after", _Json),
     Column("committed_at", _Moment, nullable=False),
     Column("evaluated_at", _Moment, nullable=False),
-    Column("subjects", Integer, nullable=False),
 )
 
 decisions = _table(
@@ -222,10 +225,11 @@ pushes = _table(
     "pushes",
     Column("id", _Id, primary_key=True),
     Column("notification_id", _Id, nullable=False),
-    Column("device_id", _Id, nullable=False),
+    Column("device_id", BigInteger, nullable=False),
     Column("created_at", _Moment, nullable=False),
     Column("expires_at", _Moment, nullable=False),
     Index(None, "notification_id"),
+    Index(None, "created_at"),
 )
 
 outcomes = _table(
@@ -247,6 +251,15 @@ retries = _table(
 )
 
 # What staff and operators look up afterwards.
+
+parked_changes = _table(
+    "parked_changes",
+    Column("id", _Id, primary_key=True),
+    Column("change", _Json, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("parked_at", _Moment, nullable=False),
+)
 
 background_tasks = _table(
     "background_tasks",

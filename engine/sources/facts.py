@@ -1,0 +1,202 @@
+"""Facts: what the SIS says about changed records, and what a change means for each student."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from engine.database import Database
+from engine.sources.definition import Definition, Watch
+from engine.sources.queries import select_by
+from rules.change import CalendarId, Change, Kind, SchoolId, StudentId, Subject, Value
+from rules.thresholds import percent
+
+NEEDED: Final = ("record", "student_id", "school_id", "calendar_id", "released", "value")
+_NOT_WORDS: Final = frozenset({*NEEDED, "out_of"})
+
+Fact = Mapping[str, Any]
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One student whom a change concerns, with all but the name, which the directory knows."""
+
+    change: Change
+    watch: Watch
+    fact: Fact
+    labels: Labels
+
+    @property
+    def student(self) -> StudentId:
+        """The student concerned."""
+        return StudentId(str(self.fact["student_id"]))
+
+
+def subject(finding: Finding, student_name: str) -> Subject:
+    """What the change means for the student of *finding*."""
+    before, after = _values(finding)
+    fact = finding.fact
+    return Subject(
+        change=finding.change.id,
+        kind=finding.watch.kind,
+        record=str(fact["record"]),
+        student=finding.student,
+        student_name=student_name,
+        school=SchoolId(str(fact["school_id"])),
+        calendar=CalendarId(str(fact["calendar_id"])),
+        released=bool(fact["released"]),
+        before=before,
+        after=after,
+        details={
+            name: str(word)
+            for name, word in fact.items()
+            if name not in _NOT_WORDS and word is not None
+        },
+    )
+
+
+def find(
+    database: Database, definition: Definition, changes: Sequence[tuple[Change, Watch]]
+) -> list[Finding]:
+    """Everyone whom *changes* concern, by one query for each watch and each kind of label.
+
+    A change of a record that is gone, or that turned nothing visible, concerns nobody.
+    """
+    findings: list[Finding] = []
+    with database.read() as connection:
+        for watch, of_watch in _by_watch(changes).items():
+            labels = _labels(connection, definition, watch, of_watch)
+            facts = _facts(connection, definition, watch, of_watch)
+            findings += (
+                Finding(change, watch, fact, labels)
+                for change in of_watch
+                for fact in facts.get(change.key, ())
+            )
+    return findings
+
+
+def _by_watch(changes: Sequence[tuple[Change, Watch]]) -> Mapping[Watch, list[Change]]:
+    grouped: dict[Watch, list[Change]] = defaultdict(list)
+    for change, watch in changes:
+        if _counts(change, watch):
+            grouped[watch].append(change)
+    return grouped
+
+
+def _counts(change: Change, watch: Watch) -> bool:
+    """Where a column must become true, nothing else of the row is news."""
+    if not watch.becomes:
+        return True
+    before, after = change.before or {}, change.after or {}
+    return bool(after.get(watch.becomes)) and not before.get(watch.becomes)
+
+
+def _facts(
+    connection: Connection, definition: Definition, watch: Watch, changes: Sequence[Change]
+) -> Mapping[str, list[Fact]]:
+    keys = {change.key for change in changes}
+    found: dict[str, list[Fact]] = defaultdict(list)
+    for row in select_by(connection, definition.facts[watch.facts].query, watch.by, keys):
+        fact = dict(row._mapping)
+        key = str(fact[watch.by])
+        found[key].append({name: value for name, value in fact.items() if name != watch.by})
+    return found
+
+
+def _labels(
+    connection: Connection, definition: Definition, watch: Watch, changes: Sequence[Change]
+) -> Labels:
+    if not watch.labels:
+        return {}
+    values = {
+        str(row[watch.values[0]])
+        for change in changes
+        for row in (change.before, change.after)
+        if row and row.get(watch.values[0]) is not None
+    }
+    query = definition.labels[watch.labels].query
+    return {str(row.value): str(row.label) for row in select_by(connection, query, "value", values)}
+
+
+def _values(finding: Finding) -> tuple[Value | None, Value | None]:
+    """What families saw before, and what they see now."""
+    watch, change = finding.watch, finding.change
+    if watch.becomes:
+        return None, _value(finding, [finding.fact["value"]], None)
+    before = _of_row(finding, change.before)
+    if watch.released_by and change.before and not change.before.get(watch.released_by):
+        before = None
+    return before, _of_row(finding, change.after)
+
+
+def _of_row(finding: Finding, row: Mapping[str, Any] | None) -> Value | None:
+    if row is None:
+        return None
+    watch = finding.watch
+    words = row.get(watch.text) if watch.text else None
+    return _value(finding, [row.get(column) for column in watch.values], words)
+
+
+def _value(finding: Finding, raw: Sequence[Any], words: Any) -> Value | None:
+    parts = [str(part) for part in raw if part is not None]
+    if not parts:
+        return None
+    if finding.watch.labels:
+        return Value(finding.labels.get(parts[0], parts[0]))
+    number = _number(parts[0]) if len(parts) == 1 else None
+    match finding.watch.kind:
+        case Kind.ASSIGNMENT:
+            out_of = _number(finding.fact.get("out_of"))
+            return Value(words or _score(parts[0], number, out_of), percent(number, out_of))
+        case Kind.GRADE:
+            return Value(words or _percent(parts[0], number), number)
+        case Kind.MEAL_BALANCE:
+            return Value(words or _dollars(parts[0], number), number)
+        case Kind.ATTENDANCE | Kind.RESPONSIVE_SCHEDULE:
+            return Value(words or ", ".join(parts))
+
+
+def _number(raw: Any) -> Decimal | None:
+    """A finite number, or None: an infinite score cannot be compared with a threshold."""
+    try:
+        number = Decimal(str(raw))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _score(raw: str, points: Decimal | None, out_of: Decimal | None) -> str:
+    if points is None:
+        return raw
+    return _plain(points) if out_of is None else f"{_plain(points)}/{_plain(out_of)}"
+
+
+def _percent(raw: str, number: Decimal | None) -> str:
+    return raw if number is None else f"{_plain(number)}%"
+
+
+def _dollars(raw: str, number: Decimal | None) -> str:
+    if number is None:
+        return raw
+    return f"-${-number:.2f}" if number < 0 else f"${number:.2f}"
+
+
+def _plain(number: Decimal) -> str:
+    """18 for 18.00, 17.5 for 17.50; never 1E+2."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def needed_columns(definition: Definition) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """The name of each facts and labels query, its SQL, and the columns that it must give."""
+    for name, query in definition.facts.items():
+        by = tuple({watch.by for watch in definition.watch if watch.facts == name})
+        yield f"[facts.{name}]", query.query, (*NEEDED, *by)
+    for name, query in definition.labels.items():
+        yield f"[labels.{name}]", query.query, ("value", "label")

@@ -1,0 +1,57 @@
+"""Asking the SIS: a definition's query, narrowed to some keys with one parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, text
+
+from engine.database import Database
+from engine.errors import ConfigError, Misconfigured
+
+
+def select_by(
+    connection: Connection, query: str, by: str, keys: Collection[str]
+) -> Sequence[Row[Any]]:
+    """The rows of *query* whose column *by* is one of *keys*, in no order."""
+    if not keys:
+        return []
+    if connection.dialect.name == "sqlite":
+        condition = "IN (SELECT value FROM json_each(:keys))"
+        literal = msgspec.json.encode(list(keys)).decode()
+    else:
+        # An array literal without a type: PostgreSQL gives it the column's, and uses its index.
+        condition = "= ANY(:keys)"
+        literal = _array_literal(keys)
+    narrowed = text(f'SELECT * FROM ({query}) f WHERE f."{by}" {condition}')
+    return connection.execute(narrowed, {"keys": literal}).all()
+
+
+def select_all(connection: Connection, query: str) -> Sequence[Row[Any]]:
+    """Every row of *query*."""
+    return connection.execute(text(query)).all()
+
+
+def check(database: Database, name: str, query: str, columns: Collection[str]) -> None:
+    """Raise ConfigError unless *query* runs and gives at least *columns*."""
+    try:
+        with database.read() as connection:
+            found = set(connection.execute(text(f"SELECT * FROM ({query}) f WHERE 1 = 0")).keys())
+    except Misconfigured as error:
+        raise ConfigError(
+            f"The query {name} of the source definition does not run: {error.problem}",
+            "Mend the query, or point [source] url at the right database.",
+        ) from error
+    missing = sorted(set(columns) - found)
+    if missing:
+        raise ConfigError(
+            f"The query {name} of the source definition gives no column {', '.join(missing)}.",
+            "Add it to the SELECT, or name it with AS.",
+        )
+
+
+def _array_literal(keys: Collection[str]) -> str:
+    escaped = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys)
+    return "{" + ",".join(f'"{key}"' for key in escaped) + "}"

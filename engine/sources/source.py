@@ -1,0 +1,55 @@
+"""A source: one SIS database together with its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from engine.database import Database
+from engine.ports import Finding, Sorted
+from engine.sources import facts, queries
+from engine.sources.definition import ENTITY_COLUMNS, Definition, DirectoryWatch, Watch
+from rules.change import Change
+
+
+class SqlSource:
+    """Implements ports.Source by the queries of the definition."""
+
+    def __init__(self, database: Database, definition: Definition) -> None:
+        self.database = database
+        self.definition = definition
+
+    def check(self) -> None:
+        """Raise ConfigError unless every query runs and gives the columns that it must."""
+        for name, query, columns in facts.needed_columns(self.definition):
+            queries.check(self.database, name, query, columns)
+        for entity, columns in ENTITY_COLUMNS.items():
+            query = self.definition.directory.query(entity)
+            queries.check(self.database, f"[directory.{entity}]", query, columns)
+
+    def sort(self, changes: Sequence[Change]) -> Sorted:
+        """See ports.Source.sort."""
+        of_records, of_directory, unknown = [], [], []
+        for change in changes:
+            match self.definition.watch_named(change.watch):
+                case Watch():
+                    of_records.append(change)
+                case DirectoryWatch():
+                    of_directory.append(change)
+                case None:
+                    unknown.append(change)
+        return Sorted(of_records, of_directory, unknown)
+
+    def find(self, changes: Sequence[Change]) -> Sequence[Finding]:
+        """See ports.Source.find. Findings of one change stand together."""
+        watched = [
+            (change, watch)
+            for change in changes
+            if isinstance(watch := self.definition.watch_named(change.watch), Watch)
+        ]
+        if not watched:
+            return []
+        return [
+            Finding(found.change, found.student, partial(facts.subject, found))
+            for found in facts.find(self.database, self.definition, watched)
+        ]

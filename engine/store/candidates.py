@@ -1,0 +1,150 @@
+"""Candidates: who might be told about some students, and the facts that decide it.
+
+Four queries for a batch, however many students are in it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from engine.messages import Token
+from engine.store.bulk import one_of
+from engine.store.tables import (
+    accounts,
+    devices,
+    people,
+    rights,
+    sessions,
+    students,
+    subscriptions,
+)
+from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscription
+from rules.change import Kind, PersonId, StudentId
+from rules.evaluate import CandidateKey
+
+Tokens = Mapping[DeviceId, Token]
+
+
+class Audiences(NamedTuple):
+    """Candidates by student and kind, and the tokens of the devices that they name."""
+
+    candidates: Mapping[CandidateKey, Sequence[Candidate]]
+    tokens: Tokens
+
+
+@dataclass(slots=True)
+class _Account:
+    sign_ins: list[SignIn] = field(default_factory=list)
+
+
+def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetime) -> Audiences:
+    """Everyone who has any relation to the *wanted* students, whether it is in force or not."""
+    student_ids = {student for student, _ in wanted}
+    related = _guardians(connection, student_ids) + _students(connection, student_ids)
+    chosen = _subscriptions(connection, student_ids)
+    known, tokens = _accounts(connection, {candidate.person for candidate in related}, now)
+    by_student: dict[StudentId, list[Candidate]] = defaultdict(list)
+    for candidate in related:
+        by_student[candidate.student].append(candidate)
+    candidates = {
+        (student, kind): [
+            Candidate(
+                candidate.person,
+                student,
+                candidate.audience,
+                candidate.language,
+                candidate.right,
+                candidate.enrolled,
+                (account := known.get(candidate.person)) is not None,
+                tuple(account.sign_ins) if account else (),
+                chosen.get((student, candidate.person, kind)),
+            )
+            for candidate in by_student[student]
+        ]
+        for student, kind in wanted
+    }
+    return Audiences(candidates, tokens)
+
+
+def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[Candidate]:
+    found = connection.execute(
+        select(
+            rights.c.student_id, rights.c.person_id, people.c.language, students.c.enrolled,
+            rights.c.portal, rights.c.starts, rights.c.ends, rights.c.restricted,
+        )
+        .join(people, people.c.id == rights.c.person_id)
+        .join(students, students.c.id == rights.c.student_id)
+        .where(one_of(connection, rights.c.student_id, wanted))
+    )  # fmt: skip
+    return [
+        Candidate(
+            PersonId(person),
+            StudentId(student),
+            Audience.GUARDIAN,
+            language,
+            Right(portal, starts, ends, restricted),
+            enrolled,
+        )
+        for student, person, language, enrolled, portal, starts, ends, restricted in found
+    ]
+
+
+def _students(connection: Connection, wanted: Collection[StudentId]) -> list[Candidate]:
+    found = connection.execute(
+        select(students.c.id, students.c.person_id, people.c.language, students.c.enrolled)
+        .join(people, people.c.id == students.c.person_id)
+        .where(one_of(connection, students.c.id, wanted))
+    )
+    return [
+        Candidate(PersonId(person), StudentId(student), Audience.STUDENT, language, None, enrolled)
+        for student, person, language, enrolled in found
+    ]
+
+
+def _subscriptions(
+    connection: Connection, wanted: Collection[StudentId]
+) -> Mapping[tuple[StudentId, PersonId, Kind], Subscription]:
+    table = subscriptions.c
+    found = connection.execute(
+        select(table.student_id, table.person_id, table.kind, table.enabled, table.threshold).where(
+            one_of(connection, table.student_id, wanted)
+        )
+    )
+    return {
+        (student, person, kind): Subscription(enabled, threshold)
+        for student, person, kind, enabled, threshold in found
+    }
+
+
+def _accounts(
+    connection: Connection, wanted: Collection[PersonId], now: datetime
+) -> tuple[Mapping[PersonId, _Account], Tokens]:
+    """Accounts that are not disabled, with their sign-ins; and every live device's token."""
+    found = connection.execute(
+        select(
+            accounts.c.person_id, sessions.c.device_id, sessions.c.stay_logged_in,
+            sessions.c.ended_at, sessions.c.expires_at,
+            devices.c.retired_at, devices.c.kind, devices.c.token,
+        )
+        .outerjoin(sessions, sessions.c.person_id == accounts.c.person_id)
+        .outerjoin(devices, devices.c.id == sessions.c.device_id)
+        .where(one_of(connection, accounts.c.person_id, wanted), accounts.c.disabled_at.is_(None))
+        .order_by(accounts.c.person_id, sessions.c.device_id)
+    )  # fmt: skip
+    known: dict[PersonId, _Account] = defaultdict(_Account)
+    tokens: dict[DeviceId, Token] = {}
+    for person, device, stays, ended_at, expires_at, retired_at, kind, token in found:
+        account = known[person]
+        if device is None:
+            continue
+        name = DeviceId(str(device))
+        ended = ended_at is not None or (expires_at is not None and expires_at <= now)
+        account.sign_ins.append(SignIn(name, stays, ended, retired_at is None))
+        tokens[name] = Token(kind, token)
+    return known, tokens

@@ -1,0 +1,68 @@
+"""What the district chose: its flag, food service, display options; and its active year."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import Connection, select, update
+
+from engine.store.tables import calendars, display_options, district
+from rules.audience import Audience
+from rules.change import CalendarId, Kind, SchoolId
+from rules.gates import Circumstances
+
+_THE_ONE = 1
+
+
+def found(connection: Connection, *, enabled: bool = False, food_service: bool = True) -> None:
+    """Make the district's row unless it is there. Nothing is sent until somebody enables it."""
+    if connection.execute(select(district.c.id)).first() is None:
+        connection.execute(
+            district.insert().values(id=_THE_ONE, enabled=enabled, food_service=food_service)
+        )
+
+
+def set_enabled(connection: Connection, *, enabled: bool) -> None:
+    """Switch push notifications on or off for the whole district, from the next batch on."""
+    connection.execute(update(district).values(enabled=enabled))
+
+
+def set_food_service(connection: Connection, *, food_service: bool) -> None:
+    """Say whether the district has food service, and so meal balances."""
+    connection.execute(update(district).values(food_service=food_service))
+
+
+def is_enabled(connection: Connection) -> bool:
+    """Whether push notifications are on."""
+    return bool(connection.execute(select(district.c.enabled)).scalar())
+
+
+def set_display_option(
+    connection: Connection, school: SchoolId, kind: Kind, audience: Audience, *, shown: bool
+) -> None:
+    """Show or hide a tool to an audience at one school. What was never set is shown."""
+    chosen = {"school_id": school, "kind": kind, "audience": audience}
+    conditions = [display_options.c[name] == value for name, value in chosen.items()]
+    changed = connection.execute(update(display_options).where(*conditions).values(shown=shown))
+    if not changed.rowcount:
+        connection.execute(display_options.insert().values(**chosen, shown=shown))
+
+
+def circumstances(connection: Connection, today: date) -> Circumstances:
+    """What holds for the whole district now. A district that was never set up is off."""
+    row = connection.execute(select(district.c.enabled, district.c.food_service)).first()
+    active = connection.execute(select(calendars.c.id).where(calendars.c.active))
+    hidden = connection.execute(
+        select(
+            display_options.c.school_id, display_options.c.kind, display_options.c.audience
+        ).where(~display_options.c.shown)
+    )
+    return Circumstances(
+        today=today,
+        enabled=bool(row and row.enabled),
+        food_service=bool(row and row.food_service),
+        active_calendars=frozenset(CalendarId(row.id) for row in active),
+        hidden=frozenset(
+            (SchoolId(school), Kind(kind), Audience(audience)) for school, kind, audience in hidden
+        ),
+    )

@@ -1,0 +1,250 @@
+"""What evaluate reads and writes in the engine's own database, in one transaction a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import Connection, delete, select
+
+from engine.config import DistrictSettings
+from engine.database import Database
+from engine.messages import Push
+from engine.ports import Clock, Verdicts
+from engine.sources.definition import DirectoryWatch, Entity
+from engine.sources.source import SqlSource
+from engine.store import candidates, directory, district, ledger, tasks
+from engine.store.bulk import append, append_new, one_of
+from engine.store.tables import (
+    changes,
+    decisions,
+    notifications,
+    parked_changes,
+    pushes,
+    rights,
+    students,
+)
+from engine.telemetry import Event, emit
+from rules.audience import Candidate
+from rules.change import Change, StudentId
+from rules.evaluate import CandidateKey, Decision
+from rules.gates import Circumstances
+from rules.identity import collapse_id, notification_id, push_id
+from rules.timing import WORTH_SENDING_FOR
+
+TEXT_TASK: Final = "wording"
+PARKED_TASK: Final = "parked change"
+
+
+class SqlRecords:
+    """Implements ports.Records."""
+
+    def __init__(
+        self, database: Database, source: SqlSource, settings: DistrictSettings, clock: Clock
+    ) -> None:
+        self._database = database
+        self._source = source
+        self._settings = settings
+        self._zone = ZoneInfo(settings.timezone)
+        self._clock = clock
+
+    @contextmanager
+    def evaluation(self) -> Iterator[SqlEvaluation]:
+        """See ports.Records.evaluation."""
+        with self._database.write() as connection:
+            now = self._clock()
+            yield SqlEvaluation(connection, self._source, self._settings.id, now, self._zone)
+
+
+class SqlEvaluation:
+    """Implements ports.Evaluation."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        source: SqlSource,
+        district_id: str,
+        now: datetime,
+        zone: ZoneInfo,
+    ) -> None:
+        self._connection = connection
+        self._source = source
+        self._district = district_id
+        self._now = now
+        self._zone = zone
+        self._tokens: candidates.Tokens = {}
+
+    def unseen(self, found: Sequence[Change]) -> Sequence[Change]:
+        """See ports.Evaluation.unseen."""
+        seen = {
+            row.id
+            for row in self._connection.execute(
+                select(changes.c.id).where(
+                    one_of(self._connection, changes.c.id, {change.id for change in found})
+                )
+            )
+        }
+        first = {change.id: change for change in reversed(found) if change.id not in seen}
+        return [change for change in found if first.get(change.id) is change]
+
+    def refresh_directory(self, found: Sequence[Change]) -> None:
+        """See ports.Evaluation.refresh_directory."""
+        wanted: dict[tuple[Entity, str], set[str]] = {}
+        for change in found:
+            watch = self._source.definition.watch_named(change.watch)
+            if isinstance(watch, DirectoryWatch):
+                wanted.setdefault((watch.refreshes, watch.by), set()).update(_keys(watch, change))
+        for (entity, by), keys in wanted.items():
+            self._refresh(entity, by, keys)
+
+    def names(self, wanted: Collection[StudentId]) -> Mapping[StudentId, str]:
+        """See ports.Evaluation.names."""
+        if not wanted:
+            return {}
+        known = directory.names(self._connection, wanted)
+        missing = set(wanted) - known.keys()
+        if missing:
+            self._look_up(missing)
+            known |= directory.names(self._connection, missing)
+        return known
+
+    def audiences(
+        self, wanted: Collection[CandidateKey]
+    ) -> Mapping[CandidateKey, Sequence[Candidate]]:
+        """See ports.Evaluation.audiences."""
+        if not wanted:
+            return {}
+        found = candidates.fetch(self._connection, wanted, self._now)
+        self._tokens = found.tokens
+        return found.candidates
+
+    def circumstances(self) -> Circumstances:
+        """See ports.Evaluation.circumstances."""
+        return district.circumstances(self._connection, self._now.astimezone(self._zone).date())
+
+    def store(self, verdicts: Verdicts) -> Sequence[Push]:
+        """See ports.Evaluation.store."""
+        self._store_changes(verdicts)
+        append(
+            self._connection,
+            decisions,
+            [
+                (
+                    one.change, one.subject.student, one.person,
+                    one.subject.kind, one.audience, one.reason,
+                )
+                for one in verdicts.decisions
+            ],
+        )  # fmt: skip
+        self._report_faults(verdicts)
+        return self._store_told([one for one in verdicts.decisions if one.text])
+
+    def unanswered(self, found: Sequence[Change]) -> Sequence[Push]:
+        """See ports.Evaluation.unanswered."""
+        return ledger.unanswered(self._connection, {change.id for change in found}, self._district)
+
+    def _refresh(self, entity: Entity, by: str, keys: Collection[str]) -> None:
+        directory.refresh(
+            self._source.database, self._source.definition, self._connection, entity, by, keys
+        )
+
+    def _look_up(self, missing: Collection[StudentId]) -> None:
+        """A student may be newer than our last look: ask the source for just these."""
+        self._refresh("students", "id", missing)
+        self._refresh("rights", "student_id", missing)
+        involved = set()
+        for table, key in ((students, students.c.id), (rights, rights.c.student_id)):
+            found = self._connection.execute(
+                select(table.c.person_id).where(one_of(self._connection, key, missing))
+            )
+            involved |= {row.person_id for row in found}
+        self._refresh("people", "id", involved)
+
+    def _store_changes(self, verdicts: Verdicts) -> None:
+        parked = {change.id for change, _ in verdicts.parked}
+        kept = [change for change in verdicts.changes if change.id not in parked]
+        append(
+            self._connection,
+            changes,
+            [
+                (
+                    one.id, one.watch, one.op, one.key, one.before, one.after, one.at, self._now,
+                )
+                for one in kept
+            ],
+        )  # fmt: skip
+        self._unpark(kept)
+        append_new(
+            self._connection,
+            parked_changes,
+            [
+                (one.id, msgspec.to_builtins(one), why.problem, why.remedy, self._now)
+                for one, why in verdicts.parked
+            ],
+        )
+
+    def _unpark(self, evaluated: Sequence[Change]) -> None:
+        if self._connection.execute(select(parked_changes.c.id).limit(1)).first():
+            self._connection.execute(
+                delete(parked_changes).where(
+                    one_of(self._connection, parked_changes.c.id, [one.id for one in evaluated])
+                )
+            )
+
+    def _report_faults(self, verdicts: Verdicts) -> None:
+        for one, why in verdicts.parked:
+            emit(Event.CHANGE_PARKED, change=one.id, watch=one.watch)
+            self._report(PARKED_TASK, one.watch, why.problem, why.remedy)
+        faults = {one.fault.template: one.fault for one in verdicts.decisions if one.fault}
+        for name, fault in faults.items():
+            emit(Event.TEXT_REFUSED, reason=fault.reason)
+            self._report(
+                TEXT_TASK,
+                name,
+                f"The template {name} gives no text: {fault.problem}.",
+                "Mend it in the file that [wording] templates_file names, and start the engine "
+                "again; what was not sent is listed by `schoolbell why`.",
+            )
+
+    def _report(self, kind: str, subject: str, problem: str, remedy: str) -> None:
+        tasks.report(self._connection, kind, subject, problem, remedy, self._now)
+
+    def _store_told(self, told: Sequence[Decision]) -> list[Push]:
+        notification_rows, push_rows, made = [], [], []
+        for one in told:
+            if one.text is None:
+                continue
+            subject = one.subject
+            name = notification_id(subject.change, subject.student, one.person)
+            collapse = collapse_id(self._district, subject.kind, subject.record, one.person)
+            expires_at = self._now + WORTH_SENDING_FOR[subject.kind]
+            notification_rows.append(
+                (
+                    name, subject.change, subject.student, one.person, subject.kind,
+                    one.text.title, one.text.body, collapse, self._now,
+                )
+            )  # fmt: skip
+            for device in one.devices:
+                push = Push(
+                    push_id(subject.change, device), self._district, device, self._tokens[device],
+                    subject.kind, one.text.title, one.text.body, collapse, expires_at,
+                )  # fmt: skip
+                made.append(push)
+                push_rows.append((push.id, name, int(device), self._now, expires_at))
+        append(self._connection, notifications, notification_rows)
+        append(self._connection, pushes, push_rows)
+        return made
+
+
+def _keys(watch: DirectoryWatch, change: Change) -> set[str]:
+    """The directory rows that a change concerns: those it names now, and those it named."""
+    if not watch.by:
+        return set()
+    if watch.by == "id":
+        return {change.key}
+    rows = (change.before or {}, change.after or {})
+    return {str(row[watch.by]) for row in rows if row.get(watch.by) is not None}
