@@ -70,6 +70,10 @@ class Outbox(Protocol):
         """Become the one relay of this outbox, or learn that another process is."""
         ...
 
+    def release(self) -> None:
+        """Let another process be the relay. Safe to call twice."""
+        ...
+
     def read(self, limit: int) -> Sequence[OutboxRow]:
         """The oldest committed rows that are not relayed, at most *limit*, by id.
 

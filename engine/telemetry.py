@@ -45,7 +45,7 @@ KEYS: Final = frozenset(
     {
         "stage", "count", "queue", "change", "push", "notification", "device", "gateway",
         "reason", "problem", "remedy", "table", "watch", "district", "pid", "seconds", "attempt",
-        "exit_code", "host", "port",
+        "exit_code", "host", "port", "trace",
     }
 )  # fmt: skip
 _OWN_KEYS: Final = frozenset({"event", "level", "timestamp"})

@@ -134,25 +134,43 @@ def device_live(case: Case) -> Reason | None:
 
 
 class Gate(NamedTuple):
-    """A gate and the words under which `why` shows it."""
+    """A gate, the words under which `why` shows it, and the reasons that it may give.
+
+    *of_change* gates ask about the change itself; the others stand whether one comes or not.
+    """
 
     title: str
     ask: Callable[[Case], Reason | None]
+    says: tuple[Reason, ...]
+    of_change: bool = False
 
 
 GATES: Final[tuple[Gate, ...]] = (
-    Gate("district enabled", district_enabled),
-    Gate("kind supported", kind_supported),
-    Gate("something to tell", something_to_tell),
-    Gate("released to families", released),
-    Gate("active year", year_active),
-    Gate("display option", display_option_on),
-    Gate("student enrolled", student_enrolled),
-    Gate("right to the student", right_effective),
-    Gate("stay logged in", stays_logged_in),
-    Gate("subscribed", subscribed),
-    Gate("threshold crossed", threshold_crossed),
-    Gate("live device", device_live),
+    Gate("district enabled", district_enabled, (Reason.DISTRICT_OFF,)),
+    Gate("kind supported", kind_supported, (Reason.KIND_NOT_SUPPORTED,)),
+    Gate("something to tell", something_to_tell, (Reason.NOTHING_TO_TELL,), of_change=True),
+    Gate("released to families", released, (Reason.NOT_RELEASED,), of_change=True),
+    Gate("active year", year_active, (Reason.YEAR_NOT_ACTIVE,), of_change=True),
+    Gate("display option", display_option_on, (Reason.DISPLAY_OPTION_OFF,)),
+    Gate("student enrolled", student_enrolled, (Reason.NOT_ENROLLED,)),
+    Gate(
+        "right to the student",
+        right_effective,
+        (Reason.NO_PORTAL_RIGHT, Reason.RESTRICTED, Reason.RIGHT_NOT_IN_FORCE),
+    ),
+    Gate(
+        "stay logged in",
+        stays_logged_in,
+        (Reason.NO_ACCOUNT, Reason.STAY_LOGGED_IN_OFF, Reason.SESSION_ENDED),
+    ),
+    Gate("subscribed", subscribed, (Reason.NOT_SUBSCRIBED,)),
+    Gate(
+        "threshold crossed",
+        threshold_crossed,
+        (Reason.THRESHOLD_NOT_CROSSED, Reason.NO_NUMBER),
+        of_change=True,
+    ),
+    Gate("live device", device_live, (Reason.NO_DEVICE,)),
 )
 
 

@@ -7,6 +7,7 @@ index; the rest is a keyless blake2b of what they name.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from datetime import datetime
 from hashlib import blake2b
 from typing import NewType
 
@@ -27,6 +28,12 @@ def notification_id(change: ChangeId, student: StudentId, person: PersonId) -> N
 def push_id(change: ChangeId, device: DeviceId) -> PushId:
     """Name the one push of one change to one device. A UUID in text."""
     return PushId(_derived(change, f"push/{change}/{device}"))
+
+
+def first_id_at(moment: datetime) -> str:
+    """The lowest id of anything that was captured at *moment* or later."""
+    digits = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
 
 
 def collapse_id(district: str, kind: Kind, record: str, person: PersonId) -> str:

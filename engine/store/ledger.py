@@ -25,7 +25,7 @@ from engine.store.tables import (
     watermarks,
 )
 from rules.change import ChangeId, PersonId, StudentId
-from rules.identity import notification_id
+from rules.identity import first_id_at, notification_id
 from rules.outcomes import Verdict, fate
 from rules.reasons import Reason
 
@@ -38,7 +38,7 @@ _AT_ONCE = 1_000
 
 
 class Recorded(NamedTuple):
-    """What recording a batch came to: outcomes not known before, devices retired, faults of ours."""
+    """What recording a batch came to: new outcomes, retired devices, faults of ours."""
 
     new: Sequence[Outcome]
     retired: Sequence[str]
@@ -141,10 +141,10 @@ def plan_lost(connection: Connection, before: datetime, now: datetime) -> int:
 
 
 def counts(connection: Connection, since: datetime) -> dict[str, int]:
-    """How many outcomes of each verdict came in *since*."""
+    """How many outcomes of each verdict there are of changes captured *since*."""
     found = connection.execute(
         select(outcomes.c.verdict, func.count())
-        .where(outcomes.c.at >= since)
+        .where(outcomes.c.push_id >= first_id_at(since))
         .group_by(outcomes.c.verdict)
     )
     return dict(found.tuples())

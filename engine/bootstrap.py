@@ -1,0 +1,331 @@
+"""Bootstrap: from a configuration to everything that runs, wired in one place."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Final
+
+from sqlalchemy import text
+
+from engine.broker import open_broker
+from engine.config import Config
+from engine.database import Database
+from engine.deliver import Deliver, DeliverStage
+from engine.errors import ConfigError, SchoolbellError, Unavailable
+from engine.evaluate import evaluate
+from engine.messages import Outcome
+from engine.ports import Broker, Gateway, Queue
+from engine.providers.apns import ApnsGateway
+from engine.providers.fcm import FcmGateway
+from engine.record import record
+from engine.schedule import plan_lost, publish_due
+from engine.sources import capture, outbox
+from engine.sources.definition import load
+from engine.sources.source import SqlSource
+from engine.stages import (
+    RelayStage,
+    ScheduleStage,
+    Stage,
+    consuming,
+    publish_pushes,
+)
+from engine.store import directory, district, housekeeping, migrate, tasks
+from engine.store.evaluations import SqlRecords
+from engine.store.sql_ledger import SqlLedger
+from engine.telemetry import Event, emit
+from rules.audience import Audience
+from rules.change import Change, Kind
+from rules.wording import Template, TemplateKey, Wording
+
+STAGES: Final = ("relay", "evaluate", "deliver", "record", "schedule")
+STAGE_TASK: Final = "stage"
+CAPTURE_TASK: Final = "capture"
+DIRECTORY_TASK: Final = "directory"
+
+_SCHEDULE_LOCK: Final = 0x5C4001BE12
+_OUTCOMES_BATCH: Final = 50  # messages
+_SWEEP_EVERY: Final = timedelta(minutes=1)
+_FORGET_EVERY: Final = timedelta(minutes=10)
+
+
+def utc_now() -> datetime:
+    """The clock of the product; tests pass their own."""
+    return datetime.now(UTC)
+
+
+class Engine:
+    """The parts of one district's engine, each made when it is first asked for."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    @cached_property
+    def database(self) -> Database:
+        """The engine's own database."""
+        return Database(self.config.database.url)
+
+    @cached_property
+    def source(self) -> SqlSource:
+        """The SIS: one database object where it is the same as ours, for SQLite's sake."""
+        same = self.config.source_url == self.config.database.url
+        database = self.database if same else Database(self.config.source_url)
+        return SqlSource(database, load(self.config.source.definition))
+
+    @cached_property
+    def broker(self) -> Broker:
+        """The message broker."""
+        return open_broker(self.config.broker, self.database)
+
+    @cached_property
+    def ledger(self) -> SqlLedger:
+        """Pushes and outcomes."""
+        return SqlLedger(
+            self.database, self.config.district.id, self.config.schedule.lost_after, utc_now
+        )
+
+    @cached_property
+    def records(self) -> SqlRecords:
+        """What evaluate reads and writes."""
+        return SqlRecords(self.database, self.source, self.config.district, utc_now)
+
+    @cached_property
+    def wording(self) -> Wording:
+        """The templates; raises ConfigError naming each that cannot be used."""
+        return _wording(self.config.wording.templates_file)
+
+    def install(self) -> Iterator[str]:
+        """Make everything that the engine needs, saying what; running it again changes nothing."""
+        migrate.upgrade(self.database)
+        yield f"The engine's tables in {self.database.name} are at revision {migrate.newest()}."
+        self.source.check()
+        findings = capture.install(self.source.database, self.source.definition)
+        yield f"Changes of {len(findings)} tables are captured in {self.source.database.name}."
+        with self.database.write() as connection:
+            district.found(connection)
+        counted = self.sync_directory()
+        yield "The directory lists " + ", ".join(f"{n} {name}" for name, n in counted.items()) + "."
+        made = self.broker.install()
+        yield f"The broker has its queues{': made ' + ', '.join(made) if made else ''}."
+
+    def require_installed(self) -> None:
+        """Raise Misconfigured with the remedy unless `install` was run with this release."""
+        migrate.require_newest(self.database)
+        self.source.check()
+        capture.require(self.source.database, self.source.definition)
+        self.broker.depths()
+
+    def sync_directory(self, *, may_shrink: bool = False) -> Mapping[str, int]:
+        """Read the whole directory again from the SIS; return how many rows of each part."""
+        with self.database.write() as connection:
+            counted = directory.sync(
+                self.source.database, self.source.definition, connection, may_shrink=may_shrink
+            )
+        emit(Event.DIRECTORY_SYNCED, count=sum(counted.values()))
+        return {str(entity): count for entity, count in counted.items()}
+
+    def makers(self, names: Sequence[str] = STAGES) -> Mapping[str, Callable[[], Stage]]:
+        """How to make each stage, anew after each failure."""
+        made: dict[str, Callable[[], Stage]] = {
+            "relay": self._relay,
+            "evaluate": self._evaluate,
+            "deliver": self._deliver,
+            "record": self._record,
+            "schedule": self._schedule,
+        }
+        return {name: made[name] for name in names}
+
+    def report(self, stage: str, error: SchoolbellError | None) -> None:
+        """Keep the last failure of a stage where `status` finds it, as far as that is possible."""
+        try:
+            with self.database.write() as connection:
+                if error is None:
+                    tasks.resolve(connection, STAGE_TASK, stage)
+                else:
+                    tasks.report(
+                        connection, STAGE_TASK, stage, error.problem, error.remedy, utc_now()
+                    )
+        except SchoolbellError:
+            return  # it is in the log; the database may be the very thing that failed
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the embedded engine's lock: its queues live in one process."""
+        path = Path(f"{self.database.engine.url.database}.lock")
+        with path.open("a+") as file:
+            _lock(file, path)
+            yield
+
+    def close(self) -> None:
+        """Close the databases."""
+        for part in ("database", "source"):
+            if part in self.__dict__:
+                held = getattr(self, part)
+                (held if isinstance(held, Database) else held.database).close()
+
+    def _relay(self) -> Stage:
+        settings = self.config.relay
+        box = outbox.open_outbox(self.source.database, self.source.definition.name)
+        return RelayStage(box, self.broker.publisher(), settings.batch, settings.poll_interval)
+
+    def _evaluate(self) -> Stage:
+        publisher = self.broker.publisher()
+
+        def handle(changes: Sequence[Change]) -> None:
+            pushes = evaluate(changes, self.source, self.records, self.wording)
+            publish_pushes(publisher, pushes)
+            emit(Event.CHANGES_EVALUATED, level=10, count=len(changes))
+
+        return consuming(
+            self.broker, Queue.CHANGES, handle, self.config.evaluate.batch, publisher.close
+        )
+
+    def _deliver(self) -> Stage:
+        return make_deliver(self.config, self.broker)
+
+    def _record(self) -> Stage:
+        def handle(outcomes: Sequence[Outcome]) -> None:
+            record(outcomes, self.ledger)
+
+        return consuming(self.broker, Queue.OUTCOMES, handle, _OUTCOMES_BATCH, lambda: None)
+
+    def _schedule(self) -> Stage:
+        publisher = self.broker.publisher()
+        settings = self.config.schedule
+        lease = _Lease(self.database)
+        jobs: list[tuple[Callable[[], object], timedelta]] = [
+            (lambda: publish_due(self.ledger, publisher), settings.retries_every),
+            (lambda: plan_lost(self.ledger, self.broker), _SWEEP_EVERY),
+            (self._sync_or_report, settings.directory_every),
+            (self._check_capture, settings.capture_check_every),
+            (self._forget, _FORGET_EVERY),
+        ]
+
+        def close() -> None:
+            publisher.close()
+            lease.release()
+
+        return ScheduleStage(jobs, lease.acquire, close)
+
+    def _sync_or_report(self) -> None:
+        try:
+            self.sync_directory()
+        except Unavailable:
+            raise
+        except SchoolbellError as error:
+            self._report_task(DIRECTORY_TASK, "sync", error)
+
+    def _check_capture(self) -> None:
+        try:
+            capture.require(self.source.database, self.source.definition)
+        except Unavailable:
+            raise
+        except SchoolbellError as error:
+            emit(Event.CAPTURE_BROKEN, level=40, problem=error.problem)
+            self._report_task(CAPTURE_TASK, "triggers", error)
+        else:
+            with self.database.write() as connection:
+                tasks.resolve(connection, CAPTURE_TASK, "triggers")
+
+    def _report_task(self, kind: str, subject: str, error: SchoolbellError) -> None:
+        with self.database.write() as connection:
+            tasks.report(connection, kind, subject, error.problem, error.remedy, utc_now())
+
+    def _forget(self) -> None:
+        now, settings = utc_now(), self.config.schedule
+        outbox.forget(self.source.database, self.config.relay.keep_relayed, now)
+        with self.database.write() as connection:
+            housekeeping.forget(connection, now, settings.keep_content, settings.keep_decisions)
+
+
+def make_deliver(config: Config, broker: Broker) -> Stage:
+    """The deliver stage, which needs no database: a hub runs this alone."""
+    return DeliverStage(
+        broker.consumer(Queue.PUSHES, prefetch=max(2, config.deliver.in_flight // 50)),
+        broker.publisher(),
+        Deliver(gateways(config), utc_now),
+        in_flight=config.deliver.in_flight,
+    )
+
+
+def gateways(config: Config) -> Mapping[str, Gateway]:
+    """The configured push gateways, by the kind of device token that they take."""
+    found: dict[str, Gateway] = {}
+    if config.fcm.service_account_file:
+        fcm = FcmGateway(config.fcm, utc_now)
+        found |= {"fcm_token": fcm, "fcm_fid": fcm}
+    if config.apns.key_file:
+        found["apns"] = ApnsGateway(config.apns, utc_now)
+    return found
+
+
+class _Lease:
+    """One scheduler for each database: an advisory lock that ends with its connection."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection = None if database.is_sqlite else database.engine.connect()
+
+    def acquire(self) -> bool:
+        if self._connection is None:
+            return True
+        with self._database.translated():
+            return bool(
+                self._connection.execute(
+                    text("SELECT pg_try_advisory_lock(:key)"), {"key": _SCHEDULE_LOCK}
+                ).scalar_one()
+            )
+
+    def release(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+
+def _lock(file: IO[str], path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        raise ConfigError(
+            f"Another engine (process {file.read().strip() or 'unknown'}) runs on {path.stem}.",
+            "Stop it first, or give this one a database of its own.",
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+
+
+def _wording(file: Path | None) -> Wording:
+    wording = Wording(_own_templates(file) if file else None)
+    faults = [f"{fault.template}: {fault.problem}" for fault in wording.faults()]
+    if faults:
+        raise ConfigError(
+            f"Templates cannot be used: {'; '.join(faults)}.",
+            f"Mend them in {file}; the README lists the variables of each kind.",
+        )
+    return wording
+
+
+def _own_templates(file: Path) -> Mapping[TemplateKey, Template]:
+    """[language.kind.audience] with title and body."""
+    try:
+        languages = tomllib.loads(file.read_text("utf-8"))
+        return {
+            TemplateKey(language, Kind(kind), Audience(audience)): Template(**halves)
+            for language, kinds in languages.items()
+            for kind, audiences in kinds.items()
+            for audience, halves in audiences.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"The templates file {file} is not readable: {error}.",
+            "Write [en.assignment.guardian] with title and body.",
+        ) from None

@@ -1,0 +1,191 @@
+"""Why: the exact answer to "why did this person (not) hear of it?"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from engine.errors import SchoolbellError
+from engine.store import candidates, district
+from engine.store.tables import changes, decisions, outcomes, parked_changes, pushes, students
+from rules.audience import Candidate
+from rules.change import CalendarId, ChangeId, Kind, PersonId, SchoolId, StudentId, Subject
+from rules.gates import GATES, Case
+from rules.identity import notification_id
+from rules.reasons import Reason
+
+YES: Final = "yes"
+NO: Final = "no"
+NOT_ASKED: Final = "not asked"
+BY_CHANGE: Final = "depends on the change"
+
+# What is asked after the gates, when a text is made and devices are counted.
+_AFTER_GATES: Final = (
+    ("device not told yet", (Reason.DEVICE_ALREADY_TOLD,)),
+    ("text complete", (Reason.TEXT_BLANK, Reason.TEMPLATE_INVALID)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One gate and its answer: yes, no, not asked any more, or that it depends on the change."""
+
+    gate: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one change for one person, gate by gate, and of each push.
+
+    Without a *change* it is what would become of one that came now.
+    """
+
+    kind: Kind
+    reason: Reason
+    steps: Sequence[Step]
+    change: ChangeId | None = None
+    watch: str = ""
+    committed_at: datetime | None = None
+    pushes: Sequence[str] = ()
+
+
+def decided(
+    connection: Connection, student: StudentId, person: PersonId, limit: int = 10
+) -> list[Answer]:
+    """The newest decisions about *student* for *person*, newest first."""
+    found = connection.execute(
+        select(
+            decisions.c.change_id, decisions.c.kind, decisions.c.reason,
+            changes.c.watch, changes.c.committed_at,
+        )
+        .join(changes, changes.c.id == decisions.c.change_id)
+        .where(decisions.c.student_id == student, decisions.c.person_id == person)
+        .order_by(decisions.c.change_id.desc())
+        .limit(limit)
+    )  # fmt: skip
+    return [
+        Answer(
+            Kind(kind),
+            Reason(reason),
+            list(_steps(Reason(reason))),
+            ChangeId(change),
+            watch,
+            committed_at,
+            _pushes(connection, ChangeId(change), student, person),
+        )
+        for change, kind, reason, watch, committed_at in found
+    ]
+
+
+def of_change(
+    connection: Connection, student: StudentId, person: PersonId, change: ChangeId
+) -> Answer:
+    """The decision on one change; raises SchoolbellError that says why there is none."""
+    known = decided(connection, student, person, limit=10_000)
+    answer = next((answer for answer in known if answer.change == change), None)
+    if answer is None:
+        raise _no_decision(connection, change)
+    return answer
+
+
+def standing(
+    connection: Connection, student: StudentId, person: PersonId, now: datetime, today: date
+) -> list[Answer]:
+    """What would become of a change now, for each kind: also where nothing was ever sent.
+
+    Raises SchoolbellError when the person has nothing to do with the student.
+    """
+    school = connection.execute(
+        select(students.c.school_id).where(students.c.id == student)
+    ).scalar_one_or_none()
+    wanted = {(student, kind) for kind in Kind}
+    found = candidates.fetch(connection, wanted, now).candidates
+    circumstances = district.circumstances(connection, today)
+    answers = []
+    for kind in Kind:
+        candidate = _candidate(found[student, kind], student, person)
+        subject = _any_subject(kind, student, SchoolId(school or ""))
+        answers.append(_answer(Case(subject, candidate, circumstances)))
+    return answers
+
+
+def _candidate(found: Sequence[Candidate], student: StudentId, person: PersonId) -> Candidate:
+    for candidate in found:
+        if candidate.person == person:
+            return candidate
+    raise SchoolbellError(
+        f"The directory knows no relation of person {person} to student {student}.",
+        "Check both ids in the SIS; a new relation arrives with `schoolbell sync`.",
+    )
+
+
+def _any_subject(kind: Kind, student: StudentId, school: SchoolId) -> Subject:
+    return Subject(
+        ChangeId(""), kind, "", student, "", school, CalendarId(""), True, None, None, {}
+    )
+
+
+def _answer(case: Case) -> Answer:
+    steps, reason = [], Reason.TOLD
+    for gate in GATES:
+        if reason is not Reason.TOLD:
+            steps.append(Step(gate.title, NOT_ASKED))
+        elif gate.of_change:
+            steps.append(Step(gate.title, BY_CHANGE))
+        else:
+            reason = gate.ask(case) or Reason.TOLD
+            steps.append(Step(gate.title, YES if reason is Reason.TOLD else NO))
+    return Answer(case.subject.kind, reason, steps)
+
+
+def _steps(reason: Reason) -> Iterator[Step]:
+    """Gates before the one that said no passed; those after it were not asked."""
+    asking = True
+    for title, says in (*((gate.title, gate.says) for gate in GATES), *_AFTER_GATES):
+        answer = NOT_ASKED if not asking else NO if reason in says else YES
+        asking = asking and answer == YES
+        yield Step(title, answer)
+
+
+def _pushes(
+    connection: Connection, change: ChangeId, student: StudentId, person: PersonId
+) -> list[str]:
+    found = connection.execute(
+        select(
+            pushes.c.device_id, outcomes.c.attempt, outcomes.c.verdict, outcomes.c.reason,
+        )
+        .outerjoin(outcomes, outcomes.c.push_id == pushes.c.id)
+        .where(pushes.c.notification_id == notification_id(change, student, person))
+        .order_by(pushes.c.device_id, outcomes.c.attempt)
+    )  # fmt: skip
+    return [
+        f"device {device}: try {attempt} {verdict}{f', {reason}' if reason else ''}"
+        if verdict
+        else f"device {device}: no answer yet"
+        for device, attempt, verdict, reason in found
+    ]
+
+
+def _no_decision(connection: Connection, change: ChangeId) -> SchoolbellError:
+    parked = connection.execute(
+        select(parked_changes.c.problem, parked_changes.c.remedy).where(
+            parked_changes.c.id == change
+        )
+    ).first()
+    if parked:
+        return SchoolbellError(f"The change is parked: {parked.problem}", parked.remedy)
+    if connection.execute(select(changes.c.id).where(changes.c.id == change)).first():
+        return SchoolbellError(
+            "The change was evaluated, and it did not concern this person and student.",
+            "Its record may be gone, or belong to another student.",
+        )
+    return SchoolbellError(
+        "The change is not known here.",
+        "It may not be evaluated yet: see `schoolbell status`; or it is older than decisions are "
+        "kept.",
+    )

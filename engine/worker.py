@@ -1,0 +1,162 @@
+"""The worker: what runs a stage, written once. Loop, restart, signals, drain."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
+from threading import Event as Flag
+from typing import Final
+
+from engine.errors import SchoolbellError
+from engine.stages import Stage
+from engine.telemetry import Event, emit
+
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+_DRAIN_LIMIT: Final = 30.0
+PARENT_PIPE: Final = "SCHOOLBELL_PARENT_PIPE"
+
+Report = Callable[[str, SchoolbellError | None], None]
+
+
+def run_stage(name: str, make: Callable[[], Stage], stop: Flag, report: Report) -> None:
+    """Run a stage until *stop*; a failure closes it, waits, and makes it anew.
+
+    *report* hears of the first of a row of failures, and of the recovery with None.
+    """
+    emit(Event.STAGE_STARTED, stage=name)
+    pause, failing = _FIRST_PAUSE, False
+    while not stop.is_set():
+        stage = None
+        try:
+            stage = make()
+            while not stop.is_set():
+                stage.step(stop)
+                if failing:
+                    pause, failing = _FIRST_PAUSE, False
+                    emit(Event.STAGE_RECOVERED, stage=name)
+                    report(name, None)
+            stage.drain()
+        except Exception as error:
+            known = _known(name, error)
+            if not failing:
+                emit(
+                    Event.STAGE_FAILED, level=logging.ERROR, stage=name,
+                    problem=known.problem, remedy=known.remedy, **_trace(error),
+                )  # fmt: skip
+                report(name, known)
+            failing = True
+            stop.wait(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        finally:
+            if stage is not None:
+                _close(stage)
+    emit(Event.STAGE_STOPPED, stage=name)
+
+
+def run_threads(makers: Mapping[str, Callable[[], Stage]], stop: Flag, report: Report) -> None:
+    """Run each stage in a thread of its own until *stop*."""
+    threads = [
+        threading.Thread(target=run_stage, args=(name, make, stop, report), name=name)
+        for name, make in makers.items()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def supervise(commands: Mapping[str, Sequence[str]], stop: Flag) -> None:
+    """Run each command as a child process until *stop*; start again one that ends by itself.
+
+    A child ends with its parent, however that ends: it holds the reading end of a pipe.
+    """
+    reading, writing = os.pipe()
+    os.set_inheritable(reading, True)
+    environment = {**os.environ, PARENT_PIPE: str(reading)}
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        while not stop.is_set():
+            for name, command in commands.items():
+                child = children.get(name)
+                if child is not None and child.poll() is not None:
+                    emit(
+                        Event.STAGE_FAILED, level=logging.ERROR, stage=name,
+                        exit_code=child.returncode, problem="The process ended.",
+                        remedy="It is started again.",
+                    )  # fmt: skip
+                    child = None
+                if child is None:
+                    children[name] = subprocess.Popen(  # noqa: S603 - our own command line
+                        command, env=environment, pass_fds=(reading,)
+                    )
+            stop.wait(1.0)
+    finally:
+        os.close(writing)
+        os.close(reading)
+        _end(children.values())
+
+
+def stop_on_signals() -> Flag:
+    """A flag that SIGINT, SIGTERM and the end of a supervising parent set."""
+    stop = Flag()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    pipe = os.environ.pop(PARENT_PIPE, "")
+    if pipe:
+        threading.Thread(target=_watch_parent, args=(int(pipe), stop), daemon=True).start()
+    return stop
+
+
+def stage_command(stage: str, config: str | None) -> list[str]:
+    """The command line that runs one stage in a process of its own."""
+    chosen = ["--config", config] if config else []
+    return [sys.executable, "-m", "engine.cli", *chosen, "run", stage]
+
+
+def _known(name: str, error: Exception) -> SchoolbellError:
+    """A foreign error's words may hold a row or a secret: only its type is told."""
+    if isinstance(error, SchoolbellError):
+        return error
+    return SchoolbellError(
+        f"The stage {name} met an unexpected {type(error).__name__}.",
+        "It goes on trying; report the trace in the log to the makers of Schoolbell.",
+    )
+
+
+def _trace(error: Exception) -> dict[str, str]:
+    """The frames of an unexpected error: lines of our code, and no values."""
+    if isinstance(error, SchoolbellError):
+        return {}
+    return {"trace": "".join(traceback.format_tb(error.__traceback__))}
+
+
+def _close(stage: Stage) -> None:
+    try:
+        stage.close()
+    except Exception as error:  # closing what is broken may fail; its successor is what counts
+        logging.getLogger(__name__).debug("closing failed", exc_info=error)
+
+
+def _watch_parent(pipe: int, stop: Flag) -> None:
+    os.read(pipe, 1)
+    stop.set()
+
+
+def _end(children: Collection[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        child.terminate()
+    limit = time.monotonic() + _DRAIN_LIMIT
+    for child in children:
+        try:
+            child.wait(max(0.0, limit - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
