@@ -1,0 +1,38 @@
+"""Private servers for tests and benchmarks: real ones, on loopback, gone afterwards.
+
+Each lives in a temporary folder of its own and listens on free ports of 127.0.0.1. Nothing is
+shared with a server that already runs on this machine, and none outlives the process that
+started it, even when that process is killed.
+"""
+
+from tests.servers.certificates import CertificateAuthority, IssuedCertificate
+from tests.servers.nginx import NginxSink
+from tests.servers.postgres import PostgresServer
+from tests.servers.processes import (
+    Child,
+    MissingServerError,
+    Sandbox,
+    ServerError,
+    find_program,
+    free_port,
+    is_running,
+    wait_until,
+)
+from tests.servers.rabbitmq import RabbitServer, Vhost
+
+__all__ = [
+    "CertificateAuthority",
+    "Child",
+    "IssuedCertificate",
+    "MissingServerError",
+    "NginxSink",
+    "PostgresServer",
+    "RabbitServer",
+    "Sandbox",
+    "ServerError",
+    "Vhost",
+    "find_program",
+    "free_port",
+    "is_running",
+    "wait_until",
+]

@@ -1,0 +1,69 @@
+#!/bin/sh
+# Install the servers that the tests start, as far as they are missing: for `make servers`.
+#
+# The tests start servers of their own on free ports. So what a package would start by itself,
+# on its usual port, is neither started now nor at the next boot; a server that was installed
+# before is left as it is.
+set -eu
+
+present() {
+    for program in "$@"; do
+        [ -x "$program" ] && return 0
+    done
+    return 1
+}
+
+packages=""
+services=""
+present /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb \
+    /usr/local/bin/initdb /usr/bin/initdb || {
+    packages="$packages postgresql"
+    services="$services postgresql"
+}
+present /usr/lib/rabbitmq/bin/rabbitmq-server /usr/local/lib/rabbitmq/bin/rabbitmq-server || {
+    packages="$packages rabbitmq-server"
+    services="$services rabbitmq-server"
+    present /usr/bin/epmd || services="$services epmd.socket epmd"
+}
+present /usr/sbin/nginx /usr/local/sbin/nginx /usr/local/bin/nginx /usr/bin/nginx || {
+    packages="$packages nginx-light"
+    services="$services nginx"
+}
+
+if [ -z "$packages" ]; then
+    echo "PostgreSQL, RabbitMQ and nginx are installed."
+    exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "The tests need these Debian packages, or what they are called here:$packages" >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "The tests need servers that are not installed." >&2
+    echo "Run 'make servers' as root, or: sudo apt-get install$packages" >&2
+    exit 1
+fi
+
+# Debian's packages ask this file whether they may start what they bring; 101 is no.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+
+echo "Installing:$packages"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update
+# The list is words, not one word.
+# shellcheck disable=SC2086
+apt-get install -y --no-install-recommends $packages
+
+for service in $services; do
+    if [ -d /run/systemd/system ]; then
+        systemctl disable --now --quiet "$service" || true
+    elif service "$service" status >/dev/null 2>&1; then
+        service "$service" stop
+    fi
+done
