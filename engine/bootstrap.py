@@ -7,10 +7,11 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
@@ -129,6 +130,10 @@ class Engine:
             )
         emit(Event.DIRECTORY_SYNCED, count=sum(counted.values()))
         return {str(entity): count for entity, count in counted.items()}
+
+    def today(self, now: datetime) -> date:
+        """The district's date."""
+        return now.astimezone(ZoneInfo(self.config.district.timezone)).date()
 
     def makers(self, names: Sequence[str] = STAGES) -> Mapping[str, Callable[[], Stage]]:
         """How to make each stage, anew after each failure."""

@@ -77,13 +77,15 @@ BUNDLED: Final[Mapping[TemplateKey, Template]] = {
     ),
     TemplateKey("en", Kind.ATTENDANCE, _GUARDIAN): Template(
         "Attendance: {{ student }}",
-        "{{ student }} was marked {{ after }} in {{ course }}, {{ period }}, {{ date }}"
+        "{{ student }} was marked {{ after }} in {{ course }} (period {{ period }}) on {{ date }}"
         + _WAS
         + ".",
     ),
     TemplateKey("en", Kind.ATTENDANCE, _STUDENT): Template(
         "Attendance",
-        "You were marked {{ after }} in {{ course }}, {{ period }}, {{ date }}" + _WAS + ".",
+        "You were marked {{ after }} in {{ course }} (period {{ period }}) on {{ date }}"
+        + _WAS
+        + ".",
     ),
     TemplateKey("en", Kind.MEAL_BALANCE, _GUARDIAN): Template(
         "Meal balance: {{ student }}", "{{ student }}'s meal balance is {{ after }}" + _WAS + "."
@@ -113,10 +115,10 @@ BUNDLED: Final[Mapping[TemplateKey, Template]] = {
     ),
     TemplateKey("es", Kind.ATTENDANCE, _GUARDIAN): Template(
         "Asistencia: {{ student }}",
-        "{{ student }}: {{ after }} en {{ course }}, {{ period }}, {{ date }}" + _ERA + ".",
+        "{{ student }}: {{ after }} en {{ course }} (hora {{ period }}) el {{ date }}" + _ERA + ".",
     ),
     TemplateKey("es", Kind.ATTENDANCE, _STUDENT): Template(
-        "Asistencia", "{{ after }} en {{ course }}, {{ period }}, {{ date }}" + _ERA + "."
+        "Asistencia", "{{ after }} en {{ course }} (hora {{ period }}) el {{ date }}" + _ERA + "."
     ),
     TemplateKey("es", Kind.MEAL_BALANCE, _GUARDIAN): Template(
         "Saldo de comedor: {{ student }}",
