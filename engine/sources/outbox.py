@@ -53,6 +53,9 @@ class SqliteOutbox:
         """The engine is one process here; `run` makes sure of it."""
         return True
 
+    def release(self) -> None:
+        """There is nothing to release."""
+
     def read(self, limit: int) -> Sequence[OutboxRow]:
         """See ports.Outbox.read."""
         with self._database.read() as connection:
@@ -119,6 +122,13 @@ class PostgresqlOutbox:
             )
         self._high, self._gaps = high, gaps
 
+    def release(self) -> None:
+        """See ports.Outbox.release."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
     @contextmanager
     def _holding(self) -> Iterator[Connection]:
         """The connection that holds the lock; when it fails the lock is gone with it."""
@@ -128,9 +138,7 @@ class PostgresqlOutbox:
             with self._database.translated():
                 yield self._connection
         except Exception:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
+            self.release()
             raise
 
     def _restore(self, connection: Connection) -> None:

@@ -147,7 +147,7 @@ def counts(connection: Connection, since: datetime) -> dict[str, int]:
         .where(outcomes.c.push_id >= first_id_at(since))
         .group_by(outcomes.c.verdict)
     )
-    return dict(found.tuples())
+    return {row[0]: row[1] for row in found}
 
 
 def _append(connection: Connection, found: Sequence[Outcome]) -> list[Outcome]:
@@ -184,13 +184,12 @@ def _plan_retries(
 ) -> None:
     if not deferred:
         return
-    ends = dict(
-        connection.execute(
-            select(pushes.c.id, pushes.c.expires_at).where(
-                one_of(connection, pushes.c.id, {outcome.push_id for outcome in deferred})
-            )
-        ).tuples()
+    found = connection.execute(
+        select(pushes.c.id, pushes.c.expires_at).where(
+            one_of(connection, pushes.c.id, {outcome.push_id for outcome in deferred})
+        )
     )
+    ends = {row[0]: row[1] for row in found}
     planned, expired = [], []
     for outcome in deferred:
         after = timedelta(seconds=outcome.retry_after) if outcome.retry_after else None

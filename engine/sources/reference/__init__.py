@@ -5,5 +5,6 @@ It is a neighbour, not a part: the engine knows its tables only from
 
     create      makes its tables
     populate    fills them with a district of any size
+    sample      what a scenario needs to know of what is in them
     day         what the people of a school do, in the SQL of an ordinary program
 """

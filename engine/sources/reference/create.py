@@ -6,21 +6,11 @@ from importlib.resources import files
 
 from sqlalchemy import Engine
 
-from engine.errors import ConfigError
-
 
 def create(engine: Engine) -> None:
-    """Create the reference SIS in an empty database, all of it or nothing."""
+    """Create the reference SIS in an empty SQLite or PostgreSQL database, all of it or nothing."""
+    script = files(__package__).joinpath(f"{engine.dialect.name}.sql").read_text("utf-8")
     with engine.begin() as connection:
-        for statement in _script(engine.dialect.name).split(";\n"):
+        for statement in script.split(";\n"):
             if statement.strip():
                 connection.exec_driver_sql(statement)
-
-
-def _script(dialect: str) -> str:
-    script = files(__package__).joinpath(f"{dialect}.sql")
-    if not script.is_file():
-        raise ConfigError(
-            f"The reference SIS does not exist for {dialect}.", "Use SQLite or PostgreSQL."
-        )
-    return script.read_text("utf-8")

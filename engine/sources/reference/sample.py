@@ -137,4 +137,4 @@ def _one(connection: Connection, query: str, **keys: int) -> dict[str, Any]:
 
 
 def _pairs(connection: Connection, query: str, **keys: int) -> dict[str, Any]:
-    return dict(connection.execute(text(query), keys).tuples().all())
+    return dict(connection.execute(text(query), keys).all())
