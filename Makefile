@@ -32,7 +32,8 @@ format: $(TESTS) ## bring the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(TESTS) servers ## measure speed and memory
+bench: $(TESTS) servers ## measure speed and memory, beside a peer
+	@$(INSTALL) -e '.[dev,bench]'
 	$(BIN)/python -m tests.benchmarks
 
 servers: ## install the servers that tests start, when missing (as root)

@@ -81,7 +81,7 @@ def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[Ca
         .join(people, people.c.id == rights.c.person_id)
         .join(students, students.c.id == rights.c.student_id)
         .where(one_of(connection, rights.c.student_id, wanted))
-    )  # fmt: skip
+    ).all()  # fmt: skip
     return [
         Candidate(
             PersonId(person),
@@ -100,7 +100,7 @@ def _students(connection: Connection, wanted: Collection[StudentId]) -> list[Can
         select(students.c.id, students.c.person_id, people.c.language, students.c.enrolled)
         .join(people, people.c.id == students.c.person_id)
         .where(one_of(connection, students.c.id, wanted))
-    )
+    ).all()
     return [
         Candidate(PersonId(person), StudentId(student), Audience.STUDENT, language, None, enrolled)
         for student, person, language, enrolled in found
@@ -136,7 +136,7 @@ def _accounts(
         .outerjoin(devices, devices.c.id == sessions.c.device_id)
         .where(one_of(connection, accounts.c.person_id, wanted), accounts.c.disabled_at.is_(None))
         .order_by(accounts.c.person_id, sessions.c.device_id)
-    )  # fmt: skip
+    ).all()  # fmt: skip
     known: dict[PersonId, _Account] = defaultdict(_Account)
     tokens: dict[DeviceId, Token] = {}
     for person, device, stays, ended_at, expires_at, retired_at, kind, token in found:

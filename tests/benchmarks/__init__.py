@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench`. One run, everything on this machine, side by side with a peer."""

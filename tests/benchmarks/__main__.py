@@ -1,0 +1,106 @@
+"""Run the benchmarks and print their tables: `make bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from tests.benchmarks import alone, capture_cost, full_way, peer
+from tests.benchmarks.alone import Alone
+from tests.benchmarks.capture_cost import CaptureCost
+from tests.benchmarks.full_way import Latency, Run
+from tests.benchmarks.peer import Peer
+from tests.servers import NginxSink, Sandbox
+from tests.site import Site, embedded_site, nginx_gateway, production_site
+
+_MB = 1024 * 1024
+ON_SERVERS = ("way", "times-ten", "latency", "alone", "capture")
+PARTS = (*ON_SERVERS, "embedded", "peer")
+
+
+@click.command()
+@click.option("--changes", default=8_000, show_default=True, help="Changes in the small run.")
+@click.option("--students", default=3_000, show_default=True)
+@click.option(
+    "--only", multiple=True, help="way, times-ten, latency, alone, capture, embedded, peer"
+)
+def main(changes: int, students: int, only: tuple[str, ...]) -> None:
+    """Measure everything on this machine, in one run."""
+    wanted = set(only or PARTS)
+    with NginxSink() as gateway, Sandbox("schoolbell-bench") as sandbox:
+        sections = nginx_gateway(sandbox.folder, gateway)
+        if wanted & set(ON_SERVERS):
+            with production_site(students, sections) as site:
+                _on_servers(site, gateway.pid, changes, wanted)
+        if "embedded" in wanted:
+            with embedded_site(students, sections) as site:
+                servers = {"nginx": gateway.pid}
+                found = full_way.measure(site, servers, 1, changes // 2)
+                _show_run("embedded: SQLite alone", found)
+    if "peer" in wanted:
+        _show_peer(peer.measure(4_000))
+
+
+def _on_servers(site: Site, gateway: int, changes: int, wanted: set[str]) -> None:
+    if site.postgres is None or site.rabbit is None:
+        raise AssertionError("a production site has its servers")
+    servers = {"PostgreSQL": site.postgres.pid, "RabbitMQ": site.rabbit.pid, "nginx": gateway}
+    if "way" in wanted:
+        found = full_way.measure(site, servers, 1, changes)
+        _show_run("PostgreSQL and RabbitMQ", found)
+    if "times-ten" in wanted:
+        found = full_way.measure(site, servers, 1, 10 * changes)
+        _show_run("the same, ten times the rows", found)
+        found = full_way.measure(site, servers, 1, changes)
+        _show_run("and the first again, on that history", found)
+    if "latency" in wanted:
+        _show_latency(full_way.latency(site, 1, 1_000, 50))
+    if "alone" in wanted:
+        _show_alone(alone.measure(site, 1, changes))
+    if "capture" in wanted:
+        _show_capture(capture_cost.measure(site))
+
+
+def _show_latency(found: Latency) -> None:
+    click.echo(
+        f"\n50 changes a second, commit to gateway answer: p50 {found.p50:.0f} ms, "
+        f"p95 {found.p95:.0f} ms, p99 {found.p99:.0f} ms"
+    )
+
+
+def _show_alone(found: Mapping[str, Alone]) -> None:
+    click.echo("\n| stage alone | items a second | µs of its processor time each |")
+    click.echo("|---|---|---|")
+    for name, one in found.items():
+        click.echo(f"| {name} | {one.rate:,.0f} | {one.cpu:.0f} |")
+
+
+def _show_capture(found: CaptureCost) -> None:
+    click.echo(
+        f"\nOne-row UPDATE in the SIS: {found.without:.3f} ms without capture, "
+        f"{found.with_capture:.3f} ms with it: {found.ratio:.2f} times"
+    )
+
+
+def _show_peer(found: Peer) -> None:
+    click.echo(
+        f"\nThe peer, Celery with pyfcm, sending alone: {found.rate:,.0f} pushes a second, "
+        f"{found.cpu:.0f} µs of its worker's processor time each"
+    )
+
+
+def _show_run(title: str, run: Run) -> None:
+    total = sum(run.cpu.values())
+    click.echo(
+        f"\n{title}: {run.rate:,.0f} pushes a second "
+        f"({run.changes:,} changes, {run.pushes:,} pushes, {run.seconds:.1f} s), "
+        f"{total:.0f} µs of processor time each"
+    )
+    click.echo("| process | µs each | peak memory, MB |\n|---|---|---|")
+    for name, cpu in run.cpu.items():
+        click.echo(f"| {name} | {cpu:.1f} | {run.peak[name] / _MB:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Each stage alone: the others wait, so that its rate and its processor time are its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from engine.bootstrap import utc_now
+from engine.ports import Queue
+from engine.sources.outbox import backlog
+from tests.benchmarks.processes import usage_of
+from tests.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What one stage did by itself: items a second, and its own processor time for each."""
+
+    items: int
+    seconds: float
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Items a second."""
+        return self.items / self.seconds
+
+
+def measure(site: Site, first: int, last: int) -> Mapping[str, Alone]:
+    """Take one load of changes through the stages, one stage after the other."""
+    site.touch_scores(first, last)
+    changes = last - first + 1
+    found = {"relay (changes)": _run(site, "relay", lambda: _outbox(site), changes)}
+    known = site.count("pushes")
+    found["evaluate (changes)"] = _run(site, "evaluate", lambda: _queue(site, "changes"), changes)
+    pushes = site.count("pushes") - known
+    found["deliver (pushes)"] = _run(site, "deliver", lambda: _queue(site, "pushes"), pushes)
+    found["record (outcomes)"] = _run(site, "record", lambda: _queue(site, "outcomes"), pushes)
+    return found
+
+
+def _run(site: Site, stage: str, waiting: Callable[[], int], items: int) -> Alone:
+    """Start the stage and time it from its first finished work to its last."""
+    with site.running(stage) as process:
+        start_level = waiting()
+        site.wait_for(lambda: waiting() < start_level, f"the first work of {stage}")
+        began, level, used = time.monotonic(), waiting(), usage_of([process.pid]).cpu
+        while waiting():
+            time.sleep(0.02)
+        seconds = time.monotonic() - began
+        cpu = usage_of([process.pid]).cpu - used
+    share = items * level / start_level
+    return Alone(round(share), seconds, cpu / share * 1e6)
+
+
+def _outbox(site: Site) -> int:
+
+    return backlog(site.engine.source.database, utc_now())[0]
+
+
+def _queue(site: Site, name: str) -> int:
+    """Messages that are ready or in a consumer's hands: the broker alone knows both."""
+    return site.engine.broker.depths()[Queue(name)].ready

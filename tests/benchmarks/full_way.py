@@ -1,0 +1,110 @@
+"""The whole way: from committed rows to gateway answers, and the same on ten times the rows."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from engine.bootstrap import utc_now
+from engine.store.tables import changes, notifications, outcomes, pushes
+from rules.identity import first_id_at
+from tests.benchmarks.processes import Usage, command_line, descendants, usage_of
+from tests.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measured run. *cpu* is microseconds of processor time for each push, by process."""
+
+    changes: int
+    pushes: int
+    seconds: float
+    cpu: Mapping[str, float]
+    peak: Mapping[str, int]
+
+    @property
+    def rate(self) -> float:
+        """Pushes a second."""
+        return self.pushes / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds from commit to gateway answer."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+def measure(site: Site, servers: Mapping[str, int], first: int, last: int) -> Run:
+    """Change the scores *first* to *last* in one commit, with the engine running and warm."""
+    with site.running() as engine:
+        warm = _warm_up(site, first)
+        before = _usages(servers, engine.pid)
+        known = site.count("pushes")
+        committed = site.touch_scores(first + 10, last)
+        site.wait_until_answered(warm + last - first - 9)
+        after = _usages(servers, engine.pid)
+        made = site.count("pushes") - known
+        seconds = _last_answer(site) - committed
+    return Run(
+        last - first - 9,
+        made,
+        seconds,
+        {name: (after[name].cpu - before[name].cpu) / made * 1e6 for name in after},
+        {name: usage.peak for name, usage in after.items()},
+    )
+
+
+def latency(site: Site, first: int, count: int, rate: float) -> Latency:
+    """Commit *count* changes one by one, *rate* a second, and ask the ledger how long each took."""
+    with site.running():
+        warm = _warm_up(site, first)
+        began = utc_now()
+        due = time.monotonic()
+        for number in range(first + 10, first + 10 + count):
+            site.touch_scores(number, number)
+            due += 1 / rate
+            time.sleep(max(0.0, due - time.monotonic()))
+        site.wait_until_answered(warm + count)
+    with site.engine.database.read() as connection:
+        found = connection.execute(
+            select(outcomes.c.at, changes.c.committed_at)
+            .join(pushes, pushes.c.id == outcomes.c.push_id)
+            .join(notifications, notifications.c.id == pushes.c.notification_id)
+            .join(changes, changes.c.id == notifications.c.change_id)
+            .where(changes.c.id >= first_id_at(began))
+        )
+        times = [(answered - committed).total_seconds() * 1e3 for answered, committed in found]
+    cuts = statistics.quantiles(times, n=100)
+    return Latency(cuts[49], cuts[94], cuts[98])
+
+
+def _warm_up(site: Site, first: int) -> int:
+    """Ten changes go the whole way before anything is measured; how many there were by then."""
+    known = site.count("changes")
+    site.touch_scores(first, first + 9)
+    site.wait_until_answered(known + 10)
+    return known + 10
+
+
+def _last_answer(site: Site) -> float:
+    with site.engine.database.read() as connection:
+        found: datetime = connection.execute(select(func.max(outcomes.c.at))).scalar_one()
+    return found.timestamp()
+
+
+def _usages(servers: Mapping[str, int], engine: int) -> Mapping[str, Usage]:
+    """Processor time and memory of each server, and of each process of the engine."""
+    found = {name: usage_of([pid]) for name, pid in servers.items()}
+    for pid in sorted(descendants([engine])):
+        words = command_line(pid).split()
+        stage = words[-1] if words and words[-1] != "run" else "supervisor"
+        found[stage] = usage_of([pid]) if pid != engine else Usage(0.0, usage_of([pid]).peak)
+    return found

@@ -1,0 +1,226 @@
+"""A whole site on this machine: SIS, engine, servers, and families who are all signed in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import cycle
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import text
+
+from engine.bootstrap import Engine
+from engine.config import load
+from engine.sources.reference.create import create
+from engine.sources.reference.populate import populate
+from engine.store import district
+from engine.store.bulk import append
+from engine.store.tables import accounts, devices, sessions, subscriptions
+from rules.change import Kind
+from tests.servers import NginxSink, PostgresServer, RabbitServer, Sandbox
+
+POSTGRES_SETTINGS: Final[Mapping[str, str]] = {
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+}
+CONFIG: Final = "schoolbell.toml"
+
+
+Sections = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything of one district, with the means to run and to watch it."""
+
+    folder: Path
+    config_file: Path
+    engine: Engine
+    postgres: PostgresServer | None = None
+    rabbit: RabbitServer | None = None
+
+    @contextmanager
+    def running(self, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+        """`schoolbell run`, or one stage, as a process of its own until the block ends."""
+        with (self.folder / "engine.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "engine.cli", "--config", str(self.config_file),
+                 "run", *command],
+                stderr=log,
+                env={**os.environ, "SCHOOLBELL_LOG__FORMAT": "json"},
+            )  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(40)
+
+    def count(self, table: str) -> int:
+        """The rows of one of the engine's tables."""
+        with self.engine.database.read() as connection:
+            found = connection.execute(text(f"SELECT count(*) FROM schoolbell_{table}"))
+            return int(found.scalar_one())
+
+    def wait_for(self, is_so: Callable[[], bool], what: str, within: float = 600.0) -> None:
+        """Wait until *is_so*() is true; raise TimeoutError that says *what* never came."""
+        limit = time.monotonic() + within
+        while not is_so():
+            if time.monotonic() > limit:
+                raise TimeoutError(f"{what} did not come within {within:.0f} s")
+            time.sleep(0.25)
+
+    def wait_until_answered(self, changes: int) -> None:
+        """Wait until *changes* are evaluated and each of their pushes has an outcome."""
+        self.wait_for(lambda: self.count("changes") >= changes, f"{changes} evaluated changes")
+        self.wait_for(
+            lambda: self.count("outcomes") >= self.count("pushes"), "an outcome for every push"
+        )
+
+    def touch_scores(self, first: int, last: int) -> float:
+        """A teacher's program adds a point to scores *first* to *last*; the moment of commit."""
+        with self.engine.source.database.write() as connection:
+            connection.execute(
+                text("UPDATE score SET points = points + 1 WHERE score_id BETWEEN :a AND :b"),
+                {"a": first, "b": last},
+            )
+        return time.time()
+
+
+@contextmanager
+def production_site(students: int, gateways: Sections) -> Iterator[Site]:
+    """A site on PostgreSQL and RabbitMQ, installed, with every family signed in.
+
+    *gateways* are the tables [fcm] and [apns] of the configuration.
+    """
+    with (
+        PostgresServer(POSTGRES_SETTINGS) as postgres,
+        RabbitServer() as rabbit,
+        Sandbox("schoolbell-site") as sandbox,
+    ):
+        vhost = rabbit.create_vhost("site")
+        sections = {
+            "database": {"url": postgres.create_database("site")},
+            "broker": {"url": vhost.amqps_url, "ca_file": str(rabbit.ca_file)},
+            **gateways,
+        }
+        with _installed(sandbox.folder, sections, students) as engine:
+            rabbit.settle()
+            yield Site(sandbox.folder, sandbox.folder / CONFIG, engine, postgres, rabbit)
+
+
+@contextmanager
+def embedded_site(students: int, gateways: Sections) -> Iterator[Site]:
+    """A site on SQLite alone: the SIS in a file of its own."""
+    with Sandbox("schoolbell-site") as sandbox:
+        sections = {
+            "database": {"url": f"sqlite:///{sandbox.folder}/engine.db"},
+            "source": {"url": f"sqlite:///{sandbox.folder}/sis.db"},
+            **gateways,
+        }
+        with _installed(sandbox.folder, sections, students) as engine:
+            yield Site(sandbox.folder, sandbox.folder / CONFIG, engine)
+
+
+@contextmanager
+def _installed(folder: Path, sections: Sections, students: int) -> Iterator[Engine]:
+    (folder / CONFIG).write_text(_toml(sections), "utf-8")
+    engine = Engine(load(folder / CONFIG))
+    try:
+        create(engine.source.database.engine)
+        with engine.source.database.write() as connection:
+            populate(connection, students)
+        list(engine.install())
+        _sign_everybody_in(engine, ("fcm_token", "apns") if "apns" in sections else ("fcm_token",))
+        yield engine
+    finally:
+        engine.close()
+
+
+def _toml(sections: Sections) -> str:
+    always = {"district": {"id": "site"}, "log": {"level": "warning", "format": "json"}}
+    return "\n".join(
+        f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+        for section, keys in {**always, **sections}.items()
+    )
+
+
+def nginx_gateway(folder: Path, gateway: NginxSink) -> Sections:
+    """The [fcm] table for the gateway that is not ours."""
+    return {
+        "fcm": {
+            "project_id": "bench",
+            "service_account_file": str(service_account(folder, gateway.url)),
+            "endpoint": gateway.url,
+            "ca_file": str(gateway.ca_file),
+        }
+    }
+
+
+def service_account(folder: Path, gateway: str) -> Path:
+    """A Google service account whose token endpoint is the gateway's."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    file = folder / "service-account.json"
+    file.write_text(
+        json.dumps(
+            {
+                "type": "service_account",
+                "project_id": "bench",
+                "private_key_id": "1",
+                "private_key": pem,
+                "client_email": "bench@bench.iam.gserviceaccount.com",
+                "token_uri": f"{gateway}/token",
+            }
+        ),
+        "utf-8",
+    )
+    return file
+
+
+def token_of(number: int, kind: str) -> str:
+    """The address of the phone with this *number*."""
+    return f"{number:064x}" if kind == "apns" else f"token-of-phone-{number}:".ljust(140, "x")
+
+
+def _sign_everybody_in(engine: Engine, kinds: Sequence[str]) -> None:
+    """Every student and guardian has one phone, of one kind or another, and hears of everything."""
+    now = datetime.now(UTC)
+    with engine.database.write() as connection:
+        pairs = connection.execute(
+            text(
+                "SELECT student_id, person_id FROM schoolbell_rights"
+                " UNION SELECT id, person_id FROM schoolbell_students"
+            )
+        ).all()
+        people = sorted({person for _, person in pairs})
+        append(connection, accounts, [(person, None) for person in people])
+        append(
+            connection,
+            devices,
+            [
+                (number, kind, token_of(number, kind), now, None, "")
+                for number, kind in zip(range(1, len(people) + 1), cycle(kinds))
+            ],
+        )
+        append(
+            connection,
+            sessions,
+            [(person, number, True, now, None, None) for number, person in enumerate(people, 1)],
+        )
+        append(
+            connection,
+            subscriptions,
+            [(student, person, kind, True, None) for student, person in pairs for kind in Kind],
+        )
+        district.set_enabled(connection, enabled=True)
