@@ -1,0 +1,24 @@
+"""From what an answer means to the words of the ledger."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from engine.messages import Outcome, Push
+from engine.providers.answers import Meaning
+
+
+def outcome_of(push: Push, meaning: Meaning, now: datetime) -> Outcome:
+    """The outcome of *push*, as it is known *now*."""
+    return Outcome(
+        push_id=push.id,
+        device_id=push.device_id,
+        attempt=push.attempt,
+        verdict=meaning.verdict,
+        at=now,
+        reason=meaning.reason,
+        gateway_id=meaning.gateway_id,
+        retry_after=meaning.retry_after,
+        dead_since=meaning.dead_since,
+        misconfigured=meaning.misconfigured,
+    )
