@@ -21,7 +21,8 @@ from engine.telemetry import Event, emit
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 _DRAIN_LIMIT: Final = 30.0
-PARENT_PIPE: Final = "SCHOOLBELL_PARENT_PIPE"
+# Not SCHOOLBELL_…: those are settings.
+PARENT_PIPE: Final = "_SCHOOLBELL_PARENT_PIPE"
 
 Report = Callable[[str, SchoolbellError | None], None]
 

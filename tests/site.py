@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -38,6 +38,13 @@ CONFIG: Final = "schoolbell.toml"
 
 
 Sections = Mapping[str, Mapping[str, str]]
+
+
+class Touched(NamedTuple):
+    """How many rows were changed, and when that was committed (seconds since 1970)."""
+
+    rows: int
+    committed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +94,23 @@ class Site:
             lambda: self.count("outcomes") >= self.count("pushes"), "an outcome for every push"
         )
 
-    def touch_scores(self, first: int, last: int) -> float:
-        """A teacher's program adds a point to scores *first* to *last*; the moment of commit."""
+    def touch_scores(self, first: int, last: int) -> Touched:
+        """A teacher's program adds a point to each score from *first* to *last*."""
         with self.engine.source.database.write() as connection:
-            connection.execute(
-                text("UPDATE score SET points = points + 1 WHERE score_id BETWEEN :a AND :b"),
-                {"a": first, "b": last},
+            touched = connection.execute(
+                text(
+                    "UPDATE score SET points = points + 1"
+                    " WHERE score_id BETWEEN :first AND :last AND points IS NOT NULL"
+                ),
+                {"first": first, "last": last},
             )
-        return time.time()
+        return Touched(touched.rowcount, time.time())
 
 
 @contextmanager
-def production_site(students: int, gateways: Sections) -> Iterator[Site]:
+def production_site(
+    students: int, gateways: Sections, *, students_only: bool = False
+) -> Iterator[Site]:
     """A site on PostgreSQL and RabbitMQ, installed, with every family signed in.
 
     *gateways* are the tables [fcm] and [apns] of the configuration.
@@ -114,13 +126,15 @@ def production_site(students: int, gateways: Sections) -> Iterator[Site]:
             "broker": {"url": vhost.amqps_url, "ca_file": str(rabbit.ca_file)},
             **gateways,
         }
-        with _installed(sandbox.folder, sections, students) as engine:
+        with _installed(sandbox.folder, sections, students, students_only) as engine:
             rabbit.settle()
             yield Site(sandbox.folder, sandbox.folder / CONFIG, engine, postgres, rabbit)
 
 
 @contextmanager
-def embedded_site(students: int, gateways: Sections) -> Iterator[Site]:
+def embedded_site(
+    students: int, gateways: Sections, *, students_only: bool = False
+) -> Iterator[Site]:
     """A site on SQLite alone: the SIS in a file of its own."""
     with Sandbox("schoolbell-site") as sandbox:
         sections = {
@@ -128,12 +142,14 @@ def embedded_site(students: int, gateways: Sections) -> Iterator[Site]:
             "source": {"url": f"sqlite:///{sandbox.folder}/sis.db"},
             **gateways,
         }
-        with _installed(sandbox.folder, sections, students) as engine:
+        with _installed(sandbox.folder, sections, students, students_only) as engine:
             yield Site(sandbox.folder, sandbox.folder / CONFIG, engine)
 
 
 @contextmanager
-def _installed(folder: Path, sections: Sections, students: int) -> Iterator[Engine]:
+def _installed(
+    folder: Path, sections: Sections, students: int, students_only: bool
+) -> Iterator[Engine]:
     (folder / CONFIG).write_text(_toml(sections), "utf-8")
     engine = Engine(load(folder / CONFIG))
     try:
@@ -141,7 +157,8 @@ def _installed(folder: Path, sections: Sections, students: int) -> Iterator[Engi
         with engine.source.database.write() as connection:
             populate(connection, students)
         list(engine.install())
-        _sign_everybody_in(engine, ("fcm_token", "apns") if "apns" in sections else ("fcm_token",))
+        kinds = ("fcm_token", "apns") if "apns" in sections else ("fcm_token",)
+        _sign_everybody_in(engine, kinds, students_only)
         yield engine
     finally:
         engine.close()
@@ -193,14 +210,16 @@ def token_of(number: int, kind: str) -> str:
     return f"{number:064x}" if kind == "apns" else f"token-of-phone-{number}:".ljust(140, "x")
 
 
-def _sign_everybody_in(engine: Engine, kinds: Sequence[str]) -> None:
+def _sign_everybody_in(engine: Engine, kinds: Sequence[str], students_only: bool) -> None:
     """Every student and guardian has one phone, of one kind or another, and hears of everything."""
     now = datetime.now(UTC)
     with engine.database.write() as connection:
         pairs = connection.execute(
             text(
-                "SELECT student_id, person_id FROM schoolbell_rights"
-                " UNION SELECT id, person_id FROM schoolbell_students"
+                "SELECT id, person_id FROM schoolbell_students"
+                if students_only
+                else "SELECT id, person_id FROM schoolbell_students"
+                " UNION SELECT student_id, person_id FROM schoolbell_rights"
             )
         ).all()
         people = sorted({person for _, person in pairs})

@@ -7,10 +7,9 @@ push 6.1).
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +46,7 @@ class FcmGateway:
         self._waiting: deque[tuple[Push, bytes]] = deque()
         self._sent_again: set[tuple[str, int]] = set()
         self._headers: tuple[str, ...] = ()
+        self._now = clock()
         self._token.keep_fresh()
 
     @property
@@ -56,7 +56,7 @@ class FcmGateway:
 
     def submit(self, push: Push) -> None:
         """See ports.Gateway. Raises ValueError for a text that cannot be sent."""
-        self._waiting.append((push, self._payload.build(push, time.time())))
+        self._waiting.append((push, self._payload.build(push, self._now)))
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """See ports.Gateway."""
@@ -67,10 +67,8 @@ class FcmGateway:
         if held_up or not self._http.in_flight:
             return held_up
         answered = self._http.collect(timeout)
-        now = self._clock()
-        return [
-            one for sent, answer in answered if (one := self._judge(sent, answer, now)) is not None
-        ]
+        self._now = self._clock()
+        return [one for sent, answer in answered if (one := self._judge(sent, answer)) is not None]
 
     def close(self) -> None:
         """See ports.Gateway."""
@@ -90,12 +88,11 @@ class FcmGateway:
         return []
 
     def _give_up(self, fault: Meaning) -> list[Outcome]:
-        now = self._clock()
-        given_up = [outcome_of(push, fault, now) for push, _ in self._waiting]
+        given_up = [outcome_of(push, fault, self._now) for push, _ in self._waiting]
         self._waiting.clear()
         return given_up
 
-    def _judge(self, sent: _Sent, answer: Answer | NoAnswer, now: datetime) -> Outcome | None:
+    def _judge(self, sent: _Sent, answer: Answer | NoAnswer) -> Outcome | None:
         """The outcome of an answer; None when the push is on its way once more."""
         push, body, token = sent
         meaning = of_fcm(answer)
@@ -106,7 +103,7 @@ class FcmGateway:
             self._waiting.append((push, body))
             return None
         self._sent_again.discard(name)
-        return outcome_of(push, meaning, now)
+        return outcome_of(push, meaning, self._now)
 
 
 _Sent = tuple[Push, bytes, str]

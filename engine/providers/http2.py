@@ -132,8 +132,10 @@ class Http2(Generic[K]):
             self._done.append((key, self._barred_by if barred else NoAnswer.BUSY))
 
     def _lane_with_room(self, now: float) -> Lane | None:
-        for lane in self._lanes:
-            if lane.room > 0:
+        for lane in tuple(self._lanes):
+            if lane.is_gone:
+                self._retire(lane)
+            elif lane.room > 0:
                 return lane
         if (
             now < self._barred_until

@@ -114,11 +114,10 @@ class Slot:
             self._length += len(chunk)
 
     def _open(self, _socket: int, _purpose: int) -> int:
-        """libcurl is about to connect."""
-        if not self.lane.is_sealed:
-            return pycurl.SOCKOPT_OK
+        """libcurl is about to connect: at the beginning of a lane it may."""
         self.stopped_alive = self.lane.is_connected
-        return pycurl.SOCKOPT_ERROR
+        stop = self.stopped_alive or self.lane.is_sealed
+        return pycurl.SOCKOPT_ERROR if stop else pycurl.SOCKOPT_OK
 
 
 class Lane:
@@ -135,6 +134,7 @@ class Lane:
         self._streams = limits.streams
         self._is_warm = False
         self._was_connected = False
+        self._idle_file = -1
         self._epoll = epoll
         self._owners = owners
         self.multi = pycurl.CurlMulti()
@@ -150,6 +150,14 @@ class Lane:
         """Whether TCP holds, or held until libcurl let go of it."""
         files = [file for file, lane in self._owners.items() if lane is self]
         return self._was_connected or any(map(_is_established, files))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the peer has closed the connection while nothing was in flight.
+
+        libcurl does not listen to an idle connection, and would notice while writing.
+        """
+        return self.is_sealed and not self.slots and not _is_established(self._idle_file)
 
     @property
     def room(self) -> int:
@@ -213,8 +221,11 @@ class Lane:
         if what != pycurl.POLL_REMOVE:
             (self._epoll.modify if known else self._epoll.register)(file, EPOLL_EVENTS[what])
             self._owners[file] = self
+            self._was_connected = False
         elif known:
-            self._was_connected |= _is_established(file)
+            if _is_established(file):
+                self._was_connected = True
+                self._idle_file = file
             self._epoll.unregister(file)
             del self._owners[file]
 

@@ -6,6 +6,7 @@ Rendering every push by pyfcm would cost more than sending it.
 
 from __future__ import annotations
 
+from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Final
 
@@ -24,9 +25,9 @@ class FcmPayload:
     def __init__(self, pyfcm: FCMNotification) -> None:
         self._texts, self._order = _shape(pyfcm)
 
-    def build(self, push: Push, now: float) -> bytes:
+    def build(self, push: Push, now: datetime) -> bytes:
         """The JSON body, in UTF-8. Raises ValueError for text that is none, as lone surrogates."""
-        ends = push.expires_at.timestamp()
+        left = push.expires_at - now
         values = {
             "token": push.token.value,
             "title": push.title,
@@ -34,8 +35,8 @@ class FcmPayload:
             "push_id": push.id,
             "kind": push.kind,
             "collapse_id": push.collapse_id,
-            "ttl": f"{max(0, int(ends - now))}s",
-            "expiration": str(int(ends)),
+            "ttl": f"{max(0, int(left.total_seconds()))}s",
+            "expiration": str(int(push.expires_at.timestamp())),
         }
         parts = [self._texts[0]]
         for name, text in zip(self._order, self._texts[1:], strict=True):

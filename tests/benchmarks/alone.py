@@ -29,8 +29,7 @@ class Alone:
 
 def measure(site: Site, first: int, last: int) -> Mapping[str, Alone]:
     """Take one load of changes through the stages, one stage after the other."""
-    site.touch_scores(first, last)
-    changes = last - first + 1
+    changes = site.touch_scores(first, last).rows
     found = {"relay (changes)": _run(site, "relay", lambda: _outbox(site), changes)}
     known = site.count("pushes")
     found["evaluate (changes)"] = _run(site, "evaluate", lambda: _queue(site, "changes"), changes)

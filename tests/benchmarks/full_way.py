@@ -48,13 +48,13 @@ def measure(site: Site, servers: Mapping[str, int], first: int, last: int) -> Ru
         warm = _warm_up(site, first)
         before = _usages(servers, engine.pid)
         known = site.count("pushes")
-        committed = site.touch_scores(first + 10, last)
-        site.wait_until_answered(warm + last - first - 9)
+        touched = site.touch_scores(first + 10, last)
+        site.wait_until_answered(warm + touched.rows)
         after = _usages(servers, engine.pid)
         made = site.count("pushes") - known
-        seconds = _last_answer(site) - committed
+        seconds = _last_answer(site) - touched.committed
     return Run(
-        last - first - 9,
+        touched.rows,
         made,
         seconds,
         {name: (after[name].cpu - before[name].cpu) / made * 1e6 for name in after},
@@ -68,11 +68,12 @@ def latency(site: Site, first: int, count: int, rate: float) -> Latency:
         warm = _warm_up(site, first)
         began = utc_now()
         due = time.monotonic()
+        rows = 0
         for number in range(first + 10, first + 10 + count):
-            site.touch_scores(number, number)
+            rows += site.touch_scores(number, number).rows
             due += 1 / rate
             time.sleep(max(0.0, due - time.monotonic()))
-        site.wait_until_answered(warm + count)
+        site.wait_until_answered(warm + rows)
     with site.engine.database.read() as connection:
         found = connection.execute(
             select(outcomes.c.at, changes.c.committed_at)
@@ -89,9 +90,9 @@ def latency(site: Site, first: int, count: int, rate: float) -> Latency:
 def _warm_up(site: Site, first: int) -> int:
     """Ten changes go the whole way before anything is measured; how many there were by then."""
     known = site.count("changes")
-    site.touch_scores(first, first + 9)
-    site.wait_until_answered(known + 10)
-    return known + 10
+    touched = site.touch_scores(first, first + 9)
+    site.wait_until_answered(known + touched.rows)
+    return known + touched.rows
 
 
 def _last_answer(site: Site) -> float:
