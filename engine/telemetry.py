@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import structlog
 
@@ -50,6 +50,9 @@ KEYS: Final = frozenset(
 )  # fmt: skip
 _OWN_KEYS: Final = frozenset({"event", "level", "timestamp"})
 
+# Libraries whose own log lines may hold addresses, and which we report in our own words.
+_NOISY: Final = ("pika", "apscheduler", "urllib3", "google")
+
 _logger = structlog.get_logger()
 
 
@@ -61,13 +64,16 @@ def emit(event: Event, *, level: int = logging.INFO, **keys: object) -> None:
     _logger.log(level, event.value, **keys)
 
 
-def configure(settings: LogSettings) -> None:
-    """Send events to standard error, as text for people or as one JSON object a line."""
+def configure(settings: LogSettings, file: TextIO | None = None) -> None:
+    """Send events to *file*, else to standard error: text for people, or JSON, one to a line."""
+    file = file or sys.stderr
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(colors=file.isatty())
     )
     structlog.configure(
         processors=[
@@ -77,9 +83,11 @@ def configure(settings: LogSettings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file),
         cache_logger_on_first_use=False,
     )
+    # We tell ourselves what happens to the broker; pika's own errors can hold message bodies.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def _only_known_keys(

@@ -10,10 +10,12 @@ import os
 import random
 import signal
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import select, text
@@ -22,6 +24,7 @@ from engine.errors import SchoolbellError
 from engine.phones.phones import Behaviour, Phones
 from engine.store.tables import devices, sessions, students
 from tests.benchmarks.processes import command_line, descendants
+from tests.servers.private import PrivateServer
 from tests.site import Site, embedded_site, production_site
 
 CHANGES = 5_000
@@ -64,6 +67,7 @@ def test_the_supervisor_killed_while_changes_pass_costs_no_push_and_adds_none(
     production: Site, phones: Phones
 ) -> None:
     with production.running() as engine:
+        _wait(lambda: _process_of(engine, "deliver"), "the engine")
         expected = _change_scores_and(production, lambda: os.kill(engine.pid, signal.SIGKILL))
     with production.running():
         _require_screens(production, phones, expected)
@@ -75,7 +79,7 @@ def test_the_broker_killed_while_changes_pass_costs_no_push_and_adds_none(
     rabbit = production.rabbit
     assert rabbit is not None
     with production.running():
-        expected = _change_scores_and(production, lambda: (rabbit.kill9(), rabbit.start()))
+        expected = _change_scores_and(production, partial(_kill_and_start, rabbit))
         _require_screens(production, phones, expected)
 
 
@@ -85,7 +89,7 @@ def test_the_database_killed_while_changes_pass_costs_no_push_and_adds_none(
     postgres = production.postgres
     assert postgres is not None
     with production.running():
-        expected = _change_scores_and(production, lambda: (postgres.kill9(), postgres.start()))
+        expected = _change_scores_and(production, partial(_kill_and_start, postgres))
         _require_screens(production, phones, expected)
 
 
@@ -100,23 +104,29 @@ def test_the_embedded_engine_killed_while_changes_pass_costs_no_push_and_adds_no
 
 
 Screens = Counter[tuple[str, str]]
+T = TypeVar("T")
 
 
-def _change_scores_and(site: Site, kill: Callable[[], object]) -> Screens:
+def _change_scores_and(site: Site, kill: Callable[[], None]) -> Screens:
     """Write as a school does, in many transactions, and kill at a moment of chance.
 
     Returns what the phones must show in the end: for each token and body, how often.
     """
-    killing = threading.Timer(random.uniform(0.3, 2.0), kill)
-    killing.start()
-    for first in range(1, CHANGES, IN_ONE_TRANSACTION):
-        _insist(lambda a=first: site.touch_scores(a, a + IN_ONE_TRANSACTION - 1))
-        time.sleep(0.01)
-    killing.join()
-    return _insist(lambda: _expected(site))
+    transactions = range(1, CHANGES, IN_ONE_TRANSACTION)
+    moment = random.choice(transactions[5:-5])
+    with ThreadPoolExecutor(1) as assassin:
+        killing: Future[None] | None = None
+        for first in transactions:
+            if first == moment:
+                killing = assassin.submit(kill)
+            _insist(partial(site.touch_scores, first, first + IN_ONE_TRANSACTION - 1))
+            time.sleep(0.01)
+        assert killing is not None
+        killing.result()
+    return _insist(partial(_expected, site))
 
 
-def _insist(act: Callable[[], object]) -> object:
+def _insist(act: Callable[[], T]) -> T:
     """The school's program repeats what its database did not take."""
     limit = time.monotonic() + 60
     while True:
@@ -161,18 +171,27 @@ def _tokens(site: Site) -> dict[str, str]:
     return {row.id: row.token for row in found}
 
 
-def _kill_stage(engine: subprocess.Popen[bytes], stage: str) -> None:
+def _process_of(engine: subprocess.Popen[bytes], stage: str) -> int | None:
     for pid in descendants([engine.pid]):
         if command_line(pid).split()[-1:] == [stage]:
-            os.kill(pid, signal.SIGKILL)
-            return
-    raise AssertionError(f"no process of the stage {stage}")
+            return pid
+    return None
+
+
+def _kill_stage(engine: subprocess.Popen[bytes], stage: str) -> None:
+    _wait(lambda: _process_of(engine, stage), f"a process of the stage {stage}")
+    os.kill(_process_of(engine, stage) or 0, signal.SIGKILL)
+
+
+def _kill_and_start(server: PrivateServer) -> None:
+    server.kill9()
+    server.start()
 
 
 def _require_screens(site: Site, phones: Phones, expected: Screens) -> None:
     """Wait until the phones show what they must, and no longer: nothing may come on top."""
     _wait(lambda: not (expected - _shown(phones)), "every push on its phone")
-    _wait(lambda: _insist(lambda: _is_quiet(site)), "quiet queues")
+    _wait(partial(_insist, partial(_is_quiet, site)), "quiet queues")
     shown = _shown(phones)
     assert not expected - shown, "lost"
     assert not shown - expected, "invented, or shown twice"
