@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import IO, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from engine.broker import open_broker
 from engine.config import Config
@@ -22,7 +23,7 @@ from engine.deliver import Deliver, DeliverStage
 from engine.errors import ConfigError, SchoolbellError, Unavailable
 from engine.evaluate import evaluate
 from engine.messages import Outcome
-from engine.ports import Broker, Gateway, Queue
+from engine.ports import Broker, Gateway, Publisher, Queue
 from engine.providers.apns import ApnsGateway
 from engine.providers.fcm import FcmGateway
 from engine.record import record
@@ -185,7 +186,7 @@ class Engine:
         def handle(changes: Sequence[Change]) -> None:
             pushes = evaluate(changes, self.source, self.records, self.wording)
             publish_pushes(publisher, pushes)
-            emit(Event.CHANGES_EVALUATED, level=10, count=len(changes))
+            emit(Event.CHANGES_EVALUATED, level=logging.DEBUG, count=len(changes))
 
         return consuming(
             self.broker, Queue.CHANGES, handle, self.config.evaluate.batch, publisher.close
@@ -196,7 +197,8 @@ class Engine:
 
     def _record(self) -> Stage:
         def handle(outcomes: Sequence[Outcome]) -> None:
-            record(outcomes, self.ledger)
+            count = record(outcomes, self.ledger)
+            emit(Event.OUTCOMES_RECORDED, level=logging.DEBUG, count=count)
 
         return consuming(self.broker, Queue.OUTCOMES, handle, _OUTCOMES_BATCH, lambda: None)
 
@@ -205,7 +207,7 @@ class Engine:
         settings = self.config.schedule
         lease = _Lease(self.database)
         jobs: list[tuple[Callable[[], object], timedelta]] = [
-            (lambda: publish_due(self.ledger, publisher), settings.retries_every),
+            (lambda: self._republish(publisher), settings.retries_every),
             (lambda: plan_lost(self.ledger, self.broker), _SWEEP_EVERY),
             (self._sync_or_report, settings.directory_every),
             (self._check_capture, settings.capture_check_every),
@@ -213,10 +215,16 @@ class Engine:
         ]
 
         def close() -> None:
-            publisher.close()
-            lease.release()
+            try:
+                publisher.close()
+            finally:
+                lease.release()
 
         return ScheduleStage(jobs, lease.acquire, close)
+
+    def _republish(self, publisher: Publisher) -> None:
+        if count := publish_due(self.ledger, publisher):
+            emit(Event.PUSHES_REPUBLISHED, count=count)
 
     def _sync_or_report(self) -> None:
         try:
@@ -225,6 +233,8 @@ class Engine:
             raise
         except SchoolbellError as error:
             self._report_task(DIRECTORY_TASK, "sync", error)
+        else:
+            self._resolve_task(DIRECTORY_TASK, "sync")
 
     def _check_capture(self) -> None:
         try:
@@ -235,12 +245,15 @@ class Engine:
             emit(Event.CAPTURE_BROKEN, level=40, problem=error.problem)
             self._report_task(CAPTURE_TASK, "triggers", error)
         else:
-            with self.database.write() as connection:
-                tasks.resolve(connection, CAPTURE_TASK, "triggers")
+            self._resolve_task(CAPTURE_TASK, "triggers")
 
     def _report_task(self, kind: str, subject: str, error: SchoolbellError) -> None:
         with self.database.write() as connection:
             tasks.report(connection, kind, subject, error.problem, error.remedy, utc_now())
+
+    def _resolve_task(self, kind: str, subject: str) -> None:
+        with self.database.write() as connection:
+            tasks.resolve(connection, kind, subject)
 
     def _forget(self) -> None:
         now, settings = utc_now(), self.config.schedule
@@ -275,12 +288,14 @@ class _Lease:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._connection = None if database.is_sqlite else database.engine.connect()
+        self._connection: Connection | None = None
 
     def acquire(self) -> bool:
-        if self._connection is None:
+        if self._database.is_sqlite:
             return True
         with self._database.translated():
+            if self._connection is None:
+                self._connection = self._database.engine.connect()
             return bool(
                 self._connection.execute(
                     text("SELECT pg_try_advisory_lock(:key)"), {"key": _SCHEDULE_LOCK}

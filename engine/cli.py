@@ -18,6 +18,7 @@ import msgspec
 from engine import parked, show, why
 from engine.bootstrap import STAGES, Engine, make_deliver, utc_now
 from engine.config import load
+from engine.demo import commands
 from engine.errors import ConfigError, SchoolbellError
 from engine.messages import Token
 from engine.sources import capture, outbox
@@ -300,6 +301,11 @@ def replay(engine: Engine, since: datetime) -> None:
     """
     count = outbox.replay(engine.source.database, since.replace(tzinfo=utc_now().tzinfo))
     click.echo(f"{count} captured changes will be relayed again.")
+
+
+cli.add_command(commands.demo)
+cli.add_command(commands.phones)
+cli.add_command(commands.sis)
 
 
 def _complain(error: SchoolbellError) -> None:

@@ -7,12 +7,13 @@ A setting is named `[section] key` in the file and `SCHOOLBELL_SECTION__KEY` in 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -28,6 +29,8 @@ ENV_PREFIX: Final = "SCHOOLBELL_"
 CONFIG_VARIABLE: Final = "SCHOOLBELL_CONFIG"
 DEFAULT_FILE: Final = Path("schoolbell.toml")
 EMBEDDED: Final = "embedded:"
+_SQLITE: Final = "sqlite:///"
+_RELATIVE_SQLITE: Final = re.compile(rf"{_SQLITE}(?!/|:memory:|file:)")
 
 
 def _path_or_none(value: object) -> object:
@@ -35,6 +38,7 @@ def _path_or_none(value: object) -> object:
 
 
 OptionalPath = Annotated[Path | None, BeforeValidator(_path_or_none)]
+Duration = Annotated[timedelta, Field(gt=timedelta())]
 
 
 class Section(BaseModel):
@@ -64,7 +68,10 @@ class DatabaseSettings(Section):
 
 
 class SourceSettings(Section):
-    """The SIS: its definition, and its database (empty: the same as the engine's)."""
+    """The SIS: its definition, and its database (empty: the same as the engine's).
+
+    *definition* is the name of a bundled one, or the path of a `.toml` file.
+    """
 
     definition: str = "reference"
     url: str = Field(default="", repr=False)
@@ -108,9 +115,9 @@ class ApnsSettings(Section):
 class RelaySettings(Section):
     """How often the outbox is asked, how much at once, how long relayed rows are kept."""
 
-    poll_interval: timedelta = timedelta(milliseconds=20)
+    poll_interval: Duration = timedelta(milliseconds=20)
     batch: int = Field(default=1_000, ge=1, le=10_000)
-    keep_relayed: timedelta = timedelta(days=3)
+    keep_relayed: Duration = timedelta(days=3)
 
 
 class EvaluateSettings(Section):
@@ -123,18 +130,18 @@ class DeliverSettings(Section):
     """How many pushes may be in flight, and how long one waits for its answer."""
 
     in_flight: int = Field(default=4_000, ge=1, le=50_000)
-    timeout: timedelta = timedelta(seconds=10)
+    timeout: Duration = timedelta(seconds=10)
 
 
 class ScheduleSettings(Section):
     """How often what is due by the clock is looked for."""
 
-    retries_every: timedelta = timedelta(seconds=1)
-    directory_every: timedelta = timedelta(minutes=10)
-    capture_check_every: timedelta = timedelta(minutes=5)
-    lost_after: timedelta = timedelta(minutes=15)
-    keep_decisions: timedelta = timedelta(days=400)
-    keep_content: timedelta = timedelta(days=30)
+    retries_every: Duration = timedelta(seconds=1)
+    directory_every: Duration = timedelta(minutes=10)
+    capture_check_every: Duration = timedelta(minutes=5)
+    lost_after: Duration = timedelta(minutes=15)
+    keep_decisions: Duration = timedelta(days=400)
+    keep_content: Duration = timedelta(days=30)
 
 
 class WordingSettings(Section):
@@ -146,8 +153,8 @@ class WordingSettings(Section):
 class LogSettings(Section):
     """`console` for people, `json` for machines."""
 
-    format: str = Field(default="console", pattern="^(console|json)$")
-    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Config(BaseSettings):
@@ -189,17 +196,16 @@ class Config(BaseSettings):
         return self.source.url or self.database.url
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+def load(path: Path | None = None) -> Config:
     """Read the configuration; raise ConfigError that names each wrong key and the remedy.
 
     Without *path* the file is the one that SCHOOLBELL_CONFIG names, else ./schoolbell.toml when
-    it exists, else none. Paths in the file are relative to the file.
+    it exists, else none. Relative paths, also of SQLite databases, are relative to the file.
     """
-    environ = os.environ if environ is None else environ
-    named = path or _path_from(environ)
+    named = path or _path_from(os.environ)
     file = named or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     values = _read(file) if file else {}
-    _refuse_unknown_variables(environ)
+    _refuse_unknown_variables(os.environ)
     try:
         config = Config(**values)
     except ValidationError as error:
@@ -220,6 +226,11 @@ def _read(file: Path) -> dict[str, Any]:
             f"There is no configuration file {file}.",
             "Copy config.example.toml there, or name another file with --config.",
         ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"The configuration file {file} cannot be read: {error.strerror}.",
+            "Name a file that this user may read.",
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{file} is not readable as TOML: {error}.", "Mend that line of the file."
@@ -231,13 +242,37 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     for name in environ:
         if not name.startswith(ENV_PREFIX) or name == CONFIG_VARIABLE:
             continue
-        section = name.removeprefix(ENV_PREFIX).split("__")[0].lower()
-        if section not in Config.model_fields or "__" not in name:
+        rest = name.removeprefix(ENV_PREFIX)
+        section, nested, _ = rest.lower().partition("__")
+        if not nested or section not in Config.model_fields:
             raise ConfigError(
                 f"The environment variable {name} is no setting.",
-                _suggestion(section, Config.model_fields)
+                _suggestion(rest, _variables(), ENV_PREFIX)
                 or "Settings are named SCHOOLBELL_SECTION__KEY, like SCHOOLBELL_BROKER__URL.",
             )
+
+
+def _variables() -> Iterator[str]:
+    for section in Config.model_fields:
+        for key in _known_beside([section, ""]):
+            yield f"{section}__{key}".upper()
+
+
+# What to write, for those kinds of mistake of which pydantic speaks in words of Python.
+_EXPECTED: Final = {
+    "model_type": "is a section; its settings stand below it, each on a line of its own",
+    "string_type": "write it in quotes",
+    "path_type": "write a file's path in quotes",
+    "int_type": "write a whole number",
+    "int_parsing": "write a whole number",
+    "int_from_float": "write a whole number",
+    "bool_type": "write true or false",
+    "bool_parsing": "write true or false",
+    "time_delta_type": 'write seconds, like 0.5, or a duration, like "PT10M" or "P30D"',
+    "time_delta_parsing": 'write seconds, like 0.5, or a duration, like "PT10M" or "P30D"',
+    "greater_than": "must be longer than nothing",
+    "string_pattern_mismatch": "is made of small letters, digits and hyphens, at most 40",
+}
 
 
 def _explained(error: ValidationError, file: Path | None) -> ConfigError:
@@ -250,7 +285,8 @@ def _explained(error: ValidationError, file: Path | None) -> ConfigError:
             problems.append(f"{where} is no setting.")
             remedies.append(_suggestion(keys[-1], _known_beside(keys)))
         else:
-            problems.append(f"{where}: {item['msg']}.")
+            words = _EXPECTED.get(item["type"], item["msg"].removeprefix("Value error, "))
+            problems.append(f"{where}: {words}.")
     origin = f"In {file} or the environment: " if file else "In the environment: "
     remedy = " ".join(filter(None, remedies)) or "config.example.toml shows every setting."
     return ConfigError(origin + " ".join(problems), remedy)
@@ -263,20 +299,27 @@ def _known_beside(keys: list[str]) -> Iterable[str]:
     return section.default.__class__.model_fields if section else ()
 
 
-def _suggestion(word: str, known: Iterable[str]) -> str:
+def _suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
     close = get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"Did you mean {close[0]}?" if close else ""
+    return f"Did you mean {prefix}{close[0]}?" if close else ""
 
 
 def _anchored(config: Config, folder: Path) -> Config:
     """Make the file's relative paths relative to the file, not to who reads it."""
 
     def anchor(section: Section) -> Section:
-        moved = {
-            name: folder / value
-            for name, value in section
-            if isinstance(value, Path) and not value.is_absolute()
-        }
+        moved = {name: _in_folder(folder, value) for name, value in section}
         return section.model_copy(update=moved)
 
     return config.model_copy(update={name: anchor(section) for name, section in config})
+
+
+def _in_folder(folder: Path, value: object) -> object:
+    """*value* itself, unless it names a file: by its path, a SQLite URL or as a definition."""
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, str) and _RELATIVE_SQLITE.match(value):
+        return f"{_SQLITE}{folder / value.removeprefix(_SQLITE)}"
+    if isinstance(value, str) and value.endswith(".toml"):
+        return str(folder / value)
+    return value

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import psycopg
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL, make_url
@@ -76,13 +77,16 @@ class Database:
         try:
             yield
         except DBAPIError as error:
+            disconnected = error.connection_invalidated
+            raise _meaning(error.orig, self.name, disconnected=disconnected) from error
+        except psycopg.Error as error:  # of COPY, which SQLAlchemy does not see
             raise _meaning(error, self.name) from error
 
 
 def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter shows what it took for the port
         raise ConfigError(
             "A database URL is not readable.",
             "Write sqlite:///schoolbell.db or postgresql+psycopg://user:password@host/database.",
@@ -100,12 +104,15 @@ def _checked(url: str) -> URL:
 def _engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() == SQLITE:
-            engine = sqlalchemy.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT})
+            engine = sqlalchemy.create_engine(
+                url, hide_parameters=True, connect_args={"timeout": _BUSY_TIMEOUT}
+            )
             _make_sqlite_behave(engine)
             return engine
         return sqlalchemy.create_engine(
             url,
             isolation_level="AUTOCOMMIT",
+            hide_parameters=True,
             pool_pre_ping=True,
             connect_args={"connect_timeout": _CONNECT_TIMEOUT, "application_name": "schoolbell"},
         )
@@ -118,6 +125,8 @@ def _make_sqlite_behave(engine: Engine) -> None:
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         # The driver must not begin transactions by itself: a write takes its lock at once.
         connection.isolation_level = None
+        # A SIS may have written text that is not UTF-8; it must be readable all the same.
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -132,25 +141,30 @@ _LOGIN_REFUSED = ("28",)
 _NO_DATABASE = ("3D000",)
 _NO_TABLE = ("42P01", "42703", "3F000")
 _NO_RIGHT = ("42501",)
-_TRY_AGAIN = ("08", "40", "53", "55", "57", "58", "23505")  # 23505: another process was first
+_WRONG_STATEMENT = ("42",)
+# 23505: another process was first. 25006: a primary that is one no more.
+_TRY_AGAIN = ("08", "40", "53", "55", "57", "58", "23505", "25006")
+
+_UNUSABLE = ("unable to open", "readonly", "not a database", "disk image is malformed")
 
 
-def _meaning(error: DBAPIError, name: str) -> Exception:
-    cause = error.orig
+def _meaning(cause: Any, name: str, *, disconnected: bool = False) -> Exception:
     if isinstance(cause, sqlite3.Error):
         return _sqlite_meaning(cause, name)
-    return _postgresql_meaning(cause, name, disconnected=error.connection_invalidated)
+    return _postgresql_meaning(cause, name, disconnected=disconnected)
 
 
 def _sqlite_meaning(cause: sqlite3.Error, name: str) -> Exception:
     words = str(cause)
     if "no such table" in words or "no such column" in words:
-        return _not_migrated(name)
-    if "unable to open" in words or "readonly" in words or "not a database" in words:
+        return _not_migrated(name, words)
+    if any(sign in words for sign in _UNUSABLE):
         return Misconfigured(
             f"The database {name} cannot be used: {words}.",
             "Check that the folder exists and that this user may write to the file.",
         )
+    if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return _wrong_statement(name, words)
     if isinstance(cause, sqlite3.OperationalError):
         return Unavailable(
             f"The database {name} does not answer: {words}.",
@@ -171,12 +185,15 @@ def _postgresql_meaning(cause: Any, name: str, *, disconnected: bool) -> Excepti
             f"The database {name} does not exist.", "Create it, or mend the name in the URL."
         )
     if state in _NO_TABLE:
-        return _not_migrated(name)
+        return _not_migrated(name, words)
     if state in _NO_RIGHT:
         return Misconfigured(
             f"The database {name} refuses: {words}.", "Grant this user the right that it names."
         )
-    if disconnected or not state or state.startswith(_TRY_AGAIN):
+    if state.startswith(_WRONG_STATEMENT):
+        return _wrong_statement(name, words)
+    unanswered = not state and isinstance(cause, psycopg.OperationalError)
+    if disconnected or unanswered or state.startswith(_TRY_AGAIN):
         return Unavailable(
             f"The database {name} does not answer: {words}.",
             "Check that it runs and that this machine may reach it; Schoolbell keeps trying.",
@@ -184,8 +201,15 @@ def _postgresql_meaning(cause: Any, name: str, *, disconnected: bool) -> Excepti
     return cause if isinstance(cause, Exception) else RuntimeError(words)
 
 
-def _not_migrated(name: str) -> Misconfigured:
+def _not_migrated(name: str, words: str) -> Misconfigured:
     return Misconfigured(
-        f"The database {name} lacks a table or column that this release needs.",
+        f"The database {name} lacks a table or column that this release needs: {words}.",
         "Run `schoolbell install`; for a table of the SIS, check the source definition.",
+    )
+
+
+def _wrong_statement(name: str, words: str) -> Misconfigured:
+    return Misconfigured(
+        f"The database {name} refuses a statement: {words}.",
+        "Mend the query in the source definition; if it is none of those, report it.",
     )

@@ -20,7 +20,7 @@ from threading import Event as Flag
 from typing import Final
 
 from engine.errors import Unprocessable
-from engine.messages import Outcome, Outcomes, Push, Pushes, decode, encode, packed
+from engine.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, decode, encode, packed
 from engine.ports import Clock, Consumer, Delivery, Gateway, Publisher, Queue
 from engine.publish import publish_all
 from engine.telemetry import Event, emit
@@ -116,8 +116,9 @@ class DeliverStage:
     def step(self, stop: Flag) -> None:
         """Take pushes while there is room, collect answers, publish outcomes."""
         del stop  # nothing here waits longer than a stop may
-        if self._deliver.in_flight < self._cap:
-            self._receive(0.0 if self._busy else _IDLE)
+        room = self._cap - self._deliver.in_flight
+        if room > 0:
+            self._receive(_messages(room), 0.0 if self._busy else _IDLE)
         self._collect(_GLANCE)
         if self._is_due():
             self._flush()
@@ -140,8 +141,8 @@ class DeliverStage:
     def _busy(self) -> bool:
         return bool(self._deliver.in_flight or self._outcomes)
 
-    def _receive(self, timeout: float) -> None:
-        for delivery in self._consumer.receive(_RECEIVE, timeout):
+    def _receive(self, limit: int, timeout: float) -> None:
+        for delivery in self._consumer.receive(limit, timeout):
             try:
                 pushes = decode(delivery.body, Pushes).items
             except Unprocessable as error:
@@ -149,6 +150,7 @@ class DeliverStage:
                 continue
             if not pushes:
                 self._consumer.ack([delivery.tag])
+                continue
             self._unanswered[delivery.tag] = len(pushes)
             for push in pushes:
                 self._messages.setdefault((push.id, push.attempt), []).append(delivery.tag)
@@ -190,3 +192,8 @@ class DeliverStage:
     def _park(self, delivery: Delivery, error: Unprocessable) -> None:
         emit(Event.MESSAGE_PARKED, queue=Queue.PUSHES, problem=error.problem)
         self._consumer.park(delivery, str(error))
+
+
+def _messages(room: int) -> int:
+    """How many messages to ask for when there is *room* for so many pushes."""
+    return min(_RECEIVE, -(-room // MAX_PACKED))

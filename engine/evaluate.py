@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.errors import SchoolbellError, Unprocessable
+from engine.errors import ConfigError, Misconfigured, Unavailable, Unprocessable
 from engine.messages import Push
 from engine.ports import Evaluation, Finding, Records, Source, Verdicts
-from rules.change import Change, ChangeId, Subject
+from rules.change import Change, ChangeId, StudentId, Subject
 from rules.evaluate import evaluate as decide
 from rules.wording import Wording
 
@@ -28,12 +28,12 @@ def evaluate(
     """Decide a batch and return the pushes to publish.
 
     A change that breaks the batch is found by taking the batch apart, and parked; its neighbours
-    are decided. Unavailable and Misconfigured pass through: nothing was stored then.
+    are decided. What is wrong with a neighbour of ours passes through: nothing was stored then.
     """
     try:
         with records.evaluation() as evaluation:
             return _evaluate(changes, source, evaluation, wording)
-    except SchoolbellError:
+    except (ConfigError, Misconfigured, Unavailable):
         raise
     except Exception as error:  # whatever one change can do to us must not stop the others
         if len(changes) == 1:
@@ -66,27 +66,37 @@ def _evaluate(
 def _subjects(
     findings: Sequence[Finding], evaluation: Evaluation, parked: Parked
 ) -> Sequence[Subject]:
-    """Name the students; a change with one whom nobody knows is parked whole."""
+    """Name the students; a change whose students are not clear is parked whole."""
     names = evaluation.names({finding.student for finding in findings})
-    strangers: dict[ChangeId, Finding] = {
-        finding.change.id: finding for finding in findings if finding.student not in names
-    }
-    parked += ((finding.change, _stranger(finding)) for finding in strangers.values())
+    unclear: dict[ChangeId, tuple[Change, Unprocessable]] = {}
+    met: set[tuple[ChangeId, StudentId]] = set()
+    for finding in findings:
+        change, pair = finding.change, (finding.change.id, finding.student)
+        if finding.student not in names:
+            unclear[change.id] = change, _stranger(finding)
+        elif pair in met:
+            unclear[change.id] = change, _twice(finding)
+        met.add(pair)
+    parked += unclear.values()
     return [
         finding.subject(names[finding.student])
         for finding in findings
-        if finding.change.id not in strangers
+        if finding.change.id not in unclear
     ]
 
 
 def _park(change: Change, error: Exception, records: Records) -> Sequence[Push]:
+    problem = error if isinstance(error, Unprocessable) else _unexpected(change, error)
+    with records.evaluation() as evaluation:
+        return evaluation.store(Verdicts([change], [], [(change, problem)]))
+
+
+def _unexpected(change: Change, error: Exception) -> Unprocessable:
     """The words of a foreign error may hold a row, so only its type is told."""
-    problem = Unprocessable(
+    return Unprocessable(
         f"A change of {change.watch} could not be evaluated: {type(error).__name__}.",
         "Look at the record in the SIS, then run `schoolbell parked retry`.",
     )
-    with records.evaluation() as evaluation:
-        return evaluation.store(Verdicts([change], [], [(change, problem)]))
 
 
 def _unknown(change: Change) -> Unprocessable:
@@ -103,4 +113,13 @@ def _stranger(finding: Finding) -> Unprocessable:
         "directory query of the source definition does not list.",
         "Mend the query or the record in the SIS, run `schoolbell sync`, then "
         "`schoolbell parked retry`.",
+    )
+
+
+def _twice(finding: Finding) -> Unprocessable:
+    return Unprocessable(
+        f"The facts about a change of {finding.change.watch} list student {finding.student} more "
+        "than once.",
+        "Mend the facts query of the source definition, so that it gives one row for each student "
+        "concerned, then run `schoolbell parked retry`.",
     )

@@ -6,6 +6,7 @@ worker closes the stage and makes a new one: what was not acked or marked comes 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from queue import Empty, SimpleQueue
@@ -57,6 +58,8 @@ class RelayStage:
             stop.wait(_IDLE)
             return
         count = relay(self._outbox, self._publisher, limit=self._batch)
+        if count:
+            emit(Event.CHANGES_RELAYED, level=logging.DEBUG, count=count)
         if count < self._batch:
             stop.wait(self._poll_interval)
 
@@ -64,9 +67,11 @@ class RelayStage:
         """A relayed batch is marked before the next: there is nothing under way."""
 
     def close(self) -> None:
-        """See Stage.close."""
-        self._publisher.close()
-        self._outbox.release()
+        """See Stage.close. A lock that stayed would keep our own successor out."""
+        try:
+            self._publisher.close()
+        finally:
+            self._outbox.release()
 
 
 class ConsumingStage(Generic[M]):
@@ -102,8 +107,10 @@ class ConsumingStage(Generic[M]):
 
     def close(self) -> None:
         """See Stage.close."""
-        self._consumer.close()
-        self._close()
+        try:
+            self._consumer.close()
+        finally:
+            self._close()
 
     def _work_off(self, deliveries: Sequence[Delivery]) -> None:
         items: list[Any] = []
@@ -123,7 +130,7 @@ class ConsumingStage(Generic[M]):
 
 
 class ScheduleStage:
-    """Runs what is due by the clock; the first job that fails fails the stage."""
+    """Runs what is due by the clock; a job that fails fails the stage."""
 
     def __init__(
         self,
@@ -133,7 +140,7 @@ class ScheduleStage:
     ) -> None:
         self._may_run = may_run
         self._close = close
-        self._faults: SimpleQueue[Exception] = SimpleQueue()
+        self._done: SimpleQueue[Exception | None] = SimpleQueue()
         self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"max_instances": 1, "coalesce": True}
         )
@@ -141,13 +148,19 @@ class ScheduleStage:
             self._scheduler.add_job(self._guarded, "interval", [job], seconds=every.total_seconds())
 
     def step(self, stop: Flag) -> None:
-        """See Stage.step."""
-        if not self._scheduler.running and self._may_run():
-            self._scheduler.start()
-        stop.wait(_IDLE / 2)
-        try:
-            raise self._faults.get_nowait()
-        except Empty:
+        """Wait until a job is done, and raise what it met: to stand still is no success."""
+        while not stop.is_set():
+            if not self._scheduler.running:
+                if not self._may_run():
+                    stop.wait(_IDLE)
+                    return
+                self._scheduler.start()
+            try:
+                fault = self._done.get(timeout=_IDLE / 2)
+            except Empty:
+                continue
+            if fault is not None:
+                raise fault
             return
 
     def drain(self) -> None:
@@ -155,15 +168,19 @@ class ScheduleStage:
 
     def close(self) -> None:
         """See Stage.close."""
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=True)
-        self._close()
+        try:
+            if self._scheduler.running:
+                self._scheduler.shutdown(wait=True)
+        finally:
+            self._close()
 
     def _guarded(self, job: Callable[[], object]) -> None:
         try:
             job()
         except Exception as error:  # raised again by step, in the stage's own thread
-            self._faults.put(error)
+            self._done.put(error)
+        else:
+            self._done.put(None)
 
 
 def publish_pushes(publisher: Publisher, pushes: Sequence[Any]) -> None:

@@ -54,11 +54,12 @@ def run_stage(name: str, make: Callable[[], Stage], stop: Flag, report: Report) 
                 )  # fmt: skip
                 report(name, known)
             failing = True
-            stop.wait(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
         finally:
             if stage is not None:
                 _close(stage)
+        if failing:
+            stop.wait(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
     emit(Event.STAGE_STOPPED, stage=name)
 
 

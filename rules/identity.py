@@ -1,13 +1,13 @@
 """The same thing always has the same id, however often it is worked out.
 
 Ids begin with the change's time-ordered six bytes, so that rows arrive at the end of their
-index; the rest is a keyless blake2b of what they name.
+index; the rest is a keyless blake2b of what they name, parted by NUL, which no id can hold.
 """
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NewType
 
@@ -17,22 +17,23 @@ from rules.change import ChangeId, Kind, PersonId, StudentId
 NotificationId = NewType("NotificationId", str)
 PushId = NewType("PushId", str)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_PART = 13  # the hex digits and the hyphen that hold a UUIDv7's milliseconds
 
 
 def notification_id(change: ChangeId, student: StudentId, person: PersonId) -> NotificationId:
     """Name what one person is told of one change about one student. A UUID in text."""
-    return NotificationId(_derived(change, f"notification/{change}/{student}/{person}"))
+    return NotificationId(_derived(change, f"notification\0{change}\0{student}\0{person}"))
 
 
 def push_id(change: ChangeId, device: DeviceId) -> PushId:
     """Name the one push of one change to one device. A UUID in text."""
-    return PushId(_derived(change, f"push/{change}/{device}"))
+    return PushId(_derived(change, f"push\0{change}\0{device}"))
 
 
 def first_id_at(moment: datetime) -> str:
     """The lowest id of anything that was captured at *moment* or later."""
-    digits = f"{int(moment.timestamp() * 1000):012x}"
+    digits = f"{(moment - _EPOCH) // timedelta(milliseconds=1):012x}"
     return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
 
 
@@ -42,7 +43,8 @@ def collapse_id(district: str, kind: Kind, record: str, person: PersonId) -> str
     It fits every limit (APNs allows 64 bytes, a web-push topic 32 characters). A second change
     of the record replaces the first text, a repeated send replaces itself.
     """
-    digest = blake2b(f"{district}/{kind}/{record}/{person}".encode(), digest_size=16).digest()
+    name = f"{district}\0{kind}\0{record}\0{person}"
+    digest = blake2b(name.encode(), digest_size=16).digest()
     return urlsafe_b64encode(digest)[:22].decode("ascii")
 
 

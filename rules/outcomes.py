@@ -48,8 +48,10 @@ def fate(
         case Verdict.UNREGISTERED:
             return Fate(retire_device=True)
         case Verdict.DEFERRED:
-            retry_at = now + _delay(attempt, retry_after) * (1 + jitter / 2)
-            return Fate(expired=True) if retry_at >= expires_at else Fate(retry_at=retry_at)
+            delay, left = _delay(attempt, retry_after), expires_at - now
+            if delay < left:  # a gateway may wish for longer than any calendar
+                delay *= 1 + jitter / 2
+            return Fate(expired=True) if delay >= left else Fate(retry_at=now + delay)
 
 
 def _delay(attempt: int, retry_after: timedelta | None) -> timedelta:

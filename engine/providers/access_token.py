@@ -21,11 +21,13 @@ from engine.providers.answers import FCM_BACK_OFF, Meaning
 from rules.outcomes import Verdict
 
 RENEW_BEFORE: Final = timedelta(minutes=5)
+LIFETIME: Final = timedelta(hours=1)
 PAUSE: Final = timedelta(seconds=5)  # between two tries to get a token
 TIMEOUT: Final = 10.0
 
 KEY_REFUSED: Final = Meaning(Verdict.DEFERRED, "FCM_KEY_REFUSED", FCM_BACK_OFF, misconfigured=True)
 AUTH_UNAVAILABLE: Final = Meaning(Verdict.DEFERRED, "FCM_AUTH_UNAVAILABLE", FCM_BACK_OFF)
+TOKEN_REFUSED: Final = Meaning(Verdict.DEFERRED, "ACCESS_TOKEN_REFUSED", FCM_BACK_OFF)
 
 
 class AccessToken:
@@ -39,11 +41,14 @@ class AccessToken:
         self._renewal: Future[None] | None = None
         self._expires_at: datetime | None = None
         self._not_before: datetime | None = None
+        self._renewed_at: datetime | None = None
         self.value: str | None = None
         self.fault: Meaning | None = None
 
     def keep_fresh(self) -> None:
         """Begin a renewal when one is due, and take over the result of one that has ended."""
+        if self._expires_at is not None and self._clock() >= self._expires_at:
+            self.value = None
         if self._renewal is not None:
             self._take_over()
         elif self._is_due():
@@ -59,9 +64,16 @@ class AccessToken:
             self._take_over()
 
     def refuse(self, value: str) -> None:
-        """Forget a token that FCM did not take, unless there is a newer one already."""
-        if self.value == value:
-            self.value, self._expires_at = None, None
+        """Forget a token that FCM did not take, unless there is a newer one already.
+
+        One that was new a moment ago will not be better the next time: no renewal at once.
+        """
+        if self.value != value:
+            return
+        self.value, self._expires_at = None, None
+        now = self._clock()
+        if self._renewed_at is not None and now < self._renewed_at + PAUSE:
+            self.fault, self._not_before = TOKEN_REFUSED, now + PAUSE
 
     def close(self) -> None:
         """End the refresher; a renewal under way is not waited for."""
@@ -81,7 +93,8 @@ class AccessToken:
         if error is None:
             # google-auth keeps a naive moment in UTC, by its own clock: ours decides instead.
             self.value, self.fault, self._not_before = self._credentials.token, None, None
-            self._expires_at = self._clock() + timedelta(hours=1)
+            self._renewed_at = self._clock()
+            self._expires_at = self._renewed_at + LIFETIME
         else:
             self.fault = _meaning(error)
             self._not_before = self._clock() + PAUSE
@@ -89,10 +102,11 @@ class AccessToken:
 
 def _meaning(error: BaseException) -> Meaning:
     """The endpoint refused our key, or it could not be asked."""
-    refused = isinstance(error, RefreshError) and not error.retryable
-    if not isinstance(error, GoogleAuthError):
-        raise error
-    return KEY_REFUSED if refused else AUTH_UNAVAILABLE
+    if isinstance(error, RefreshError) and not error.retryable:
+        return KEY_REFUSED
+    if isinstance(error, GoogleAuthError | OSError):
+        return AUTH_UNAVAILABLE
+    raise error
 
 
 def _session(ca_file: Path | None) -> requests.Session:

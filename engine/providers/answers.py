@@ -25,6 +25,7 @@ FCM_QUOTA_WAIT: Final = 60.0  # FCM: the default after 429
 APNS_BACK_OFF: Final = 900.0  # APNs: "After 15 minutes, you can retry"
 APNS_DEVICE_WAIT: Final = 60.0
 LONGEST_WAIT: Final = 3_600.0  # a gateway's wish beyond this is a fault of its own
+LONGEST_ID: Final = 200  # characters; what a gateway says is not ours to trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,13 @@ APNS_SAYS: Final[Mapping[str, Meaning]] = {
     "UnrelatedKeyIdInToken": Meaning(DEFERRED, "UnrelatedKeyIdInToken", 10.0, reconnect=True),
     "TooManyRequests": Meaning(DEFERRED, "TooManyRequests", APNS_DEVICE_WAIT),  # to this phone
     "TooManyProviderTokenUpdates": Meaning(DEFERRED, "TooManyProviderTokenUpdates", APNS_BACK_OFF),
-    "IdleTimeout": Meaning(DEFERRED, "IdleTimeout", 1.0),  # the connection, not the push
+    # the connection, not the push
+    "IdleTimeout": Meaning(DEFERRED, "IdleTimeout", FCM_BACK_OFF, reconnect=True),
     **{reason: Meaning(DEFERRED, reason, APNS_BACK_OFF) for reason in _APPLES_FAULT},
 }
+
+# accepted perhaps; who says so without the name of the message is perhaps not FCM
+UNREADABLE: Final = Meaning(DEFERRED, "UNREADABLE_ANSWER", FCM_BACK_OFF)
 
 NOT_ANSWERED: Final[Mapping[NoAnswer, Meaning]] = {
     NoAnswer.UNREACHABLE: Meaning(DEFERRED, "UNREACHABLE", FCM_BACK_OFF),
@@ -119,10 +124,11 @@ def of_fcm(answer: Answer | NoAnswer) -> Meaning:
         return NOT_ANSWERED[answer]
     body = _json(answer.body)
     if answer.status == 200:
-        return Meaning(ACCEPTED, gateway_id=str(body.get("name", "")).rpartition("/")[2])
+        name = body.get("name")
+        return _accepted(name) if isinstance(name, str) else UNREADABLE
     code = _fcm_code(body.get("error"))
     known = FCM_SAYS.get((answer.status, code)) or FCM_SAYS.get((answer.status, ""))
-    return _waiting(known or _unknown(answer.status, FCM_BACK_OFF), answer)
+    return _waiting(known or _unknown(answer.status, FCM_BACK_OFF), answer, FCM_BACK_OFF)
 
 
 def of_apns(answer: Answer | NoAnswer) -> Meaning:
@@ -135,13 +141,19 @@ def of_apns(answer: Answer | NoAnswer) -> Meaning:
     known = APNS_SAYS.get(str(body.get("reason", ""))) or _unknown(answer.status, APNS_BACK_OFF)
     if known.verdict is UNREGISTERED:
         return _dead(known, body.get("timestamp"))
-    return _waiting(known, answer)
+    return _waiting(known, answer, known.retry_after or 0.0)
+
+
+def _accepted(name: str) -> Meaning:
+    return Meaning(ACCEPTED, gateway_id=name.rpartition("/")[2][:LONGEST_ID])
 
 
 def _dead(known: Meaning, timestamp: object) -> Meaning:
-    if not isinstance(timestamp, int | float):
-        return known
-    since = datetime.fromtimestamp(timestamp / 1000, UTC)
+    """Dead since a moment; a phone that registered later lives, so without one nothing is dead."""
+    try:
+        since = datetime.fromtimestamp(float(str(timestamp)) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return Meaning(REFUSED, known.reason)
     return Meaning(known.verdict, known.reason, dead_since=since)
 
 
@@ -149,14 +161,14 @@ def _unknown(status: int, back_off: float) -> Meaning:
     """A proxy's answer, or one that is not documented: never a dead token."""
     if status >= 500:
         return Meaning(DEFERRED, f"HTTP_{status}", back_off)
-    return Meaning(REFUSED, f"HTTP_{status}")
+    return Meaning(REFUSED, f"HTTP_{status}") if status >= 400 else _ours(f"HTTP_{status}")
 
 
-def _waiting(known: Meaning, answer: Answer) -> Meaning:
+def _waiting(known: Meaning, answer: Answer, at_least: float) -> Meaning:
     """The gateway's own wish goes before our default, within reason."""
     if known.verdict is not DEFERRED or answer.retry_after is None:
         return known
-    wait = min(max(float(answer.retry_after), known.retry_after or 0.0), LONGEST_WAIT)
+    wait = min(max(float(answer.retry_after), at_least), LONGEST_WAIT)
     return Meaning(
         known.verdict, known.reason, wait, known.misconfigured, known.renew, known.reconnect
     )
@@ -175,7 +187,7 @@ def _fcm_code(error: object) -> str:
     if not isinstance(error, dict):
         return ""
     details = [one for one in _list(error.get("details")) if isinstance(one, dict)]
-    code = next((str(one["errorCode"]) for one in details if "errorCode" in one), "")
+    code = next((str(one.get("errorCode")) for one in details if _is(one, "FcmError")), "")
     if _is_dead_iphone(details):
         return "APNS_UNREGISTERED"
     if code == "INVALID_ARGUMENT" and "registration token" in str(error.get("message", "")):
@@ -185,10 +197,14 @@ def _fcm_code(error: object) -> str:
 
 def _is_dead_iphone(details: list[dict[str, Any]]) -> bool:
     return any(
-        str(one.get("@type", "")).endswith("ApnsError")
+        _is(one, "ApnsError")
         and (one.get("statusCode") == 410 or one.get("reason") in ("Unregistered", "ExpiredToken"))
         for one in details
     )
+
+
+def _is(detail: dict[str, Any], kind: str) -> bool:
+    return str(detail.get("@type", "")).endswith(f".{kind}")
 
 
 def _list(value: object) -> list[Any]:

@@ -20,7 +20,7 @@ from engine.providers.answers import of_apns
 from engine.providers.exchange import Answer, Limits, NoAnswer, Request
 from engine.providers.http2 import Http2
 from engine.providers.outcome import outcome_of
-from engine.providers.payload import apns_payload
+from engine.providers.payload import PLAIN_HEADERS, apns_payload
 
 CONNECTIONS: Final = 4
 STREAMS: Final = 100
@@ -29,6 +29,7 @@ STREAMS: Final = 100
 # together they never renew too often (facts: push 3.2).
 TOKEN_WINDOW: Final = timedelta(minutes=40)
 _HEXADECIMAL: Final = re.compile("[0-9a-fA-F]+")
+_VISIBLE: Final = re.compile("[!-~]+")
 
 
 class ProviderToken:
@@ -77,6 +78,8 @@ class ApnsGateway:
         """See ports.Gateway. Raises ValueError for a text or a token that cannot be sent."""
         if not _HEXADECIMAL.fullmatch(push.token.value):
             raise ValueError("an APNs token is hexadecimal: it becomes part of a URL")
+        if not (_VISIBLE.fullmatch(push.id) and _VISIBLE.fullmatch(push.collapse_id)):
+            raise ValueError("an id is visible ASCII: it becomes part of a header")
         body = apns_payload(push)
         path = f"/3/device/{push.token.value}"
         self._http.submit(Request(push, path, self._headers(push), body))
@@ -104,6 +107,7 @@ class ApnsGateway:
             f"apns-id: {push.id}",
             f"apns-collapse-id: {push.collapse_id}",
             f"apns-expiration: {int(push.expires_at.timestamp())}",
+            *PLAIN_HEADERS,
         )
 
     def _judge(self, push: Push, answer: Answer | NoAnswer, now: datetime) -> Outcome | None:

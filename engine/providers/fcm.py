@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from engine.providers.answers import Meaning, of_fcm
 from engine.providers.exchange import Answer, Limits, NoAnswer, Request
 from engine.providers.http2 import Http2
 from engine.providers.outcome import outcome_of
-from engine.providers.payload import FcmPayload
+from engine.providers.payload import PLAIN_HEADERS, FcmPayload
 
 CONNECTIONS: Final = 8
 STREAMS: Final = 100  # more than 200 on one connection has ended it (facts: push 2.1)
@@ -46,7 +46,6 @@ class FcmGateway:
         self._waiting: deque[tuple[Push, bytes]] = deque()
         self._sent_again: set[tuple[str, int]] = set()
         self._headers: tuple[str, ...] = ()
-        self._now = clock()
         self._token.keep_fresh()
 
     @property
@@ -56,7 +55,7 @@ class FcmGateway:
 
     def submit(self, push: Push) -> None:
         """See ports.Gateway. Raises ValueError for a text that cannot be sent."""
-        self._waiting.append((push, self._payload.build(push, self._now)))
+        self._waiting.append((push, self._payload.build(push, self._clock())))
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """See ports.Gateway."""
@@ -67,8 +66,10 @@ class FcmGateway:
         if held_up or not self._http.in_flight:
             return held_up
         answered = self._http.collect(timeout)
-        self._now = self._clock()
-        return [one for sent, answer in answered if (one := self._judge(sent, answer)) is not None]
+        now = self._clock()
+        return [
+            one for sent, answer in answered if (one := self._judge(sent, answer, now)) is not None
+        ]
 
     def close(self) -> None:
         """See ports.Gateway."""
@@ -81,18 +82,19 @@ class FcmGateway:
         if token is None:
             return self._give_up(self._token.fault) if self._token.fault else []
         if not self._headers or not self._headers[0].endswith(token):
-            self._headers = (f"authorization: Bearer {token}", "content-type: application/json")
+            self._headers = (f"authorization: Bearer {token}", *PLAIN_HEADERS)
         for push, body in self._waiting:
             self._http.submit(Request((push, body, token), self._path, self._headers, body))
         self._waiting.clear()
         return []
 
     def _give_up(self, fault: Meaning) -> list[Outcome]:
-        given_up = [outcome_of(push, fault, self._now) for push, _ in self._waiting]
+        now = self._clock()
+        given_up = [outcome_of(push, fault, now) for push, _ in self._waiting]
         self._waiting.clear()
         return given_up
 
-    def _judge(self, sent: _Sent, answer: Answer | NoAnswer) -> Outcome | None:
+    def _judge(self, sent: _Sent, answer: Answer | NoAnswer, now: datetime) -> Outcome | None:
         """The outcome of an answer; None when the push is on its way once more."""
         push, body, token = sent
         meaning = of_fcm(answer)
@@ -103,7 +105,7 @@ class FcmGateway:
             self._waiting.append((push, body))
             return None
         self._sent_again.discard(name)
-        return outcome_of(push, meaning, self._now)
+        return outcome_of(push, meaning, now)
 
 
 _Sent = tuple[Push, bytes, str]

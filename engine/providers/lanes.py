@@ -170,6 +170,8 @@ class Lane:
 
     def add(self, slot: Slot) -> None:
         """A request begins."""
+        if not self.slots:
+            self._was_connected = False
         self.slots[slot.handle] = slot
         self._add(slot.handle)
 
@@ -221,7 +223,6 @@ class Lane:
         if what != pycurl.POLL_REMOVE:
             (self._epoll.modify if known else self._epoll.register)(file, EPOLL_EVENTS[what])
             self._owners[file] = self
-            self._was_connected = False
         elif known:
             if _is_established(file):
                 self._was_connected = True

@@ -18,6 +18,9 @@ from engine.messages import Push
 _NAMES: Final = ("token", "title", "body", "push_id", "kind", "collapse_id", "ttl", "expiration")
 _encode = msgspec.json.encode
 
+PLAIN_HEADERS: Final = ("content-type: application/json", "accept:")
+"""What both gateways are told of a body; the second keeps libcurl from adding its own."""
+
 
 class FcmPayload:
     """Builds the body of `messages:send`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import sqlalchemy
@@ -20,9 +21,11 @@ from engine.errors import ConfigError, SchoolbellError, Unavailable
 from engine.sources import triggers
 from engine.sources.definition import Captured, Definition
 
-# CREATE TRIGGER blocks the SIS's writers while it waits for its lock, so it waits little.
-_LOCK_TIMEOUT: Final = "2s"
+# Who waits for a lock on a table stands before the SIS's writers, so we wait little.
+_LOCK_TIMEOUT: Final = timedelta(seconds=2)
 _LOCK_TRIES: Final = 5
+# pg_trigger.tgtype of AFTER INSERT OR UPDATE OR DELETE .. FOR EACH ROW.
+_ROW_AFTER_ALL: Final = 1 | 4 | 8 | 16
 
 _MISSED: Final = {
     "postgresql": (
@@ -51,11 +54,14 @@ class Finding:
         return self.state == "in place"
 
 
-def install(database: Database, definition: Definition) -> Sequence[Finding]:
+def install(
+    database: Database, definition: Definition, lock_timeout: timedelta = _LOCK_TIMEOUT
+) -> Sequence[Finding]:
     """Make the outbox and every missing or outdated trigger; running it again changes nothing.
 
-    Raises ConfigError before anything is touched when a table or column is not there, and
-    Unavailable when the SIS holds a table's lock for too long.
+    Triggers of watches that the definition no longer has are taken away. Raises ConfigError
+    before anything is touched when a table or column is not there, and Unavailable when the SIS
+    holds a table's lock for too long.
     """
     _require_tables(database, definition)
     with database.write() as connection:
@@ -63,7 +69,8 @@ def install(database: Database, definition: Definition) -> Sequence[Finding]:
         _run(connection, outbox)
     for captured, finding in zip(definition.captured, check(database, definition), strict=True):
         if not finding.in_place:
-            _install_one(database, captured)
+            _install_one(database, captured, lock_timeout)
+    _remove_others(database, definition, lock_timeout)
     return check(database, definition)
 
 
@@ -78,21 +85,56 @@ def check(database: Database, definition: Definition) -> Sequence[Finding]:
         ]  # fmt: skip
 
 
-def remove(database: Database) -> Sequence[str]:
-    """Take away every trigger of ours and the outbox; return the names of the triggers."""
-    with database.write() as connection:
-        found = list(
-            _sqlite_installed(connection)
-            if database.is_sqlite
-            else _postgresql_installed(connection)
-        )
-        for name, table in found:
-            on_table = "" if database.is_sqlite else f" ON {table}"
-            connection.exec_driver_sql(f'DROP TRIGGER "{name}"{on_table}')
-        _run(
-            connection, triggers.SQLITE_REMOVE if database.is_sqlite else triggers.POSTGRESQL_REMOVE
-        )
+def remove(database: Database, lock_timeout: timedelta = _LOCK_TIMEOUT) -> Sequence[str]:
+    """Take away every trigger of ours and the outbox; return the names of the triggers.
+
+    Raises Unavailable when the SIS holds a table's lock for too long; running it again goes on.
+    """
+    if database.is_sqlite:
+        return _remove_from_sqlite(database)
+    with database.read() as connection:
+        found = _postgresql_installed(connection)
+    for name, table in found:
+        _patiently(database, lock_timeout, [_drop(name, table)])
+    _patiently(database, lock_timeout, triggers.POSTGRESQL_REMOVE)
     return [name for name, _ in found]
+
+
+def _remove_from_sqlite(database: Database) -> Sequence[str]:
+    with database.write() as connection:
+        names = _sqlite_installed(connection)
+        _run(connection, [f'DROP TRIGGER "{name}"' for name in names])
+        _run(connection, triggers.SQLITE_REMOVE)
+    return names
+
+
+def _remove_others(database: Database, definition: Definition, lock_timeout: timedelta) -> None:
+    """Take away the triggers of watches that the definition does not have, or has elsewhere."""
+    if database.is_sqlite:
+        ours = {name for one in definition.captured for name in triggers.sqlite_trigger_names(one)}
+        with database.write() as connection:
+            names = set(_sqlite_installed(connection)) - ours
+            _run(connection, [f'DROP TRIGGER "{name}"' for name in names])
+        return
+    with database.read() as connection:
+        wanted = {
+            (triggers.postgresql_trigger_name(one), _regclass(connection, one.table))
+            for one in definition.captured
+        }
+        found = _postgresql_installed(connection)
+    for name, table in sorted(set(found) - wanted):
+        _patiently(database, lock_timeout, [_drop(name, table)])
+
+
+def _drop(name: str, table: str) -> str:
+    return f'DROP TRIGGER IF EXISTS "{name}" ON {table}'
+
+
+def _regclass(connection: Connection, table: str) -> str:
+    found: str = connection.execute(
+        text("SELECT to_regclass(:table)::text"), {"table": triggers.quoted(table)}
+    ).scalar_one()
+    return found
 
 
 def _run(connection: Connection, statements: Sequence[str]) -> None:
@@ -119,25 +161,24 @@ def _missing(inspector: sqlalchemy.Inspector, captured: Captured) -> Iterator[st
     if not inspector.has_table(table, schema=schema or None):
         yield f"there is no table {captured.table}"
         return
+    if table in inspector.get_view_names(schema=schema or None):
+        yield f"{captured.table} is a view, which fires no triggers; name the table beneath it"
+        return
     found = {column["name"] for column in inspector.get_columns(table, schema=schema or None)}
     for column in (captured.key, *captured.columns):
         if column not in found:
             yield f"table {captured.table} has no column {column}"
 
 
-def _install_one(database: Database, captured: Captured) -> None:
+def _install_one(database: Database, captured: Captured, lock_timeout: timedelta) -> None:
     if database.is_sqlite:
         _install_on_sqlite(database, captured)
-        return
-    for attempt in range(1, _LOCK_TRIES + 1):
-        try:
-            _install_on_postgresql(database, captured)
-        except Unavailable:
-            if attempt == _LOCK_TRIES:
-                raise
-            time.sleep(0.2 * attempt)
-        else:
-            return
+    else:
+        _patiently(
+            database,
+            lock_timeout,
+            [triggers.postgresql_function(captured), triggers.postgresql_trigger(captured)],
+        )
 
 
 def _install_on_sqlite(database: Database, captured: Captured) -> None:
@@ -147,33 +188,37 @@ def _install_on_sqlite(database: Database, captured: Captured) -> None:
         _run(connection, triggers.sqlite_triggers(captured))
 
 
-def _install_on_postgresql(database: Database, captured: Captured) -> None:
-    table, name = triggers.quoted(captured.table), triggers.postgresql_trigger_name(captured)
-    with database.write() as connection:
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-        connection.exec_driver_sql(triggers.postgresql_function(captured))
-        connection.exec_driver_sql(f'DROP TRIGGER IF EXISTS "{name}" ON {table}')
-        connection.exec_driver_sql(triggers.postgresql_trigger(captured))
+def _patiently(database: Database, lock_timeout: timedelta, statements: Sequence[str]) -> None:
+    """Run *statements* in one transaction, again when the SIS held a lock for too long."""
+    for attempt in range(1, _LOCK_TRIES + 1):
+        try:
+            with database.write() as connection:
+                milliseconds = round(lock_timeout.total_seconds() * 1000)
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+                _run(connection, statements)
+        except Unavailable:
+            if attempt == _LOCK_TRIES:
+                raise
+            time.sleep(lock_timeout.total_seconds() / 10 * attempt)
+        else:
+            return
 
 
-def _sqlite_installed(connection: Connection) -> Iterator[tuple[str, str]]:
-    found = connection.execute(
-        text("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'")
-    )
-    for name, table in found:
-        if name.startswith(triggers.TRIGGER_PREFIX):
-            yield name, table
+def _sqlite_installed(connection: Connection) -> list[str]:
+    found = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'"))
+    return [name for name in found.scalars() if name.startswith(triggers.TRIGGER_PREFIX)]
 
 
-def _postgresql_installed(connection: Connection) -> Iterator[tuple[str, str]]:
+def _postgresql_installed(connection: Connection) -> list[tuple[str, str]]:
+    """Those of the tables themselves; partitions have copies, which go with them."""
     found = connection.execute(
         text(
-            "SELECT tgname, tgrelid::regclass::text AS tgrelid FROM pg_trigger"
-            " WHERE NOT tgisinternal AND tgname LIKE 'schoolbell\\_%'"
+            "SELECT t.tgname, t.tgrelid::regclass::text AS tgrelid FROM pg_trigger t"
+            " JOIN pg_proc p ON p.oid = t.tgfoid"
+            " WHERE t.tgparentid = 0 AND p.pronamespace = to_regnamespace('schoolbell')"
         )
     )
-    for row in found:
-        yield row.tgname, row.tgrelid
+    return [(row.tgname, row.tgrelid) for row in found]
 
 
 def _sqlite_state(connection: Connection, captured: Captured) -> str:
@@ -197,23 +242,31 @@ def _sqlite_state(connection: Connection, captured: Captured) -> str:
 def _postgresql_state(connection: Connection, captured: Captured) -> str:
     row = connection.execute(
         text(
-            "SELECT t.tgenabled, p.prosrc, to_regclass('schoolbell.outbox') IS NOT NULL"
+            "SELECT t.tgenabled::text, t.tgtype, p.prosecdef, p.prosrc,"
+            " to_regclass('schoolbell.outbox') IS NOT NULL AS outbox,"
+            " ARRAY(SELECT name FROM unnest(CAST(:columns AS text[])) name EXCEPT"
+            "  SELECT attname FROM pg_attribute WHERE attrelid = t.tgrelid AND NOT attisdropped"
+            "  ORDER BY 1) AS gone"
             " FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
             " WHERE t.tgrelid = to_regclass(:table) AND t.tgname = :name"
         ),
         {
             "table": triggers.quoted(captured.table),
             "name": triggers.postgresql_trigger_name(captured),
+            "columns": [captured.key, *captured.columns],
         },
     ).one_or_none()
     if row is None:
         return "missing"
-    enabled, source, outbox = row
-    if enabled in ("D", b"D"):
+    if row.tgenabled not in ("O", "A"):
         return "disabled"
-    if source.strip() not in triggers.postgresql_function(captured):
+    if row.gone:
+        return f"without its column {', '.join(row.gone)}"
+    body = f"$function${row.prosrc}$function$"
+    as_made = row.tgtype == _ROW_AFTER_ALL and row.prosecdef
+    if not as_made or body not in triggers.postgresql_function(captured):
         return "outdated"
-    return "in place" if outbox else "without an outbox"
+    return "in place" if row.outbox else "without an outbox"
 
 
 def require(database: Database, definition: Definition) -> None:

@@ -29,8 +29,9 @@ ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
-_NAME = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
-_IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_MOST_COLUMNS: Final = 50  # a function of PostgreSQL takes 100 arguments: names and values
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -183,14 +184,17 @@ def _problems(definition: Definition) -> Iterator[str]:
 
 
 def _problems_of_capture(captured: Captured) -> Iterator[str]:
-    """These names go into triggers: only plain identifiers may."""
-    if not _NAME.match(captured.name):
+    """These names go into triggers and queries: only plain identifiers may."""
+    if not _NAME.fullmatch(captured.name):
         yield "a name is made of small letters, digits and hyphens"
-    for identifier in (*captured.table.split("."), captured.key, *captured.columns):
-        if not _IDENTIFIER.match(identifier):
+    by = (captured.by,) if isinstance(captured, Watch) else ()
+    for identifier in (*captured.table.split("."), captured.key, *captured.columns, *by):
+        if not _IDENTIFIER.fullmatch(identifier):
             yield f"{identifier!r} is no plain column or table name"
     if not captured.columns:
         yield "no columns are watched"
+    if len(captured.columns) > _MOST_COLUMNS:
+        yield f"at most {_MOST_COLUMNS} columns can be watched"
 
 
 def _problems_of_watch(watch: Watch, definition: Definition) -> Iterator[str]:
@@ -198,6 +202,8 @@ def _problems_of_watch(watch: Watch, definition: Definition) -> Iterator[str]:
         yield f"there is no [facts.{watch.facts}]"
     if watch.labels and watch.labels not in definition.labels:
         yield f"there is no [labels.{watch.labels}]"
+    if watch.labels and len(watch.values) != 1:
+        yield "`labels` need one column as `value`"
     if bool(watch.values) == bool(watch.becomes):
         yield "either `value` or `becomes` is needed, not both"
     named = (*watch.values, watch.text, watch.released_by, watch.becomes)

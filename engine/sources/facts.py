@@ -17,6 +17,7 @@ from rules.change import CalendarId, Change, Kind, SchoolId, StudentId, Subject,
 from rules.thresholds import percent
 
 NEEDED: Final = ("record", "student_id", "school_id", "calendar_id", "released", "value")
+_TRUE: Final = frozenset({"true", "t", "yes", "y", "1"})
 _NOT_WORDS: Final = frozenset({*NEEDED, "out_of"})
 
 Fact = Mapping[str, Any]
@@ -50,7 +51,7 @@ def subject(finding: Finding, student_name: str) -> Subject:
         student_name=student_name,
         school=SchoolId(str(fact["school_id"])),
         calendar=CalendarId(str(fact["calendar_id"])),
-        released=bool(fact["released"]),
+        released=_is_true(fact["released"]),
         before=before,
         after=after,
         details={
@@ -66,7 +67,8 @@ def find(
 ) -> list[Finding]:
     """Everyone whom *changes* concern, by one query for each watch and each kind of label.
 
-    A change of a record that is gone, or that turned nothing visible, concerns nobody.
+    A change of a record that is gone, or that turned nothing visible, concerns nobody. Students
+    come in the order of their ids: a phone that siblings' families share is told of the first.
     """
     findings: list[Finding] = []
     with database.read() as connection:
@@ -76,9 +78,13 @@ def find(
             findings += (
                 Finding(change, watch, fact, labels)
                 for change in of_watch
-                for fact in facts.get(change.key, ())
+                for fact in sorted(facts.get(change.key, ()), key=_student)
             )
     return findings
+
+
+def _student(fact: Fact) -> str:
+    return str(fact["student_id"])
 
 
 def _by_watch(changes: Sequence[tuple[Change, Watch]]) -> Mapping[Watch, list[Change]]:
@@ -94,13 +100,13 @@ def _counts(change: Change, watch: Watch) -> bool:
     if not watch.becomes:
         return True
     before, after = change.before or {}, change.after or {}
-    return bool(after.get(watch.becomes)) and not before.get(watch.becomes)
+    return _is_true(after.get(watch.becomes)) and not _is_true(before.get(watch.becomes))
 
 
 def _facts(
     connection: Connection, definition: Definition, watch: Watch, changes: Sequence[Change]
 ) -> Mapping[str, list[Fact]]:
-    keys = {change.key for change in changes}
+    keys = {change.key for change in changes if change.key}  # none: the row had no key
     found: dict[str, list[Fact]] = defaultdict(list)
     for row in select_by(connection, definition.facts[watch.facts].query, watch.by, keys):
         fact = dict(row._mapping)
@@ -128,9 +134,9 @@ def _values(finding: Finding) -> tuple[Value | None, Value | None]:
     """What families saw before, and what they see now."""
     watch, change = finding.watch, finding.change
     if watch.becomes:
-        return None, _value(finding, [finding.fact["value"]], None)
+        return None, _value(finding, [finding.fact["value"]], "")
     before = _of_row(finding, change.before)
-    if watch.released_by and change.before and not change.before.get(watch.released_by):
+    if watch.released_by and change.before and not _is_true(change.before.get(watch.released_by)):
         before = None
     return before, _of_row(finding, change.after)
 
@@ -139,11 +145,11 @@ def _of_row(finding: Finding, row: Mapping[str, Any] | None) -> Value | None:
     if row is None:
         return None
     watch = finding.watch
-    words = row.get(watch.text) if watch.text else None
+    words = str(row.get(watch.text) or "") if watch.text else ""
     return _value(finding, [row.get(column) for column in watch.values], words)
 
 
-def _value(finding: Finding, raw: Sequence[Any], words: Any) -> Value | None:
+def _value(finding: Finding, raw: Sequence[Any], words: str) -> Value | None:
     parts = [str(part) for part in raw if part is not None]
     if not parts:
         return None
@@ -160,6 +166,11 @@ def _value(finding: Finding, raw: Sequence[Any], words: Any) -> Value | None:
             return Value(words or _dollars(parts[0], number), number)
         case Kind.ATTENDANCE | Kind.RESPONSIVE_SCHEDULE:
             return Value(words or ", ".join(parts))
+
+
+def _is_true(flag: Any) -> bool:
+    """SIS keep flags as booleans, numbers or words. A word that we do not know releases nothing."""
+    return flag.strip().lower() in _TRUE if isinstance(flag, str) else bool(flag)
 
 
 def _number(raw: Any) -> Decimal | None:

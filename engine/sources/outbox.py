@@ -5,12 +5,14 @@ read is everything above the highest id ever seen, plus the gaps below it: ids t
 transaction took and had not committed. One statement reads both, in one snapshot, so for one
 record id order is commit order. A gap is given up once every transaction that could fill it has
 ended, seen in the very snapshot that still does not show it (facts: capture-and-broker 3.1, 3.4).
+The cursor in the SIS database is the truth: who lowers it (`replay`) is heard at the next read.
 Rows are never updated and are deleted long after, by time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -20,26 +22,35 @@ from sqlalchemy import Connection, Row, text
 
 from engine.database import Database
 from engine.ports import OutboxRow
-from rules.change import Change, ChangeId, Op
+from rules.change import Change, ChangeId, Op, Scalar
 
 _ADVISORY_LOCK: Final = 0x5C4001BE11  # one relay for each SIS database
 _FORGET_AT_ONCE: Final = 10_000
 
-_COLUMNS: Final = (
-    "o.id, o.event_id::text, o.watch, o.op, o.key, o.before::text, o.after::text, o.at"
-)
 _POSTGRESQL_READ: Final = text(
-    f"""SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin, r.*
+    """SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+        (SELECT high FROM schoolbell.cursor) AS cursor,
+        r.id, r.event_id::text, r.watch, r.op, r.key, r.before::text, r.after::text, r.at
     FROM (SELECT 1) AS always LEFT JOIN LATERAL (
-        (SELECT {_COLUMNS} FROM schoolbell.outbox o WHERE o.id = ANY(:gaps))
+        (SELECT late.* FROM unnest(CAST(:starts AS bigint[]), CAST(:stops AS bigint[]))
+                AS gap(start, stop)
+            CROSS JOIN LATERAL (SELECT o.* FROM schoolbell.outbox o
+                WHERE o.id >= gap.start AND o.id < gap.stop ORDER BY o.id LIMIT :limit) AS late)
         UNION ALL
-        (SELECT {_COLUMNS} FROM schoolbell.outbox o WHERE o.id > :high ORDER BY o.id LIMIT :limit)
+        (SELECT o.* FROM schoolbell.outbox o WHERE o.id > :high ORDER BY o.id LIMIT :limit)
+        ORDER BY id LIMIT :limit
     ) AS r ON true ORDER BY r.id"""
 )
 _SQLITE_READ: Final = text(
     "SELECT id, event_id, watch, op, key, before, after, at FROM schoolbell_outbox"
     " WHERE id > :high ORDER BY id LIMIT :limit"
 )
+
+_VALUES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+# Ids that some transaction took and had not committed when we read past them. The value is a
+# transaction id that is higher than theirs.
+Gaps = Mapping[range, int]
 
 
 class SqliteOutbox:
@@ -48,6 +59,7 @@ class SqliteOutbox:
     def __init__(self, database: Database, source: str) -> None:
         self._database = database
         self._source = source
+        self._high = 0
 
     def acquire(self) -> bool:
         """The engine is one process here; `run` makes sure of it."""
@@ -59,15 +71,16 @@ class SqliteOutbox:
     def read(self, limit: int) -> Sequence[OutboxRow]:
         """See ports.Outbox.read."""
         with self._database.read() as connection:
-            high = connection.execute(text("SELECT high FROM schoolbell_cursor")).scalar_one()
-            found = connection.execute(_SQLITE_READ, {"high": high, "limit": limit})
+            self._high = connection.execute(text("SELECT high FROM schoolbell_cursor")).scalar_one()
+            found = connection.execute(_SQLITE_READ, {"high": self._high, "limit": limit})
             return [_outbox_row(self._source, row) for row in found]
 
     def mark_relayed(self, rows: Sequence[OutboxRow]) -> None:
-        """See ports.Outbox.mark_relayed."""
+        """See ports.Outbox.mark_relayed. A cursor that was lowered meanwhile stays so."""
         with self._database.write() as connection:
             connection.execute(
-                text("UPDATE schoolbell_cursor SET high = :high"), {"high": rows[-1].id}
+                text("UPDATE schoolbell_cursor SET high = :high WHERE high = :was"),
+                {"high": rows[-1].id, "was": self._high},
             )
 
 
@@ -79,7 +92,7 @@ class PostgresqlOutbox:
         self._source = source
         self._connection: Connection | None = None
         self._high = 0
-        self._gaps: dict[int, int] = {}
+        self._gaps: Gaps = {}
 
     def acquire(self) -> bool:
         """Take the lock that one relay holds; it ends with its connection, however that ends."""
@@ -87,46 +100,60 @@ class PostgresqlOutbox:
             return True
         with self._database.translated():
             connection = self._database.engine.connect()
-            taken = connection.execute(
-                text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}
-            ).scalar_one()
-            if not taken:
-                connection.close()
-                return False
-            self._restore(connection)
+            try:
+                taken = connection.execute(
+                    text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}
+                ).scalar_one()
+                if taken:
+                    # No read is long enough to be worth compiling.
+                    connection.exec_driver_sql("SET jit = off")
+                    self._restore(connection)
+            except BaseException:
+                _end(connection)
+                raise
+        if not taken:
+            connection.close()
+            return False
         self._connection = connection
         return True
 
     def read(self, limit: int) -> Sequence[OutboxRow]:
         """See ports.Outbox.read. The lock's own connection reads: without it nobody does."""
         with self._holding() as connection:
-            found = connection.execute(
-                _POSTGRESQL_READ, {"high": self._high, "gaps": list(self._gaps), "limit": limit}
-            ).all()
+            found = self._found(connection, limit)
+            while found[0].cursor != self._high:
+                self._restore(connection)
+                found = self._found(connection, limit)
         rows = [_outbox_row(self._source, row) for row in found if row.id is not None]
-        self._give_up_gaps(found[0].xmin, {row.id for row in rows})
+        looked_through = rows[-1].id if len(rows) == limit else self._high
+        self._gaps = _still_open(
+            self._gaps, [row.id for row in rows], found[0].xmin, looked_through
+        )
         return rows
 
     def mark_relayed(self, rows: Sequence[OutboxRow]) -> None:
-        """See ports.Outbox.mark_relayed."""
-        done = {row.id for row in rows}
-        high = max(self._high, rows[-1].id)
-        new_gaps = set(range(self._high + 1, high)) - done
-        gaps = {gap: xid for gap, xid in self._gaps.items() if gap not in done}
+        """See ports.Outbox.mark_relayed. A cursor that was lowered meanwhile stays so."""
+        done = [row.id for row in rows]
+        high = max(self._high, done[-1])
+        new_gaps = list(_skipped(self._high, [id_ for id_ in done if id_ > self._high]))
+        gaps = _without(self._gaps, done)
         with self._holding() as connection:
             if new_gaps:
                 gaps |= dict.fromkeys(new_gaps, _barrier(connection))
-            connection.execute(
-                text("UPDATE schoolbell.cursor SET high = :high, gaps = :gaps"),
-                {"high": high, "gaps": sorted(gaps)},
+            marked = connection.execute(
+                text(
+                    "UPDATE schoolbell.cursor SET high = :high,"
+                    " gaps = CAST(:gaps AS int8multirange) WHERE high = :was"
+                ),
+                {"high": high, "gaps": _multirange(gaps), "was": self._high},
             )
-        self._high, self._gaps = high, gaps
+        if marked.rowcount:
+            self._high, self._gaps = high, gaps
 
     def release(self) -> None:
         """See ports.Outbox.release."""
         if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
+            _end(self._connection)
             self._connection = None
 
     @contextmanager
@@ -141,26 +168,35 @@ class PostgresqlOutbox:
             self.release()
             raise
 
+    def _found(self, connection: Connection, limit: int) -> Sequence[Row[Any]]:
+        return connection.execute(
+            _POSTGRESQL_READ,
+            {
+                "starts": [gap.start for gap in self._gaps],
+                "stops": [gap.stop for gap in self._gaps],
+                "high": self._high,
+                "limit": limit,
+            },
+        ).all()
+
     def _restore(self, connection: Connection) -> None:
-        """Go on from where the last relay stopped.
+        """Go on from where the last relay stopped, or from where `replay` put the cursor.
 
-        A SIS database that was restored from an older copy may stand below the cursor; then
-        everything that it still holds is relayed again, and evaluate knows what it had.
+        An outbox that was made anew, or restored from an older copy, may stand below the cursor;
+        then everything that it still holds is relayed again, and evaluate knows what it had.
         """
-        high, gaps, first, last = connection.execute(
+        connection.execute(
             text(
-                "SELECT high, gaps, (SELECT min(id) FROM schoolbell.outbox),"
-                " (SELECT max(id) FROM schoolbell.outbox) FROM schoolbell.cursor"
+                "UPDATE schoolbell.cursor SET gaps = '{}', high = coalesce("
+                " (SELECT min(id) - 1 FROM schoolbell.outbox), 0) WHERE high > coalesce("
+                " pg_sequence_last_value(pg_get_serial_sequence('schoolbell.outbox', 'id')"
+                "::regclass), 0)"
             )
-        ).one()
-        restored = last is not None and last < high
-        self._high = first - 1 if restored else high
+        )
+        high, gaps = connection.execute(text("SELECT high, gaps FROM schoolbell.cursor")).one()
         barrier = _barrier(connection)
-        self._gaps = {} if restored else dict.fromkeys(gaps, barrier)
-
-    def _give_up_gaps(self, xmin: int, shown: set[int]) -> None:
-        """Every xid below *xmin* has ended; what the same snapshot does not show never comes."""
-        self._gaps = {gap: xid for gap, xid in self._gaps.items() if xid > xmin or gap in shown}
+        self._high = high
+        self._gaps = {range(gap.lower, gap.upper): barrier for gap in gaps}
 
 
 def _barrier(connection: Connection) -> int:
@@ -172,6 +208,49 @@ def _barrier(connection: Connection) -> int:
     return xid
 
 
+def _end(connection: Connection) -> None:
+    """Close a connection and its session: a pool would keep the lock that it holds."""
+    connection.invalidate()
+    connection.close()
+
+
+def _skipped(after: int, ids: Sequence[int]) -> Iterator[range]:
+    """What lies between *after* and each of *ids* in turn."""
+    for id_ in ids:
+        if id_ > after + 1:
+            yield range(after + 1, id_)
+        after = id_
+
+
+def _without(gaps: Gaps, ids: Sequence[int]) -> dict[range, int]:
+    """The *gaps* without *ids*, which are sorted."""
+    left: dict[range, int] = {}
+    for gap, barrier in gaps.items():
+        filled = ids[bisect_left(ids, gap.start) : bisect_left(ids, gap.stop)]
+        parts = _skipped(gap.start - 1, [*filled, gap.stop]) if filled else (gap,)
+        left |= dict.fromkeys(parts, barrier)
+    return left
+
+
+def _still_open(gaps: Gaps, shown: Sequence[int], xmin: int, looked_through: int) -> Gaps:
+    """Every xid below *xmin* has ended: what the same snapshot does not show never comes.
+
+    What it shows stays until it is marked, and so does what lies above the end of a full read.
+    """
+    left: dict[range, int] = {}
+    for gap, barrier in gaps.items():
+        if barrier > xmin or gap.stop > looked_through + 1:
+            left[gap] = barrier
+            continue
+        filled = shown[bisect_left(shown, gap.start) : bisect_left(shown, gap.stop)]
+        left |= {range(id_, id_ + 1): barrier for id_ in filled}
+    return left
+
+
+def _multirange(gaps: Gaps) -> str:
+    return "{" + ",".join(f"[{gap.start},{gap.stop})" for gap in gaps) + "}"
+
+
 def open_outbox(database: Database, source: str) -> SqliteOutbox | PostgresqlOutbox:
     """The outbox of the SIS *database*; *source* names it in every change."""
     kind = SqliteOutbox if database.is_sqlite else PostgresqlOutbox
@@ -179,23 +258,29 @@ def open_outbox(database: Database, source: str) -> SqliteOutbox | PostgresqlOut
 
 
 def forget(database: Database, keep: timedelta, now: datetime) -> int:
-    """Delete rows that were relayed longer than *keep* ago, and return how many."""
-    table = "schoolbell_outbox" if database.is_sqlite else "schoolbell.outbox"
-    high = (
-        "SELECT high FROM schoolbell_cursor"
+    """Delete rows that were relayed longer than *keep* ago, and return how many.
+
+    They go in portions: the SIS writes between them. Ids are nearly in the order of time, so the
+    first row that is to be kept ends the search, however much is kept.
+    """
+    table, high = (
+        ("schoolbell_outbox", "SELECT high FROM schoolbell_cursor")
         if database.is_sqlite
-        else "SELECT least(high, (SELECT min(g) - 1 FROM unnest(gaps) g)) FROM schoolbell.cursor"
+        else ("schoolbell.outbox", "SELECT least(high, lower(gaps) - 1) FROM schoolbell.cursor")
     )
-    limit = now - keep
-    with database.write() as connection:
-        deleted = connection.execute(
-            text(
-                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table}"
-                f" WHERE id <= ({high}) AND at < :limit ORDER BY id LIMIT {_FORGET_AT_ONCE})"
-            ),
-            {"limit": limit.isoformat() if database.is_sqlite else limit},
-        )
-        return deleted.rowcount
+    statement = text(
+        f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id <= ({high})"
+        f" AND id < coalesce((SELECT id FROM {table} WHERE at >= :limit ORDER BY id LIMIT 1),"
+        f" ({high}) + 1) ORDER BY id LIMIT {_FORGET_AT_ONCE})"
+    )
+    limit = _stored(database, now - keep)
+    count = 0
+    while True:
+        with database.write() as connection:
+            deleted = connection.execute(statement, {"limit": limit}).rowcount
+        count += deleted
+        if deleted < _FORGET_AT_ONCE:
+            return count
 
 
 def replay(database: Database, since: datetime) -> int:
@@ -203,25 +288,22 @@ def replay(database: Database, since: datetime) -> int:
 
     What evaluate has seen has no effect again; what a lost broker held is made good.
     """
-    table, cursor = (
-        ("schoolbell_outbox", "schoolbell_cursor")
+    table, lower = (
+        ("schoolbell_outbox", "UPDATE schoolbell_cursor SET high = :high")
         if database.is_sqlite
-        else ("schoolbell.outbox", "schoolbell.cursor")
+        else (
+            "schoolbell.outbox",
+            "UPDATE schoolbell.cursor SET high = :high,"
+            " gaps = gaps * int8multirange(int8range(NULL, :high, '[]'))",
+        )
     )
-    moment = since.astimezone(UTC).isoformat() if database.is_sqlite else since
     with database.write() as connection:
         first, count = connection.execute(
-            text(f"SELECT min(id), count(*) FROM {table} WHERE at >= :since"), {"since": moment}
+            text(f"SELECT min(id), count(*) FROM {table} WHERE at >= :since"),
+            {"since": _stored(database, since)},
         ).one()
         if count:
-            connection.execute(
-                text(
-                    f"UPDATE {cursor} SET high = least_of(high, :first)".replace(
-                        "least_of", "min" if database.is_sqlite else "least"
-                    )
-                ),
-                {"first": first - 1},
-            )
+            connection.execute(text(f"{lower} WHERE high > :high"), {"high": first - 1})
         return int(count)
 
 
@@ -258,8 +340,31 @@ def _outbox_row(source: str, row: Row[Any]) -> OutboxRow:
     )
 
 
-def _values(json: str | None) -> Any:
-    return None if json is None else msgspec.json.decode(json)
+def _values(json: str | None) -> Mapping[str, Scalar] | None:
+    if json is None:
+        return None
+    return {name: _scalar(raw) for name, raw in _VALUES.decode(json).items()}
+
+
+def _scalar(raw: msgspec.Raw) -> Scalar:
+    """A value as messages carry it: what no number of ours can hold, and what has parts, as text.
+
+    Nothing that a column may hold can stop the relay, or make a message unreadable.
+    """
+    words = bytes(raw)
+    if words[:1] not in b"{[":
+        try:
+            value: Scalar = msgspec.json.decode(words)
+        except msgspec.DecodeError:  # a number beyond measure
+            return words.decode()
+        if not isinstance(value, int) or -(2**63) <= value < 2**63:
+            return value
+    return words.decode()
+
+
+def _stored(database: Database, moment: datetime) -> datetime | str:
+    """SQLite compares moments as text: in UTC, as its triggers write them."""
+    return moment.astimezone(UTC).isoformat() if database.is_sqlite else moment
 
 
 def _moment(value: datetime | str) -> datetime:

@@ -25,20 +25,21 @@ def select_by(
         # An array literal without a type: PostgreSQL gives it the column's, and uses its index.
         condition = "= ANY(:keys)"
         literal = _array_literal(keys)
-    narrowed = text(f'SELECT * FROM ({query}) f WHERE f."{by}" {condition}')
-    return connection.execute(narrowed, {"keys": literal}).all()
+    narrowed = f'SELECT * FROM ({_verbatim(query)}\n) f WHERE f."{by}" {condition}'
+    return connection.execute(text(narrowed), {"keys": literal}).all()
 
 
 def select_all(connection: Connection, query: str) -> Sequence[Row[Any]]:
     """Every row of *query*."""
-    return connection.execute(text(query)).all()
+    return connection.execute(text(_verbatim(query))).all()
 
 
 def check(database: Database, name: str, query: str, columns: Collection[str]) -> None:
     """Raise ConfigError unless *query* runs and gives at least *columns*."""
     try:
         with database.read() as connection:
-            found = set(connection.execute(text(f"SELECT * FROM ({query}) f WHERE 1 = 0")).keys())
+            nothing = f"SELECT * FROM ({_verbatim(query)}\n) f WHERE 1 = 0"
+            found = set(connection.execute(text(nothing)).keys())
     except Misconfigured as error:
         raise ConfigError(
             f"The query {name} of the source definition does not run: {error.problem}",
@@ -50,6 +51,11 @@ def check(database: Database, name: str, query: str, columns: Collection[str]) -
             f"The query {name} of the source definition gives no column {', '.join(missing)}.",
             "Add it to the SELECT, or name it with AS.",
         )
+
+
+def _verbatim(query: str) -> str:
+    """A colon in a query is a colon, not the beginning of a parameter."""
+    return query.replace(":", "\\:")
 
 
 def _array_literal(keys: Collection[str]) -> str:

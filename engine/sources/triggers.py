@@ -1,8 +1,8 @@
 """Triggers: what they are called, and the SQL that makes them, for each kind of database.
 
 A trigger must never break the SIS's own write for a reason of ours, so there is nothing in it
-that can fail: no foreign key, no cast, no look-up, no NOTIFY. On PostgreSQL the row is read as
-jsonb, because a function that names a column fails once an upgrade of the SIS has dropped it.
+that can fail: no foreign key, no cast, no look-up, no NOTIFY. What reads the row can, so on
+PostgreSQL that part is guarded.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ POSTGRESQL_OUTBOX: Final = (
     ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
             autovacuum_vacuum_insert_scale_factor = 0)""",
     """CREATE TABLE IF NOT EXISTS schoolbell.cursor (
-        id smallint PRIMARY KEY, high bigint NOT NULL, gaps bigint[] NOT NULL)""",
+        id smallint PRIMARY KEY, high bigint NOT NULL, gaps int8multirange NOT NULL)""",
     "INSERT INTO schoolbell.cursor VALUES (1, 0, '{}') ON CONFLICT DO NOTHING",
 )
 SQLITE_OUTBOX: Final = (
@@ -47,6 +47,9 @@ SQLITE_OUTBOX: Final = (
     """CREATE TABLE IF NOT EXISTS schoolbell_cursor (
         id INTEGER PRIMARY KEY, high INTEGER NOT NULL)""",
     "INSERT OR IGNORE INTO schoolbell_cursor VALUES (1, 0)",
+    # An outbox that was made anew begins at 1 again.
+    """UPDATE schoolbell_cursor SET high = 0 WHERE high > coalesce(
+        (SELECT seq FROM sqlite_sequence WHERE name = 'schoolbell_outbox'), 0)""",
 )
 POSTGRESQL_REMOVE: Final = ("DROP SCHEMA IF EXISTS schoolbell CASCADE",)
 SQLITE_REMOVE: Final = (
@@ -75,34 +78,62 @@ def postgresql_function(captured: Captured) -> str:
 
     SECURITY DEFINER: the SIS's roles need no right on our schema. Without an outbox it does
     nothing: a capture that was taken away halfway must not stop a school.
+
+    It names the watched columns, because others may hold what jsonb cannot: a huge blob, a `json`
+    with an escaped NUL. When an upgrade of the SIS has dropped one or changed its type, naming it
+    fails; then the whole row gives what is left. The guarded blocks write nothing, so they cost
+    no transaction id.
     """
     return f"""CREATE OR REPLACE FUNCTION schoolbell."{captured.name}"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
-    old_row jsonb; new_row jsonb; old_values jsonb; new_values jsonb;
+    key_value jsonb; old_values jsonb; new_values jsonb;
 BEGIN
     IF to_regclass('schoolbell.outbox') IS NULL THEN RETURN NULL; END IF;
-    IF TG_OP <> 'INSERT' THEN
-        old_row := to_jsonb(OLD);
-        old_values := {_picked("old_row", captured.columns)};
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        new_row := to_jsonb(NEW);
-        new_values := {_picked("new_row", captured.columns)};
-    END IF;
+    BEGIN
+        IF TG_OP <> 'INSERT' THEN
+            key_value := to_jsonb(OLD."{captured.key}");
+            old_values := {_named("OLD", captured.columns)};
+        END IF;
+        IF TG_OP <> 'DELETE' THEN
+            key_value := to_jsonb(NEW."{captured.key}");
+            new_values := {_named("NEW", captured.columns)};
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        DECLARE
+            whole_row jsonb;
+        BEGIN
+            IF TG_OP <> 'INSERT' THEN
+                whole_row := to_jsonb(OLD);
+                old_values := {_picked("whole_row", captured.columns)};
+            END IF;
+            IF TG_OP <> 'DELETE' THEN
+                whole_row := to_jsonb(NEW);
+                new_values := {_picked("whole_row", captured.columns)};
+            END IF;
+            key_value := whole_row -> '{captured.key}';
+        EXCEPTION WHEN OTHERS THEN
+            RAISE LOG USING MESSAGE =
+                'schoolbell: a change of {captured.table} is not captured: ' || SQLSTATE;
+            RETURN NULL;
+        END;
+    END;
     IF old_values IS NOT DISTINCT FROM new_values THEN RETURN NULL; END IF;
     INSERT INTO schoolbell.outbox (event_id, watch, op, key, before, after, at) VALUES (
         {_POSTGRESQL_EVENT_ID},
-        '{captured.name}', lower(TG_OP), coalesce(new_row, old_row) ->> '{captured.key}',
+        '{captured.name}', lower(TG_OP), coalesce(key_value #>> '{{}}', ''),
         old_values, new_values, clock_timestamp());
     RETURN NULL;
 END $function$"""
 
 
 def postgresql_trigger(captured: Captured) -> str:
-    """A row trigger: cheaper than a statement trigger for the one-row writes of SIS screens."""
+    """A row trigger: cheaper than a statement trigger for the one-row writes of SIS screens.
+
+    Replacing needs a lock that lets readers pass; to drop and create would wait for them too.
+    """
     return (
-        f'CREATE TRIGGER "{postgresql_trigger_name(captured)}"'
+        f'CREATE OR REPLACE TRIGGER "{postgresql_trigger_name(captured)}"'
         f" AFTER INSERT OR UPDATE OR DELETE ON {quoted(captured.table)}"
         f' FOR EACH ROW EXECUTE FUNCTION schoolbell."{captured.name}"()'
     )
@@ -121,7 +152,7 @@ def sqlite_triggers(captured: Captured) -> tuple[str, ...]:
         f'CREATE TRIGGER "{name}" AFTER {operation.upper()} ON "{captured.table}"{condition}\n'
         "BEGIN INSERT INTO schoolbell_outbox (event_id, watch, op, key, before, after, at) VALUES ("
         f"{_SQLITE_EVENT_ID}, '{captured.name}', '{operation}',"
-        f' CAST({row}."{captured.key}" AS TEXT), {before}, {after},'
+        f" coalesce(CAST({row}.\"{captured.key}\" AS TEXT), ''), {before}, {after},"
         " strftime('%Y-%m-%dT%H:%M:%fZ', 'now')); END"
         for name, (operation, condition, row, before, after) in zip(
             sqlite_trigger_names(captured), shapes, strict=True
@@ -134,11 +165,23 @@ def _picked(row: str, columns: Sequence[str]) -> str:
     return f"jsonb_build_object({pairs})"
 
 
+def _named(row: str, columns: Sequence[str]) -> str:
+    pairs = ", ".join(f"'{column}', {row}.\"{column}\"" for column in columns)
+    return f"jsonb_build_object({pairs})"
+
+
 def _json(row: str, columns: Sequence[str]) -> str:
-    """json_object raises on a blob and would abort the SIS's write: a blob becomes NULL."""
-    pairs = ", ".join(
-        f"'{column}', CASE typeof({row}.\"{column}\") WHEN 'blob' THEN NULL"
-        f' ELSE {row}."{column}" END'
-        for column in columns
-    )
+    """json_object raises on a blob and would abort the SIS's write: a blob becomes NULL.
+
+    JSON has no infinity, and json_object writes one all the same: it becomes text.
+    """
+    pairs = ", ".join(f"'{column}', {_json_value(row, column)}" for column in columns)
     return f"json_object({pairs})"
+
+
+def _json_value(row: str, column: str) -> str:
+    value = f'{row}."{column}"'
+    return (
+        f"CASE WHEN typeof({value}) = 'blob' THEN NULL"
+        f" WHEN {value} IN (9e999, -9e999) THEN CAST({value} AS TEXT) ELSE {value} END"
+    )

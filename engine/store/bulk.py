@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,8 @@ from sqlalchemy import (
     func,
     select,
 )
+
+from engine.store.tables import Moment, aware
 
 Row = Sequence[Any]
 
@@ -42,12 +44,16 @@ def append(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     if connection.dialect.name == "sqlite":
         connection.execute(table.insert(), _as_dicts(table, rows))
         return
-    jsons = [index for index, column in enumerate(table.columns) if isinstance(column.type, JSON)]
+    conversions = [
+        (index, convert)
+        for index, column in enumerate(table.columns)
+        if (convert := _conversion(column))
+    ]
     driver: Any = connection.connection.driver_connection
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN") as out:
         for row in rows:
-            out.write_row(_with_json(row, jsons) if jsons else row)
+            out.write_row(_converted(row, conversions) if conversions else row)
 
 
 def append_new(connection: Connection, table: Table, rows: Sequence[Row]) -> list[Row]:
@@ -77,11 +83,20 @@ def _as_dicts(table: Table, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _with_json(row: Row, jsons: Sequence[int]) -> list[Any]:
+def _conversion(column: Column[Any]) -> Callable[[Any], Any] | None:
+    """What COPY needs done to a column's values: SQLAlchemy's types do not see them."""
+    if isinstance(column.type, JSON):
+        return lambda value: msgspec.json.encode(value).decode()
+    if isinstance(column.type, Moment):
+        return aware
+    return None
+
+
+def _converted(row: Row, conversions: Sequence[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
     values = list(row)
-    for index in jsons:
+    for index, convert in conversions:
         if values[index] is not None:
-            values[index] = msgspec.json.encode(values[index]).decode()
+            values[index] = convert(values[index])
     return values
 
 

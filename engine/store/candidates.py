@@ -80,7 +80,11 @@ def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[Ca
         )
         .join(people, people.c.id == rights.c.person_id)
         .join(students, students.c.id == rights.c.student_id)
-        .where(one_of(connection, rights.c.student_id, wanted))
+        .where(
+            one_of(connection, rights.c.student_id, wanted),
+            # Who is of age may be listed as their own guardian: they hear as the student.
+            rights.c.person_id != students.c.person_id,
+        )
     ).all()  # fmt: skip
     return [
         Candidate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
@@ -88,7 +89,22 @@ def _refuse_shrinking(store: Connection, entity: Entity, found: int) -> None:
 
 def _rows(entity: Entity, found: Sequence[Row[Any]]) -> list[tuple[Any, ...]]:
     columns = ENTITY_COLUMNS[entity]
-    return [tuple(_stored(column, row._mapping[column]) for column in columns) for row in found]
+    rows = [tuple(_stored(column, row._mapping[column]) for column in columns) for row in found]
+    _refuse_doubles(entity, rows)
+    return rows
+
+
+def _refuse_doubles(entity: Entity, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Which of two rows is right, a query must say: a restriction may stand in only one."""
+    key = [column.name for column in TABLES[entity].primary_key.columns]
+    met = Counter(row[: len(key)] for row in rows)
+    (double, times) = met.most_common(1)[0] if met else ((), 0)
+    if times > 1:
+        named = ", ".join(f"{name} {value}" for name, value in zip(key, double, strict=True))
+        raise Unprocessable(
+            f"The source lists {times} {entity} with {named}.",
+            f"Mend the query [directory.{entity}], so that it gives one row for each.",
+        )
 
 
 def _stored(column: str, value: Any) -> Any:

@@ -18,7 +18,7 @@ from engine.ports import Clock, Verdicts
 from engine.sources.definition import DirectoryWatch, Entity
 from engine.sources.source import SqlSource
 from engine.store import candidates, directory, district, ledger, tasks
-from engine.store.bulk import append, append_new, one_of
+from engine.store.bulk import append, one_of
 from engine.store.tables import (
     changes,
     decisions,
@@ -177,8 +177,8 @@ class SqlEvaluation:
                 for one in kept
             ],
         )  # fmt: skip
-        self._unpark(kept)
-        append_new(
+        self._unpark(verdicts)
+        append(
             self._connection,
             parked_changes,
             [
@@ -187,13 +187,18 @@ class SqlEvaluation:
             ],
         )
 
-    def _unpark(self, evaluated: Sequence[Change]) -> None:
-        if self._connection.execute(select(parked_changes.c.id).limit(1)).first():
-            self._connection.execute(
-                delete(parked_changes).where(
-                    one_of(self._connection, parked_changes.c.id, [one.id for one in evaluated])
-                )
-            )
+    def _unpark(self, verdicts: Verdicts) -> None:
+        """What was tried again is parked no more, or again for the reason of today."""
+        if not self._connection.execute(select(parked_changes.c.id).limit(1)).first():
+            return
+        tried = {one.id: one for one in verdicts.changes}
+        unparked = self._connection.execute(
+            delete(parked_changes)
+            .where(one_of(self._connection, parked_changes.c.id, tried))
+            .returning(parked_changes.c.id)
+        )
+        for watch in {tried[row.id].watch for row in unparked}:
+            tasks.resolve(self._connection, PARKED_TASK, watch)
 
     def _report_faults(self, verdicts: Verdicts) -> None:
         for one, why in verdicts.parked:

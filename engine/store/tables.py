@@ -54,13 +54,19 @@ class Moment(TypeDecorator[datetime]):
         """Refuse what has no zone; give SQLite the naive UTC that it stores."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("a moment needs a time zone")
-        return value.astimezone(UTC).replace(tzinfo=None) if _bare(dialect) else value
+        moment = aware(value)
+        return moment.astimezone(UTC).replace(tzinfo=None) if _bare(dialect) else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Say UTC again."""
         return value.replace(tzinfo=UTC) if value and _bare(dialect) else value
+
+
+def aware(moment: datetime) -> datetime:
+    """The *moment* itself; raises ValueError when nobody can say which one it is."""
+    if moment.tzinfo is None:
+        raise ValueError("a moment needs a time zone")
+    return moment
 
 
 def _bare(dialect: Dialect) -> bool:

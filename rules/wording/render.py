@@ -16,8 +16,9 @@ from rules.reasons import Reason
 from rules.wording.templates import ATTENDANCE_WORDS, BUNDLED, VARIABLES, Template, TemplateKey
 
 FALLBACK: Final = "en"
-# One render for both halves costs half of two; no template can hold a unit separator by accident.
-_HALVES: Final = "\x1f"
+# One render for both halves costs half of two. No text from a file or a database can hold half of
+# a surrogate pair.
+_HALVES: Final = "\udfff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,8 @@ class Wording:
         return Text(title, body)
 
     def _key(self, kind: Kind, audience: Audience, language: str) -> TemplateKey:
-        for candidate in (language, language.partition("-")[0]):
-            key = TemplateKey(candidate, kind, audience)
-            if key in self._sources:
-                return key
-        return TemplateKey(FALLBACK, kind, audience)
+        keys = (TemplateKey(one, kind, audience) for one in _spoken(language))
+        return next(key for key in keys if key in self._sources)
 
     def _template(self, key: TemplateKey) -> jinja2.Template | TextFault:
         if key not in self._compiled:
@@ -90,6 +88,8 @@ class Wording:
 
     def _compile(self, key: TemplateKey) -> jinja2.Template | TextFault:
         try:
+            for half in self._sources[key]:  # each must be whole by itself
+                self._environment.parse(half)
             return self._environment.from_string(_HALVES.join(self._sources[key]))
         except jinja2.TemplateError as error:
             return TextFault(Reason.TEMPLATE_INVALID, str(key), str(error))
@@ -113,6 +113,11 @@ def _word(kind: Kind, value: Value | None, language: str) -> str:
     if value is None:
         return ""
     if kind is Kind.ATTENDANCE:
-        words = ATTENDANCE_WORDS.get(language, ATTENDANCE_WORDS[FALLBACK])
+        words = next(ATTENDANCE_WORDS[one] for one in _spoken(language) if one in ATTENDANCE_WORDS)
         return words.get(value.text, value.text)
     return value.text
+
+
+def _spoken(language: str) -> tuple[str, str, str]:
+    """In which order languages are looked for: es-MX, es, en."""
+    return language, language.partition("-")[0], FALLBACK

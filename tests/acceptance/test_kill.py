@@ -190,18 +190,27 @@ def _kill_and_start(server: PrivateServer) -> None:
 
 def _require_screens(site: Site, phones: Phones, expected: Screens) -> None:
     """Wait until the phones show what they must, and no longer: nothing may come on top."""
-    _wait(lambda: not (expected - _shown(phones)), "every push on its phone")
-    _wait(partial(_insist, partial(_is_quiet, site)), "quiet queues")
+    _wait(lambda: not (expected - _shown(phones)), "every push on its phone", site)
+    _wait(partial(_insist, partial(_is_quiet, site)), "quiet queues", site)
     shown = _shown(phones)
     assert not expected - shown, "lost"
     assert not shown - expected, "invented, or shown twice"
 
 
-def _wait(is_so: Callable[[], object], what: str) -> None:
+def _wait(is_so: Callable[[], object], what: str, site: Site | None = None) -> None:
     limit = time.monotonic() + 120
     while not is_so():
-        assert time.monotonic() < limit, f"{what} did not come"
+        assert time.monotonic() < limit, f"{what} did not come; {_state(site)}"
         time.sleep(0.3)
+
+
+def _state(site: Site | None) -> str:
+    """What a person would look at first when a test of this file fails."""
+    if site is None:
+        return ""
+    counts = {name: site.count(name) for name in ("changes", "pushes", "outcomes", "retries")}
+    log = (site.folder / "engine.log").read_text("utf-8")
+    return f"{counts}, {site.engine.broker.depths()}, log: {log[-3000:]}"
 
 
 def _is_quiet(site: Site) -> bool:

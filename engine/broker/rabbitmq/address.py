@@ -1,0 +1,140 @@
+"""Where the broker is and how we may speak to it: the URL, TLS, and no plain text by accident."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import pika
+from pika.credentials import ExternalCredentials, PlainCredentials
+
+from engine.config import BrokerSettings
+from engine.errors import ConfigError
+from engine.telemetry import Event, emit
+
+PORTS: Final = {"amqp": 5672, "amqps": 5671}
+PLAINTEXT_WARNING: Final = (
+    "SSL has been disabled on push notification communications. This setting should not be used "
+    "for production. Contact a system administrator to enable SSL."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long we wait for the broker, in seconds."""
+
+    connect: float = 10.0
+    reply: float = 10.0
+    confirm: float = 30.0
+    blocked: float = 300.0  # as long as an alarm of the broker may hold up a publisher
+    heartbeat: int = 15  # below 5 s false alarms; without one a dead line takes 11 minutes
+    first_backoff: float = 0.25
+    longest_backoff: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One vhost of one broker, and who we are there. Without *user* the client certificate says."""
+
+    host: str
+    port: int
+    vhost: str
+    user: str
+    password: str = field(repr=False)
+    tls: ssl.SSLContext | None = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def parameters(self, patience: Patience, purpose: str) -> Any:
+        """What pika needs to connect. *purpose* is the name that the broker's operator sees."""
+        return pika.ConnectionParameters(
+            host=self.host,
+            port=self.port,
+            virtual_host=self.vhost,
+            credentials=self._credentials(),
+            ssl_options=pika.SSLOptions(self.tls, self.host) if self.tls else None,
+            heartbeat=patience.heartbeat,
+            blocked_connection_timeout=patience.blocked,
+            socket_timeout=patience.connect,
+            stack_timeout=patience.connect,
+            connection_attempts=2,
+            retry_delay=patience.first_backoff,
+            client_properties={"connection_name": f"schoolbell {purpose}"},
+        )
+
+    def _credentials(self) -> Any:
+        return PlainCredentials(self.user, self.password) if self.user else ExternalCredentials()
+
+
+def read_address(settings: BrokerSettings) -> Address:
+    """Read the broker's URL; raise ConfigError for one that is wrong or would not be private."""
+    url = _parsed(settings.url)
+    host = url.hostname or ""
+    tls = _tls(settings) if url.scheme == "amqps" else None
+    if tls is None and not _is_loopback(host):
+        _allow_plaintext(settings, host)
+    if not url.username and not (tls and settings.cert_file):
+        raise ConfigError(
+            "The broker's URL names no user.",
+            "Write amqps://user:password@host/vhost, or give a client certificate as cert_file.",
+        )
+    return Address(
+        host=host,
+        port=url.port or PORTS[url.scheme],
+        vhost=unquote(url.path[1:]) or "/",
+        user=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        tls=tls,
+    )
+
+
+def _parsed(url: str) -> SplitResult:
+    """Split the URL. Its text is in no error: it holds the password."""
+    try:
+        parsed = urlsplit(url)
+        readable = parsed.scheme in PORTS and bool(parsed.hostname) and parsed.port != 0
+    except ValueError:
+        readable = False
+    if not readable or parsed.query or parsed.fragment or "/" in parsed.path[1:]:
+        raise ConfigError(
+            "The broker's URL is not readable.",
+            "Write `embedded:` or amqps://user:password@host:5671/vhost, with special characters "
+            "of the password and the vhost percent-encoded and nothing after the vhost.",
+        )
+    return parsed
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _allow_plaintext(settings: BrokerSettings, host: str) -> None:
+    if not settings.allow_plaintext:
+        raise ConfigError(
+            f"The broker's URL speaks to {host} in plain text, and families' data would too.",
+            "Write amqps:// in place of amqp://. For a trial, allow_plaintext in [broker].",
+        )
+    emit(Event.BROKER_PLAINTEXT, level=logging.WARNING, host=host, problem=PLAINTEXT_WARNING)
+
+
+def _tls(settings: BrokerSettings) -> ssl.SSLContext:
+    """A context that verifies the broker's certificate and name; nobody can ask for less."""
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except OSError as error:
+        raise ConfigError(
+            f"The broker's TLS files cannot be read: {error.strerror or 'not valid PEM files'}.",
+            "Check ca_file, cert_file and key_file in [broker].",
+        ) from None
+    return context

@@ -1,0 +1,166 @@
+"""What the errors of pika, TLS and RabbitMQ mean to people: mend it, or wait.
+
+RabbitMQ's own sentence is told because it names the queue, the vhost or the right. pika's is not:
+it may hold the parameters of the connection.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectionWorkflowFailed,
+    AMQPConnectorPhaseErrorBase,
+    AMQPConnectorStackTimeout,
+)
+from pika.exceptions import (
+    AMQPHeartbeatTimeout,
+    ChannelClosedByBroker,
+    ConnectionBlockedTimeout,
+    ConnectionClosedByBroker,
+    ConnectionClosedByClient,
+    ConnectionOpenAborted,
+    IncompatibleProtocolError,
+    StreamLostError,
+)
+
+from engine.broker.rabbitmq.address import Address
+from engine.errors import Misconfigured, SchoolbellError, Unavailable
+
+INSTALL: Final = "Run `schoolbell install`: it makes the queues."
+KEEP_TRYING: Final = "Check that the broker runs and can be reached; Schoolbell keeps trying."
+
+ACCESS_REFUSED: Final = 403
+NOT_FOUND: Final = 404
+RESOURCE_LOCKED: Final = 405
+PRECONDITION_FAILED: Final = 406
+NOT_ALLOWED: Final = 530
+
+
+class Refused(Misconfigured):
+    """RabbitMQ says no, with one of AMQP's reply codes."""
+
+    def __init__(self, problem: str, remedy: str, code: int) -> None:
+        super().__init__(problem, remedy)
+        self.code = code
+
+
+# The same code also stands for passing trouble: a queue that is just restarting is "not found".
+_REFUSALS: Final[Mapping[int, tuple[str, str]]] = {
+    ACCESS_REFUSED: (
+        "",
+        "Check user and password in the broker's URL, and the rights of this user at the broker.",
+    ),
+    NOT_FOUND: ("no queue|no exchange", INSTALL),
+    RESOURCE_LOCKED: ("", "End the other program that holds this queue."),
+    PRECONDITION_FAILED: (
+        "inequivalent arg|invalid arg",
+        "This queue was made in another way. Let it run empty, delete it, and run "
+        "`schoolbell install` again.",
+    ),
+    NOT_ALLOWED: ("", "Check the vhost in the broker's URL, and that this user may enter it."),
+}
+
+_UNTRUSTED: Final[Mapping[int, str]] = {
+    9: "Check the clocks of both machines.",  # X509_V_ERR_CERT_NOT_YET_VALID
+    10: "Renew the broker's certificate.",  # X509_V_ERR_CERT_HAS_EXPIRED
+    62: "Write the host in the broker's URL as the certificate names it.",  # .._HOSTNAME_MISMATCH
+    64: "Write the host in the broker's URL as the certificate names it.",  # .._IP_ADDRESS_MISMATCH
+}
+_UNKNOWN_AUTHORITY: Final = (
+    "Name the file with the authority that signed it as ca_file in [broker]."
+)
+
+_TRANSIENT: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (AMQPHeartbeatTimeout, "its heartbeat stopped"),
+    (ConnectionBlockedTimeout, "it was short of memory or disk for too long"),
+    (StreamLostError, "the line was cut"),
+    (ConnectionClosedByClient, "we closed the connection"),
+    (AMQPConnectorStackTimeout, "it does not answer"),
+    (ConnectionOpenAborted, "it does not answer"),
+    (
+        IncompatibleProtocolError,
+        "it ended the conversation at once: it speaks no AMQP there, wants a client certificate, "
+        "or is just stopping",
+    ),
+)
+
+_REPLY = re.compile(r"ClosedByBroker: \((\d+)\) (['\"])(.*?)\2")
+_ALERT = re.compile(r"ALERT_(?:[A-Z]+_)*(?:CERTIFICATE|CA|HANDSHAKE)\w*")
+
+
+def meaning(error: BaseException, address: Address) -> SchoolbellError:
+    """Say what is wrong, as the error that tells whether waiting helps."""
+    cause = _cause(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return _untrusted(cause, address)
+    if _ALERT.search(str(cause)):
+        return Misconfigured(
+            f"The broker at {address} refuses our client certificate, or wants one.",
+            "Check cert_file and key_file in [broker], and which authority the broker trusts.",
+        )
+    if isinstance(cause, ssl.SSLError) and not _is_cut(cause):
+        return Misconfigured(
+            f"The broker at {address} does not speak TLS there.",
+            "Check the port in the broker's URL: 5671 is the usual one for amqps.",
+        )
+    reply = _reply(cause)
+    return _replied(*reply, address) if reply else _unreachable(cause, address)
+
+
+def missing_queue(queue: str, address: Address) -> Misconfigured:
+    """The error for a message that no queue took."""
+    return Refused(f"The broker at {address} has no queue {queue}.", INSTALL, NOT_FOUND)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What pika wrapped up to three times."""
+    while True:
+        inner: Any = error.args[0] if error.args else None
+        if isinstance(error, AMQPConnectionWorkflowFailed):
+            error = error.exceptions[-1]
+        elif isinstance(error, AMQPConnectorPhaseErrorBase):
+            error = error.exception
+        elif isinstance(inner, AMQPConnectionWorkflowFailed):
+            error = inner
+        else:
+            return error
+
+
+def _is_cut(error: ssl.SSLError) -> bool:
+    return isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, address: Address) -> Misconfigured:
+    return Misconfigured(
+        f"The certificate of the broker at {address} is not trusted: "
+        f"{error.verify_message.rstrip('.')}.",
+        _UNTRUSTED.get(error.verify_code, _UNKNOWN_AUTHORITY),
+    )
+
+
+def _reply(cause: BaseException) -> tuple[int, str] | None:
+    """The reply code and text of the broker; of a refused login pika keeps only the text."""
+    if isinstance(cause, ConnectionClosedByBroker | ChannelClosedByBroker):
+        return cause.reply_code, cause.reply_text
+    found = _REPLY.search(str(cause)) or _REPLY.search(repr(cause))
+    return (int(found[1]), found[3]) if found else None
+
+
+def _replied(code: int, text: str, address: Address) -> SchoolbellError:
+    pattern, remedy = _REFUSALS.get(code, ("", ""))
+    if remedy and re.search(pattern, text):
+        return Refused(f"The broker at {address} refuses: {text.rstrip('.')}.", remedy, code)
+    return Unavailable(f"The broker at {address} is out of service: {text}.", KEEP_TRYING)
+
+
+def _unreachable(cause: BaseException, address: Address) -> Unavailable:
+    words = next((words for kind, words in _TRANSIENT if isinstance(cause, kind)), "")
+    if not words and isinstance(cause, OSError):
+        words = cause.strerror or ""
+    return Unavailable(
+        f"The broker at {address} cannot be reached: {words or type(cause).__name__}.", KEEP_TRYING
+    )

@@ -1,0 +1,177 @@
+"""Publishing with confirms: all bodies of a call are on their way before the first is confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Final
+
+from pika import BasicProperties, DeliveryMode
+from pika.spec import Basic
+
+from engine.broker.rabbitmq.address import Address, Patience
+from engine.broker.rabbitmq.connection import Channel, Connection
+from engine.broker.rabbitmq.line import Line
+from engine.broker.rabbitmq.meaning import missing_queue
+from engine.broker.rabbitmq.topology import route
+from engine.errors import SchoolbellError, Unavailable
+from engine.ports import Queue
+
+
+class Confirms:
+    """Which bodies of one batch the broker has; the tags of a channel rise by one for each."""
+
+    def __init__(self, first_tag: int, count: int) -> None:
+        self.first_tag = first_tag
+        self._after = first_tag + count
+        self._settled_below = first_tag
+        self._kept: list[bool | None] = [None] * count
+        self._missing = count
+        self._returned: set[int] = set()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the broker has answered for every body."""
+        return self._missing == 0
+
+    @property
+    def nobody_took_any(self) -> bool:
+        """Whether every body came back because no queue is there to take it."""
+        return len(self._returned) == len(self._kept)
+
+    def kept(self) -> Sequence[bool]:
+        """For each body whether the broker has it safely; no answer yet means no."""
+        return [kept is True for kept in self._kept]
+
+    def returned(self, tag: int) -> None:
+        """The broker found no queue for it. Its ack comes all the same, afterwards."""
+        if self.first_tag <= tag < self._after:
+            self._returned.add(tag)
+
+    def answered(self, tag: int, *, multiple: bool, kept: bool) -> None:
+        """The broker has (*kept*) or has not taken *tag*; *multiple*: all up to it as well.
+
+        Tags of an earlier batch, which was given up, are not ours any more.
+        """
+        start = self._settled_below if multiple else max(tag, self.first_tag)
+        for ours in range(start, min(tag + 1, self._after)):
+            if self._kept[ours - self.first_tag] is None:
+                self._kept[ours - self.first_tag] = kept and ours not in self._returned
+                self._missing -= 1
+        if multiple:
+            self._settled_below = max(self._settled_below, tag + 1)
+
+
+class _Session:
+    """One connection in confirm mode, and the batch that is on its way."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._next_tag = 1
+        self._confirms = Confirms(1, 0)
+        self._done: Future[Any] = Future()
+        connection.ask(self._prepare)
+
+    @property
+    def lost(self) -> SchoolbellError | None:
+        return self._connection.lost
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def publish(
+        self, queue: str, bodies: Sequence[bytes], headers: Mapping[str, str] | None
+    ) -> Confirms:
+        """Send all bodies and wait until each is answered, the line is lost or time is over."""
+        patience = self._connection.patience
+        confirms = Confirms(self._next_tag, len(bodies))
+        if not self._connection.wait_until_flowing(patience.confirm):
+            return confirms
+        self._next_tag += len(bodies)
+        done = self._connection.expect()
+        self._connection.run(
+            lambda channel: self._send(channel, confirms, done, queue, bodies, headers)
+        )
+        try:
+            self._connection.wait_for(done, patience.confirm)
+        except Unavailable:
+            self._give_up()
+        return confirms
+
+    def _give_up(self) -> None:
+        """Leave no half-sent batch behind for a broker that has lost its queue's leader.
+
+        One that is blocked keeps the line: on a new one the same would be sent once more.
+        """
+        if not self._connection.is_blocked:
+            self._connection.abandon()
+
+    # What follows runs in the connection's own thread.
+
+    def _prepare(self, channel: Channel, done: Callable[[Any], None]) -> None:
+        channel.add_on_return_callback(self._on_return)
+        channel.confirm_delivery(self._on_answer, callback=done)
+
+    def _send(
+        self,
+        channel: Channel,
+        confirms: Confirms,
+        done: Future[Any],
+        queue: str,
+        bodies: Sequence[bytes],
+        headers: Mapping[str, str] | None,
+    ) -> None:
+        self._confirms, self._done = confirms, done
+        exchange, routing_key = route(queue)
+        properties = BasicProperties(
+            content_type="application/json",
+            delivery_mode=DeliveryMode.Persistent,
+            headers=dict(headers) if headers else None,
+        )
+        for tag, body in enumerate(bodies, confirms.first_tag):
+            # The only way to know which one came back: a return has no tag.
+            properties.message_id = str(tag)
+            channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
+
+    def _on_return(self, _channel: Channel, _method: Any, properties: Any, _body: bytes) -> None:
+        self._confirms.returned(int(properties.message_id))
+
+    def _on_answer(self, frame: Any) -> None:
+        answer = frame.method
+        self._confirms.answered(
+            answer.delivery_tag,
+            multiple=answer.multiple,
+            kept=answer.NAME == Basic.Ack.NAME,
+        )
+        if self._confirms.complete and not self._done.done():
+            self._done.set_result(None)
+
+
+class RabbitPublisher:
+    """A Publisher on a connection of its own: a blocked one must not stop what is consumed."""
+
+    def __init__(self, address: Address, patience: Patience) -> None:
+        self._address = address
+        self._line: Final = Line(
+            lambda: _Session(Connection(address, patience, "publisher")), address, patience
+        )
+
+    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
+        """Publish in order; say for each body whether the broker has it safely."""
+        return self.publish_to(queue.value, bodies)
+
+    def publish_to(
+        self, queue: str, bodies: Sequence[bytes], headers: Mapping[str, str] | None = None
+    ) -> Sequence[bool]:
+        """The same for any queue, also a dead-letter queue."""
+        if not bodies:
+            return []
+        session = self._line.session()
+        confirms = session.publish(queue, bodies, headers)
+        if confirms.nobody_took_any:
+            raise missing_queue(queue, self._address)
+        return confirms.kept()
+
+    def close(self) -> None:
+        """Give the connection back. Safe to call twice."""
+        self._line.close()

@@ -1,0 +1,89 @@
+"""The engine at work: in threads where all is embedded, else as `schoolbell run` beside us."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from engine.bootstrap import Engine
+from engine.config import ENV_PREFIX, LogSettings
+from engine.demo.world import World
+from engine.telemetry import configure
+from engine.worker import PARENT_PIPE, run_threads
+
+_PATIENCE: Final = 40  # seconds in which the engine's processes end; they allow themselves 30
+
+
+@contextmanager
+def running(world: World) -> Iterator[None]:
+    """Run every stage until the block ends."""
+    if world.engine.config.broker.embedded:
+        with world.engine.alone(), _in_threads(world.engine):
+            yield
+    else:
+        with _in_processes(world.config_file, world.log):
+            yield
+
+
+@contextmanager
+def logging_to(file: Path) -> Iterator[None]:
+    """Log into *file* what this process would say on the terminal."""
+    settings = LogSettings()
+    with file.open("a", encoding="utf-8") as log:
+        configure(settings, log)
+        try:
+            yield
+        finally:
+            configure(settings)
+
+
+@contextmanager
+def _in_threads(engine: Engine) -> Iterator[None]:
+    stop = threading.Event()
+    arguments = (engine.makers(), stop, engine.report)
+    thread = threading.Thread(target=run_threads, args=arguments, name="engine")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def _in_processes(config_file: Path, log: Path) -> Iterator[None]:
+    """The file holds all settings, so none may come from the environment; the pipe ends with us."""
+    reading, writing = os.pipe()
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)
+    }
+    command = [sys.executable, "-m", "engine.cli", "--config", str(config_file), "run"]
+    with log.open("ab") as file:
+        child = subprocess.Popen(  # noqa: S603 - our own command line
+            command,
+            env=environment | {PARENT_PIPE: str(reading)},
+            pass_fds=(reading,),
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        yield
+    finally:
+        os.close(writing)
+        os.close(reading)
+        child.terminate()
+        _wait(child)
+
+
+def _wait(child: subprocess.Popen[bytes]) -> None:
+    try:
+        child.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

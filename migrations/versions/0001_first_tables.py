@@ -1,0 +1,352 @@
+"""The engine's first tables."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "schoolbell_accounts",
+        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("person_id", name=op.f("pk_schoolbell_accounts")),
+    )
+    op.create_table(
+        "schoolbell_background_tasks",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("kind", sa.String(length=48), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("remedy", sa.Text(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_background_tasks")),
+    )
+    with op.batch_alter_table("schoolbell_background_tasks", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_background_tasks_kind_subject"),
+            ["kind", "subject"],
+            unique=True,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_background_tasks_last_at"), ["last_at"], unique=False
+        )
+
+    op.create_table(
+        "schoolbell_calendars",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("school_id", sa.String(length=64), nullable=False),
+        sa.Column("year", sa.String(length=32), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_calendars")),
+    )
+    op.create_table(
+        "schoolbell_changes",
+        sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("watch", sa.String(length=64), nullable=False),
+        sa.Column("op", sa.String(length=8), nullable=False),
+        sa.Column("record_key", sa.Text(), nullable=False),
+        sa.Column(
+            "before",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+        sa.Column(
+            "after",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+        sa.Column("committed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("evaluated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_changes")),
+    )
+    op.create_table(
+        "schoolbell_decisions",
+        sa.Column("change_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("student_id", sa.String(length=64), nullable=False),
+        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("audience", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "change_id", "student_id", "person_id", name=op.f("pk_schoolbell_decisions")
+        ),
+    )
+    with op.batch_alter_table("schoolbell_decisions", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_decisions_student_id_person_id_change_id"),
+            ["student_id", "person_id", "change_id"],
+            unique=False,
+        )
+
+    op.create_table(
+        "schoolbell_devices",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retired_reason", sa.String(length=64), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_devices")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("schoolbell_devices", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_devices_kind_token"), ["kind", "token"], unique=True
+        )
+
+    op.create_table(
+        "schoolbell_display_options",
+        sa.Column("school_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("audience", sa.String(length=16), nullable=False),
+        sa.Column("shown", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "school_id", "kind", "audience", name=op.f("pk_schoolbell_display_options")
+        ),
+    )
+    op.create_table(
+        "schoolbell_district",
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("food_service", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_district")),
+    )
+    op.create_table(
+        "schoolbell_notifications",
+        sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("change_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("student_id", sa.String(length=64), nullable=False),
+        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("collapse_id", sa.String(length=22), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_notifications")),
+    )
+    with op.batch_alter_table("schoolbell_notifications", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_notifications_person_id_id"),
+            ["person_id", "id"],
+            unique=False,
+        )
+
+    op.create_table(
+        "schoolbell_outcomes",
+        sa.Column("push_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("verdict", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=64), nullable=False),
+        sa.Column("gateway_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("push_id", "attempt", name=op.f("pk_schoolbell_outcomes")),
+    )
+    op.create_table(
+        "schoolbell_parked_changes",
+        sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column(
+            "change",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("remedy", sa.Text(), nullable=False),
+        sa.Column("parked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_parked_changes")),
+    )
+    op.create_table(
+        "schoolbell_people",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("first_name", sa.Text(), nullable=False),
+        sa.Column("last_name", sa.Text(), nullable=False),
+        sa.Column("language", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_people")),
+    )
+    op.create_table(
+        "schoolbell_pushes",
+        sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("notification_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("device_id", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_pushes")),
+    )
+    with op.batch_alter_table("schoolbell_pushes", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_pushes_created_at"), ["created_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_pushes_notification_id"), ["notification_id"], unique=False
+        )
+
+    op.create_table(
+        "schoolbell_queue_messages",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("queue", sa.String(length=32), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("deliveries", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_queue_messages")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("schoolbell_queue_messages", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_queue_messages_queue_id"), ["queue", "id"], unique=False
+        )
+
+    op.create_table(
+        "schoolbell_retries",
+        sa.Column("push_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("push_id", name=op.f("pk_schoolbell_retries")),
+    )
+    with op.batch_alter_table("schoolbell_retries", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_schoolbell_retries_due_at"), ["due_at"], unique=False)
+
+    op.create_table(
+        "schoolbell_rights",
+        sa.Column("student_id", sa.String(length=64), nullable=False),
+        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("relation", sa.String(length=32), nullable=False),
+        sa.Column("portal", sa.Boolean(), nullable=False),
+        sa.Column("starts", sa.Date(), nullable=True),
+        sa.Column("ends", sa.Date(), nullable=True),
+        sa.Column("restricted", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("student_id", "person_id", name=op.f("pk_schoolbell_rights")),
+    )
+    with op.batch_alter_table("schoolbell_rights", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_rights_person_id"), ["person_id"], unique=False
+        )
+
+    op.create_table(
+        "schoolbell_schools",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_schools")),
+    )
+    op.create_table(
+        "schoolbell_sessions",
+        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("stay_logged_in", sa.Boolean(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("person_id", "device_id", name=op.f("pk_schoolbell_sessions")),
+    )
+    with op.batch_alter_table("schoolbell_sessions", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_sessions_device_id"), ["device_id"], unique=False
+        )
+
+    op.create_table(
+        "schoolbell_students",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("school_id", sa.String(length=64), nullable=False),
+        sa.Column("enrolled", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_students")),
+    )
+    op.create_table(
+        "schoolbell_subscriptions",
+        sa.Column("student_id", sa.String(length=64), nullable=False),
+        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("threshold", sa.Numeric(precision=10, scale=2), nullable=True),
+        sa.PrimaryKeyConstraint(
+            "student_id", "person_id", "kind", name=op.f("pk_schoolbell_subscriptions")
+        ),
+    )
+    op.create_table(
+        "schoolbell_watermarks",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_schoolbell_watermarks")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("schoolbell_watermarks")
+    op.drop_table("schoolbell_subscriptions")
+    op.drop_table("schoolbell_students")
+    with op.batch_alter_table("schoolbell_sessions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_sessions_device_id"))
+
+    op.drop_table("schoolbell_sessions")
+    op.drop_table("schoolbell_schools")
+    with op.batch_alter_table("schoolbell_rights", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_rights_person_id"))
+
+    op.drop_table("schoolbell_rights")
+    with op.batch_alter_table("schoolbell_retries", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_retries_due_at"))
+
+    op.drop_table("schoolbell_retries")
+    with op.batch_alter_table("schoolbell_queue_messages", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_queue_messages_queue_id"))
+
+    op.drop_table("schoolbell_queue_messages")
+    with op.batch_alter_table("schoolbell_pushes", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_pushes_notification_id"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_pushes_created_at"))
+
+    op.drop_table("schoolbell_pushes")
+    op.drop_table("schoolbell_people")
+    op.drop_table("schoolbell_parked_changes")
+    op.drop_table("schoolbell_outcomes")
+    with op.batch_alter_table("schoolbell_notifications", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_notifications_person_id_id"))
+
+    op.drop_table("schoolbell_notifications")
+    op.drop_table("schoolbell_district")
+    op.drop_table("schoolbell_display_options")
+    with op.batch_alter_table("schoolbell_devices", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_devices_kind_token"))
+
+    op.drop_table("schoolbell_devices")
+    with op.batch_alter_table("schoolbell_decisions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_decisions_student_id_person_id_change_id"))
+
+    op.drop_table("schoolbell_decisions")
+    op.drop_table("schoolbell_changes")
+    op.drop_table("schoolbell_calendars")
+    with op.batch_alter_table("schoolbell_background_tasks", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_background_tasks_last_at"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_background_tasks_kind_subject"))
+
+    op.drop_table("schoolbell_background_tasks")
+    op.drop_table("schoolbell_accounts")

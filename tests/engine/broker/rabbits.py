@@ -1,0 +1,104 @@
+"""A RabbitMQ's vhost as the tests of its adapter use it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.broker.rabbitmq.address import Patience
+from engine.broker.rabbitmq.broker import RabbitBroker
+from engine.config import BrokerSettings
+from tests.servers import RabbitServer, Vhost
+
+IMPATIENT = Patience(
+    connect=5.0, reply=2.0, confirm=2.0, heartbeat=5, first_backoff=0.05, longest_backoff=0.5
+)
+
+
+@dataclass(frozen=True)
+class Rabbit:
+    """One vhost, and ways to disturb it."""
+
+    server: RabbitServer
+    vhost: Vhost
+
+    def open(self, url: str = "", ca_file: Path | None = None) -> RabbitBroker:
+        """The broker over TLS, at another URL if one is given."""
+        settings = BrokerSettings(
+            url=url or self.vhost.amqps_url, ca_file=ca_file or self.server.ca_file
+        )
+        return RabbitBroker(settings, IMPATIENT)
+
+    def installed(self) -> RabbitBroker:
+        broker = self.open()
+        broker.install()
+        return broker
+
+    def cut_all_lines(self) -> None:
+        """End every connection from the broker's side."""
+        self.server.evaluate(
+            '[rabbit_networking:close_connection(Pid, "cut") '
+            "|| Pid <- rabbit_networking:connections(), "
+            f"rabbit_networking:connection_info(Pid, [vhost]) =:= [{{vhost, {self._vhost}}}]]"
+        )
+
+    def delete(self, queue: str) -> None:
+        self.server.evaluate(
+            f"{{ok, Q}} = rabbit_amqqueue:lookup({self._resource(queue)}), "
+            'rabbit_amqqueue:delete(Q, false, false, <<"test">>)'
+        )
+
+    def limit_length(self, queue: str, length: int) -> None:
+        """Let a queue refuse what is more than *length*."""
+        self.server.evaluate(
+            f'rabbit_policy:set({self._vhost}, <<"limit">>, <<"^{queue}$">>, '
+            f'[{{<<"max-length">>, {length}}}], 0, <<"queues">>, <<"test">>)'
+        )
+
+    def stop_leader(self, queue: str) -> None:
+        """Take a quorum queue's only member away."""
+        self.server.evaluate(
+            f"{{ok, Q}} = rabbit_amqqueue:lookup({self._resource(queue)}), "
+            "ok = ra:stop_server(quorum_queues, amqqueue:get_pid(Q))"
+        )
+
+    def start_leader(self, queue: str) -> None:
+        """Give it back."""
+        self.server.evaluate(
+            f"{{ok, Q}} = rabbit_amqqueue:lookup({self._resource(queue)}), "
+            "ok = ra:restart_server(quorum_queues, amqqueue:get_pid(Q))"
+        )
+
+    def freeze(self, queue: str) -> None:
+        """Let a queue stop answering, as one does whose leader is not found."""
+        self._tell_leader(queue, "suspend")
+
+    def thaw(self, queue: str) -> None:
+        """Let it answer again."""
+        self._tell_leader(queue, "resume")
+
+    def _tell_leader(self, queue: str, order: str) -> None:
+        self.server.evaluate(
+            f"{{ok, Q}} = rabbit_amqqueue:lookup({self._resource(queue)}), "
+            f"{{Name, _}} = amqqueue:get_pid(Q), ok = sys:{order}(Name)"
+        )
+
+    def raise_alarm(self) -> None:
+        """Be short of memory: who publishes is held up."""
+        self.server.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})")
+
+    def clear_alarm(self) -> None:
+        self.server.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()})")
+
+    def allow(self, configure: str = ".*", write: str = ".*", read: str = ".*") -> None:
+        """Set what our user may do in this vhost."""
+        rights = ", ".join(f'<<"{right}">>' for right in (configure, write, read))
+        self.server.evaluate(
+            'rabbit_auth_backend_internal:set_permissions(<<"schoolbell">>, '
+            f'{self._vhost}, {rights}, <<"test">>)'
+        )
+
+    @property
+    def _vhost(self) -> str:
+        return f'<<"{self.vhost.name}">>'
+
+    def _resource(self, queue: str) -> str:
+        return f'rabbit_misc:r({self._vhost}, queue, <<"{queue}">>)'

@@ -1,0 +1,379 @@
+"""What is RabbitMQ's own: refusals, limits, lines that are cut, and a queue without a leader."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from itertools import compress
+from pathlib import Path
+from threading import Thread
+
+import pika
+import pytest
+
+from engine.broker.rabbitmq.broker import RabbitBroker
+from engine.config import BrokerSettings
+from engine.errors import Misconfigured, SchoolbellError, Unavailable
+from engine.ports import Consumer, Delivery, Depth, Queue
+from tests.contracts.brokers import (
+    all_is_confirmed_in_the_end,
+    bodies,
+    eventually,
+    publish,
+    receive,
+    received_bodies,
+)
+from tests.engine.broker.rabbits import IMPATIENT, Rabbit
+from tests.servers import CertificateAuthority, IssuedCertificate, RabbitServer, Vhost, free_port
+
+SECRET = "tr0mbone&case"
+
+
+@pytest.fixture
+def rabbit(rabbit_server: RabbitServer, vhost: Vhost) -> Rabbit:
+    """A vhost of this test's own."""
+    return Rabbit(rabbit_server, vhost)
+
+
+@contextmanager
+def listening(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Something on a port that answers each caller in its own way."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    caller, _ = listener.accept()
+                    with caller, suppress(OSError):
+                        answer(caller)
+
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def tls_server(issued: IssuedCertificate) -> AbstractContextManager[int]:
+    """A server that shows a certificate to who calls."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.certificate, issued.key)
+    return listening(lambda caller: context.wrap_socket(caller, server_side=True).close())
+
+
+def a_broker_at(url: str, ca_file: Path | None = None) -> RabbitBroker:
+    return RabbitBroker(BrokerSettings(url=url, ca_file=ca_file), IMPATIENT)
+
+
+# Who may come in
+
+
+def refusal(broker: RabbitBroker, kind: type[SchoolbellError]) -> str:
+    """What every way to use a broker that cannot be entered says; it is the same."""
+    uses: list[Callable[[], object]] = [
+        broker.install,
+        broker.depths,
+        lambda: broker.publisher().publish(Queue.PUSHES, bodies(1)),
+        lambda: broker.consumer(Queue.PUSHES, 1).receive(1, timeout=1),
+        lambda: broker.parked(Queue.PUSHES, 1),
+        lambda: broker.requeue_parked(Queue.PUSHES, 1),
+    ]
+    said = set()
+    for use in uses:
+        with pytest.raises(kind) as refused:
+            use()
+        said.add(str(refused.value))
+        assert SECRET not in f"{refused.value!r} {refused.value.__context__!r}"
+    (words,) = said
+    return words
+
+
+def with_password(url: str, password: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://schoolbell:{password}@{rest.partition('@')[2]}"
+
+
+def test_a_wrong_password_is_ours_to_mend_and_is_not_shown(rabbit: Rabbit) -> None:
+    broker = rabbit.open(with_password(rabbit.vhost.amqps_url, SECRET))
+    assert "Check user and password" in refusal(broker, Misconfigured)
+
+
+def test_a_vhost_that_does_not_exist_is_named(rabbit: Rabbit) -> None:
+    url = f"{rabbit.vhost.amqps_url.rpartition('/')[0]}/elsewhere"
+    assert "vhost elsewhere not found" in refusal(rabbit.open(url), Misconfigured)
+
+
+def test_a_vhost_that_we_may_not_enter_is_named(rabbit: Rabbit) -> None:
+    rabbit.server.evaluate(
+        'rabbit_auth_backend_internal:clear_permissions(<<"schoolbell">>, '
+        f'<<"{rabbit.vhost.name}">>, <<"test">>)'
+    )
+    words = refusal(rabbit.open(), Misconfigured)
+    assert f"access to vhost '{rabbit.vhost.name}'" in words
+
+
+def test_a_port_where_nobody_listens_is_worth_another_try(rabbit: Rabbit) -> None:
+    broker = rabbit.open(f"amqps://u:{SECRET}@127.0.0.1:{free_port()}/")
+    assert "Connection refused" in refusal(broker, Unavailable)
+
+
+def test_a_host_that_does_not_exist_is_worth_another_try(rabbit: Rabbit) -> None:
+    broker = rabbit.open(f"amqps://u:{SECRET}@nowhere.invalid/")
+    assert "nowhere.invalid:5671 cannot be reached" in refusal(broker, Unavailable)
+
+
+def test_an_authority_that_we_do_not_know_is_not_trusted(rabbit: Rabbit, tmp_path: Path) -> None:
+    stranger = CertificateAuthority(tmp_path, "Another authority").ca_file
+    words = refusal(rabbit.open(ca_file=stranger), Misconfigured)
+    assert "is not trusted" in words
+    assert "ca_file" in words
+
+
+def test_a_certificate_for_another_host_is_not_trusted(tmp_path: Path) -> None:
+    authority = CertificateAuthority(tmp_path)
+    issued = authority.issue("elsewhere", hosts=("elsewhere.example",))
+    with tls_server(issued) as port:
+        broker = a_broker_at(f"amqps://u:{SECRET}@127.0.0.1:{port}/", authority.ca_file)
+        words = refusal(broker, Misconfigured)
+    assert "not valid for '127.0.0.1'" in words
+    assert "as the certificate names it" in words
+
+
+def test_a_certificate_that_has_expired_is_not_trusted(tmp_path: Path) -> None:
+    authority = CertificateAuthority(tmp_path)
+    issued = authority.issue("late", valid_for=timedelta(hours=-1))
+    with tls_server(issued) as port:
+        broker = a_broker_at(f"amqps://u:{SECRET}@127.0.0.1:{port}/", authority.ca_file)
+        assert "Renew" in refusal(broker, Misconfigured)
+
+
+def test_tls_to_a_port_without_tls_is_told(rabbit: Rabbit) -> None:
+    broker = rabbit.open(f"amqps://u:{SECRET}@127.0.0.1:{rabbit.server.port}/")
+    assert "does not speak TLS" in refusal(broker, Misconfigured)
+
+
+def test_plain_text_to_a_port_with_tls_is_told(rabbit: Rabbit) -> None:
+    broker = rabbit.open(f"amqp://u:{SECRET}@127.0.0.1:{rabbit.server.tls_port}/")
+    assert "speaks no AMQP there" in refusal(broker, Unavailable)
+
+
+def test_who_hangs_up_during_the_tls_greeting_may_be_starting(tmp_path: Path) -> None:
+    with listening(lambda caller: caller.recv(1)) as port:
+        ca_file = CertificateAuthority(tmp_path).ca_file
+        broker = a_broker_at(f"amqps://u:{SECRET}@127.0.0.1:{port}/", ca_file)
+        refusal(broker, Unavailable)
+
+
+def test_who_never_answers_is_not_waited_for_without_end() -> None:
+    patience = replace(IMPATIENT, connect=0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"amqp://u:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/"
+        broker = RabbitBroker(BrokerSettings(url=url), patience)
+        started = time.monotonic()
+        with pytest.raises(Unavailable, match="does not answer"):
+            broker.depths()
+        assert time.monotonic() - started < 5
+
+
+def test_who_speaks_something_else_is_no_broker() -> None:
+    with listening(lambda caller: caller.sendall(b"AMQP\x00\x01\x00\x00" * 50)) as port:
+        refusal(a_broker_at(f"amqp://u:{SECRET}@127.0.0.1:{port}/"), Unavailable)
+
+
+def test_what_this_user_may_not_do_is_told_with_the_queue(rabbit: Rabbit) -> None:
+    broker = rabbit.installed()
+    rabbit.allow(write="^$", read="^$")
+    publisher, consumer = broker.publisher(), broker.consumer(Queue.PUSHES, 1)
+    with pytest.raises(Misconfigured, match="the rights of this user"):
+        publisher.publish(Queue.PUSHES, bodies(2))
+    with pytest.raises(Misconfigured, match="'pushes'"):
+        consumer.receive(1, timeout=1)
+    publisher.close()
+    consumer.close()
+
+
+# Queues
+
+
+def test_a_queue_that_was_made_in_another_way_is_told_with_its_remedy(rabbit: Rabbit) -> None:
+    parameters = pika.URLParameters(rabbit.vhost.amqp_url)
+    with closing(pika.BlockingConnection(parameters)) as connection:
+        connection.channel().queue_declare("pushes", durable=True)
+    with pytest.raises(Misconfigured, match="inequivalent arg") as refused:
+        rabbit.open().install()
+    assert "Let it run empty, delete it" in refused.value.remedy
+
+
+def test_what_a_full_queue_refuses_stays_with_the_caller(rabbit: Rabbit) -> None:
+    broker = rabbit.installed()
+    rabbit.limit_length("pushes", 5)
+    expected: list[bytes] = []
+    with closing(broker.publisher()) as publisher:
+        for attempt in range(5):
+            batch = bodies(200, f"{attempt}-")
+            kept = publisher.publish(Queue.PUSHES, batch)
+            expected += compress(batch, kept)
+    assert 5 <= len(expected) < 1_000
+    consumer = broker.consumer(Queue.PUSHES, 1_000)
+    assert received_bodies(consumer, len(expected)) == expected
+    consumer.close()
+
+
+def test_a_message_is_not_parked_when_its_new_place_is_gone(rabbit: Rabbit) -> None:
+    broker = rabbit.installed()
+    publish(broker, Queue.PUSHES, bodies(1))
+    rabbit.delete("pushes.dead")
+    with closing(broker.consumer(Queue.PUSHES, 1)) as consumer:
+        (delivery,) = receive(consumer, 1)
+        with pytest.raises(Misconfigured, match="schoolbell install"):
+            consumer.park(delivery, "unreadable")
+    after = broker.consumer(Queue.PUSHES, 1)
+    assert received_bodies(after, 1) == bodies(1)
+    after.close()
+
+
+def test_a_message_is_not_parked_when_its_new_place_refuses_it(rabbit: Rabbit) -> None:
+    broker = rabbit.installed()
+    publish(broker, Queue.PUSHES, bodies(1))
+    rabbit.stop_leader("pushes.dead")
+    with closing(broker.consumer(Queue.PUSHES, 1)) as consumer:
+        (delivery,) = receive(consumer, 1)
+        with pytest.raises(Unavailable, match="stays where it is"):
+            consumer.park(delivery, "unreadable")
+        rabbit.start_leader("pushes.dead")
+    after = broker.consumer(Queue.PUSHES, 1)
+    assert received_bodies(after, 1) == bodies(1)
+    after.close()
+
+
+def test_a_queue_that_is_deleted_ends_its_consumer_with_the_remedy(rabbit: Rabbit) -> None:
+    consumer = rabbit.installed().consumer(Queue.PUSHES, 1)
+    consumer.receive(1, timeout=0)
+    rabbit.delete("pushes")
+    with pytest.raises(Misconfigured, match="schoolbell install"):
+        until_it_raises(lambda: consumer.receive(1, timeout=1))
+    consumer.close()
+
+
+def test_install_does_not_call_a_queue_ready_that_does_not_answer(rabbit: Rabbit) -> None:
+    broker = rabbit.installed()
+    rabbit.freeze("outcomes")
+    with pytest.raises(Unavailable, match="without a leader"):
+        broker.install()
+    rabbit.thaw("outcomes")
+    assert list(broker.install()) == []
+
+
+@pytest.mark.parametrize("queue", ["changes", "outcomes", "pushes.dead"])
+def test_install_does_not_call_a_queue_ready_that_has_no_leader(rabbit: Rabbit, queue: str) -> None:
+    broker = rabbit.installed()
+    rabbit.stop_leader(queue)
+    with pytest.raises(Unavailable):
+        broker.install()
+    rabbit.start_leader(queue)
+    assert list(broker.install()) == []
+
+
+@pytest.mark.parametrize("trouble", ["freeze", "stop_leader"])
+def test_what_a_queue_without_a_leader_did_not_confirm_stays_with_the_caller(
+    rabbit: Rabbit, trouble: str
+) -> None:
+    broker = rabbit.installed()
+    with closing(broker.publisher()) as publisher:
+        publisher.publish(Queue.PUSHES, bodies(1))
+        getattr(rabbit, trouble)("pushes")
+        assert list(publisher.publish(Queue.PUSHES, bodies(3))) == [False] * 3
+        getattr(rabbit, {"freeze": "thaw", "stop_leader": "start_leader"}[trouble])("pushes")
+        assert all_is_confirmed_in_the_end(publisher, bodies(3))
+
+
+# Lines that are cut
+
+
+def test_a_consumer_whose_line_was_cut_gets_its_messages_again(rabbit: Rabbit) -> None:
+    broker = rabbit.installed()
+    publish(broker, Queue.PUSHES, bodies(4))
+    consumer = broker.consumer(Queue.PUSHES, 4)
+    old = receive(consumer, 4)
+    rabbit.cut_all_lines()
+    new = receive_in_spite_of(consumer, 4)
+    assert [delivery.body for delivery in new] == bodies(4)
+    assert all(delivery.redelivered for delivery in new)
+    assert not {delivery.tag for delivery in old} & {delivery.tag for delivery in new}
+    consumer.close()
+
+
+def test_tags_from_before_the_line_was_cut_ack_and_park_nothing(rabbit: Rabbit) -> None:
+    broker = rabbit.installed()
+    publish(broker, Queue.PUSHES, bodies(4))
+    consumer = broker.consumer(Queue.PUSHES, 4)
+    old = receive(consumer, 4)
+    rabbit.cut_all_lines()
+    receive_in_spite_of(consumer, 4)
+    consumer.ack([delivery.tag for delivery in old])
+    consumer.park(old[0], "unreadable")
+    consumer.close()
+    assert eventually(lambda: broker.depths()[Queue.PUSHES] == Depth(ready=4, dead=0))
+
+
+def test_a_publisher_whose_line_was_cut_opens_another(rabbit: Rabbit) -> None:
+    broker = rabbit.installed()
+    with closing(broker.publisher()) as publisher:
+        assert list(publisher.publish(Queue.PUSHES, bodies(2))) == [True, True]
+        rabbit.cut_all_lines()
+        assert all_is_confirmed_in_the_end(publisher, bodies(1))
+
+
+def test_who_waits_for_a_message_while_the_line_is_cut_still_gets_it(rabbit: Rabbit) -> None:
+    broker = rabbit.installed()
+    consumer = broker.consumer(Queue.PUSHES, 1)
+    consumer.receive(1, timeout=0)
+
+    def cut_then_publish() -> None:
+        time.sleep(0.2)
+        rabbit.cut_all_lines()
+        publish(broker, Queue.PUSHES, bodies(1))
+
+    thread = Thread(target=cut_then_publish)
+    thread.start()
+    assert [delivery.body for delivery in receive_in_spite_of(consumer, 1)] == bodies(1)
+    thread.join()
+    consumer.close()
+
+
+def test_no_thread_is_left_when_all_is_closed(rabbit: Rabbit) -> None:
+    before = set(threading.enumerate())
+    broker = rabbit.installed()
+    with closing(broker.publisher()) as publisher:
+        publisher.publish(Queue.PUSHES, bodies(1))
+        rabbit.cut_all_lines()
+        assert all_is_confirmed_in_the_end(publisher, bodies(1))
+    with closing(broker.consumer(Queue.PUSHES, 1)) as consumer:
+        receive(consumer, 1)
+    broker.depths()
+    assert eventually(lambda: set(threading.enumerate()) <= before)
+
+
+def until_it_raises(action: Callable[[], object]) -> None:
+    """Do it again and again; a moment without the broker is no reason to stop."""
+    for _ in range(100):
+        with suppress(Unavailable):
+            action()
+        time.sleep(0.05)
+
+
+def receive_in_spite_of(consumer: Consumer, count: int) -> list[Delivery]:
+    """Receive *count* messages on one line, as a worker does that goes on after Unavailable."""
+    got: list[Delivery] = []
+
+    def try_again() -> bool:
+        with suppress(Unavailable):
+            got.extend(receive(consumer, count - len(got)))
+        return len(got) == count
+
+    assert eventually(try_again, within=20)
+    return got

@@ -1,0 +1,176 @@
+"""A small SIS, and programs that write to it without knowing that somebody listens."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from engine.database import Database
+from engine.sources import capture
+from engine.sources.definition import Captured, Definition, Directory, Query, Watch
+from engine.sources.outbox import PostgresqlOutbox, SqliteOutbox, open_outbox
+from rules.change import Change, Kind
+
+SCORE = "CREATE TABLE score (id integer PRIMARY KEY, points numeric, comment text)"
+SOURCE = "sis"
+
+_NOTHING = Query(query="SELECT 1 AS id")
+_DIRECTORY = Directory(
+    schools=_NOTHING, calendars=_NOTHING, people=_NOTHING, students=_NOTHING, rights=_NOTHING
+)
+_FACTS = Query(
+    query="SELECT id, CAST(id AS text) AS record, 1 AS student_id, 1 AS school_id,"
+    " 1 AS calendar_id, TRUE AS released, points AS value FROM score"
+)
+
+
+def a_watch(name: str = "score", **differences: Any) -> Watch:
+    """A watch on the points of the table score."""
+    parts: dict[str, Any] = {
+        "table": "score", "key": "id", "columns": ("points",), "kind": Kind.ASSIGNMENT,
+        "facts": "score", "by": "id", **differences,
+    }  # fmt: skip
+    return Watch(name=name, **{"value": parts["columns"][0], **parts})
+
+
+def a_definition(*watches: Watch, **differences: Any) -> Definition:
+    """A definition with these watches, or the one of `a_watch`."""
+    parts: dict[str, Any] = {"facts": {"score": _FACTS}, "directory": _DIRECTORY, **differences}
+    return Definition(name=SOURCE, watch=watches or (a_watch(),), **parts)
+
+
+@dataclass
+class Program:
+    """A program with a connection of its own; outside of a transaction each write is one."""
+
+    connection: Any  # of sqlite3 or psycopg
+
+    @property
+    def is_sqlite(self) -> bool:
+        return isinstance(self.connection, sqlite3.Connection)
+
+    def write(self, *statements: str) -> None:
+        for statement in statements:
+            self.connection.execute(statement)
+
+    def put(self, statement: str, *values: object) -> None:
+        """Write with parameters, each a ? in the statement."""
+        mark = "?" if self.is_sqlite else "%s"
+        self.connection.execute(statement.replace("?", mark), values)
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query).fetchall()
+
+    def one(self, query: str) -> Any:
+        return self.ask(query)[0][0]
+
+    def begin(self) -> None:
+        self.connection.execute("BEGIN")
+
+    def commit(self) -> None:
+        self.connection.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        self.connection.execute("ROLLBACK")
+
+
+@dataclass
+class Sis:
+    """A school database; whoever writes to it has a plain connection, none of the engine's."""
+
+    url: str
+    _programs: list[Program] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.database = Database(self.url)
+        self._databases = [self.database]
+        self._program = self.program()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.database.is_sqlite
+
+    def program(self) -> Program:
+        """One more program."""
+        self._programs.append(Program(connect(self.url)))
+        return self._programs[-1]
+
+    def write(self, *statements: str) -> None:
+        """Let a program write, each statement in a transaction of its own."""
+        self._program.write(*statements)
+
+    def put(self, statement: str, *values: object) -> None:
+        """The same with parameters, each a ? in the statement."""
+        self._program.put(statement, *values)
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        return self._program.ask(query)
+
+    def one(self, query: str) -> Any:
+        return self._program.one(query)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is written in the block is committed at its end."""
+        self._program.begin()
+        yield
+        self._program.commit()
+
+    def watch(self, *watches: Watch) -> Definition:
+        """Install capture for these watches, or the one of `a_watch`."""
+        definition = a_definition(*watches)
+        capture.install(self.database, definition)
+        return definition
+
+    def outbox(self) -> PostgresqlOutbox | SqliteOutbox:
+        """The outbox as one more engine process sees it, not yet acquired."""
+        self._databases.append(Database(self.url))
+        return open_outbox(self._databases[-1], SOURCE)
+
+    def changes(self) -> list[Change]:
+        """Everything that was captured and is not relayed."""
+        outbox = open_outbox(self.database, SOURCE)
+        assert outbox.acquire(), "Some other relay holds this outbox."
+        found = [row.change for row in outbox.read(100_000)]
+        outbox.release()
+        return found
+
+    def change(self) -> Change:
+        """The one change that was captured and is not relayed."""
+        [found] = self.changes()
+        return found
+
+    def close(self) -> None:
+        for program in self._programs:
+            program.connection.close()
+        for database in self._databases:
+            database.close()
+
+
+def connect(url: str) -> Any:
+    """A connection of the plain driver, in autocommit."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        connection = sqlite3.connect(
+            str(parsed.database), isolation_level=None, timeout=30, check_same_thread=False
+        )
+        connection.execute("PRAGMA foreign_keys=ON")
+        return connection
+    return psycopg.connect(conninfo(url), autocommit=True)
+
+
+def conninfo(url: str) -> str:
+    """What libpq, and so psql, makes of a URL of SQLAlchemy."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def states(database: Database, captured: Sequence[Captured]) -> list[str]:
+    """What `check` says of each watch."""
+    watches = [watch for watch in captured if isinstance(watch, Watch)]
+    return [finding.state for finding in capture.check(database, a_definition(*watches))]

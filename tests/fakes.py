@@ -1,0 +1,211 @@
+"""Fakes: the ports of the stages without the world behind them, written out and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Event as Flag
+
+from engine.errors import SchoolbellError
+from engine.messages import Outcome, Push
+from engine.ports import Consumer, Delivery, Depth, OutboxRow, Parked, Publisher, Queue
+from tests.builders import NOW
+
+
+@dataclass
+class StoppedClock:
+    """A clock that stands until a test moves it."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, by: timedelta) -> datetime:
+        """Let time pass, and say what time it is then."""
+        self.now += by
+        return self.now
+
+
+def nothing(body: bytes) -> bool:
+    """Refuses nothing."""
+    del body
+    return False
+
+
+@dataclass
+class FakePublisher:
+    """Keeps what is published. *refuse* says which bodies the broker does not confirm, each time.
+
+    *fails* is raised instead of publishing, once.
+    """
+
+    refuse: Callable[[bytes], bool] = nothing
+    fails: Exception | None = None
+    published: list[tuple[Queue, bytes]] = field(default_factory=list)
+    calls: int = 0
+    closed: bool = False
+
+    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
+        self.calls += 1
+        if self.fails:
+            error, self.fails = self.fails, None
+            raise error
+        confirmed = [not self.refuse(body) for body in bodies]
+        self.published += [
+            (queue, body) for body, is_safe in zip(bodies, confirmed, strict=True) if is_safe
+        ]
+        return confirmed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def bodies(self, queue: Queue) -> list[bytes]:
+        """What is in one queue."""
+        return [body for name, body in self.published if name is queue]
+
+
+@dataclass
+class FakeConsumer:
+    """Hands out the given deliveries, and keeps what becomes of each."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    acked: list[int] = field(default_factory=list)
+    parked: list[tuple[int, str]] = field(default_factory=list)
+    closed: bool = False
+
+    def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
+        del timeout  # what is not there does not come
+        handed_out, self.deliveries = self.deliveries[:limit], self.deliveries[limit:]
+        return handed_out
+
+    def ack(self, tags: Sequence[int]) -> None:
+        self.acked += tags
+
+    def park(self, delivery: Delivery, reason: str) -> None:
+        self.parked.append((delivery.tag, reason))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class FakeBroker:
+    """Queues of the given depths, one publisher and one consumer."""
+
+    ready: Mapping[Queue, int] = field(default_factory=dict)
+    made: FakePublisher = field(default_factory=FakePublisher)
+    waiting: FakeConsumer = field(default_factory=FakeConsumer)
+    asked: list[tuple[Queue, int]] = field(default_factory=list)
+
+    def install(self) -> Sequence[str]:
+        return []
+
+    def publisher(self) -> Publisher:
+        return self.made
+
+    def consumer(self, queue: Queue, prefetch: int) -> Consumer:
+        self.asked.append((queue, prefetch))
+        return self.waiting
+
+    def depths(self) -> Mapping[Queue, Depth]:
+        return {queue: Depth(self.ready.get(queue, 0), 0) for queue in Queue}
+
+    def requeue_parked(self, queue: Queue, limit: int) -> int:
+        del queue, limit
+        return 0
+
+    def parked(self, queue: Queue, limit: int) -> Sequence[Parked]:
+        del queue, limit
+        return []
+
+
+@dataclass
+class FakeLedger:
+    """Some pushes that are due, and how the handing over of them ended."""
+
+    pushes: Sequence[Push] = ()
+    lost: int = 0
+    recorded: list[Outcome] = field(default_factory=list)
+    handed_over: bool = False
+    swept: int = 0
+
+    def record(self, outcomes: Sequence[Outcome]) -> int:
+        new = [outcome for outcome in outcomes if outcome not in self.recorded]
+        self.recorded += new
+        return len(new)
+
+    @contextmanager
+    def due(self) -> Iterator[Sequence[Push]]:
+        yield self.pushes
+        self.handed_over = True
+
+    def plan_lost(self) -> int:
+        self.swept += 1
+        return self.lost
+
+
+@dataclass
+class FakeOutbox:
+    """Rows that wait, and a lock that may be another's."""
+
+    rows: list[OutboxRow] = field(default_factory=list)
+    ours: bool = True
+    released: int = 0
+
+    def acquire(self) -> bool:
+        return self.ours
+
+    def release(self) -> None:
+        self.released += 1
+
+    def read(self, limit: int) -> Sequence[OutboxRow]:
+        return self.rows[:limit]
+
+    def mark_relayed(self, rows: Sequence[OutboxRow]) -> None:
+        self.rows = [row for row in self.rows if row not in rows]
+
+
+@dataclass
+class FakeStage:
+    """A stage that does what *script* says, one entry a step, and stops after the last.
+
+    An entry is an error to raise, or None for a step that goes well.
+    """
+
+    script: list[Exception | None]
+    moments: list[str] = field(default_factory=list)
+    closing: Exception | None = None
+
+    def step(self, stop: Flag) -> None:
+        self.moments.append("step")
+        error = self.script.pop(0)
+        if not self.script:
+            stop.set()
+        if error:
+            raise error
+
+    def drain(self) -> None:
+        self.moments.append("drain")
+
+    def close(self) -> None:
+        self.moments.append("close")
+        if self.closing:
+            raise self.closing
+
+
+@dataclass
+class Reports:
+    """What a worker reports of its stages."""
+
+    heard: list[tuple[str, SchoolbellError | None]] = field(default_factory=list)
+
+    def __call__(self, stage: str, error: SchoolbellError | None) -> None:
+        self.heard.append((stage, error))
+
+    @property
+    def problems(self) -> list[str | None]:
+        """The problem of each report, None for a recovery."""
+        return [error and error.problem for _, error in self.heard]

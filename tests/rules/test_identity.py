@@ -1,0 +1,122 @@
+"""The same thing has the same id, and different things have different ones."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from rules.audience import DeviceId
+from rules.change import ChangeId, Kind, PersonId, StudentId
+from rules.identity import collapse_id, first_id_at, notification_id, push_id
+from tests.builders import EPOCH, NOW, a_change_id
+
+CHANGE: Final = ChangeId("01937a5c-8f00-7abc-8def-0123456789ab")
+
+# What a database can hold as the text of an id.
+NAMES = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=12)
+CHANGES = st.builds(
+    a_change_id,
+    st.integers(min_value=0, max_value=2**42).map(lambda ms: EPOCH + timedelta(milliseconds=ms)),
+    st.integers(min_value=0, max_value=2**62 - 1),
+)
+
+
+def told(change: ChangeId, student: str, person: str) -> str:
+    return notification_id(change, StudentId(student), PersonId(person))
+
+
+def shown(district: str, kind: Kind, record: str, person: str) -> str:
+    return collapse_id(district, kind, record, PersonId(person))
+
+
+def test_ids_are_the_same_in_every_release() -> None:
+    assert {
+        "notification": told(CHANGE, "41", "34"),
+        "push": push_id(CHANGE, DeviceId("7")),
+        "collapse": shown("district", Kind.ASSIGNMENT, "91", "34"),
+    } == {
+        "notification": "01937a5c-8f00-8cdd-91fa-504ded25e888",
+        "push": "01937a5c-8f00-8cce-98c2-dfd0292d656b",
+        "collapse": "Kut5fHQu1v-FE7R9kLzELg",
+    }
+
+
+@given(CHANGES, NAMES, NAMES, NAMES)
+def test_ids_are_valid_uuids_in_their_usual_text(
+    change: ChangeId, student: str, person: str, device: str
+) -> None:
+    for made in (told(change, student, person), push_id(change, DeviceId(device))):
+        assert str(UUID(made)) == made
+        assert (UUID(made).variant, UUID(made).version) == (UUID(change).variant, 8)
+
+
+@given(CHANGES, CHANGES, NAMES, NAMES)
+def test_ids_stand_in_the_order_of_the_changes_time(
+    one: ChangeId, other: ChangeId, first: str, second: str
+) -> None:
+    assume(one[:13] < other[:13])
+
+    assert told(one, first, second) < told(other, second, first)
+    assert push_id(one, DeviceId(first)) < push_id(other, DeviceId(second))
+
+
+@given(CHANGES, st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES))
+def test_what_two_people_are_told_has_two_ids(
+    change: ChangeId, one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    assume(one != other)
+
+    assert told(change, *one) != told(change, *other)
+
+
+@given(st.tuples(NAMES, NAMES, NAMES), st.tuples(NAMES, NAMES, NAMES))
+def test_what_is_shown_of_two_records_has_two_ids(
+    one: tuple[str, str, str], other: tuple[str, str, str]
+) -> None:
+    assume(one != other)
+
+    assert shown(one[0], Kind.GRADE, *one[1:]) != shown(other[0], Kind.GRADE, *other[1:])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(("1", "23"), ("12", "3"), id="digits that move"),
+        pytest.param(("1/2", "3"), ("1", "2/3"), id="slashes that move"),
+    ],
+)
+def test_names_that_run_together_are_told_apart(
+    one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    assert told(CHANGE, *one) != told(CHANGE, *other)
+
+
+def test_the_same_record_of_two_kinds_is_shown_twice() -> None:
+    assert shown("d", Kind.GRADE, "1", "34") != shown("d", Kind.ASSIGNMENT, "1", "34")
+
+
+def test_a_notification_and_a_push_of_one_change_have_two_ids() -> None:
+    assert told(CHANGE, "", "7") != push_id(CHANGE, DeviceId("7"))
+
+
+@given(NAMES, st.sampled_from(Kind), NAMES, NAMES)
+def test_a_collapse_id_is_22_characters_of_base64url(
+    district: str, kind: Kind, record: str, person: str
+) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-]{22}", shown(district, kind, record, person))
+
+
+@given(CHANGES, st.integers(min_value=0, max_value=10**9))
+def test_no_id_of_a_moment_lies_below_its_first(change: ChangeId, later: int) -> None:
+    captured_at = EPOCH + timedelta(milliseconds=UUID(change).int >> 80)
+
+    assert first_id_at(captured_at) <= change
+    assert change < first_id_at(captured_at + timedelta(milliseconds=1 + later))
+
+
+def test_the_first_id_of_a_moment_is_a_uuid() -> None:
+    assert str(UUID(first_id_at(NOW))) == first_id_at(NOW)

@@ -1,0 +1,66 @@
+"""Crossing, not being below; and points as percent."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.thresholds import fell_below, percent
+
+NUMBERS = st.decimals(min_value=-1000, max_value=1000, places=2)
+
+
+@pytest.mark.parametrize(
+    ("limit", "before", "after", "fell"),
+    [
+        pytest.param("5", "6", "4.75", True, id="from above to below"),
+        pytest.param("5", "5", "4.99", True, id="from exactly on the limit to below"),
+        pytest.param("5", "6", "5", False, id="from above to exactly on the limit"),
+        pytest.param("5", "5.00", "5", False, id="on the limit, and still"),
+        pytest.param("5", "4", "3", False, id="below, and further"),
+        pytest.param("5", "4", "6", False, id="from below to above"),
+        pytest.param("5", None, "4.99", True, id="first seen below"),
+        pytest.param("5", None, "5", False, id="first seen on the limit"),
+        pytest.param("0", "0.25", "-0.01", True, id="into debt"),
+    ],
+)
+def test_a_value_fell_below(limit: str, before: str | None, after: str, fell: bool) -> None:
+    earlier = None if before is None else Decimal(before)
+
+    assert fell_below(Decimal(limit), earlier, Decimal(after)) is fell
+
+
+@given(NUMBERS, st.lists(NUMBERS, min_size=1, max_size=20))
+def test_a_value_that_falls_again_is_told_again_only_after_it_came_back(
+    limit: Decimal, values: list[Decimal]
+) -> None:
+    told = [
+        fell_below(limit, before, after)
+        for before, after in zip([None, *values], values, strict=False)
+    ]
+    below = [value < limit for value in values]
+
+    # Told exactly at each beginning of a row of values below.
+    assert told == [
+        now and not earlier for earlier, now in zip([False, *below], below, strict=False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("points", "out_of", "expected"),
+    [
+        pytest.param("17", "20", "85", id="some of the points"),
+        pytest.param("25", "20", "125", id="extra credit"),
+        pytest.param("0", "20", "0", id="no points"),
+        pytest.param("3", "0", None, id="nothing was to be had"),
+        pytest.param("0", "0", None, id="nothing of nothing"),
+        pytest.param(None, "20", None, id="not scored"),
+        pytest.param("17", None, None, id="points possible not known"),
+    ],
+)
+def test_points_as_percent(points: str | None, out_of: str | None, expected: str | None) -> None:
+    def number(text: str | None) -> Decimal | None:
+        return None if text is None else Decimal(text)
+
+    assert percent(number(points), number(out_of)) == number(expected)
