@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from engine import parked, show, why
 from engine.bootstrap import STAGES, Engine, make_deliver, utc_now
 from engine.config import load
 from engine.demo import commands
-from engine.errors import ConfigError, SchoolbellError
+from engine.errors import ConfigError, SchoolbellError, Unavailable
 from engine.messages import Token
 from engine.sources import capture, outbox
 from engine.status import look
@@ -85,7 +86,7 @@ def run(engine: Engine, stage: str | None) -> None:
     if stage == "deliver":
         run_stage(stage, lambda: make_deliver(engine.config, engine.broker), stop, lambda *_: None)
         return
-    engine.require_installed()
+    _require_installed(engine)
     _ = engine.wording
     emit(Event.ENGINE_STARTED, district=engine.config.district.id)
     with _exclusive(engine, stage):
@@ -98,6 +99,17 @@ def run(engine: Engine, stage: str | None) -> None:
             named = str(config) if config else None
             supervise({name: stage_command(name, named) for name in STAGES}, stop)
     emit(Event.ENGINE_STOPPED, district=engine.config.district.id)
+
+
+def _require_installed(engine: Engine) -> None:
+    """Refuse what a person must mend; a neighbour that is only away now may come back."""
+    try:
+        engine.require_installed()
+    except Unavailable as error:
+        emit(
+            Event.ENGINE_WAITING, level=logging.WARNING,
+            problem=error.problem, remedy=error.remedy,
+        )  # fmt: skip
 
 
 @contextmanager

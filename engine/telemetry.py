@@ -20,6 +20,7 @@ class Event(StrEnum):
     """Everything that is ever logged, in the past tense."""
 
     ENGINE_STARTED = "engine.started"
+    ENGINE_WAITING = "engine.waiting"
     ENGINE_STOPPED = "engine.stopped"
     STAGE_STARTED = "stage.started"
     STAGE_STOPPED = "stage.stopped"

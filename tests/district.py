@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from engine.database import Database
 from engine.evaluate import evaluate
 from engine.messages import Push, Token
 from engine.ports import Source
-from engine.sources.definition import load
+from engine.sources.definition import Definition, load
 from engine.sources.reference.create import create
 from engine.sources.source import SqlSource
 from engine.store import app, directory, district, migrate, tasks
@@ -103,16 +103,18 @@ INSERT INTO placement VALUES (131, 41, 121, '2026-12-01')
 
 _CHOSEN: Final = ((MOTHER, ADA), (MOTHER, BEN), (FATHER, ADA), (FATHER, CHEN), (ADA_HERSELF, ADA))
 
-_TOKENS: Final = {
+TOKENS: Final = {
     MOTHER: Token("fcm_token", "token-of-the-mother"),
     FATHER: Token("apns", "token-of-the-father"),
     ADA_HERSELF: Token("fcm_fid", "token-of-ada"),
 }
 
 
-def scored(before: float | None, after: float | None, key: str = QUIZ_SCORE) -> Change:
+def scored(
+    before: float | None, after: float | None, key: str = QUIZ_SCORE, *, at: datetime = NOW
+) -> Change:
     """A teacher enters or changes points; None is no score."""
-    return a_change("score", key, {"points": before}, {"points": after})
+    return a_change("score", key, {"points": before}, {"points": after}, at=at)
 
 
 def marked(code: int = 2, before: int | None = None) -> Change:
@@ -126,11 +128,6 @@ def paid(before: float = 6.25, after: float = 3.75) -> Change:
     return a_change("meal-account", MEAL_ACCOUNT, {"balance": before}, {"balance": after})
 
 
-def released(assignment: str = UNIT_TEST) -> Change:
-    """A teacher lets families see an assignment."""
-    return a_change("assignment-release", assignment, {"released": False}, {"released": True})
-
-
 class District:
     """The parts of the engine that need a database, over the small district."""
 
@@ -138,8 +135,7 @@ class District:
         self.url = url
         self.clock = StoppedClock()
         self.database = Database(url)
-        self.definition = load("reference")
-        self.source = SqlSource(self.database, self.definition)
+        self.source = SqlSource(self.database, load("reference"))
         self.settings = DistrictSettings()
         self.records = SqlRecords(self.database, self.source, self.settings, self.clock)
         self.ledger = SqlLedger(self.database, self.settings.id, LOST_AFTER, self.clock)
@@ -150,10 +146,28 @@ class District:
         """What evaluate makes of a batch."""
         return evaluate(changes, source or self.source, self.records, wording or Wording())
 
-    def told(self, change: Change) -> Push:
+    def push_of(self, change: Change) -> Push:
         """Evaluate a change, and return the push to the mother's phone."""
         of_mother = self.devices()[MOTHER]
         return next(push for push in self.evaluate(change) if push.device_id == of_mother)
+
+    def release(self, assignment: str = UNIT_TEST) -> Change:
+        """A teacher lets families see an assignment."""
+        self.sis(
+            "UPDATE assignment SET released = TRUE WHERE assignment_id = :id", id=int(assignment)
+        )
+        return a_change("assignment-release", assignment, {"released": False}, {"released": True})
+
+    def sign_in(self, person: str, token: Token | None = None, **choices: Any) -> str:
+        """A person signs in, on a phone of their own unless *token* says which."""
+        token = token or Token("fcm_token", f"token-of-{person}")
+        device: str = self.app(app.sign_in, PersonId(person), token, self.clock.now, **choices)
+        return device
+
+    def speak(self, definition: Definition) -> None:
+        """Connect the SIS by another definition."""
+        self.source = SqlSource(self.database, definition)
+        self.records = SqlRecords(self.database, self.source, self.settings, self.clock)
 
     def sis(self, statement: str, **values: object) -> None:
         """A program of the school writes."""
@@ -209,9 +223,7 @@ class District:
         return {
             person: str(device)
             for person, device in self.rows(
-                text(
-                    "SELECT person_id, min(device_id) FROM schoolbell_sessions GROUP BY person_id"
-                )
+                text("SELECT person_id, min(device_id) FROM schoolbell_sessions GROUP BY person_id")
             )
         }
 
@@ -237,7 +249,7 @@ def build(url: str) -> None:
     with database.write() as connection:
         directory.sync(database, load("reference"), connection)
         district.found(connection, enabled=True)
-        for person, token in _TOKENS.items():
+        for person, token in TOKENS.items():
             app.sign_in(connection, PersonId(person), token, NOW - timedelta(days=30))
         for person, student in _CHOSEN:
             for kind in Kind:

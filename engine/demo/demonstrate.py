@@ -13,7 +13,7 @@ from engine.demo.acts import ACTS
 from engine.demo.next_steps import invite, stay
 from engine.demo.play import Findings, Play
 from engine.demo.report import report
-from engine.demo.running import logging_to, running
+from engine.demo.running import Check, logging_to, running
 from engine.demo.terminal import Terminal
 from engine.demo.world import LOG_FILE, World, build
 from engine.errors import ConfigError
@@ -35,8 +35,8 @@ def demonstrate(
         terminal.line(f"All of it is in {folder}{'' if keep else ', until this ends'}.")
         logging = logging_to(folder / LOG_FILE)
         with logging, build(folder, config, students, terminal.done) as world:
-            with running(world):
-                findings = _play(world, terminal, 0.0 if brief else PAUSE)
+            with running(world) as check:
+                findings = _play(world, terminal, check, 0.0 if brief else PAUSE)
                 report(world, terminal, findings, brief=brief)
                 if stays:
                     stay(world, terminal)
@@ -59,8 +59,8 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     yield keep.absolute()
 
 
-def _play(world: World, terminal: Terminal, pause: float) -> Findings:
-    play = Play(world, terminal, pause=pause)
+def _play(world: World, terminal: Terminal, check: Check, pause: float) -> Findings:
+    play = Play(world, terminal, check, pause=pause)
     play.warm_up()
     terminal.done("The engine at work: relay, evaluate, deliver, record, schedule")
     terminal.heading("The day")

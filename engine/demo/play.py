@@ -11,6 +11,7 @@ from engine import why
 from engine.demo.acts import ACTS, Act, Scene, Why
 from engine.demo.expected import Difference, Shown, Text, arrivals, compare, screens
 from engine.demo.quiet import Remaining, wait_until_quiet
+from engine.demo.running import Check, last_words
 from engine.demo.terminal import Terminal
 from engine.demo.world import World
 from engine.errors import Unavailable
@@ -60,10 +61,17 @@ class Play:
     """One day in one world."""
 
     def __init__(
-        self, world: World, terminal: Terminal, *, pause: float = 0.0, limit: float = QUIET_LIMIT
+        self,
+        world: World,
+        terminal: Terminal,
+        check: Check,
+        *,
+        pause: float = 0.0,
+        limit: float = QUIET_LIMIT,
     ) -> None:
         self._world = world
         self._terminal = terminal
+        self._check = check
         self._pause = pause
         self._limit = limit
         self._scene = Scene(world.sis, world.school, world.crowd, self._switch)
@@ -77,11 +85,11 @@ class Play:
         """
         with self._world.sis.begin() as connection:
             day.set_language(connection, self._world.school.people["Linh"], "vi")
-        left = wait_until_quiet(self._world.engine, self._limit, lambda _: None)
+        left = wait_until_quiet(self._world.engine, self._limit, self._look)
         if not left.is_quiet:
             raise Unavailable(
                 f"The engine has not begun its work within {self._limit:.0f} seconds: {left}.",
-                f"See what stops it in {self._world.log}.",
+                f"The last words of its log are:\n{last_words(self._world.log)}",
             )
 
     def run(self, acts: Sequence[Act] = ACTS) -> Findings:
@@ -119,6 +127,7 @@ class Play:
         self._terminal.wait("The day goes on", self._pause)
 
     def _look(self, left: Remaining) -> None:
+        self._check()
         self._terminal.under_way(left)
         self._come_in()
 

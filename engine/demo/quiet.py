@@ -20,7 +20,7 @@ _HAS_FINAL_OUTCOME: Final = (
     .where(outcomes.c.push_id == pushes.c.id, outcomes.c.verdict.in_(FINAL))
     .exists()
 )
-_OUTBOX: Final = {"sqlite": "schoolbell_outbox", "postgresql": "schoolbell.outbox"}
+_OUTBOX: Final = {"sqlite": "schoolbell_outbox", "postgresql": "schoolbell_capture.outbox"}
 _LOOK_EVERY: Final = 0.03  # seconds
 
 

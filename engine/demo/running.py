@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,21 +14,36 @@ from typing import Final
 from engine.bootstrap import Engine
 from engine.config import ENV_PREFIX, LogSettings
 from engine.demo.world import World
+from engine.errors import Unavailable
 from engine.telemetry import configure
 from engine.worker import PARENT_PIPE, run_threads
 
 _PATIENCE: Final = 40  # seconds in which the engine's processes end; they allow themselves 30
+_LAST_LINES: Final = 6
+
+
+Check = Callable[[], None]
 
 
 @contextmanager
-def running(world: World) -> Iterator[None]:
-    """Run every stage until the block ends."""
+def running(world: World) -> Iterator[Check]:
+    """Run every stage until the block ends; the value raises Unavailable once it ended earlier."""
     if world.engine.config.broker.embedded:
-        with world.engine.alone(), _in_threads(world.engine):
-            yield
+        with world.engine.alone(), _in_threads(world.engine) as is_alive:
+            yield lambda: _require(is_alive(), world.log)
     else:
-        with _in_processes(world.config_file, world.log):
-            yield
+        with _in_processes(world.config_file, world.log) as is_alive:
+            yield lambda: _require(is_alive(), world.log)
+
+
+def last_words(log: Path) -> str:
+    """The end of the log, for who cannot look: it may be gone soon."""
+    return "\n".join(log.read_text("utf-8").splitlines()[-_LAST_LINES:])
+
+
+def _require(is_alive: bool, log: Path) -> None:
+    if not is_alive:
+        raise Unavailable("The engine has ended.", f"Its last words were:\n{last_words(log)}")
 
 
 @contextmanager
@@ -44,20 +59,20 @@ def logging_to(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _in_threads(engine: Engine) -> Iterator[None]:
+def _in_threads(engine: Engine) -> Iterator[Callable[[], bool]]:
     stop = threading.Event()
     arguments = (engine.makers(), stop, engine.report)
     thread = threading.Thread(target=run_threads, args=arguments, name="engine")
     thread.start()
     try:
-        yield
+        yield thread.is_alive
     finally:
         stop.set()
         thread.join()
 
 
 @contextmanager
-def _in_processes(config_file: Path, log: Path) -> Iterator[None]:
+def _in_processes(config_file: Path, log: Path) -> Iterator[Callable[[], bool]]:
     """The file holds all settings, so none may come from the environment; the pipe ends with us."""
     reading, writing = os.pipe()
     environment = {
@@ -73,7 +88,7 @@ def _in_processes(config_file: Path, log: Path) -> Iterator[None]:
             stderr=file,
         )
     try:
-        yield
+        yield lambda: child.poll() is None
     finally:
         os.close(writing)
         os.close(reading)

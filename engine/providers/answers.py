@@ -161,7 +161,12 @@ def _unknown(status: int, back_off: float) -> Meaning:
     """A proxy's answer, or one that is not documented: never a dead token."""
     if status >= 500:
         return Meaning(DEFERRED, f"HTTP_{status}", back_off)
-    return Meaning(REFUSED, f"HTTP_{status}") if status >= 400 else _ours(f"HTTP_{status}")
+    if status == 429:
+        return Meaning(DEFERRED, "HTTP_429", FCM_QUOTA_WAIT)
+    # a redirection, a page that is not there: whoever answers is not the gateway
+    if status < 400 or status == 404:
+        return _ours(f"HTTP_{status}")
+    return Meaning(REFUSED, f"HTTP_{status}")
 
 
 def _waiting(known: Meaning, answer: Answer, at_least: float) -> Meaning:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from engine.providers.exchange import Answer, Limits, NoAnswer, Request
 from engine.providers.http2 import Http2
 from engine.providers.outcome import outcome_of
 from engine.providers.payload import PLAIN_HEADERS, apns_payload
+from rules.outcomes import Verdict
 
 CONNECTIONS: Final = 4
 STREAMS: Final = 100
@@ -120,6 +122,8 @@ class ApnsGateway:
             self.submit(push)
             return None
         self._reconnected.discard(name)
+        if meaning.verdict is Verdict.ACCEPTED:
+            meaning = replace(meaning, gateway_id=push.id)  # APNs goes by the id that it was given
         return outcome_of(push, meaning, now)
 
 

@@ -32,9 +32,8 @@ GLANCE: Final = 0.05
 """Seconds after which what waits for a stream is looked at again."""
 
 E_HTTP2_STREAM: Final = 92  # one stream was reset; pycurl has no name for it
-ONE_STREAM_ONLY: Final = frozenset(
-    {pycurl.E_ABORTED_BY_CALLBACK, pycurl.E_OPERATION_TIMEDOUT, E_HTTP2_STREAM}
-)
+STOPPED: Final = pycurl.E_ABORTED_BY_CALLBACK
+ONE_STREAM_ONLY: Final = frozenset({STOPPED, pycurl.E_OPERATION_TIMEDOUT, E_HTTP2_STREAM})
 """What befalls one request and leaves its neighbours alone."""
 UNTRUSTED: Final = frozenset(
     {pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR}
@@ -201,41 +200,41 @@ class Http2(Generic[K]):
 
     def _failures(self, lane: Lane, failed: Sequence[tuple[pycurl.Curl, int, str]]) -> None:
         is_broken = any(code not in ONE_STREAM_ONLY for _, code, _ in failed)
+        stopped = [lane.slots[handle] for handle, code, _ in failed if code == STOPPED]
+        for slot, was_refused in _refusals(stopped, is_broken=is_broken):
+            self._stopped(slot, was_refused=was_refused)
         for handle, code, text in failed:
-            slot = lane.slots[handle]
-            if code == pycurl.E_ABORTED_BY_CALLBACK:
-                self._stopped(slot, is_broken=is_broken)
-            elif any(words in text for words in NOT_HTTP2):
-                self._bar(slot, NoAnswer.NOT_HTTP2)
-            elif code in UNTRUSTED:
-                self._bar(slot, NoAnswer.UNTRUSTED)
-            elif not slot.was_written:
-                self._bar(slot, NoAnswer.UNREACHABLE)
-            elif code == pycurl.E_OPERATION_TIMEDOUT:
-                self._timed_out(slot)
-            else:
-                self._finish(slot, NoAnswer.LOST)
+            if code != STOPPED:
+                self._failed(lane.slots[handle], code, text)
         if is_broken:
             self._retire(lane)
 
-    def _stopped(self, slot: Slot, *, is_broken: bool) -> None:
-        """libcurl wanted another connection: for what was refused, lost, or had no stream left.
+    def _failed(self, slot: Slot, code: int, text: str) -> None:
+        if any(words in text for words in NOT_HTTP2):
+            self._bar(slot, NoAnswer.NOT_HTTP2)
+        elif code in UNTRUSTED:
+            self._bar(slot, NoAnswer.UNTRUSTED)
+        elif not slot.was_written:
+            self._bar(slot, NoAnswer.UNREACHABLE)
+        elif code == pycurl.E_OPERATION_TIMEDOUT:
+            self._timed_out(slot)
+        else:
+            self._finish(slot, NoAnswer.LOST)
 
-        When TCP still held and nothing else on the connection broke, the stream was refused.
-        """
+    def _stopped(self, slot: Slot, *, was_refused: bool) -> None:
+        """libcurl wanted another connection: for what was refused, lost, or had no stream left."""
         lane = slot.lane
         if not slot.was_written:
             self._release(slot)
             self._waiting.appendleft(slot.waiting)
             lane.fill_up()
-            if not lane.slots:
-                self._retire(lane)
-        elif is_broken or not slot.stopped_alive:
-            self._finish(slot, NoAnswer.LOST)
-            self._retire(lane)
-        else:
+            if lane.slots:
+                return
+        elif was_refused:
             self._refused(slot)
-            self._retire(lane)  # libcurl itself puts nothing more on it
+        else:
+            self._finish(slot, NoAnswer.LOST)
+        self._retire(lane)  # libcurl itself puts nothing more on it
 
     def _refused(self, slot: Slot) -> None:
         waiting = slot.waiting
@@ -272,6 +271,17 @@ class Http2(Generic[K]):
     def _release(self, slot: Slot) -> None:
         slot.lane.drop(slot)
         self._free.append(slot)
+
+
+def _refusals(stopped: Sequence[Slot], *, is_broken: bool) -> Iterator[tuple[Slot, bool]]:
+    """Of each stopped request, whether the peer refused it; otherwise it may have been taken.
+
+    When a connection breaks libcurl wants to write one of its requests again, and fails the
+    others. So where none failed several were refused, and one was if TCP still held.
+    """
+    several = sum(slot.was_written for slot in stopped) > 1
+    for slot in stopped:
+        yield slot, not is_broken and (several or slot.stopped_alive)
 
 
 def _trust(ca_file: Path | None) -> tuple[Option, ...]:

@@ -215,7 +215,7 @@ def _postgresql_installed(connection: Connection) -> list[tuple[str, str]]:
         text(
             "SELECT t.tgname, t.tgrelid::regclass::text AS tgrelid FROM pg_trigger t"
             " JOIN pg_proc p ON p.oid = t.tgfoid"
-            " WHERE t.tgparentid = 0 AND p.pronamespace = to_regnamespace('schoolbell')"
+            " WHERE t.tgparentid = 0 AND p.pronamespace = to_regnamespace('schoolbell_capture')"
         )
     )
     return [(row.tgname, row.tgrelid) for row in found]
@@ -243,7 +243,7 @@ def _postgresql_state(connection: Connection, captured: Captured) -> str:
     row = connection.execute(
         text(
             "SELECT t.tgenabled::text, t.tgtype, p.prosecdef, p.prosrc,"
-            " to_regclass('schoolbell.outbox') IS NOT NULL AS outbox,"
+            " to_regclass('schoolbell_capture.outbox') IS NOT NULL AS outbox,"
             " ARRAY(SELECT name FROM unnest(CAST(:columns AS text[])) name EXCEPT"
             "  SELECT attname FROM pg_attribute WHERE attrelid = t.tgrelid AND NOT attisdropped"
             "  ORDER BY 1) AS gone"

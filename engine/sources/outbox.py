@@ -29,15 +29,15 @@ _FORGET_AT_ONCE: Final = 10_000
 
 _POSTGRESQL_READ: Final = text(
     """SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-        (SELECT high FROM schoolbell.cursor) AS cursor,
+        (SELECT high FROM schoolbell_capture.cursor) AS cursor,
         r.id, r.event_id::text, r.watch, r.op, r.key, r.before::text, r.after::text, r.at
     FROM (SELECT 1) AS always LEFT JOIN LATERAL (
         (SELECT late.* FROM unnest(CAST(:starts AS bigint[]), CAST(:stops AS bigint[]))
                 AS gap(start, stop)
-            CROSS JOIN LATERAL (SELECT o.* FROM schoolbell.outbox o
+            CROSS JOIN LATERAL (SELECT o.* FROM schoolbell_capture.outbox o
                 WHERE o.id >= gap.start AND o.id < gap.stop ORDER BY o.id LIMIT :limit) AS late)
         UNION ALL
-        (SELECT o.* FROM schoolbell.outbox o WHERE o.id > :high ORDER BY o.id LIMIT :limit)
+        (SELECT o.* FROM schoolbell_capture.outbox o WHERE o.id > :high ORDER BY o.id LIMIT :limit)
         ORDER BY id LIMIT :limit
     ) AS r ON true ORDER BY r.id"""
 )
@@ -142,7 +142,7 @@ class PostgresqlOutbox:
                 gaps |= dict.fromkeys(new_gaps, _barrier(connection))
             marked = connection.execute(
                 text(
-                    "UPDATE schoolbell.cursor SET high = :high,"
+                    "UPDATE schoolbell_capture.cursor SET high = :high,"
                     " gaps = CAST(:gaps AS int8multirange) WHERE high = :was"
                 ),
                 {"high": high, "gaps": _multirange(gaps), "was": self._high},
@@ -187,13 +187,15 @@ class PostgresqlOutbox:
         """
         connection.execute(
             text(
-                "UPDATE schoolbell.cursor SET gaps = '{}', high = coalesce("
-                " (SELECT min(id) - 1 FROM schoolbell.outbox), 0) WHERE high > coalesce("
-                " pg_sequence_last_value(pg_get_serial_sequence('schoolbell.outbox', 'id')"
+                "UPDATE schoolbell_capture.cursor SET gaps = '{}', high = coalesce("
+                " (SELECT min(id) - 1 FROM schoolbell_capture.outbox), 0) WHERE high > coalesce("
+                " pg_sequence_last_value(pg_get_serial_sequence('schoolbell_capture.outbox', 'id')"
                 "::regclass), 0)"
             )
         )
-        high, gaps = connection.execute(text("SELECT high, gaps FROM schoolbell.cursor")).one()
+        high, gaps = connection.execute(
+            text("SELECT high, gaps FROM schoolbell_capture.cursor")
+        ).one()
         barrier = _barrier(connection)
         self._high = high
         self._gaps = {range(gap.lower, gap.upper): barrier for gap in gaps}
@@ -266,7 +268,10 @@ def forget(database: Database, keep: timedelta, now: datetime) -> int:
     table, high = (
         ("schoolbell_outbox", "SELECT high FROM schoolbell_cursor")
         if database.is_sqlite
-        else ("schoolbell.outbox", "SELECT least(high, lower(gaps) - 1) FROM schoolbell.cursor")
+        else (
+            "schoolbell_capture.outbox",
+            "SELECT least(high, lower(gaps) - 1) FROM schoolbell_capture.cursor",
+        )
     )
     statement = text(
         f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id <= ({high})"
@@ -292,8 +297,8 @@ def replay(database: Database, since: datetime) -> int:
         ("schoolbell_outbox", "UPDATE schoolbell_cursor SET high = :high")
         if database.is_sqlite
         else (
-            "schoolbell.outbox",
-            "UPDATE schoolbell.cursor SET high = :high,"
+            "schoolbell_capture.outbox",
+            "UPDATE schoolbell_capture.cursor SET high = :high,"
             " gaps = gaps * int8multirange(int8range(NULL, :high, '[]'))",
         )
     )
@@ -312,7 +317,7 @@ def backlog(database: Database, now: datetime) -> tuple[int, timedelta]:
     table, cursor = (
         ("schoolbell_outbox", "schoolbell_cursor")
         if database.is_sqlite
-        else ("schoolbell.outbox", "schoolbell.cursor")
+        else ("schoolbell_capture.outbox", "schoolbell_capture.cursor")
     )
     with database.read() as connection:
         count, oldest = connection.execute(

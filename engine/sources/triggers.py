@@ -29,16 +29,17 @@ _SQLITE_EVENT_ID: Final = (
     " lower(hex(randomblob(6))))"
 )
 
+# Not `schoolbell`: a schema named like a role is where that role's own tables go.
 POSTGRESQL_OUTBOX: Final = (
-    "CREATE SCHEMA IF NOT EXISTS schoolbell",
-    """CREATE TABLE IF NOT EXISTS schoolbell.outbox (
+    "CREATE SCHEMA IF NOT EXISTS schoolbell_capture",
+    """CREATE TABLE IF NOT EXISTS schoolbell_capture.outbox (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         event_id uuid, watch text, op text, key text, before jsonb, after jsonb, at timestamptz
     ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
             autovacuum_vacuum_insert_scale_factor = 0)""",
-    """CREATE TABLE IF NOT EXISTS schoolbell.cursor (
+    """CREATE TABLE IF NOT EXISTS schoolbell_capture.cursor (
         id smallint PRIMARY KEY, high bigint NOT NULL, gaps int8multirange NOT NULL)""",
-    "INSERT INTO schoolbell.cursor VALUES (1, 0, '{}') ON CONFLICT DO NOTHING",
+    "INSERT INTO schoolbell_capture.cursor VALUES (1, 0, '{}') ON CONFLICT DO NOTHING",
 )
 SQLITE_OUTBOX: Final = (
     """CREATE TABLE IF NOT EXISTS schoolbell_outbox (
@@ -51,7 +52,7 @@ SQLITE_OUTBOX: Final = (
     """UPDATE schoolbell_cursor SET high = 0 WHERE high > coalesce(
         (SELECT seq FROM sqlite_sequence WHERE name = 'schoolbell_outbox'), 0)""",
 )
-POSTGRESQL_REMOVE: Final = ("DROP SCHEMA IF EXISTS schoolbell CASCADE",)
+POSTGRESQL_REMOVE: Final = ("DROP SCHEMA IF EXISTS schoolbell_capture CASCADE",)
 SQLITE_REMOVE: Final = (
     "DROP TABLE IF EXISTS schoolbell_outbox",
     "DROP TABLE IF EXISTS schoolbell_cursor",
@@ -84,12 +85,12 @@ def postgresql_function(captured: Captured) -> str:
     fails; then the whole row gives what is left. The guarded blocks write nothing, so they cost
     no transaction id.
     """
-    return f"""CREATE OR REPLACE FUNCTION schoolbell."{captured.name}"() RETURNS trigger
+    return f"""CREATE OR REPLACE FUNCTION schoolbell_capture."{captured.name}"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
     key_value jsonb; old_values jsonb; new_values jsonb;
 BEGIN
-    IF to_regclass('schoolbell.outbox') IS NULL THEN RETURN NULL; END IF;
+    IF to_regclass('schoolbell_capture.outbox') IS NULL THEN RETURN NULL; END IF;
     BEGIN
         IF TG_OP <> 'INSERT' THEN
             key_value := to_jsonb(OLD."{captured.key}");
@@ -119,7 +120,7 @@ BEGIN
         END;
     END;
     IF old_values IS NOT DISTINCT FROM new_values THEN RETURN NULL; END IF;
-    INSERT INTO schoolbell.outbox (event_id, watch, op, key, before, after, at) VALUES (
+    INSERT INTO schoolbell_capture.outbox (event_id, watch, op, key, before, after, at) VALUES (
         {_POSTGRESQL_EVENT_ID},
         '{captured.name}', lower(TG_OP), coalesce(key_value #>> '{{}}', ''),
         old_values, new_values, clock_timestamp());
@@ -135,7 +136,7 @@ def postgresql_trigger(captured: Captured) -> str:
     return (
         f'CREATE OR REPLACE TRIGGER "{postgresql_trigger_name(captured)}"'
         f" AFTER INSERT OR UPDATE OR DELETE ON {quoted(captured.table)}"
-        f' FOR EACH ROW EXECUTE FUNCTION schoolbell."{captured.name}"()'
+        f' FOR EACH ROW EXECUTE FUNCTION schoolbell_capture."{captured.name}"()'
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ from sqlalchemy import (
 from engine.store.tables import Moment, aware
 
 Row = Sequence[Any]
+
+# An escaped NUL; not an escaped backslash that stands before "u0000".
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def one_of(
@@ -86,10 +90,16 @@ def _as_dicts(table: Table, rows: Sequence[Row]) -> list[dict[str, Any]]:
 def _conversion(column: Column[Any]) -> Callable[[Any], Any] | None:
     """What COPY needs done to a column's values: SQLAlchemy's types do not see them."""
     if isinstance(column.type, JSON):
-        return lambda value: msgspec.json.encode(value).decode()
+        return _json
     if isinstance(column.type, Moment):
         return aware
     return None
+
+
+def _json(value: Any) -> str:
+    """JSON that PostgreSQL takes. It cannot hold the NUL that a SQLite source may contain."""
+    encoded = msgspec.json.encode(value).decode()
+    return _NUL.sub(r"\1\\ufffd", encoded) if r"\u0000" in encoded else encoded
 
 
 def _converted(row: Row, conversions: Sequence[tuple[int, Callable[[Any], Any]]]) -> list[Any]:

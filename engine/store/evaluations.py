@@ -88,8 +88,7 @@ class SqlEvaluation:
                 )
             )
         }
-        first = {change.id: change for change in reversed(found) if change.id not in seen}
-        return [change for change in found if first.get(change.id) is change]
+        return list({change.id: change for change in found if change.id not in seen}.values())
 
     def refresh_directory(self, found: Sequence[Change]) -> None:
         """See ports.Evaluation.refresh_directory."""
@@ -177,7 +176,7 @@ class SqlEvaluation:
                 for one in kept
             ],
         )  # fmt: skip
-        self._unpark(verdicts)
+        self._unpark(verdicts.changes, kept)
         append(
             self._connection,
             parked_changes,
@@ -187,17 +186,18 @@ class SqlEvaluation:
             ],
         )
 
-    def _unpark(self, verdicts: Verdicts) -> None:
+    def _unpark(self, tried: Sequence[Change], kept: Sequence[Change]) -> None:
         """What was tried again is parked no more, or again for the reason of today."""
         if not self._connection.execute(select(parked_changes.c.id).limit(1)).first():
             return
-        tried = {one.id: one for one in verdicts.changes}
+        ids = [one.id for one in tried]
         unparked = self._connection.execute(
             delete(parked_changes)
-            .where(one_of(self._connection, parked_changes.c.id, tried))
+            .where(one_of(self._connection, parked_changes.c.id, ids))
             .returning(parked_changes.c.id)
         )
-        for watch in {tried[row.id].watch for row in unparked}:
+        gone = {row.id for row in unparked}
+        for watch in {one.watch for one in kept if one.id in gone}:
             tasks.resolve(self._connection, PARKED_TASK, watch)
 
     def _report_faults(self, verdicts: Verdicts) -> None:

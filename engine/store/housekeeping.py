@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, select
+from sqlalchemy import Column, Connection, Table, delete, select
 
 from engine.store.bulk import one_of
 from engine.store.tables import changes, decisions, notifications, outcomes, pushes
+from rules.identity import first_id_at
 
 _AT_ONCE: Final = 5_000
 
@@ -26,24 +27,29 @@ def forget(
 
 
 def _forget_content(connection: Connection, before: datetime) -> int:
-    old = _oldest(connection, notifications, notifications.c.created_at < before)
+    old = _oldest(connection, notifications, notifications.c.created_at, before)
     return _delete(connection, notifications, old)
 
 
 def _forget_decisions(connection: Connection, before: datetime) -> int:
-    old_pushes = _oldest(connection, pushes, pushes.c.created_at < before)
+    old_pushes = _oldest(connection, pushes, pushes.c.created_at, before)
     connection.execute(delete(outcomes).where(one_of(connection, outcomes.c.push_id, old_pushes)))
-    old_changes = _oldest(connection, changes, changes.c.evaluated_at < before)
+    old_changes = _oldest(connection, changes, changes.c.evaluated_at, before)
     connection.execute(
         delete(decisions).where(one_of(connection, decisions.c.change_id, old_changes))
     )
     return _delete(connection, pushes, old_pushes) + _delete(connection, changes, old_changes)
 
 
-def _oldest(connection: Connection, table: Table, is_old: ColumnElement[bool]) -> list[str]:
-    """Ids are in the order of time, so the oldest stand at the beginning of the primary key."""
+def _oldest(
+    connection: Connection, table: Table, moment: Column[datetime], before: datetime
+) -> list[str]:
+    """Ids are in the order of time: the oldest stand at the beginning of the primary key."""
     found = connection.execute(
-        select(table.c.id).where(is_old).order_by(table.c.id).limit(_AT_ONCE)
+        select(table.c.id)
+        .where(table.c.id < first_id_at(before), moment < before)
+        .order_by(table.c.id)
+        .limit(_AT_ONCE)
     )
     return [row.id for row in found]
 

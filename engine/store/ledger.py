@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, delete, exists, func, select, update
+from sqlalchemy import Connection, Row, Select, case, delete, exists, func, select, update
 
 from engine.messages import Outcome, Push, Token
 from engine.store.bulk import append, append_new, one_of
@@ -22,6 +22,7 @@ from engine.store.tables import (
     outcomes,
     pushes,
     retries,
+    sessions,
     watermarks,
 )
 from rules.change import ChangeId, PersonId, StudentId
@@ -32,9 +33,11 @@ from rules.reasons import Reason
 EXPIRED = "EXPIRED"
 SUPERSEDED = "SUPERSEDED"
 DEVICE_GONE = "DEVICE_GONE"
+SIGNED_OUT = "SIGNED_OUT"
 
 _SWEEP = "sweep"
 _AT_ONCE = 1_000
+_LONGEST_WISH = 1e9  # seconds; more than a timedelta holds may stand in a header
 
 
 class Recorded(NamedTuple):
@@ -83,31 +86,33 @@ def due(connection: Connection, now: datetime, lease: timedelta, district: str) 
     """The pushes whose next try is due, for publishing before this transaction commits.
 
     A retry stays planned until its outcome: should the broker lose it, it is due again after
-    *lease*. What a newer text has replaced, or whose device is gone, is refused for good.
+    *lease*. What a newer text has replaced, or whose device or session is gone, is refused for
+    good; what was answered late, after it was thought lost, is forgotten.
     """
     rows = connection.execute(
         _pushes()
-        .add_columns(retries.c.attempt, devices.c.retired_at, _superseded().label("superseded"))
+        .add_columns(
+            retries.c.attempt,
+            _has_final_outcome().label("answered"),
+            case(
+                (_superseded(), SUPERSEDED),
+                (devices.c.retired_at.is_not(None), DEVICE_GONE),
+                (~_is_signed_in(now), SIGNED_OUT),
+            ).label("given_up"),
+        )
         .join(retries, retries.c.push_id == pushes.c.id)
         .where(retries.c.due_at <= now)
         .order_by(retries.c.due_at)
         .limit(_AT_ONCE)
     ).all()
     given_up = [
-        (
-            row.id,
-            row.attempt,
-            Verdict.REFUSED,
-            SUPERSEDED if row.superseded else DEVICE_GONE,
-            "",
-            now,
-        )
+        (row.id, row.attempt, Verdict.REFUSED, row.given_up, "", now)
         for row in rows
-        if row.superseded or row.retired_at
+        if row.given_up and not row.answered
     ]
     append_new(connection, outcomes, given_up)
-    _forget_retries(connection, {row[0] for row in given_up})
-    going = [row for row in rows if not row.superseded and not row.retired_at]
+    going = [row for row in rows if not (row.answered or row.given_up)]
+    _forget_retries(connection, {row.id for row in rows} - {row.id for row in going})
     connection.execute(
         update(retries)
         .where(one_of(connection, retries.c.push_id, [row.id for row in going]))
@@ -192,7 +197,8 @@ def _plan_retries(
     ends = {row[0]: row[1] for row in found}
     planned, expired = [], []
     for outcome in deferred:
-        after = timedelta(seconds=outcome.retry_after) if outcome.retry_after else None
+        wish = min(outcome.retry_after or 0, _LONGEST_WISH)
+        after = timedelta(seconds=wish) if wish else None
         next_try = outcome.attempt + 1
         ends_at = ends.get(outcome.push_id, now)
         end = fate(outcome.verdict, outcome.attempt, now, ends_at, after, chance())
@@ -226,6 +232,10 @@ def _has_outcome() -> Any:
     return exists().where(outcomes.c.push_id == pushes.c.id)
 
 
+def _has_final_outcome() -> Any:
+    return exists().where(outcomes.c.push_id == pushes.c.id, outcomes.c.verdict != Verdict.DEFERRED)
+
+
 def _superseded() -> Any:
     """A newer text of the same record went to the same person: the older must not replace it."""
     newer = notifications.alias("newer")
@@ -233,6 +243,17 @@ def _superseded() -> Any:
         newer.c.person_id == notifications.c.person_id,
         newer.c.id > notifications.c.id,
         newer.c.collapse_id == notifications.c.collapse_id,
+    )
+
+
+def _is_signed_in(now: datetime) -> Any:
+    """The session for which the push was made still stands."""
+    return exists().where(
+        sessions.c.person_id == notifications.c.person_id,
+        sessions.c.device_id == pushes.c.device_id,
+        sessions.c.stay_logged_in,
+        sessions.c.ended_at.is_(None),
+        sessions.c.expires_at.is_(None) | (sessions.c.expires_at > now),
     )
 
 

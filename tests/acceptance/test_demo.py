@@ -101,7 +101,10 @@ def test_it_plays_in_processes_of_their_own_on_postgresql_and_rabbitmq(
         f'[database]\nurl = "{postgres_url}"\n'
         f'[broker]\nurl = "{amqps_url}"\nca_file = "{amqp_ca_file}"\n'
     )
-    run = schoolbell("demo", "--brief", "--students", "20", "--config", str(file), folder=tmp_path)
+    run = schoolbell(
+        "demo", "--brief", "--students", "20", "--config", str(file), "--keep", "kept",
+        folder=tmp_path,
+    )  # fmt: skip
     assert (run.returncode, run.stderr) == (0, ""), run.stdout
     assert GOOD in run.stdout
 

@@ -1,7 +1,7 @@
 """The same thing has the same id, and different things have different ones."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 

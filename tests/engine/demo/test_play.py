@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from engine.config import Config, DatabaseSettings, SourceSettings, WordingSettings
+from engine.bootstrap import Engine
+from engine.config import BrokerSettings, Config, DatabaseSettings, SourceSettings, WordingSettings
 from engine.demo.acts import ACTS, Act, Scene, Why
 from engine.demo.expected import Difference, Text
 from engine.demo.play import Play
@@ -65,8 +66,8 @@ def test_a_wording_that_is_not_as_written_is_found_on_each_phone(tmp_path: Path)
     templates.write_text(OTHER_WORDS)
     config = a_config(tmp_path, wording=WordingSettings(templates_file=templates))
     screen = Screen()
-    with a_world(tmp_path, config) as world, running(world):
-        findings = Play(world, screen.terminal).run([LAB_REPORT])
+    with a_world(tmp_path, config) as world, running(world) as check:
+        findings = Play(world, screen.terminal, check).run([LAB_REPORT])
         judge(world, screen.terminal, findings)
     assert not findings.as_written
     title = "Biology 9: Lab report"
@@ -87,8 +88,10 @@ def test_a_push_that_nobody_should_have_had_is_found(tmp_path: Path) -> None:
         token = world.book.token("Nora's phone").value
         world.phones.devices.accept(Push("fcm", token, None, "Quiz", "Hello.", {}), "1")
 
-    with a_world(tmp_path) as world, running(world):
-        findings = Play(world, Screen().terminal).run([replace(LAB_REPORT, play=with_a_stray)])
+    with a_world(tmp_path) as world, running(world) as check:
+        findings = Play(world, Screen().terminal, check).run(
+            [replace(LAB_REPORT, play=with_a_stray)]
+        )
     stray = Difference("Nora's phone", [], [Text("Quiz", "Hello.")])
     assert findings.differences == [("at 09:10", stray), ("on the screens", stray)]
 
@@ -99,8 +102,8 @@ def test_a_text_that_comes_twice_is_found_although_it_replaces_itself(tmp_path: 
         for number in "12":
             world.phones.devices.accept(Push("fcm", token, "key", "Quiz", "Hi.", {}), number)
 
-    with a_world(tmp_path) as world, running(world):
-        findings = Play(world, Screen().terminal).run([Act("09:00", "Twice.", again)])
+    with a_world(tmp_path) as world, running(world) as check:
+        findings = Play(world, Screen().terminal, check).run([Act("09:00", "Twice.", again)])
     assert findings.repeated == 1
     assert not findings.as_written
 
@@ -108,8 +111,8 @@ def test_a_text_that_comes_twice_is_found_although_it_replaces_itself(tmp_path: 
 def test_the_right_silence_for_the_wrong_reason_is_found(tmp_path: Path) -> None:
     wrong = Why("Sofía", "Carmen", Reason.RESTRICTED, "Sofía's 16 of 20")
     screen = Screen()
-    with a_world(tmp_path) as world, running(world):
-        findings = Play(world, screen.terminal).run([replace(LAB_REPORT, why=(wrong,))])
+    with a_world(tmp_path) as world, running(world) as check:
+        findings = Play(world, screen.terminal, check).run([replace(LAB_REPORT, why=(wrong,))])
         show_reasons(screen.terminal, findings.explained)
     assert findings.differences == []
     assert not findings.as_written
@@ -118,7 +121,7 @@ def test_the_right_silence_for_the_wrong_reason_is_found(tmp_path: Path) -> None
 
 def test_a_day_without_an_engine_says_what_waits(tmp_path: Path) -> None:
     with a_world(tmp_path) as world:
-        play = Play(world, Screen().terminal, limit=0.0)
+        play = Play(world, Screen().terminal, lambda: None, limit=0.0)
         with pytest.raises(Unavailable, match="1 captured rows are not evaluated"):
             play.warm_up()
         findings = play.run([LAB_REPORT])
@@ -154,6 +157,17 @@ def test_the_configuration_that_is_kept_may_hold_a_password_so_nobody_else_reads
 
 def test_nothing_goes_on_when_the_engine_has_ended(tmp_path: Path) -> None:
     with a_world(tmp_path) as world:
-        with running(world):
-            Play(world, Screen().terminal).warm_up()
+        with running(world) as check:
+            Play(world, Screen().terminal, check).warm_up()
         assert {thread.name for thread in threading.enumerate()} <= {"MainThread", "phones"}
+
+
+def test_an_engine_that_ends_by_itself_is_noticed_with_its_last_words(tmp_path: Path) -> None:
+    with a_world(tmp_path) as world, world.engine.alone():
+        elsewhere = world.engine.config.model_copy(
+            update={"broker": BrokerSettings(url="amqps://localhost/")}
+        )
+        with running(replace(world, engine=Engine(elsewhere))) as check:
+            play = Play(world, Screen().terminal, check)
+            with pytest.raises(Unavailable, match=r"has ended(.|\n)*Another engine"):
+                play.warm_up()

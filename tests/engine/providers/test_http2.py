@@ -85,7 +85,7 @@ def connected(
         yield peer, http
 
 
-# --- what is sent and what comes back -------------------------------------------------------
+# --- what is sent and what comes back --------------------------------------------------------
 
 
 def test_a_request_arrives_as_it_was_given_and_its_answer_comes_back(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_silent_first_request_holds_up_the_others_for_a_moment_only(tmp_path: 
     assert peer.connections == 2
 
 
-# --- what the peer did not take is sent again, and nothing else -------------------------------
+# --- what the peer did not take is sent again, and nothing else ------------------------------
 
 
 def test_refused_streams_are_sent_again(tmp_path: Path) -> None:
@@ -360,7 +360,7 @@ def test_a_stream_that_was_reset_leaves_its_neighbours_alone(tmp_path: Path) -> 
     assert results["7"] is NoAnswer.LOST
 
 
-# --- silence ----------------------------------------------------------------------------------
+# --- silence ---------------------------------------------------------------------------------
 
 
 def test_silence_is_a_result_within_the_timeout_while_the_others_are_answered(
@@ -409,7 +409,7 @@ def test_reconnecting_leaves_what_is_in_flight_where_it_is(tmp_path: Path) -> No
         }
 
 
-# --- no connection ------------------------------------------------------------------------------
+# --- no connection ---------------------------------------------------------------------------
 
 
 def test_an_unreachable_peer_is_told_to_all_at_once_and_tried_again_later(tmp_path: Path) -> None:

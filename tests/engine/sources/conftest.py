@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
-from tests.engine.sources.sis import SCORE, Sis, conninfo
+from tests.engine.sources.sis import SCORE, Sis, sweep
 from tests.servers import PostgresServer
 
 
@@ -24,7 +22,7 @@ def empty_postgres_sis(reused_postgres_url: str) -> Iterator[Sis]:
     sis = Sis(reused_postgres_url)
     yield sis
     sis.close()
-    _sweep(reused_postgres_url)
+    sweep(reused_postgres_url)
 
 
 @pytest.fixture
@@ -66,18 +64,3 @@ def _with_scores(sis: Sis) -> Sis:
     sis.write(SCORE)
     sis.watch()
     return sis
-
-
-def _sweep(url: str) -> None:
-    with psycopg.connect(conninfo(url), autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        schemas = connection.execute(
-            "SELECT nspname FROM pg_namespace"
-            " WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
-        ).fetchall()
-        for (schema,) in schemas:
-            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
-        connection.execute("CREATE SCHEMA public")

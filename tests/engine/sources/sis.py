@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg import sql
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from engine.database import Database
 from engine.sources import capture
-from engine.sources.definition import Captured, Definition, Directory, Query, Watch
+from engine.sources.definition import Definition, Directory, Query, Watch
 from engine.sources.outbox import PostgresqlOutbox, SqliteOutbox, open_outbox
 from rules.change import Change, Kind
 
@@ -90,7 +92,7 @@ class Sis:
     def __post_init__(self) -> None:
         self.database = Database(self.url)
         self._databases = [self.database]
-        self._program = self.program()
+        self._own = self.program()
 
     @property
     def is_sqlite(self) -> bool:
@@ -103,24 +105,24 @@ class Sis:
 
     def write(self, *statements: str) -> None:
         """Let a program write, each statement in a transaction of its own."""
-        self._program.write(*statements)
+        self._own.write(*statements)
 
     def put(self, statement: str, *values: object) -> None:
         """The same with parameters, each a ? in the statement."""
-        self._program.put(statement, *values)
+        self._own.put(statement, *values)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        return self._program.ask(query)
+        return self._own.ask(query)
 
     def one(self, query: str) -> Any:
-        return self._program.one(query)
+        return self._own.one(query)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """What is written in the block is committed at its end."""
-        self._program.begin()
+        self._own.begin()
         yield
-        self._program.commit()
+        self._own.commit()
 
     def watch(self, *watches: Watch) -> Definition:
         """Install capture for these watches, or the one of `a_watch`."""
@@ -170,7 +172,31 @@ def conninfo(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def states(database: Database, captured: Sequence[Captured]) -> list[str]:
-    """What `check` says of each watch."""
-    watches = [watch for watch in captured if isinstance(watch, Watch)]
-    return [finding.state for finding in capture.check(database, a_definition(*watches))]
+@contextmanager
+def selects(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Every SELECT that the engine sends to *database* in the block, with its parameters."""
+    sent: list[tuple[str, Any]] = []
+
+    def listen(_c: object, _r: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith("SELECT"):
+            sent.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", listen)
+    yield sent
+    event.remove(database.engine, "before_cursor_execute", listen)
+
+
+def sweep(url: str) -> None:
+    """Leave nothing of a SIS in a PostgreSQL database, nor of anybody connected to it."""
+    with psycopg.connect(conninfo(url), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        schemas = connection.execute(
+            "SELECT nspname FROM pg_namespace"
+            " WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
+        ).fetchall()
+        for (schema,) in schemas:
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        connection.execute("CREATE SCHEMA public")

@@ -12,6 +12,7 @@ import pytest
 from engine.errors import ConfigError, SchoolbellError, Unavailable
 from engine.sources import capture
 from engine.sources.definition import Definition, DirectoryWatch, Entity
+from engine.store import migrate
 from tests.engine.sources.sis import SCORE, Sis, a_definition, a_watch, conninfo
 from tests.engine.sources.test_triggers import PARTITIONED
 from tests.servers import find_program, wait_until
@@ -106,7 +107,7 @@ class TestInstall:
     def test_an_outbox_that_was_dropped_is_made_again(self, sis: Sis) -> None:
         sis.write(f"DROP TABLE {_outbox(sis)}")
         sis.watch()
-        sis.write("INSERT INTO score VALUES (1, 7, NULL)")
+        sis.program().write("INSERT INTO score VALUES (1, 7, NULL)")
         assert sis.change().after == {"points": 7}
 
     def test_what_was_never_relayed_to_a_dropped_outbox_does_not_hide_the_new_rows(
@@ -119,7 +120,7 @@ class TestInstall:
         relay.release()
         sis.write(f"DROP TABLE {_outbox(sis)}")
         sis.watch()
-        sis.write("UPDATE score SET points = 8 WHERE id = 1")
+        sis.program().write("UPDATE score SET points = 8 WHERE id = 1")
         assert sis.change().after == {"points": 8}
 
 
@@ -256,19 +257,19 @@ class TestCheck:
 
     def test_a_function_that_somebody_emptied_is_outdated(self, postgres_sis: Sis) -> None:
         postgres_sis.write(
-            "CREATE OR REPLACE FUNCTION schoolbell.score() RETURNS trigger LANGUAGE plpgsql"
+            "CREATE OR REPLACE FUNCTION schoolbell_capture.score() RETURNS trigger LANGUAGE plpgsql"
             " SECURITY DEFINER AS 'BEGIN RETURN NULL; END'"
         )
         assert state(postgres_sis) == "outdated"
 
     def test_a_function_with_the_rights_of_its_caller_is_outdated(self, postgres_sis: Sis) -> None:
-        postgres_sis.write("ALTER FUNCTION schoolbell.score() SECURITY INVOKER")
+        postgres_sis.write("ALTER FUNCTION schoolbell_capture.score() SECURITY INVOKER")
         assert state(postgres_sis) == "outdated"
 
     def test_a_trigger_for_fewer_operations_is_outdated(self, postgres_sis: Sis) -> None:
         postgres_sis.write(
             "CREATE OR REPLACE TRIGGER schoolbell_score AFTER INSERT ON score"
-            " FOR EACH ROW EXECUTE FUNCTION schoolbell.score()"
+            " FOR EACH ROW EXECUTE FUNCTION schoolbell_capture.score()"
         )
         assert state(postgres_sis) == "outdated"
 
@@ -292,7 +293,7 @@ class TestCheck:
         assert state(sis) == "without an outbox"
 
     def test_a_schema_that_is_not_there_is_seen(self, postgres_sis: Sis) -> None:
-        postgres_sis.write("DROP SCHEMA schoolbell CASCADE")
+        postgres_sis.write("DROP SCHEMA schoolbell_capture CASCADE")
         assert state(postgres_sis) == "missing"
 
     def test_each_watch_is_judged_by_itself(self, sis: Sis) -> None:
@@ -341,6 +342,11 @@ class TestRemove:
         empty_sis.watch(a_watch(table="Score", key="Id", columns=("Points",)))
         capture.remove(empty_sis.database)
         assert _everything(empty_sis) == before
+
+    def test_the_engines_own_tables_beside_stay(self, sis: Sis) -> None:
+        migrate.upgrade(sis.database)
+        capture.remove(sis.database)
+        migrate.require_newest(sis.database)
 
     def test_a_trigger_of_the_sis_with_a_name_like_ours_stays(self, postgres_sis: Sis) -> None:
         postgres_sis.write(*_own_trigger(postgres_sis, "schoolbell_of_the_tower"))
@@ -400,7 +406,7 @@ def _everything(sis: Sis) -> object:
 
 
 def _outbox(sis: Sis) -> str:
-    return "schoolbell_outbox" if sis.is_sqlite else "schoolbell.outbox"
+    return "schoolbell_outbox" if sis.is_sqlite else "schoolbell_capture.outbox"
 
 
 def _drop_one_trigger(sis: Sis) -> str:

@@ -551,19 +551,23 @@ class TestUpgradesOfTheSis:
         assert told(postgres_sis)[1:] == [points("seven", "eight")]
 
     def test_a_dropped_outbox_does_not_break_a_write(self, postgres_sis: Sis) -> None:
-        postgres_sis.write("INSERT INTO score VALUES (1, 7, NULL)", "DROP TABLE schoolbell.outbox")
+        postgres_sis.write(
+            "INSERT INTO score VALUES (1, 7, NULL)", "DROP TABLE schoolbell_capture.outbox"
+        )
         postgres_sis.write("UPDATE score SET points = 8")
         assert postgres_sis.one("SELECT points FROM score") == 8
 
     def test_a_dropped_schema_does_not_break_a_write(self, postgres_sis: Sis) -> None:
         postgres_sis.write("INSERT INTO score VALUES (1, 7, NULL)")
-        postgres_sis.write("DROP SCHEMA schoolbell CASCADE", "UPDATE score SET points = 8")
+        postgres_sis.write("DROP SCHEMA schoolbell_capture CASCADE", "UPDATE score SET points = 8")
         assert postgres_sis.one("SELECT points FROM score") == 8
 
     def test_an_outbox_that_is_made_again_is_written_to_by_sessions_that_knew_the_old_one(
         self, postgres_sis: Sis
     ) -> None:
-        postgres_sis.write("INSERT INTO score VALUES (1, 7, NULL)", "DROP TABLE schoolbell.outbox")
+        postgres_sis.write(
+            "INSERT INTO score VALUES (1, 7, NULL)", "DROP TABLE schoolbell_capture.outbox"
+        )
         postgres_sis.watch()
         postgres_sis.write("UPDATE score SET points = 8")
         assert told(postgres_sis) == [points(7, 8)]
@@ -613,7 +617,7 @@ def _many(count: int) -> str:
 
 
 def _outbox(sis: Sis) -> str:
-    return "schoolbell_outbox" if sis.is_sqlite else "schoolbell.outbox"
+    return "schoolbell_outbox" if sis.is_sqlite else "schoolbell_capture.outbox"
 
 
 def _relayed(change: Change) -> Change:

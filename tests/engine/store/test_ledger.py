@@ -1,0 +1,478 @@
+"""The ledger: outcomes in any order and perhaps twice, and what is owed again."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from engine.messages import Outcome, Push
+from engine.store import app, ledger
+from engine.store.sql_ledger import GATEWAY_TASK, REFUSED_TASK
+from engine.store.tables import devices, outcomes, retries
+from rules.change import PersonId
+from rules.outcomes import Verdict
+from tests.builders import NOW, an_outcome
+from tests.district import LOST_AFTER, MOTHER, TOKENS, District, marked, scored
+
+LATER = LOST_AFTER + timedelta(seconds=1)
+
+
+def deferred(push: Push, **differences: Any) -> Outcome:
+    return an_outcome(push, Verdict.DEFERRED, reason="UNAVAILABLE", **differences)
+
+
+def unregistered(push: Push, **differences: Any) -> Outcome:
+    return an_outcome(push, Verdict.UNREGISTERED, reason="UNREGISTERED", **differences)
+
+
+def recorded(district: District) -> list[tuple[Any, ...]]:
+    """Attempt, verdict and reason of all outcomes."""
+    return district.rows(
+        select(outcomes.c.attempt, outcomes.c.verdict, outcomes.c.reason).order_by(
+            outcomes.c.push_id, outcomes.c.attempt
+        )
+    )
+
+
+def planned(district: District) -> list[tuple[int, datetime]]:
+    """Attempt and moment of all retries."""
+    return [
+        (attempt, due_at)
+        for attempt, due_at in district.rows(select(retries.c.attempt, retries.c.due_at))
+    ]
+
+
+def due(district: District) -> Sequence[Push]:
+    with district.ledger.due() as pushes:
+        return list(pushes)
+
+
+def is_live(district: District, person: str = MOTHER) -> bool:
+    ((retired_at,),) = district.rows(
+        select(devices.c.retired_at).where(devices.c.token == TOKENS[person].value)
+    )
+    return retired_at is None
+
+
+@pytest.fixture
+def push(district: District) -> Push:
+    """A push to the mother's phone that is on its way."""
+    return district.push_of(scored(9, 17))
+
+
+# Recording
+
+
+def test_an_outcome_is_recorded(district: District, push: Push) -> None:
+    assert district.ledger.record([an_outcome(push, gateway_id="projects/x/messages/1")]) == 1
+
+    assert recorded(district) == [(1, "accepted", "")]
+
+
+def test_the_same_outcome_twice_is_recorded_once(district: District, push: Push) -> None:
+    district.ledger.record([an_outcome(push)])
+
+    assert district.ledger.record([an_outcome(push)]) == 0
+    assert recorded(district) == [(1, "accepted", "")]
+
+
+def test_the_same_outcome_twice_in_one_batch_is_recorded_once(
+    district: District, push: Push
+) -> None:
+    assert district.ledger.record([an_outcome(push), an_outcome(push)]) == 1
+
+
+def test_what_was_recorded_and_what_is_new_may_come_in_one_batch(
+    district: District, push: Push
+) -> None:
+    other = district.push_of(marked())
+    district.ledger.record([an_outcome(push)])
+
+    assert district.ledger.record([an_outcome(push), an_outcome(other)]) == 1
+
+
+def test_no_outcomes_are_recorded_as_none(district: District) -> None:
+    assert district.ledger.record([]) == 0
+
+
+def test_an_outcome_of_a_push_that_nobody_knows_is_kept(district: District) -> None:
+    lone = an_outcome("01a208d0-5240-8000-8000-000000000001")
+
+    assert district.ledger.record([lone]) == 1
+
+
+# Dead devices
+
+
+def test_an_unregistered_device_is_retired(district: District, push: Push) -> None:
+    district.ledger.record([unregistered(push)])
+
+    assert not is_live(district)
+
+
+def test_the_reason_of_a_retirement_is_kept(district: District, push: Push) -> None:
+    district.ledger.record([unregistered(push)])
+
+    found = district.rows(select(devices.c.retired_reason).where(devices.c.retired_at.is_not(None)))
+    assert found == [("UNREGISTERED",)]
+
+
+def test_only_the_device_that_died_is_retired(district: District, push: Push) -> None:
+    second = district.sign_in(MOTHER)
+
+    district.ledger.record([unregistered(push)])
+
+    alive = district.rows(select(devices.c.id).where(devices.c.retired_at.is_(None)))
+    assert (int(second),) in alive
+    assert len(alive) == 3
+
+
+def test_a_device_that_registered_again_after_its_death_lives(
+    district: District, push: Push
+) -> None:
+    """Apple says since when a token is dead: an older death is not of this registration."""
+    died_at = district.clock.now
+    district.clock.forward(timedelta(minutes=1))
+    district.sign_in(MOTHER, TOKENS[MOTHER])
+
+    district.ledger.record([unregistered(push, dead_since=died_at)])
+
+    assert is_live(district)
+
+
+def test_a_device_that_died_after_its_registration_is_retired(
+    district: District, push: Push
+) -> None:
+    district.sign_in(MOTHER, TOKENS[MOTHER])
+    died_at = district.clock.forward(timedelta(minutes=1))
+
+    district.ledger.record([unregistered(push, dead_since=died_at)])
+
+    assert not is_live(district)
+
+
+def test_a_retired_device_lives_again_after_the_next_sign_in(
+    district: District, push: Push
+) -> None:
+    district.ledger.record([unregistered(push)])
+
+    district.sign_in(MOTHER, TOKENS[MOTHER])
+
+    assert is_live(district)
+
+
+# Retries
+
+
+def test_a_deferred_push_is_planned_to_be_tried_again(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push)])
+
+    ((attempt, due_at),) = planned(district)
+    assert attempt == 2
+    assert NOW + timedelta(seconds=10) <= due_at <= NOW + timedelta(seconds=15)
+
+
+def test_chance_spreads_retries(district: District, push: Push) -> None:
+    with district.database.write() as connection:
+        ledger.record(connection, [deferred(push)], NOW, chance=lambda: 1.0)
+
+    assert planned(district) == [(2, NOW + timedelta(seconds=15))]
+
+
+def test_the_wish_of_the_gateway_is_respected(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push, retry_after=3_600.0)])
+
+    ((_, due_at),) = planned(district)
+    assert due_at >= NOW + timedelta(hours=1)
+
+
+def test_a_wish_beyond_all_calendars_ends_the_push(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push, retry_after=1e300)])
+
+    assert (2, "refused", "EXPIRED") in recorded(district)
+
+
+def test_a_retry_that_would_come_too_late_ends_the_push(district: District, push: Push) -> None:
+    district.clock.now = push.expires_at - timedelta(seconds=5)
+
+    district.ledger.record([deferred(push)])
+
+    assert planned(district) == []
+    assert recorded(district) == [(1, "deferred", "UNAVAILABLE"), (2, "refused", "EXPIRED")]
+
+
+def test_a_push_is_not_due_before_its_time(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=9))
+
+    assert due(district) == []
+
+
+def test_a_push_that_is_due_is_the_same_push_with_the_next_attempt(
+    district: District, push: Push
+) -> None:
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+
+    (again,) = due(district)
+
+    assert again.attempt == 2
+    assert (again.id, again.collapse_id, again.token) == (push.id, push.collapse_id, push.token)
+    assert (again.title, again.body, again.expires_at) == (push.title, push.body, push.expires_at)
+
+
+def test_a_push_that_is_due_is_lent_to_the_broker_for_a_while(
+    district: District, push: Push
+) -> None:
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+    due(district)
+
+    at_once = due(district)
+    district.clock.forward(LOST_AFTER)
+    after_a_loss = due(district)
+
+    assert (at_once, [one.id for one in after_a_loss]) == ([], [push.id])
+
+
+def test_a_push_stays_due_when_it_could_not_be_published(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+
+    with pytest.raises(KeyError), district.ledger.due():
+        raise KeyError
+
+    assert len(due(district)) == 1
+
+
+def test_the_outcome_of_a_retry_ends_it(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+    (again,) = due(district)
+
+    district.ledger.record([an_outcome(again)])
+
+    assert planned(district) == []
+
+
+def test_a_retry_that_is_deferred_again_waits_longer(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+    (again,) = due(district)
+
+    district.ledger.record([deferred(again)])
+
+    ((attempt, due_at),) = planned(district)
+    assert attempt == 3
+    assert due_at >= district.clock.now + timedelta(seconds=20)
+
+
+def test_the_same_deferral_twice_plans_one_retry(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push)])
+    (once,) = planned(district)
+    district.clock.forward(timedelta(minutes=1))
+
+    district.ledger.record([deferred(push)])
+
+    assert planned(district) == [once]
+
+
+def test_the_oldest_retries_are_due_first(district: District) -> None:
+    first, second = district.push_of(scored(9, 17)), district.push_of(marked())
+    district.ledger.record([deferred(second)])
+    district.clock.forward(timedelta(seconds=30))
+    district.ledger.record([deferred(first)])
+    district.clock.forward(timedelta(seconds=30))
+
+    assert [one.id for one in due(district)] == [second.id, first.id]
+
+
+def test_a_text_that_a_newer_one_replaced_is_not_sent_any_more(
+    district: District, push: Push
+) -> None:
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+    district.evaluate(scored(17, 18, at=district.clock.now))
+
+    assert due(district) == []
+    assert (2, "refused", "SUPERSEDED") in recorded(district)
+    assert planned(district) == []
+
+
+def test_the_text_of_another_record_replaces_nothing(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+    district.evaluate(marked())
+
+    assert [one.id for one in due(district)] == [push.id]
+
+
+def test_a_push_to_a_retired_device_is_not_sent_any_more(district: District, push: Push) -> None:
+    other = district.push_of(marked())
+    district.ledger.record([deferred(push), unregistered(other)])
+    district.clock.forward(timedelta(seconds=15))
+
+    assert due(district) == []
+    assert (2, "refused", "DEVICE_GONE") in recorded(district)
+
+
+def test_a_push_to_a_person_who_signed_out_is_not_sent_any_more(
+    district: District, push: Push
+) -> None:
+    """The phone may be in other hands by now."""
+    district.ledger.record([deferred(push)])
+    district.app(app.sign_out, PersonId(MOTHER), push.device_id, NOW)
+    district.clock.forward(timedelta(seconds=15))
+
+    assert due(district) == []
+    assert (2, "refused", "SIGNED_OUT") in recorded(district)
+
+
+def test_a_push_to_a_session_that_has_run_out_is_not_sent_any_more(
+    district: District, push: Push
+) -> None:
+    district.sign_in(MOTHER, TOKENS[MOTHER], expires_at=NOW + timedelta(seconds=12))
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+
+    assert due(district) == []
+
+
+def test_what_was_accepted_is_not_sent_again_because_an_older_deferral_comes_late(
+    district: District, push: Push
+) -> None:
+    district.ledger.record([an_outcome(push, attempt=2)])
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(minutes=1))
+
+    assert due(district) == []
+    assert planned(district) == []
+
+
+# Lost pushes
+
+
+def test_a_push_without_an_outcome_is_planned_again_after_a_while(
+    district: District, push: Push
+) -> None:
+    district.clock.forward(LATER)
+
+    assert district.ledger.plan_lost() == 3  # the father's and Ada's too
+    assert push.id in {one.id for one in due(district)}
+
+
+@pytest.mark.usefixtures("push")
+def test_a_lost_push_is_sent_as_its_second_try(district: District) -> None:
+    district.clock.forward(LATER)
+    district.ledger.plan_lost()
+
+    assert {one.attempt for one in due(district)} == {2}
+
+
+@pytest.mark.usefixtures("push")
+def test_a_young_push_is_not_lost(district: District) -> None:
+    district.clock.forward(LOST_AFTER - timedelta(seconds=1))
+
+    assert district.ledger.plan_lost() == 0
+
+
+def test_exactly_the_pushes_without_an_answer_are_lost(district: District) -> None:
+    pushes = district.evaluate(scored(9, 17))
+    answered, waiting, lost = pushes
+    district.ledger.record([an_outcome(answered), deferred(waiting)])
+    (retry,) = planned(district)
+    district.clock.forward(LATER)
+
+    assert district.ledger.plan_lost() == 1
+
+    assert {one.id for one in due(district)} == {waiting.id, lost.id}
+    assert retry[0] == 2
+
+
+@pytest.mark.usefixtures("push")
+def test_a_push_is_found_lost_once(district: District) -> None:
+    district.clock.forward(LATER)
+    district.ledger.plan_lost()
+
+    assert district.ledger.plan_lost() == 0
+
+
+def test_a_push_that_is_lost_after_a_sweep_is_found_by_the_next(district: District) -> None:
+    district.clock.forward(LATER)
+    district.ledger.plan_lost()
+    district.evaluate(scored(9, 17))
+    district.clock.forward(LATER)
+
+    assert district.ledger.plan_lost() == 3
+
+
+def test_a_push_that_was_answered_after_all_is_not_sent_again(
+    district: District, push: Push
+) -> None:
+    district.clock.forward(LATER)
+    district.ledger.plan_lost()
+    district.ledger.record([an_outcome(push)])
+
+    assert push.id not in {one.id for one in due(district)}
+    assert (2, "refused", "SUPERSEDED") not in recorded(district)
+
+
+# What people must look at
+
+
+def tasks_of(district: District, kind: str) -> list[tuple[str, int]]:
+    return [(task.subject, task.times) for task in district.tasks() if task.kind == kind]
+
+
+def test_a_refused_push_is_reported_by_its_code(district: District, push: Push) -> None:
+    district.ledger.record([an_outcome(push, Verdict.REFUSED, reason="PayloadTooLarge")])
+
+    assert tasks_of(district, REFUSED_TASK) == [("PayloadTooLarge", 1)]
+
+
+def test_a_push_that_expired_is_nobodys_fault(district: District, push: Push) -> None:
+    district.ledger.record([an_outcome(push, Verdict.REFUSED, reason="EXPIRED")])
+
+    assert district.tasks() == []
+
+
+def test_a_gateway_that_refuses_our_key_is_reported_and_the_push_waits(
+    district: District, push: Push
+) -> None:
+    fault = an_outcome(push, Verdict.DEFERRED, reason="InvalidProviderToken", misconfigured=True)
+
+    district.ledger.record([fault])
+
+    assert tasks_of(district, GATEWAY_TASK) == [("InvalidProviderToken", 1)]
+    assert [attempt for attempt, _ in planned(district)] == [2]
+
+
+def test_many_refusals_of_one_kind_make_one_report(district: District) -> None:
+    pushes = district.evaluate(scored(9, 17))
+
+    district.ledger.record(
+        [an_outcome(one, Verdict.REFUSED, reason="PayloadTooLarge") for one in pushes]
+    )
+
+    assert tasks_of(district, REFUSED_TASK) == [("PayloadTooLarge", 1)]
+
+
+def test_an_outcome_that_comes_twice_is_reported_once(district: District, push: Push) -> None:
+    refused = an_outcome(push, Verdict.REFUSED, reason="PayloadTooLarge")
+    district.ledger.record([refused])
+    district.ledger.record([refused])
+
+    assert tasks_of(district, REFUSED_TASK) == [("PayloadTooLarge", 1)]
+
+
+# Counting
+
+
+def test_outcomes_are_counted_by_verdict_from_a_moment_on(district: District) -> None:
+    first, second, third = district.evaluate(scored(9, 17))
+    district.ledger.record([an_outcome(first), an_outcome(second), deferred(third)])
+
+    assert district.read(ledger.counts, NOW) == {"accepted": 2, "deferred": 1}
+    assert district.read(ledger.counts, NOW + timedelta(seconds=1)) == {}
