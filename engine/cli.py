@@ -194,8 +194,13 @@ def food_service(engine: Engine, offered: str) -> None:
 
 @cli.command("display-option")
 @click.option("--school", required=True, help="The school's id in the SIS.")
-@click.option("--kind", required=True, type=KIND)
-@click.option("--audience", required=True, type=click.Choice([one.value for one in Audience]))
+@click.option("--kind", required=True, type=KIND, help="The kind of change that the tool shows.")
+@click.option(
+    "--audience",
+    required=True,
+    type=click.Choice([one.value for one in Audience]),
+    help="Whom the tool is shown to.",
+)
 @click.argument("shown", type=click.Choice(["show", "hide"]))
 @with_engine
 def display_option(engine: Engine, school: str, kind: str, audience: str, shown: str) -> None:
@@ -210,7 +215,12 @@ def display_option(engine: Engine, school: str, kind: str, audience: str, shown:
 
 @cli.command("sign-in")
 @click.option("--person", required=True, help="The person's id in the SIS.")
-@click.option("--kind", required=True, type=click.Choice(["fcm_token", "fcm_fid", "apns"]))
+@click.option(
+    "--kind",
+    required=True,
+    type=click.Choice(["fcm_token", "fcm_fid", "apns"]),
+    help="Whose address it is: Google's, by token or installation, or Apple's.",
+)
 @click.option("--token", required=True, help="The device's address, from the app.")
 @click.option("--stay/--no-stay", default=True, show_default=True, help="Stay Logged In.")
 @with_engine
@@ -226,9 +236,9 @@ def sign_in(engine: Engine, person: str, kind: Any, token: str, stay: bool) -> N
 @cli.command()
 @click.option("--person", required=True, help="The person's id in the SIS.")
 @click.option("--student", required=True, help="The student's id in the SIS.")
-@click.option("--kind", required=True, type=KIND)
+@click.option("--kind", required=True, type=KIND, help="The kind of change to hear of.")
 @click.option("--below", type=Decimal, help="Only when the value falls below this (%, or dollars).")
-@click.option("--on/--off", default=True, show_default=True)
+@click.option("--on/--off", default=True, show_default=True, help="Hear of it, or not.")
 @with_engine
 def subscribe(
     engine: Engine, person: str, student: str, kind: str, below: Decimal | None, on: bool

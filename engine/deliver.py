@@ -170,9 +170,9 @@ class DeliverStage:
 
     def _flush(self) -> None:
         """Publish outcomes first and ack afterwards: a crash between repeats, and loses nothing."""
-        outcomes, self._outcomes = self._outcomes, []
-        bodies = [encode(Outcomes(group)) for group in packed(outcomes)]
+        bodies = [encode(Outcomes(group)) for group in packed(self._outcomes)]
         publish_all(self._publisher, Queue.OUTCOMES, bodies)
+        outcomes, self._outcomes = self._outcomes, []
         done = [tag for outcome in outcomes if (tag := self._answered(outcome)) is not None]
         if done:
             self._consumer.ack(done)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import click
 
@@ -42,9 +42,7 @@ def status(found: Status, now: datetime) -> None:
     if broken:
         captured = ", ".join(f"{finding.table} {finding.state}" for finding in broken)
     click.echo(f"Capture              {captured}")
-    click.echo(
-        f"Not relayed yet      {found.waiting_rows} rows, the oldest {_ago(found.lag.seconds)}"
-    )
+    click.echo(f"Not relayed yet      {found.waiting_rows} rows, the oldest {_ago(found.lag)}")
     for queue, depth in found.queues.items():
         dead = f", {depth.dead} dead-lettered" if depth.dead else ""
         click.echo(f"Queue {queue:<15}{depth.ready} messages{dead}")
@@ -56,7 +54,7 @@ def status(found: Status, now: datetime) -> None:
         click.echo("\nBackground tasks with errors, the newest first")
     for task in found.tasks:
         again = f", {task.times} times" if task.times > 1 else ""
-        age = _ago(int((now - task.last_at).total_seconds()))
+        age = _ago(now - task.last_at)
         click.echo(f"  {task.kind} {task.subject} ({age} ago{again})")
         click.echo(f"    {task.problem}\n    {task.remedy}")
 
@@ -102,7 +100,8 @@ def _mark(answer_: str) -> str:
     return click.style(mark, fg=colour)
 
 
-def _ago(seconds: int) -> str:
+def _ago(age: timedelta) -> str:
+    seconds = max(0, int(age.total_seconds()))
     if seconds < 120:
         return f"{seconds} s"
     return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

@@ -1,21 +1,24 @@
 """The stages at work: each takes a batch, hands it to its function, and gives it back done.
 
-A stage's `step` does one batch and waits a moment when there is none. Whatever it raises, the
-worker closes the stage and makes a new one: what was not acked or marked comes again.
+A stage's `step` does one batch and waits a moment when there is none. When it raises a
+SchoolbellError the worker waits and calls it again; after anything else it closes the stage and
+makes a new one: what was not acked or marked comes again.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
 from typing import Any, Final, Generic, Protocol
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from engine.errors import Unprocessable
+from engine.errors import SchoolbellError, Unprocessable
 from engine.messages import Changes, M, Outcomes, Pushes, decode, encode, packed
 from engine.ports import Broker, Consumer, Delivery, Outbox, Publisher, Queue
 from engine.publish import publish_all
@@ -90,20 +93,21 @@ class ConsumingStage(Generic[M]):
         self._handle = handle
         self._batch = batch
         self._close = close
+        self._in_hand: deque[Delivery] = deque()
 
     def step(self, stop: Flag) -> None:
-        """See Stage.step."""
+        """See Stage.step. What could not be handled stays in hand for the next step."""
         del stop  # a receive waits no longer than a stop may
-        deliveries = self._consumer.receive(self._batch, _IDLE)
+        if not self._in_hand:
+            self._in_hand = deque(self._consumer.receive(self._batch, _IDLE))
         # A message that killed its consumer would kill its neighbours' with it: one at a time.
-        if any(delivery.redelivered for delivery in deliveries):
-            for delivery in deliveries:
-                self._work_off([delivery])
-        elif deliveries:
-            self._work_off(deliveries)
+        together = not any(delivery.redelivered for delivery in self._in_hand)
+        while self._in_hand:
+            count = len(self._in_hand) if together else 1
+            together = self._work_off(list(islice(self._in_hand, count))) and together
 
     def drain(self) -> None:
-        """A batch is acked before the next: there is nothing under way."""
+        """What is in hand is given back: it comes again."""
 
     def close(self) -> None:
         """See Stage.close."""
@@ -112,21 +116,53 @@ class ConsumingStage(Generic[M]):
         finally:
             self._close()
 
-    def _work_off(self, deliveries: Sequence[Delivery]) -> None:
-        items: list[Any] = []
-        tags = []
-        for delivery in deliveries:
-            try:
-                items += decode(delivery.body, self._message).items
-            except Unprocessable as error:
-                emit(Event.MESSAGE_PARKED, problem=error.problem)
-                self._consumer.park(delivery, str(error))
-            else:
-                tags.append(delivery.tag)
-        if items:
-            self._handle(items)
-        if tags:
+    def _work_off(self, deliveries: Sequence[Delivery]) -> bool:
+        """Handle messages and let go of them; False when they must be taken one by one."""
+        readable = [
+            (delivery, items)
+            for delivery in deliveries
+            if (items := self._read(delivery)) is not None
+        ]
+        try:
+            if handled := [item for _, items in readable for item in items]:
+                self._handle(handled)
+        except SchoolbellError:
+            raise
+        except Exception as error:  # whatever one message can do to us must not stop the others
+            if len(readable) > 1:
+                return False
+            self._park(readable[0][0], _unprocessable(error))
+            return True
+        if readable:
+            tags = [delivery.tag for delivery, _ in readable]
             self._consumer.ack(tags)
+            self._let_go(tags)
+        return True
+
+    def _read(self, delivery: Delivery) -> Sequence[Any] | None:
+        """The items of a message; None when it was parked, because it is none."""
+        try:
+            items: Sequence[Any] = decode(delivery.body, self._message).items
+        except Unprocessable as error:
+            self._park(delivery, error)
+            return None
+        return items
+
+    def _park(self, delivery: Delivery, error: Unprocessable) -> None:
+        emit(Event.MESSAGE_PARKED, problem=error.problem)
+        self._consumer.park(delivery, str(error))
+        self._let_go([delivery.tag])
+
+    def _let_go(self, tags: Sequence[int]) -> None:
+        self._in_hand = deque(one for one in self._in_hand if one.tag not in tags)
+
+
+def _unprocessable(error: Exception) -> Unprocessable:
+    """A foreign error's words may hold a row: only its type is told."""
+    return Unprocessable(
+        f"A message could not be handled: {type(error).__name__}.",
+        "Report this to the makers of Schoolbell, then run `schoolbell parked retry`.",
+    )
 
 
 class ScheduleStage:

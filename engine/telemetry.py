@@ -87,8 +87,6 @@ def configure(settings: LogSettings, file: TextIO | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(file),
         cache_logger_on_first_use=False,
     )
-    # We tell ourselves what happens to the broker; pika's own errors can hold message bodies.
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def _only_known_keys(

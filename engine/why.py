@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, Select, select
 
 from engine.errors import SchoolbellError
 from engine.store import candidates, district
@@ -58,39 +59,21 @@ def decided(
     connection: Connection, student: StudentId, person: PersonId, limit: int = 10
 ) -> list[Answer]:
     """The newest decisions about *student* for *person*, newest first."""
-    found = connection.execute(
-        select(
-            decisions.c.change_id, decisions.c.kind, decisions.c.reason,
-            changes.c.watch, changes.c.committed_at,
-        )
-        .join(changes, changes.c.id == decisions.c.change_id)
-        .where(decisions.c.student_id == student, decisions.c.person_id == person)
-        .order_by(decisions.c.change_id.desc())
-        .limit(limit)
-    )  # fmt: skip
-    return [
-        Answer(
-            Kind(kind),
-            Reason(reason),
-            list(_steps(Reason(reason))),
-            ChangeId(change),
-            watch,
-            committed_at,
-            _pushes(connection, ChangeId(change), student, person),
-        )
-        for change, kind, reason, watch, committed_at in found
-    ]
+    newest = _decisions(student, person).order_by(decisions.c.change_id.desc()).limit(limit)
+    found = connection.execute(newest).all()
+    return [_decided(connection, row, student, person) for row in found]
 
 
 def of_change(
     connection: Connection, student: StudentId, person: PersonId, change: ChangeId
 ) -> Answer:
     """The decision on one change; raises SchoolbellError that says why there is none."""
-    known = decided(connection, student, person, limit=10_000)
-    answer = next((answer for answer in known if answer.change == change), None)
-    if answer is None:
+    change = _change_id(change)
+    query = _decisions(student, person).where(decisions.c.change_id == change)
+    found = connection.execute(query).first()
+    if found is None:
         raise _no_decision(connection, change)
-    return answer
+    return _decided(connection, found, student, person)
 
 
 def standing(
@@ -112,6 +95,41 @@ def standing(
         subject = _any_subject(kind, student, SchoolId(school or ""))
         answers.append(_answer(Case(subject, candidate, circumstances)))
     return answers
+
+
+def _decisions(student: StudentId, person: PersonId) -> Select[Any]:
+    return (
+        select(
+            decisions.c.change_id, decisions.c.kind, decisions.c.reason,
+            changes.c.watch, changes.c.committed_at,
+        )
+        .join(changes, changes.c.id == decisions.c.change_id)
+        .where(decisions.c.student_id == student, decisions.c.person_id == person)
+    )  # fmt: skip
+
+
+def _decided(connection: Connection, row: Row[Any], student: StudentId, person: PersonId) -> Answer:
+    reason, change = Reason(row.reason), ChangeId(row.change_id)
+    return Answer(
+        Kind(row.kind),
+        reason,
+        list(_steps(reason)),
+        change,
+        row.watch,
+        row.committed_at,
+        _pushes(connection, change, student, person),
+    )
+
+
+def _change_id(words: str) -> ChangeId:
+    try:
+        return ChangeId(str(UUID(words)))
+    except ValueError:
+        raise SchoolbellError(
+            f"{words} is not the id of a change.",
+            "Ids look like 019a9f6e-3b1c-7d2e-8f00-5a6b7c8d9e0f; `schoolbell why` without "
+            "--change shows them.",
+        ) from None
 
 
 def _candidate(found: Sequence[Candidate], student: StudentId, person: PersonId) -> Candidate:

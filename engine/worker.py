@@ -28,39 +28,64 @@ Report = Callable[[str, SchoolbellError | None], None]
 
 
 def run_stage(name: str, make: Callable[[], Stage], stop: Flag, report: Report) -> None:
-    """Run a stage until *stop*; a failure closes it, waits, and makes it anew.
+    """Run a stage until *stop*, with a pause after each failure.
 
-    *report* hears of the first of a row of failures, and of the recovery with None.
+    A neighbour's trouble leaves the stage as it is: it goes on with what it has in hand. Giving
+    that back would count against it, and a broker sets aside what was given back too often. An
+    unexpected error closes the stage and makes it anew. *report* hears of the first of a row of
+    failures, and of the recovery with None.
     """
     emit(Event.STAGE_STARTED, stage=name)
-    pause, failing = _FIRST_PAUSE, False
+    trouble = _Trouble(name, report)
+    stage: Stage | None = None
     while not stop.is_set():
-        stage = None
         try:
-            stage = make()
+            stage = stage or make()
             while not stop.is_set():
                 stage.step(stop)
-                if failing:
-                    pause, failing = _FIRST_PAUSE, False
-                    emit(Event.STAGE_RECOVERED, stage=name)
-                    report(name, None)
+                trouble.is_over()
             stage.drain()
+        except SchoolbellError as error:
+            stop.wait(trouble.pause_after(error))
         except Exception as error:
-            known = _known(name, error)
-            if not failing:
-                emit(
-                    Event.STAGE_FAILED, level=logging.ERROR, stage=name,
-                    problem=known.problem, remedy=known.remedy, **_trace(error),
-                )  # fmt: skip
-                report(name, known)
-            failing = True
-        finally:
+            pause = trouble.pause_after(error)
             if stage is not None:
                 _close(stage)
-        if failing:
+            stage = None
             stop.wait(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+    if stage is not None:
+        _close(stage)
     emit(Event.STAGE_STOPPED, stage=name)
+
+
+class _Trouble:
+    """A row of failures of one stage: told once, with longer and longer pauses between them."""
+
+    def __init__(self, stage: str, report: Report) -> None:
+        self._stage = stage
+        self._report = report
+        self._failing = False
+        self._pause = _FIRST_PAUSE
+
+    def pause_after(self, error: Exception) -> float:
+        """Take note of a failure; return the seconds to wait."""
+        if not self._failing:
+            known = _known(self._stage, error)
+            emit(
+                Event.STAGE_FAILED, level=logging.ERROR, stage=self._stage,
+                problem=known.problem, remedy=known.remedy, **_trace(error),
+            )  # fmt: skip
+            self._report(self._stage, known)
+        self._failing = True
+        pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
+        return pause
+
+    def is_over(self) -> None:
+        """Take note of a success."""
+        if self._failing:
+            self._failing, self._pause = False, _FIRST_PAUSE
+            emit(Event.STAGE_RECOVERED, stage=self._stage)
+            self._report(self._stage, None)
 
 
 def run_threads(makers: Mapping[str, Callable[[], Stage]], stop: Flag, report: Report) -> None:

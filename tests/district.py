@@ -238,14 +238,21 @@ class District:
         return int(found)
 
 
-def build(url: str) -> None:
-    """Make the small district in an empty database."""
+def build_sis(url: str) -> None:
+    """Make the SIS of the small district in an empty database, and nothing else."""
     database = Database(url)
     create(database.engine)
-    migrate.upgrade(database)
     with database.write() as connection:
         for statement in _SIS.split(";\n"):
             connection.exec_driver_sql(statement)
+    database.close()
+
+
+def build(url: str) -> None:
+    """Make the small district in an empty database."""
+    build_sis(url)
+    database = Database(url)
+    migrate.upgrade(database)
     with database.write() as connection:
         directory.sync(database, load("reference"), connection)
         district.found(connection, enabled=True)

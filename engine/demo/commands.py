@@ -45,7 +45,8 @@ def demo(
 ) -> None:
     """Play a school day and see the right phones ring.
 
-    Exits 1 when a phone does not show what it should.
+    Exits 1 when a phone does not show what it should. In a terminal, and without --brief, the
+    engine and the phones go on afterwards, until Ctrl-C.
     """
     chosen = config or context.obj
     stays = sys.stdout.isatty() and not brief

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final, Literal
+from typing import Final
 
 from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy import Engine as SqlEngine
@@ -31,6 +31,7 @@ from engine.demo.school import School, enroll
 from engine.demo.toml import as_toml
 from engine.errors import ConfigError
 from engine.messages import DeviceKind, Token
+from engine.phones.devices import Kind as PhoneKind
 from engine.phones.devices import Received
 from engine.phones.phones import Phones
 from engine.sources.reference.create import create
@@ -46,8 +47,6 @@ _SQLITE_PATIENCE: Final = 30  # seconds
 _PAGE: Final = 1_000
 STRANGER: Final = "a phone that nobody has"
 _KINDS: Final[tuple[DeviceKind, ...]] = ("fcm_token", "apns")
-
-PhoneKind = Literal["fcm", "apns"]
 
 
 class PhoneBook:
@@ -111,12 +110,13 @@ class World:
 
     def on_screens(self) -> dict[str, list[Text]]:
         """What every phone shows now that shows anything."""
-        devices, found = self.phones.devices, {}
+        devices = self.phones.devices
+        found: dict[str, list[Text]] = {}
         for first in range(0, devices.counts().phones, _PAGE):
             for screen in devices.screens(after=first):
                 if screen.shown:
-                    name = self.book.name(screen.kind, screen.token)
-                    found[name] = [Text(one.title, one.body) for one in screen.shown]
+                    texts = found.setdefault(self.book.name(screen.kind, screen.token), [])
+                    texts += (Text(one.title, one.body) for one in screen.shown)
         return found
 
 

@@ -281,7 +281,7 @@ def _refusals(stopped: Sequence[Slot], *, is_broken: bool) -> Iterator[tuple[Slo
     """
     several = sum(slot.was_written for slot in stopped) > 1
     for slot in stopped:
-        yield slot, not is_broken and (several or slot.stopped_alive)
+        yield slot, not is_broken and (several or slot.was_connected)
 
 
 def _trust(ca_file: Path | None) -> tuple[Option, ...]:

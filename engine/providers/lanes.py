@@ -74,7 +74,8 @@ class Slot:
         self._setopt = self.handle.setopt
         self.chunks: list[bytes] = []
         self.started_at = 0.0
-        self.stopped_alive = False
+        self.was_stopped = False
+        self.was_connected = False
         self._length = 0
         self._endpoint = endpoint
         self._path = ""
@@ -102,6 +103,7 @@ class Slot:
         self._setopt(pycurl.POSTFIELDS, request.body)
         self.chunks = []
         self._length = 0
+        self.was_stopped = False
         self.started_at = now
         self.waiting = waiting
         self.lane = lane
@@ -113,11 +115,14 @@ class Slot:
             self.chunks.append(chunk[: MAX_ANSWER_BYTES - self._length])
             self._length += len(chunk)
 
-    def _open(self, _socket: int, _purpose: int) -> int:
-        """libcurl is about to connect: at the beginning of a lane it may."""
-        self.stopped_alive = self.lane.is_connected
-        stop = self.stopped_alive or self.lane.is_sealed
-        return pycurl.SOCKOPT_ERROR if stop else pycurl.SOCKOPT_OK
+    def _open(self, file: int, _purpose: int) -> int:
+        """libcurl is about to connect a socket: at the beginning of a lane it may."""
+        if self.lane.opens(file):
+            return pycurl.SOCKOPT_OK
+        if not self.was_stopped:  # it tries every address of the host
+            self.was_stopped = True
+            self.was_connected = self.lane.is_connected
+        return pycurl.SOCKOPT_ERROR
 
 
 class Lane:
@@ -129,12 +134,11 @@ class Lane:
         self.slots: dict[pycurl.Curl, Slot] = {}
         self.heard_at = now
         self.due = NEVER
-        self.is_sealed = False
+        self._is_sealed = False
         self._limits = limits
         self._streams = limits.streams
         self._is_warm = False
-        self._was_connected = False
-        self._idle_file = -1
+        self._sockets: list[socket.socket] = []
         self._epoll = epoll
         self._owners = owners
         self.multi = pycurl.CurlMulti()
@@ -147,9 +151,8 @@ class Lane:
 
     @property
     def is_connected(self) -> bool:
-        """Whether TCP holds, or held until libcurl let go of it."""
-        files = [file for file, lane in self._owners.items() if lane is self]
-        return self._was_connected or any(map(_is_established, files))
+        """Whether TCP holds, as far as the kernel knows."""
+        return any(map(_is_established, self._sockets))
 
     @property
     def is_gone(self) -> bool:
@@ -157,7 +160,7 @@ class Lane:
 
         libcurl does not listen to an idle connection, and would notice while writing.
         """
-        return self.is_sealed and not self.slots and not _is_established(self._idle_file)
+        return self._is_sealed and not self.slots and not self.is_connected
 
     @property
     def room(self) -> int:
@@ -168,16 +171,22 @@ class Lane:
         """Whether an answer that gives it more room may still come soon."""
         return not self._is_warm and now - self.heard_at < PATIENCE
 
+    def opens(self, file: int) -> bool:
+        """Whether libcurl may connect this socket. We keep a hand on it, to ask the kernel."""
+        may_open = not (self._is_sealed or self.is_connected)
+        if may_open:
+            self._sockets.append(socket.socket(fileno=os.dup(file)))
+        return may_open
+
     def add(self, slot: Slot) -> None:
         """A request begins."""
-        if not self.slots:
-            self._was_connected = False
         self.slots[slot.handle] = slot
         self._add(slot.handle)
 
     def drop(self, slot: Slot) -> None:
         """A request is over; from the first on, the lane has had its connection."""
-        self.is_sealed = True
+        if not self._is_sealed:
+            self._seal(slot)
         del self.slots[slot.handle]
         self._remove(slot.handle)
 
@@ -200,6 +209,17 @@ class Lane:
             self._remove(handle)
             handle.close()
         self.multi.close()
+        for ours in self._sockets:
+            ours.close()
+
+    def _seal(self, slot: Slot) -> None:
+        """From the end of its first request on a lane has its connection, or none."""
+        self._is_sealed = True
+        port = slot.getinfo(pycurl.LOCAL_PORT)
+        for ours in tuple(self._sockets):
+            if ours.getsockname()[1] != port:  # another address of the host, which was slower
+                self._sockets.remove(ours)
+                ours.close()
 
     # --- libcurl's sockets and timers ------------------------------------------------------
 
@@ -224,17 +244,10 @@ class Lane:
             (self._epoll.modify if known else self._epoll.register)(file, EPOLL_EVENTS[what])
             self._owners[file] = self
         elif known:
-            if _is_established(file):
-                self._was_connected = True
-                self._idle_file = file
             self._epoll.unregister(file)
             del self._owners[file]
 
 
-def _is_established(file: int) -> bool:
-    try:
-        with socket.socket(fileno=os.dup(file)) as connection:
-            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-    except OSError:
-        return False  # no TCP: libcurl watches its resolver in the same way
-    return info[0] == TCP_ESTABLISHED
+def _is_established(connection: socket.socket) -> bool:
+    state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    return state[0] == TCP_ESTABLISHED

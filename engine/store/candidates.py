@@ -38,6 +38,17 @@ class Audiences(NamedTuple):
     tokens: Tokens
 
 
+class _Related(NamedTuple):
+    """A person and a student who have to do with each other."""
+
+    person: PersonId
+    student: StudentId
+    audience: Audience
+    language: str
+    right: Right | None
+    enrolled: bool
+
+
 @dataclass(slots=True)
 class _Account:
     sign_ins: list[SignIn] = field(default_factory=list)
@@ -48,31 +59,26 @@ def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetim
     student_ids = {student for student, _ in wanted}
     related = _guardians(connection, student_ids) + _students(connection, student_ids)
     chosen = _subscriptions(connection, student_ids)
-    known, tokens = _accounts(connection, {candidate.person for candidate in related}, now)
-    by_student: dict[StudentId, list[Candidate]] = defaultdict(list)
-    for candidate in related:
-        by_student[candidate.student].append(candidate)
+    known, tokens = _accounts(connection, {one.person for one in related}, now)
+    by_student: dict[StudentId, list[_Related]] = defaultdict(list)
+    for one in related:
+        by_student[one.student].append(one)
     candidates = {
         (student, kind): [
             Candidate(
-                candidate.person,
-                student,
-                candidate.audience,
-                candidate.language,
-                candidate.right,
-                candidate.enrolled,
-                (account := known.get(candidate.person)) is not None,
+                *one,
+                (account := known.get(one.person)) is not None,
                 tuple(account.sign_ins) if account else (),
-                chosen.get((student, candidate.person, kind)),
+                chosen.get((student, one.person, kind)),
             )
-            for candidate in by_student[student]
+            for one in by_student[student]
         ]
         for student, kind in wanted
     }
     return Audiences(candidates, tokens)
 
 
-def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[Candidate]:
+def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[_Related]:
     found = connection.execute(
         select(
             rights.c.student_id, rights.c.person_id, people.c.language, students.c.enrolled,
@@ -87,7 +93,7 @@ def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[Ca
         )
     ).all()  # fmt: skip
     return [
-        Candidate(
+        _Related(
             PersonId(person),
             StudentId(student),
             Audience.GUARDIAN,
@@ -99,14 +105,14 @@ def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[Ca
     ]
 
 
-def _students(connection: Connection, wanted: Collection[StudentId]) -> list[Candidate]:
+def _students(connection: Connection, wanted: Collection[StudentId]) -> list[_Related]:
     found = connection.execute(
         select(students.c.id, students.c.person_id, people.c.language, students.c.enrolled)
         .join(people, people.c.id == students.c.person_id)
         .where(one_of(connection, students.c.id, wanted))
     ).all()
     return [
-        Candidate(PersonId(person), StudentId(student), Audience.STUDENT, language, None, enrolled)
+        _Related(PersonId(person), StudentId(student), Audience.STUDENT, language, None, enrolled)
         for student, person, language, enrolled in found
     ]
 

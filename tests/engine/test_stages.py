@@ -75,6 +75,39 @@ def test_what_could_not_be_handled_is_not_acked() -> None:
     assert consumer.acked == []
 
 
+def test_what_could_not_be_handled_is_handled_again_from_the_hand_and_not_given_back() -> None:
+    consumer = FakeConsumer([holding(1, ONE)])
+    handler = Handler(consumer, fails_on=ONE)
+    stage = stage_over(consumer, handler)
+    with pytest.raises(Unavailable):
+        stage.step(Flag())
+    handler.fails_on = None
+
+    stage.step(Flag())
+
+    assert handler.batches[-1] == [ONE]
+    assert consumer.acked == [1]
+
+
+def test_a_message_that_nobody_can_handle_is_parked_and_its_neighbours_are_handled() -> None:
+    consumer = FakeConsumer([holding(1, ONE), holding(2, TWO), holding(3, THREE)])
+    done: list[Change] = []
+
+    def handle(items: Sequence[Change]) -> None:
+        if TWO in items:
+            raise ValueError("Ada Reyes scored 3/20")
+        done.extend(items)
+
+    ConsumingStage(consumer, Changes, handle, batch=10, close=lambda: None).step(Flag())
+
+    assert done == [ONE, THREE]
+    assert consumer.acked == [1, 3]
+    ((tag, reason),) = consumer.parked
+    assert tag == 2
+    assert "ValueError" in reason
+    assert "Ada" not in reason
+
+
 def test_an_unreadable_message_is_parked_with_its_reason_and_its_neighbours_are_handled() -> None:
     consumer = FakeConsumer([holding(1, ONE), Delivery(2, b"not for us"), holding(3, TWO)])
     handler = Handler(consumer)

@@ -49,6 +49,10 @@ def trouble() -> Unavailable:
     return Unavailable("The broker does not answer.", "Wait.")
 
 
+def surprise() -> ValueError:
+    return ValueError(SECRET)
+
+
 def in_turn(*stages: FakeStage | Exception) -> Callable[[], Stage]:
     """Make one stage after the other; an error is raised by the making itself."""
     waiting = list(stages)
@@ -92,8 +96,17 @@ def test_a_stage_that_goes_well_reports_nothing() -> None:
     assert run(going(None, None)).heard == []
 
 
-def test_a_stage_that_fails_is_closed_without_draining_and_made_anew() -> None:
-    first, second = Failing(trouble()), going(None)
+def test_a_stage_whose_neighbour_fails_goes_on_with_what_it_has_in_hand() -> None:
+    stage = going(trouble(), None)
+
+    reports = run(stage)
+
+    assert stage.moments == ["step", "step", "drain", "close"]
+    assert reports.problems == ["The broker does not answer.", None]
+
+
+def test_a_stage_that_meets_the_unexpected_is_closed_without_draining_and_made_anew() -> None:
+    first, second = Failing(surprise()), going(None)
 
     run(first, second)
 
@@ -101,11 +114,11 @@ def test_a_stage_that_fails_is_closed_without_draining_and_made_anew() -> None:
     assert second.moments == ["step", "drain", "close"]
 
 
-def test_a_stage_that_fails_is_closed_before_the_worker_waits(
+def test_a_stage_that_meets_the_unexpected_is_closed_before_the_worker_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("engine.worker._FIRST_PAUSE", 60.0)
-    stage, stop = Failing(trouble()), WatchedFlag()
+    stage, stop = Failing(surprise()), WatchedFlag()
     stop.on_wait = lambda: stage.moments.append("wait")
 
     run_stage("relay", in_turn(stage), stop, Reports())
@@ -152,13 +165,13 @@ def test_the_pause_between_failures_doubles_up_to_five_seconds(
 
 
 def test_a_row_of_failures_is_reported_once() -> None:
-    reports = run(Failing(trouble()), trouble(), Failing(trouble()), going(None))
+    reports = run(trouble(), trouble(), going(trouble(), trouble(), None))
 
     assert reports.problems == ["The broker does not answer.", None]
 
 
 def test_a_recovery_is_reported_and_the_next_failure_again() -> None:
-    reports = run(Failing(trouble()), Failing(None, trouble()), going(None))
+    reports = run(going(trouble(), None, trouble(), None))
 
     assert reports.problems == [
         "The broker does not answer.",
@@ -178,7 +191,7 @@ def test_a_stage_that_cannot_be_made_is_reported_and_made_again() -> None:
 
 
 def test_a_stage_that_cannot_be_closed_does_not_hinder_its_successor() -> None:
-    first, second = Failing(trouble()), going(None)
+    first, second = Failing(surprise()), going(None)
     first.closing = ValueError(SECRET)
 
     run(first, second)
@@ -196,7 +209,7 @@ def test_a_worker_that_is_stopped_already_makes_no_stage(log: io.StringIO) -> No
 
 
 def test_a_known_failure_is_logged_with_its_problem_and_remedy(log: io.StringIO) -> None:
-    run(Failing(trouble()), going(None))
+    run(going(trouble(), None))
 
     (line,) = events(log, "stage.failed")
     assert (line["stage"], line["problem"], line["remedy"]) == (
@@ -240,7 +253,7 @@ def test_an_error_that_caused_an_unexpected_one_keeps_its_words_too(log: io.Stri
 
 
 def test_a_recovery_is_logged(log: io.StringIO) -> None:
-    run(Failing(trouble()), going(None))
+    run(going(trouble(), None))
 
     assert len(events(log, "stage.recovered")) == 1
 

@@ -18,7 +18,7 @@ from engine.demo.play import Play
 from engine.demo.report import judge, show_reasons
 from engine.demo.running import logging_to, running
 from engine.demo.terminal import Terminal
-from engine.demo.world import World, build
+from engine.demo.world import STRANGER, World, build
 from engine.errors import ConfigError, Unavailable
 from engine.phones.devices import Push
 from rules.reasons import Reason
@@ -94,6 +94,17 @@ def test_a_push_that_nobody_should_have_had_is_found(tmp_path: Path) -> None:
         )
     stray = Difference("Nora's phone", [], [Text("Quiz", "Hello.")])
     assert findings.differences == [("at 09:10", stray), ("on the screens", stray)]
+
+
+def test_a_push_to_a_phone_that_nobody_has_is_found(tmp_path: Path) -> None:
+    def to_strangers(_: Scene) -> None:
+        for address in ("x" * 20, "y" * 20):
+            world.phones.devices.accept(Push("fcm", address, None, "Quiz", "Hello.", {}), "1")
+
+    with a_world(tmp_path) as world, running(world) as check:
+        findings = Play(world, Screen().terminal, check).run([Act("09:00", "Lost.", to_strangers)])
+    strays = Difference(STRANGER, [], [Text("Quiz", "Hello.")] * 2)
+    assert findings.differences == [("at 09:00", strays), ("on the screens", strays)]
 
 
 def test_a_text_that_comes_twice_is_found_although_it_replaces_itself(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any, cast
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, DataReceived, RequestReceived, StreamEnded
+from h2.events import DataReceived, RequestReceived, StreamEnded
 from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
@@ -208,8 +208,6 @@ class _Connection(asyncio.Protocol):
             case StreamEnded(stream_id=stream):
                 headers, body = self._incoming.pop(stream)
                 self._request(stream, headers, bytes(body))
-            case ConnectionTerminated():
-                self.transport.close()
 
     def _request(self, stream: int, headers: dict[str, str], body: bytes) -> None:
         if self._last is not None and stream > self._last:

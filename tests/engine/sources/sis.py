@@ -88,10 +88,11 @@ class Sis:
 
     url: str
     _programs: list[Program] = field(default_factory=list)
+    _outboxes: list[PostgresqlOutbox | SqliteOutbox] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.database = Database(self.url)
-        self._databases = [self.database]
+        self.databases = [self.database]
         self._own = self.program()
 
     @property
@@ -132,8 +133,9 @@ class Sis:
 
     def outbox(self) -> PostgresqlOutbox | SqliteOutbox:
         """The outbox as one more engine process sees it, not yet acquired."""
-        self._databases.append(Database(self.url))
-        return open_outbox(self._databases[-1], SOURCE)
+        self.databases.append(Database(self.url))
+        self._outboxes.append(open_outbox(self.databases[-1], SOURCE))
+        return self._outboxes[-1]
 
     def changes(self) -> list[Change]:
         """Everything that was captured and is not relayed."""
@@ -149,9 +151,11 @@ class Sis:
         return found
 
     def close(self) -> None:
+        for outbox in self._outboxes:
+            outbox.release()
         for program in self._programs:
             program.connection.close()
-        for database in self._databases:
+        for database in self.databases:
             database.close()
 
 

@@ -1,0 +1,582 @@
+"""The outbox protocol on PostgreSQL: interleavings of transactions, one after the other.
+
+Ids are taken at INSERT and become visible at COMMIT, so the order of ids is not the order in
+which rows appear. Each test is one story of several programs that write.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from engine.database import Database
+from engine.errors import Misconfigured, Unavailable
+from engine.ports import OutboxRow
+from engine.sources import capture
+from engine.sources.outbox import PostgresqlOutbox, forget, open_outbox, replay
+from tests.engine.sources.sis import SCORE, Program, Sis, a_definition
+from tests.servers import wait_until
+
+
+class Teacher:
+    """A program with a transaction open, in which it has written already or will."""
+
+    def __init__(self, program: Program, *records: int) -> None:
+        self._program = program
+        program.begin()
+        self.scores(*records)
+
+    def scores(self, *records: int) -> None:
+        """Write these records, each of which then has one point more."""
+        for record in records:
+            self._program.write(
+                f"INSERT INTO score VALUES ({record}, 1)"
+                " ON CONFLICT (id) DO UPDATE SET points = score.points + 1"
+            )
+
+    def needs_a_transaction_id(self) -> None:
+        """As a transaction does that writes to some other table first."""
+        self._program.one("SELECT pg_current_xact_id()")
+
+    def commits(self) -> None:
+        self._program.commit()
+
+    def rolls_back(self) -> None:
+        self._program.roll_back()
+
+
+class Story:
+    """A school with its relay."""
+
+    def __init__(self, sis: Sis) -> None:
+        self.sis = sis
+        self.relay = self.a_relay()
+        assert self.relay.acquire()
+
+    def a_teacher(self, *records: int) -> Teacher:
+        """A teacher who has written these records and not committed them."""
+        return Teacher(self.sis.program(), *records)
+
+    def scored(self, *records: int) -> None:
+        """Some teacher writes these records, each in a transaction of its own."""
+        for record in records:
+            teacher = self.a_teacher(record)
+            teacher.commits()
+
+    def a_relay(self) -> PostgresqlOutbox:
+        """A relay of another process."""
+        outbox = self.sis.outbox()
+        assert isinstance(outbox, PostgresqlOutbox)
+        return outbox
+
+    def relayed(self, limit: int = 100) -> list[tuple[int, int]]:
+        """What one round of the relay publishes: records, each with its points."""
+        rows = self.relay.read(limit)
+        if rows:
+            self.relay.mark_relayed(rows)
+        return what(rows)
+
+    def restarts(self) -> None:
+        """The relay's process ends and another one starts."""
+        self.relay.release()
+        self.relay = self.a_relay()
+        assert self.relay.acquire()
+
+    def waits_for(self) -> str:
+        """The gaps that the relay has written down."""
+        return str(self.sis.one("SELECT gaps::text FROM schoolbell_capture.cursor"))
+
+    def waits_for_nothing_soon(self) -> None:
+        """Its gaps are given up: after a round or two, unless the server itself writes just now."""
+
+        def one_more_round_leaves_nothing() -> bool:
+            self.scored(99)
+            self.relayed()
+            return self.waits_for() == "{}"
+
+        wait_until(one_more_round_leaves_nothing, within=5, what="the gaps are given up")
+
+
+def what(rows: list[OutboxRow]) -> list[tuple[int, int]]:
+    """Records with their points, in the order of *rows*."""
+    return [(int(row.change.key), int(str((row.change.after or {})["points"]))) for row in rows]
+
+
+@pytest.fixture
+def story(postgres_sis: Sis) -> Story:
+    """A school that begins its day."""
+    return Story(postgres_sis)
+
+
+class TestNothingIsMissed:
+    """What is committed is relayed, however late it appears."""
+
+    def test_a_low_id_that_commits_after_a_higher_one(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        assert story.relayed() == [(2, 1)]
+        slow.commits()
+        assert story.relayed() == [(1, 1)]
+
+    def test_a_gap_in_the_middle_of_a_transaction_that_is_seen(self, story: Story) -> None:
+        slow, quick = story.a_teacher(1), story.a_teacher(2)
+        slow.scores(3)
+        quick.scores(4)
+        quick.commits()
+        assert story.relayed() == [(2, 1), (4, 1)]
+        slow.commits()
+        assert story.relayed() == [(1, 1), (3, 1)]
+
+    def test_a_gap_that_is_open_for_many_rounds(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        for record in range(2, 12):
+            story.scored(record)
+            assert story.relayed() == [(record, 1)]
+        slow.commits()
+        assert story.relayed() == [(1, 1)]
+
+    def test_a_gap_that_commits_while_nothing_else_happens(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        assert [story.relayed() for _ in range(5)] == [[]] * 5
+        slow.commits()
+        assert story.relayed() == [(1, 1)]
+
+    def test_gaps_of_several_transactions_that_commit_one_after_the_other(
+        self, story: Story
+    ) -> None:
+        teachers = [story.a_teacher(record) for record in range(5)]
+        story.scored(9)
+        assert story.relayed() == [(9, 1)]
+        for record in (3, 0, 4, 1, 2):
+            teachers[record].commits()
+            assert story.relayed() == [(record, 1)]
+
+    def test_a_gap_beside_one_that_was_rolled_back(self, story: Story) -> None:
+        slow, sorry = story.a_teacher(1), story.a_teacher(2)
+        story.scored(3)
+        story.relayed()
+        sorry.rolls_back()
+        story.scored(4)
+        assert story.relayed() == [(4, 1)]
+        slow.commits()
+        assert story.relayed() == [(1, 1)]
+
+    def test_a_transaction_that_is_younger_than_the_last_one_that_ended(self, story: Story) -> None:
+        # Its transaction id is higher than every completed one, so pg_snapshot_xmax says nothing
+        # of it: a floor that is taken from there gives the gap up (facts 3.3, 3.4).
+        early, first, second = story.a_teacher(), story.a_teacher(), story.a_teacher()
+        for teacher in (early, first, second):
+            teacher.needs_a_transaction_id()
+        second.scores(2)
+        early.scores(3)
+        early.commits()
+        assert story.relayed() == [(3, 1)]
+        first.commits()
+        assert story.relayed() == []
+        second.commits()
+        assert story.relayed() == [(2, 1)]
+
+    def test_what_a_savepoint_that_was_rolled_back_to_leaves_open(self, story: Story) -> None:
+        teacher = story.sis.program()
+        teacher.begin()
+        teacher.write(
+            "INSERT INTO score VALUES (1, 1)", "SAVEPOINT mistake",
+            "INSERT INTO score VALUES (2, 1)", "ROLLBACK TO SAVEPOINT mistake",
+            "INSERT INTO score VALUES (3, 1)",
+        )  # fmt: skip
+        story.scored(4)
+        assert story.relayed() == [(4, 1)]
+        teacher.commit()
+        assert story.relayed() == [(1, 1), (3, 1)]
+
+    def test_a_transaction_that_writes_in_savepoints_only(self, story: Story) -> None:
+        teacher = story.sis.program()
+        teacher.begin()
+        teacher.write("SAVEPOINT step", "INSERT INTO score VALUES (1, 1)", "RELEASE step")
+        story.scored(2)
+        story.relayed()
+        story.scored(3)
+        story.relayed()
+        teacher.commit()
+        assert story.relayed() == [(1, 1)]
+
+
+class TestOrder:
+    """For one record, rows are relayed in the order in which they were committed."""
+
+    def test_a_record_that_waited_comes_before_its_next_change(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        slow.commits()
+        story.scored(1)
+        assert story.relayed() == [(1, 1), (1, 2)]
+
+    def test_several_changes_of_a_record_in_one_transaction_come_in_their_order(
+        self, story: Story
+    ) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        slow.scores(1, 1)
+        slow.commits()
+        assert story.relayed() == [(1, 1), (1, 2), (1, 3)]
+
+    def test_a_record_that_an_older_transaction_changes_last_comes_last(self, story: Story) -> None:
+        # B of the facts 3.1: in the order of transaction ids the older one would come first.
+        older = story.a_teacher()
+        older.needs_a_transaction_id()
+        story.scored(1)
+        older.scores(1)
+        older.commits()
+        assert story.relayed() == [(1, 1), (1, 2)]
+
+    def test_a_read_that_is_cut_short_does_not_let_a_later_change_pass(self, story: Story) -> None:
+        slow = story.a_teacher(1, 2, 3)
+        story.scored(4)
+        story.relayed()
+        slow.commits()
+        story.scored(1, 2, 3)
+        rounds = [story.relayed(limit=2) for _ in range(4)]
+        assert rounds == [[(1, 1), (2, 1)], [(3, 1), (1, 2)], [(2, 2), (3, 2)], []]
+
+    def test_rows_that_could_not_be_published_come_again_in_their_order(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        slow.commits()
+        story.scored(1)
+        first = story.relay.read(100)
+        story.scored(1)
+        assert what(story.relay.read(100)) == [*what(first), (1, 3)]
+
+
+class TestGapsThatStayEmpty:
+    """What was rolled back is given up, and nobody waits for it for ever."""
+
+    def test_a_gap_is_written_down_while_its_transaction_is_open(self, story: Story) -> None:
+        _ = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        assert story.waits_for() == "{[1,2)}"
+
+    def test_a_gap_is_given_up_once_its_transaction_was_rolled_back(self, story: Story) -> None:
+        sorry = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        sorry.rolls_back()
+        story.waits_for_nothing_soon()
+
+    def test_a_gap_that_was_filled_is_waited_for_no_more(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        slow.commits()
+        story.relayed()
+        assert story.waits_for() == "{}"
+
+    def test_only_the_part_of_a_gap_that_is_still_open_is_waited_for(self, story: Story) -> None:
+        first, second = story.a_teacher(1, 2), story.a_teacher(3)
+        story.scored(4)
+        story.relayed()
+        first.commits()
+        story.relayed()
+        assert story.waits_for() == "{[3,4)}"
+        second.rolls_back()
+
+    def test_a_long_transaction_elsewhere_keeps_a_gap_but_stops_nobody(self, story: Story) -> None:
+        elsewhere, sorry = story.a_teacher(), story.a_teacher(1)
+        elsewhere.needs_a_transaction_id()
+        story.scored(2)
+        story.relayed()
+        sorry.rolls_back()
+        story.scored(3)
+        assert story.relayed() == [(3, 1)]
+        assert story.waits_for() == "{[1,2)}"
+        elsewhere.commits()
+
+    def test_a_gap_is_written_down_as_a_range_however_many_rows_it_has(self, story: Story) -> None:
+        importer = story.a_teacher(*range(1, 301))
+        story.scored(999)
+        story.relayed()
+        assert story.waits_for() == "{[1,301)}"
+        importer.rolls_back()
+
+
+class TestLongTransactions:
+    """One transaction that stays open delays its own rows only."""
+
+    def test_the_rows_of_others_are_relayed_meanwhile(self, story: Story) -> None:
+        _ = story.a_teacher(1)
+        story.scored(*range(2, 22))
+        assert story.relayed() == [(record, 1) for record in range(2, 22)]
+
+    def test_what_was_relayed_meanwhile_is_not_read_again(self, story: Story) -> None:
+        _ = story.a_teacher(1)
+        story.scored(*range(2, 22))
+        story.relayed()
+        assert story.relay.read(100) == []
+
+    def test_what_it_commits_at_once_comes_in_reads_of_the_usual_size(self, story: Story) -> None:
+        importer = story.a_teacher(*range(1, 26))
+        story.scored(999)
+        story.relayed()
+        importer.commits()
+        rounds = [story.relayed(limit=10) for _ in range(4)]
+        assert [len(each) for each in rounds] == [10, 10, 5, 0]
+
+    def test_a_read_that_is_cut_short_gives_up_nothing_behind_its_end(self, story: Story) -> None:
+        first, second = story.a_teacher(1, 2), story.a_teacher(3, 4)
+        story.scored(5)
+        story.relayed()
+        first.commits()
+        second.commits()
+        story.relayed(limit=1)
+        story.scored(6)
+        assert [story.relayed(limit=2) for _ in range(3)] == [
+            [(2, 1), (3, 1)],
+            [(4, 1), (6, 1)],
+            [],
+        ]
+
+    def test_it_does_not_keep_the_backlog_from_going_down(self, story: Story) -> None:
+        _ = story.a_teacher(1)
+        story.scored(*range(2, 12))
+        while story.relayed(limit=3):
+            pass
+        assert story.sis.one("SELECT high FROM schoolbell_capture.cursor") == 11
+
+
+class TestRestart:
+    """A relay that starts goes on where the last one stopped, gaps included."""
+
+    def test_a_gap_that_commits_after_the_restart_is_relayed(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        story.restarts()
+        assert story.relayed() == []
+        slow.commits()
+        assert story.relayed() == [(1, 1)]
+
+    def test_a_gap_that_committed_while_no_relay_ran_is_relayed(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        story.relay.release()
+        slow.commits()
+        story.restarts()
+        assert story.relayed() == [(1, 1)]
+
+    def test_a_gap_that_was_rolled_back_while_no_relay_ran_is_given_up(self, story: Story) -> None:
+        sorry = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        story.relay.release()
+        sorry.rolls_back()
+        story.restarts()
+        story.waits_for_nothing_soon()
+
+    def test_rows_that_were_read_and_not_marked_come_again(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        slow.commits()
+        story.scored(3)
+        story.relay.read(100)
+        story.restarts()
+        assert story.relayed() == [(1, 1), (3, 1)]
+
+
+class TestOneRelay:
+    """One relay reads an outbox; a second one stands by until the first is gone."""
+
+    def test_a_second_relay_stands_by(self, story: Story) -> None:
+        assert not story.a_relay().acquire()
+
+    def test_a_relay_that_has_the_outbox_keeps_it(self, story: Story) -> None:
+        assert story.relay.acquire()
+
+    def test_a_relay_that_stands_by_keeps_nobody_from_it(self, story: Story) -> None:
+        story.a_relay().acquire()
+        story.relay.release()
+        assert story.a_relay().acquire()
+
+    def test_the_second_takes_over_when_the_connection_of_the_first_dies(
+        self, story: Story
+    ) -> None:
+        story.scored(1)
+        second = story.a_relay()
+        _end_the_connection_of_the_relay(story)
+        assert second.acquire()
+        assert what(second.read(100)) == [(1, 1)]
+
+    def test_the_first_learns_of_it_at_its_next_read(self, story: Story) -> None:
+        _end_the_connection_of_the_relay(story)
+        with pytest.raises(Unavailable):
+            story.relay.read(100)
+
+    def test_the_first_learns_of_it_before_it_marks_anything(self, story: Story) -> None:
+        story.scored(1)
+        rows = story.relay.read(100)
+        _end_the_connection_of_the_relay(story)
+        with pytest.raises(Unavailable):
+            story.relay.mark_relayed(rows)
+        assert story.sis.one("SELECT high FROM schoolbell_capture.cursor") == 0
+
+    def test_the_first_stands_by_afterwards(self, story: Story) -> None:
+        second = story.a_relay()
+        _end_the_connection_of_the_relay(story)
+        second.acquire()
+        with pytest.raises(Unavailable):
+            story.relay.read(100)
+        assert not story.relay.acquire()
+
+    def test_the_first_takes_it_again_when_nobody_else_did(self, story: Story) -> None:
+        story.scored(1)
+        _end_the_connection_of_the_relay(story)
+        with pytest.raises(Unavailable):
+            story.relay.read(100)
+        assert story.relay.acquire()
+        assert story.relayed() == [(1, 1)]
+
+    def test_a_relay_that_found_no_outbox_holds_nothing(self, empty_postgres_sis: Sis) -> None:
+        hasty, patient = empty_postgres_sis.outbox(), empty_postgres_sis.outbox()
+        with pytest.raises(Misconfigured):
+            hasty.acquire()
+        empty_postgres_sis.write(SCORE)
+        empty_postgres_sis.watch()
+        assert patient.acquire()
+
+    @pytest.mark.usefixtures("story")
+    def test_relays_of_two_databases_of_one_server_do_not_meet(self, postgres_url: str) -> None:
+        other = Sis(postgres_url)
+        other.write(SCORE)
+        other.watch()
+        assert other.outbox().acquire()
+        other.close()
+
+    def test_reading_what_was_not_acquired_is_a_fault(self, story: Story) -> None:
+        with pytest.raises(RuntimeError, match="acquire"):
+            story.a_relay().read(1)
+
+
+class TestRestoredDatabases:
+    """A cursor that stands above its outbox is of another outbox: everything is relayed again."""
+
+    def test_everything_that_is_left_is_relayed_again(self, story: Story) -> None:
+        story.scored(1, 2, 3)
+        story.relayed()
+        story.relay.release()
+        story.sis.write("UPDATE schoolbell_capture.cursor SET high = 1000, gaps = '{[5,8)}'")
+        story.restarts()
+        assert story.relayed() == [(1, 1), (2, 1), (3, 1)]
+
+    def test_it_is_relayed_again_once(self, story: Story) -> None:
+        story.scored(1, 2, 3)
+        story.relay.release()
+        story.sis.write("UPDATE schoolbell_capture.cursor SET high = 1000")
+        story.restarts()
+        story.relayed()
+        story.restarts()
+        assert story.relayed() == []
+
+    def test_an_outbox_that_is_empty_now_is_read_from_its_beginning(self, story: Story) -> None:
+        story.scored(1, 2, 3)
+        story.relayed()
+        story.sis.write("TRUNCATE schoolbell_capture.outbox RESTART IDENTITY")
+        story.restarts()
+        story.scored(4)
+        assert story.relayed() == [(4, 1)]
+
+    def test_an_outbox_whose_rows_were_all_forgotten_is_not_taken_for_another(
+        self, story: Story
+    ) -> None:
+        story.scored(1, 2, 3)
+        story.relayed()
+        forget(story.sis.database, timedelta(), _later())
+        story.restarts()
+        assert story.sis.one("SELECT high FROM schoolbell_capture.cursor") == 3
+
+    def test_capture_that_is_removed_and_installed_under_a_relay_is_read_from_its_beginning(
+        self, story: Story
+    ) -> None:
+        story.scored(1, 2, 3)
+        story.relayed()
+        capture.remove(story.sis.database)
+        capture.install(story.sis.database, a_definition())
+        story.scored(4)
+        assert story.relayed() == [(4, 1)]
+
+
+class TestForgetAndReplayBesideGaps:
+    """What may still appear below is neither deleted nor skipped."""
+
+    def test_what_filled_a_gap_and_was_not_relayed_is_not_forgotten(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        slow.commits()
+        forget(story.sis.database, timedelta(), _later())
+        assert story.relayed() == [(1, 1)]
+
+    def test_what_lies_below_a_gap_is_forgotten(self, story: Story) -> None:
+        story.scored(1)
+        slow = story.a_teacher(2)
+        story.scored(3)
+        story.relayed()
+        assert forget(story.sis.database, timedelta(), _later()) == 1
+        slow.rolls_back()
+
+    def test_a_replay_beside_a_gap_relays_each_row_once(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2, 3)
+        story.relayed()
+        replay(story.sis.database, _earlier())
+        assert story.relayed() == [(2, 1), (3, 1)]
+        slow.commits()
+        assert story.relayed() == [(1, 1)]
+
+    def test_a_replay_from_above_a_gap_keeps_the_gap(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2, 3)
+        story.relayed()
+        story.sis.write(
+            "UPDATE schoolbell_capture.outbox SET at = at - interval '1 day' WHERE key = '2'"
+        )
+        replay(story.sis.database, _earlier())
+        assert story.relayed() == [(3, 1)]
+        slow.commits()
+        assert story.relayed() == [(1, 1)]
+
+    def test_a_replay_that_begins_with_a_row_in_a_gap_relays_it_once(self, story: Story) -> None:
+        slow = story.a_teacher(1)
+        story.scored(2)
+        story.relayed()
+        slow.commits()
+        replay(story.sis.database, _earlier())
+        assert story.relayed() == [(1, 1), (2, 1)]
+
+
+def _end_the_connection_of_the_relay(story: Story) -> None:
+    ended = story.sis.one(
+        "SELECT pg_terminate_backend(pid, 20000) FROM pg_locks"
+        " WHERE locktype = 'advisory' AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    assert ended, "The connection of the relay does not end."
+
+
+def _earlier() -> datetime:
+    return datetime.now(UTC) - timedelta(hours=1)
+
+
+def _later() -> datetime:
+    return datetime.now(UTC) + timedelta(hours=1)
+
+
+def test_an_outbox_is_of_the_kind_of_its_database(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    assert open_outbox(database, "sis").acquire()
+    database.close()
