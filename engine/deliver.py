@@ -3,7 +3,9 @@
 In:         pushes.
 Out:        outcomes.
 Guarantee:  every push ends in exactly one outcome, and what is shown on a phone is shown once:
-            a push that is sent again after a crash carries the id that replaces the first.
+            a push that is sent again after a crash carries the id that replaces the first. A
+            newer text about the same record is sent when the older one is answered, so that an
+            old text never takes the place of a new one.
 
 Deliver knows no database, so that a hub can run it for districts that it knows nothing of. It
 is not a plain function from a batch to a batch as the other stages are: one silent gateway would
@@ -38,6 +40,10 @@ _RECEIVE: Final = 20  # messages at once
 _DRAIN_LIMIT: Final = 20.0  # seconds
 
 
+_Place = tuple[str, str]  # a device, and what the push replaces on its screen
+_Try = tuple[str, int]  # a push, and which try of it
+
+
 class Deliver:
     """Hands each push to the gateway of its token's kind."""
 
@@ -46,11 +52,14 @@ class Deliver:
         self._distinct = tuple({id(one): one for one in gateways.values()}.values())
         self._clock = clock
         self._decided: list[Outcome] = []
+        self._lines: dict[_Place, list[Push]] = {}
+        self._places: dict[_Try, _Place] = {}
+        self._behind = 0
 
     @property
     def in_flight(self) -> int:
         """How many pushes have no outcome yet."""
-        return sum(gateway.in_flight for gateway in self._distinct)
+        return sum(gateway.in_flight for gateway in self._distinct) + self._behind
 
     def submit(self, pushes: Iterable[Push]) -> None:
         """Take pushes; what is not worth or not possible sending is decided at once."""
@@ -62,19 +71,47 @@ class Deliver:
             elif gateway is None:
                 self._decide(push, Verdict.DEFERRED, NO_GATEWAY, misconfigured=True)
             else:
-                self._hand_over(gateway, push)
+                self._line_up(gateway, push)
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """The outcomes that have come in, waiting at most *timeout* seconds for a first one."""
         decided, self._decided = self._decided, []
         busy = [gateway for gateway in self._distinct if gateway.in_flight]
         share = 0.0 if decided or not busy else timeout / len(busy)
-        return [*decided, *chain.from_iterable(gateway.collect(share) for gateway in busy)]
+        answered = [*decided, *chain.from_iterable(gateway.collect(share) for gateway in busy)]
+        for outcome in answered:
+            self._next_in_line(outcome)
+        return answered
 
     def close(self) -> None:
         """Close every gateway."""
         for gateway in self._distinct:
             gateway.close()
+
+    def _line_up(self, gateway: Gateway, push: Push) -> None:
+        """Hand a push over, unless one for the same place on the same screen has no answer yet."""
+        place = (push.device_id, push.collapse_id)
+        line = self._lines.get(place)
+        if line is None:
+            self._lines[place] = []
+            self._places[push.id, push.attempt] = place
+            self._hand_over(gateway, push)
+        else:
+            line.append(push)
+            self._behind += 1
+
+    def _next_in_line(self, outcome: Outcome) -> None:
+        """Hand over the push that waited for this answer."""
+        place = self._places.pop((outcome.push_id, outcome.attempt), None)
+        if place is None:
+            return
+        line = self._lines.pop(place)
+        if line:
+            push = line.pop(0)
+            self._behind -= 1
+            self._lines[place] = line
+            self._places[push.id, push.attempt] = place
+            self._hand_over(self._gateways[push.token.kind], push)
 
     def _hand_over(self, gateway: Gateway, push: Push) -> None:
         try:

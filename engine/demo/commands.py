@@ -97,7 +97,11 @@ def sis() -> None:
 @sis.command("create")
 @click.option("--url", required=True, help="An empty database, like sqlite:///sis.db.")
 @click.option(
-    "--students", type=click.IntRange(min=FEWEST_STUDENTS), default=600, show_default=True
+    "--students",
+    type=click.IntRange(min=FEWEST_STUDENTS),
+    default=600,
+    show_default=True,
+    help="How many students the district has.",
 )
 def sis_create(url: str, students: int) -> None:
     """Create the tables of the reference SIS and fill them with a district."""

@@ -51,7 +51,7 @@ def test_postgresql_reads_by_the_index_no_more_rows_than_it_gives(
         if node.get("Relation Name") == "outbox"
     ]
     assert {kind for kind, _ in looked_at} <= {"Index Scan", "Bitmap Heap Scan"}
-    assert sum(rows for _, rows in looked_at) == LIMIT + 1
+    assert 0 < sum(rows for _, rows in looked_at) <= LIMIT + 1
 
 
 def _long_in_use(sis: Sis) -> Sis:
