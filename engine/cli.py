@@ -26,7 +26,14 @@ from engine.sources import capture, outbox
 from engine.status import look
 from engine.store import app, district
 from engine.telemetry import Event, configure, emit
-from engine.worker import run_stage, run_threads, stage_command, stop_on_signals, supervise
+from engine.worker import (
+    run_stage,
+    run_threads,
+    spare_the_collector,
+    stage_command,
+    stop_on_signals,
+    supervise,
+)
 from rules.audience import Audience
 from rules.change import ChangeId, Kind, PersonId, SchoolId, StudentId
 
@@ -83,6 +90,7 @@ def install(engine: Engine) -> None:
 def run(engine: Engine, stage: str | None) -> None:
     """Run the engine, or one STAGE of it, until Ctrl-C or SIGTERM."""
     stop = stop_on_signals()
+    spare_the_collector()
     if stage == "deliver":
         run_stage(stage, lambda: make_deliver(engine.config, engine.broker), stop, lambda *_: None)
         return

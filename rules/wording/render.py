@@ -47,6 +47,7 @@ class Wording:
         self._environment = ImmutableSandboxedEnvironment(
             undefined=jinja2.StrictUndefined, autoescape=False, cache_size=0
         )
+        self._environment.globals.clear()  # see _fill: what is not there is no variable
         self._compiled: dict[TemplateKey, jinja2.Template | TextFault] = {}
 
     def faults(self) -> Iterator[TextFault]:
