@@ -129,7 +129,7 @@ class Engine:
             counted = directory.sync(
                 self.source.database, self.source.definition, connection, may_shrink=may_shrink
             )
-        emit(Event.DIRECTORY_SYNCED, count=sum(counted.values()))
+        emit(Event.DIRECTORY_SYNCED, level=logging.DEBUG, count=sum(counted.values()))
         return {str(entity): count for entity, count in counted.items()}
 
     def today(self, now: datetime) -> date:

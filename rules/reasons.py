@@ -51,7 +51,7 @@ _OUR_TEXT = "The school's text for this notification has a fault; staff have bee
 
 _SENTENCES = {
     Reason.TOLD: (
-        "Told: a push went out to each live device.",
+        "A push went out to each live device.",
         "You were notified.",
     ),
     Reason.DISTRICT_OFF: (

@@ -1,6 +1,5 @@
 """The import contracts hold; and each of them is seen to fail when its arrow is turned round."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -103,5 +102,4 @@ def test_a_contract_fails_for_an_import_that_it_forbids(
 
     assert code == 1
     assert f"{contract} BROKEN" in report
-    explained = re.split(r"^-+$", report.partition("Broken contracts")[2], flags=re.MULTILINE)
-    assert plant.arrow in explained[-1] or plant.arrow in report
+    assert plant.arrow in report

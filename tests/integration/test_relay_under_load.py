@@ -197,7 +197,7 @@ def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     else:
         server = request.getfixturevalue("postgres_server")
         url = server.create_database("load")
-        yield a_day(url, Load(programs=64, transactions=5, longest=5), batch=50)
+        yield a_day(url, Load(programs=64, transactions=4, longest=5), batch=50)
         server.drop_database("load")
 
 

@@ -177,6 +177,15 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     (
         gates.display_option_on,
+        "a student of another school than the one that hides the tool",
+        a_case(
+            a_subject(school="2"),
+            holds=circumstances(hidden=(("1", Kind.ASSIGNMENT, Audience.GUARDIAN),)),
+        ),
+        None,
+    ),
+    (
+        gates.display_option_on,
         "another tool that the school hides",
         a_case(holds=circumstances(hidden=(("1", Kind.GRADE, Audience.GUARDIAN),))),
         None,

@@ -208,6 +208,9 @@ def test_a_template_that_does_not_compile_is_a_fault_each_time() -> None:
             id="with variables of another kind",
         ),
         pytest.param(
+            Template("x", "{{ range(9) }}"), "unknown variable range", id="with a toy of Jinja"
+        ),
+        pytest.param(
             Template("{% if before %}x", "{% endif %}y"), "endif", id="that spans both halves"
         ),
     ],

@@ -153,10 +153,12 @@ class Peer:
         started.set_result(None)
         await self._stopping.wait()
         server.close()
-        for _ in range(5):  # transports close in their own turns, some in the midst of greeting
+        # A greeting that is under way is a task. Transports close in turns of their own.
+        while self._open or len(asyncio.all_tasks()) > 1:
             for connection in tuple(self._open):
                 connection.cut()
             await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)
 
 
 class _Connection(asyncio.Protocol):
