@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import IO, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, text
-
 from engine.broker import open_broker
 from engine.config import Config
 from engine.database import Database
@@ -40,6 +38,7 @@ from engine.stages import (
 )
 from engine.store import directory, district, housekeeping, migrate, tasks
 from engine.store.evaluations import SqlRecords
+from engine.store.lease import Lease
 from engine.store.sql_ledger import SqlLedger
 from engine.telemetry import Event, emit
 from rules.audience import Audience
@@ -205,7 +204,7 @@ class Engine:
     def _schedule(self) -> Stage:
         publisher = self.broker.publisher()
         settings = self.config.schedule
-        lease = _Lease(self.database)
+        lease = Lease(self.database, _SCHEDULE_LOCK)
         jobs: list[tuple[Callable[[], object], timedelta]] = [
             (lambda: self._republish(publisher), settings.retries_every),
             (lambda: plan_lost(self.ledger, self.broker), _SWEEP_EVERY),
@@ -281,32 +280,6 @@ def gateways(config: Config) -> Mapping[str, Gateway]:
     if config.apns.key_file:
         found["apns"] = ApnsGateway(config.apns, utc_now)
     return found
-
-
-class _Lease:
-    """One scheduler for each database: an advisory lock that ends with its connection."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._connection: Connection | None = None
-
-    def acquire(self) -> bool:
-        if self._database.is_sqlite:
-            return True
-        with self._database.translated():
-            if self._connection is None:
-                self._connection = self._database.engine.connect()
-            return bool(
-                self._connection.execute(
-                    text("SELECT pg_try_advisory_lock(:key)"), {"key": _SCHEDULE_LOCK}
-                ).scalar_one()
-            )
-
-    def release(self) -> None:
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
 
 
 def _lock(file: IO[str], path: Path) -> None:

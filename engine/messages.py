@@ -100,6 +100,8 @@ Message = Changes | Pushes | Outcomes
 M = TypeVar("M", Changes, Pushes, Outcomes)
 T = TypeVar("T")
 
+_QUOTING: Final = re.compile(r"^(Invalid (?:enum )?value).*?( - at `[^`]*`)?$", re.DOTALL)
+
 _encoder = msgspec.json.Encoder()
 _decoders: Final[dict[type, msgspec.json.Decoder[Any]]] = {
     Changes: msgspec.json.Decoder(Changes),
@@ -136,7 +138,7 @@ def decode(body: bytes, expected: type[M]) -> M:
 
 def _without_content(error: Exception) -> str:
     """The decoder quotes a value that is none of a closed set: it may be anything."""
-    return re.sub(r" '.*'", "", str(error), flags=re.DOTALL)
+    return _QUOTING.sub(r"\1\2", str(error))
 
 
 def packed(items: Sequence[T], size: int = MAX_PACKED) -> Iterator[tuple[T, ...]]:

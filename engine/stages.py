@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -186,18 +187,17 @@ class ScheduleStage:
     def step(self, stop: Flag) -> None:
         """Wait until a job is done, and raise what it met: to stand still is no success."""
         while not stop.is_set():
-            if not self._scheduler.running:
-                if not self._may_run():
-                    stop.wait(_IDLE)
-                    return
-                self._scheduler.start()
-            try:
-                fault = self._done.get(timeout=_IDLE / 2)
-            except Empty:
-                continue
-            if fault is not None:
-                raise fault
-            return
+            if not self._may_run():
+                self._stand_by()
+                stop.wait(_IDLE)
+                return
+            self._go_on()
+            done = self._results()
+            for fault in done:
+                if fault is not None:
+                    raise fault
+            if done:
+                return
 
     def drain(self) -> None:
         """Jobs are short: closing waits for the one that runs."""
@@ -209,6 +209,25 @@ class ScheduleStage:
                 self._scheduler.shutdown(wait=True)
         finally:
             self._close()
+
+    def _go_on(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.resume()
+        else:
+            self._scheduler.start()
+
+    def _stand_by(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.pause()
+
+    def _results(self) -> list[Exception | None]:
+        """What jobs came to since the last look: a long row of failures is one failure."""
+        done: list[Exception | None] = []
+        with suppress(Empty):
+            done.append(self._done.get(timeout=_IDLE / 2))
+            while True:
+                done.append(self._done.get_nowait())
+        return done
 
     def _guarded(self, job: Callable[[], object]) -> None:
         try:

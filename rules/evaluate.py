@@ -55,8 +55,8 @@ def evaluate(
     """Decide every subject for every candidate of its student, each pair once, in order.
 
     All subjects of one change must be in *subjects* together, each student once. *candidates* are
-    looked up by the student and the kind, each person once. Guardians come before students, so that on a phone they share the text
-    names the child.
+    looked up by the student and the kind, each person once. Guardians come before students, so
+    that on a phone they share the text names the child.
     """
     told: dict[ChangeId, _Told] = {}
     for subject in subjects:

@@ -208,4 +208,4 @@ class Reports:
     @property
     def problems(self) -> list[str | None]:
         """The problem of each report, None for a recovery."""
-        return [error and error.problem for _, error in self.heard]
+        return [error.problem if error else None for _, error in self.heard]

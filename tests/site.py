@@ -85,7 +85,7 @@ class Site:
         while not is_so():
             if time.monotonic() > limit:
                 raise TimeoutError(f"{what} did not come within {within:.0f} s")
-            time.sleep(0.25)
+            time.sleep(1.0)  # counting is work for the very database that is measured
 
     def wait_until_answered(self, changes: int) -> None:
         """Wait until *changes* are evaluated and each of their pushes has an outcome."""

@@ -24,7 +24,9 @@ MAX_ANSWER_BYTES: Final = 8_192
 PATIENCE: Final = 1.0
 """Seconds that a cold connection may be silent before another is tried beside it."""
 NEVER: Final = math.inf
-TCP_ESTABLISHED: Final = 1  # in Linux's tcp_states.h
+# from Linux's tcp_states.h: established; just asking, closed
+TCP_ESTABLISHED: Final = 1
+TCP_NEVER_OPEN: Final = frozenset({2, 7})
 KEEP_SECONDS: Final = 12 * 3_600  # libcurl gives up an idle connection after two minutes
 KEEPALIVE_SECONDS: Final = 60
 SMALLEST_BUFFER: Final = 16_384  # instead of 64 KiB for each request: measured a tenth faster
@@ -152,7 +154,7 @@ class Lane:
     @property
     def is_connected(self) -> bool:
         """Whether TCP holds, as far as the kernel knows."""
-        return any(map(_is_established, self._sockets))
+        return any(_state(ours) == TCP_ESTABLISHED for ours in self._sockets)
 
     @property
     def is_gone(self) -> bool:
@@ -173,10 +175,10 @@ class Lane:
 
     def opens(self, file: int) -> bool:
         """Whether libcurl may connect this socket. We keep a hand on it, to ask the kernel."""
-        may_open = not (self._is_sealed or self.is_connected)
-        if may_open:
-            self._sockets.append(socket.socket(fileno=os.dup(file)))
-        return may_open
+        if self._is_sealed or any(_state(ours) not in TCP_NEVER_OPEN for ours in self._sockets):
+            return False
+        self._sockets.append(socket.socket(fileno=os.dup(file)))
+        return True
 
     def add(self, slot: Slot) -> None:
         """A request begins."""
@@ -248,6 +250,6 @@ class Lane:
             del self._owners[file]
 
 
-def _is_established(connection: socket.socket) -> bool:
-    state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-    return state[0] == TCP_ESTABLISHED
+def _state(connection: socket.socket) -> int:
+    """What the kernel knows of a connection."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]

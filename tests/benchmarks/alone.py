@@ -40,17 +40,16 @@ def measure(site: Site, first: int, last: int) -> Mapping[str, Alone]:
 
 
 def _run(site: Site, stage: str, waiting: Callable[[], int], items: int) -> Alone:
-    """Start the stage and time it from its first finished work to its last."""
+    """Start the stage and time it from the last look that found all its work undone."""
+    before = waiting()
     with site.running(stage) as process:
-        start_level = waiting()
-        site.wait_for(lambda: waiting() < start_level, f"the first work of {stage}")
-        began, level, used = time.monotonic(), waiting(), usage_of([process.pid]).cpu
+        while waiting() >= before:
+            began, used = time.monotonic(), usage_of([process.pid]).cpu
         while waiting():
             time.sleep(0.02)
         seconds = time.monotonic() - began
         cpu = usage_of([process.pid]).cpu - used
-    share = items * level / start_level
-    return Alone(round(share), seconds, cpu / share * 1e6)
+    return Alone(items, seconds, cpu / items * 1e6)
 
 
 def _outbox(site: Site) -> int:

@@ -457,7 +457,7 @@ def test_an_empty_batch_makes_nothing(district: District) -> None:
 
 
 def restriction(**of: Any) -> Change:
-    row = {
+    row: dict[str, Any] = {
         "student_id": 41, "person_id": 34, "relation": "mother", "portal": True,
         "starts": "2024-08-01", "ends": None, "restricted": False,
     }  # fmt: skip

@@ -330,6 +330,56 @@ def test_a_step_ends_when_the_worker_stops() -> None:
     stage.close()
 
 
+def test_a_long_row_of_failures_is_over_when_the_next_job_goes_well() -> None:
+    """An outage of an hour must not be reported for hours after it."""
+    outcomes: list[Exception | None] = [Unavailable("Gone.", "Wait.") for _ in range(20)]
+    all_failed = Flag()
+
+    def job() -> None:
+        if not outcomes:
+            all_failed.set()
+        elif error := outcomes.pop():
+            raise error
+
+    stage, stop = schedule_stage(job), Flag()
+    with pytest.raises(Unavailable):
+        stage.step(stop)  # the first failure; nobody steps while the others come
+    all_failed.wait()
+    with pytest.raises(Unavailable):
+        stage.step(stop)
+
+    stage.step(stop)
+
+    stage.close()
+
+
+def test_jobs_rest_while_another_process_has_the_schedule_and_go_on_afterwards() -> None:
+    ours, ran = Flag(), Flag()
+    ours.set()
+    stage = schedule_stage(ran.set, may_run=ours.is_set)
+    stage.step(Flag())
+
+    ours.clear()
+    stage.step(WatchfulFlag())
+    ran.clear()
+    stage.step(WatchfulFlag())
+    rested = not ran.is_set()
+    ours.set()
+    stage.step(Flag())
+    stage.close()
+
+    assert rested
+    assert ran.is_set()
+
+
+class WatchfulFlag(Flag):
+    """A flag on which to wait takes a moment."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        del timeout
+        return super().wait(0.05)
+
+
 def test_nothing_runs_while_another_process_has_the_schedule() -> None:
     ran, stop = Flag(), Flag()
 

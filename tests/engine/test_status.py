@@ -62,6 +62,22 @@ def as_json(bell: Bell) -> dict[str, Any]:
     return found
 
 
+def a_status(**differences: Any) -> Status:
+    values: dict[str, Any] = {
+        "enabled": True,
+        "captured": [Finding("score", "score", "in place", "nothing")],
+        "waiting_rows": 1,
+        "lag": timedelta(),
+        "queues": {queue: Depth(0, 0) for queue in Queue},
+        "changes": 0,
+        "outcomes": {},
+        "retries": 0,
+        "parked": 0,
+        "tasks": [],
+    }
+    return Status(**{**values, **differences})
+
+
 # Looking
 
 
@@ -124,6 +140,28 @@ def test_an_engine_with_trouble_is_not_healthy(bell: Bell, trouble: str) -> None
     assert not look(engine, NOW).healthy
 
 
+A_TASK = BackgroundTask("stage", "relay", "Gone.", "Wait.", 1, NOW, NOW)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param({"parked": 1}, id="parked changes"),
+        pytest.param({"tasks": [A_TASK]}, id="background tasks"),
+        pytest.param({"queues": {Queue.CHANGES: Depth(0, 1)}}, id="dead letters"),
+        pytest.param({"captured": [Finding("x", "x", "missing", "")]}, id="no trigger"),
+    ],
+)
+def test_one_trouble_is_enough(trouble: dict[str, Any]) -> None:
+    assert (a_status().healthy, a_status(**trouble).healthy) == (True, False)
+
+
+def test_what_is_only_busy_is_healthy() -> None:
+    busy = a_status(waiting_rows=9, lag=timedelta(hours=1), retries=5, outcomes={"refused": 1})
+
+    assert busy.healthy
+
+
 def test_a_district_that_is_off_is_healthy(bell: Bell) -> None:
     bell("disable")
 
@@ -173,22 +211,6 @@ def test_a_trigger_that_is_gone_is_named(bell: Bell) -> None:
 
     assert code == 1
     assert "Capture              score missing" in said
-
-
-def a_status(**differences: Any) -> Status:
-    values: dict[str, Any] = {
-        "enabled": True,
-        "captured": [Finding("score", "score", "in place", "nothing")],
-        "waiting_rows": 1,
-        "lag": timedelta(),
-        "queues": {queue: Depth(0, 0) for queue in Queue},
-        "changes": 0,
-        "outcomes": {},
-        "retries": 0,
-        "parked": 0,
-        "tasks": [],
-    }
-    return Status(**{**values, **differences})
 
 
 def printed(found: Status, capsys: pytest.CaptureFixture[str]) -> str:

@@ -49,7 +49,7 @@ def test_an_event_is_one_line_with_its_name_level_moment_and_keys(log: io.String
 @pytest.mark.parametrize("key", ["token", "name", "title", "body", "exc_info", "event_"])
 def test_a_key_that_is_not_allowed_is_refused(key: str, log: io.StringIO) -> None:
     with pytest.raises(KeyError, match=f"not a key of telemetry: {key}"):
-        emit(Event.DEVICE_RETIRED, **{key: SECRET})
+        emit(Event.DEVICE_RETIRED, **dict[str, Any]({key: SECRET}))
 
     assert lines(log) == []
 

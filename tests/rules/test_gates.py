@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -485,15 +485,15 @@ def test_the_first_gate_that_says_no_is_the_reason() -> None:
     ]
 
 
-def _holds(case: Case, **differences: object) -> Case:
+def _holds(case: Case, **differences: Any) -> Case:
     return replace(case, circumstances=replace(case.circumstances, **differences))
 
 
-def _subject(case: Case, **differences: object) -> Case:
+def _subject(case: Case, **differences: Any) -> Case:
     return replace(case, subject=replace(case.subject, **differences))
 
 
-def _candidate(case: Case, **differences: object) -> Case:
+def _candidate(case: Case, **differences: Any) -> Case:
     return replace(case, candidate=replace(case.candidate, **differences))
 
 

@@ -56,6 +56,11 @@ def test_the_wish_of_the_gateway_is_respected(attempt: int, wish: timedelta, jit
     assert wait(attempt, wish, jitter) >= wish
 
 
+@pytest.mark.parametrize(("attempt", "seconds"), [(1, 10), (4, 80)])
+def test_a_wish_for_less_does_not_shorten_the_wait(attempt: int, seconds: int) -> None:
+    assert wait(attempt, timedelta(seconds=3)) == timedelta(seconds=seconds)
+
+
 @given(ATTEMPTS, WISHES)
 def test_jitter_spreads_retries_over_half_their_delay(attempt: int, wish: timedelta | None) -> None:
     assert wait(attempt, wish, jitter=1) == wait(attempt, wish, jitter=0) * 1.5

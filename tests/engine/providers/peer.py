@@ -28,6 +28,9 @@ from hyperframe.frame import GoAwayFrame
 from tests.servers import CertificateAuthority
 
 
+LINGERING_SECONDS = 0.3
+
+
 @dataclass(frozen=True)
 class Seen:
     """One complete request: on the how many-th connection, as the how many-th stream of it."""
@@ -266,7 +269,8 @@ class _Connection(asyncio.Protocol):
     def _answered(self, stream: int) -> None:
         self._unanswered.discard(stream)
         if self._last is not None and not self._unanswered:
-            self.transport.close()
+            # What the client is still writing would be answered by TCP with a reset.
+            asyncio.get_running_loop().call_later(LINGERING_SECONDS, self.transport.close)
 
     def cut(self, *, quietly: bool = False) -> None:
         raw = self.transport.get_extra_info("socket")

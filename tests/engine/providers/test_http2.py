@@ -171,9 +171,10 @@ def test_large_bodies_are_read_whole_and_kept_in_part(tmp_path: Path) -> None:
 
 
 def test_closing_twice_is_safe_and_forgets_what_is_in_flight(tmp_path: Path) -> None:
-    with connected(tmp_path, lambda _: Silence()) as (_, http):
+    with connected(tmp_path, lambda _: Silence()) as (peer, http):
         http.submit(a_request("one"))
-        http.collect(A_MOMENT)
+        while not peer.seen:
+            http.collect(A_MOMENT)
         http.close()
         http.close()
 

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.sources.sis import SCORE, Sis, sweep
+from tests.engine.sources.sis import SCORE, Sis, connect, sweep
 from tests.servers import PostgresServer
 
 
 @pytest.fixture(scope="session")
 def reused_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """One database for many tests: to sweep it takes a tenth of the time of making another."""
-    yield postgres_server.create_database("sources")
+    url = postgres_server.create_database("sources")
+    with connect(url) as connection:
+        connection.execute("ALTER DATABASE sources SET synchronous_commit = off")
+    yield url
     postgres_server.drop_database("sources")
 
 

@@ -143,9 +143,11 @@ class TestEveryWriter:
 
     def test_a_writer_with_a_search_path_of_its_own_is_captured(self, postgres_sis: Sis) -> None:
         postgres_sis.write(
-            "CREATE SCHEMA own CREATE TABLE outbox (id integer)", "SET search_path = own",
+            "CREATE SCHEMA own",
+            "CREATE FUNCTION own.lower(text) RETURNS text LANGUAGE sql AS 'SELECT NULL::text'",
+            "SET search_path = own, pg_catalog",
             "INSERT INTO public.score VALUES (1, 7, NULL)",
-        )  # fmt: skip
+        )
         assert told(postgres_sis) == [scored(7)]
 
     def test_a_cascading_delete_is_captured(self, empty_sis: Sis) -> None:

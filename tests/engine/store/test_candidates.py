@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from engine.messages import Token
 from engine.store import app, candidates
-from rules.audience import Audience, Candidate, Right, SignIn, Subscription
+from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscription
 from rules.change import Kind, PersonId, StudentId
 from tests.builders import NOW
 from tests.district import (
@@ -77,7 +77,7 @@ def test_who_never_signed_in_has_no_account(district: District) -> None:
 
 
 def test_a_sign_in_comes_with_its_device(district: District) -> None:
-    device = district.devices()[MOTHER]
+    device = DeviceId(district.devices()[MOTHER])
 
     assert one(district, MOTHER).sign_ins == (SignIn(device),)
 

@@ -10,7 +10,9 @@ from tests.district import District
 LATER = NOW + timedelta(hours=1)
 
 
-def report(district: District, subject: str, problem: str = "It is broken.", at: object = NOW):
+def report(
+    district: District, subject: str, problem: str = "It is broken.", at: object = NOW
+) -> None:
     district.app(tasks.report, "gateway", subject, problem, "Mend it.", at)
 
 
