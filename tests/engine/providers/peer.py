@@ -27,7 +27,6 @@ from hyperframe.frame import GoAwayFrame
 
 from tests.servers import CertificateAuthority
 
-
 LINGERING_SECONDS = 0.3
 
 
