@@ -58,8 +58,9 @@ class Deliver:
 
     @property
     def in_flight(self) -> int:
-        """How many pushes have no outcome yet."""
-        return sum(gateway.in_flight for gateway in self._distinct) + self._behind
+        """How many pushes were submitted and not collected yet."""
+        handed_over = sum(gateway.in_flight for gateway in self._distinct)
+        return handed_over + self._behind + len(self._decided)
 
     def submit(self, pushes: Iterable[Push]) -> None:
         """Take pushes; what is not worth or not possible sending is decided at once."""

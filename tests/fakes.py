@@ -11,7 +11,8 @@ from threading import Event as Flag
 from engine.errors import SchoolbellError
 from engine.messages import Outcome, Push
 from engine.ports import Consumer, Delivery, Depth, OutboxRow, Parked, Publisher, Queue
-from tests.builders import NOW
+from rules.outcomes import Verdict
+from tests.builders import NOW, an_outcome
 
 
 @dataclass
@@ -120,6 +121,41 @@ class FakeBroker:
     def parked(self, queue: Queue, limit: int) -> Sequence[Parked]:
         del queue, limit
         return []
+
+
+@dataclass
+class FakeGateway:
+    """Takes pushes, refuses to build those in *unbuildable*, and answers when it is told to."""
+
+    unbuildable: frozenset[str] = frozenset()
+    submitted: list[Push] = field(default_factory=list)
+    waiting: list[Push] = field(default_factory=list)
+    answered: list[Outcome] = field(default_factory=list)
+    closed: bool = False
+
+    def submit(self, push: Push) -> None:
+        if push.id in self.unbuildable:
+            raise ValueError("half a character")
+        self.submitted.append(push)
+        self.waiting.append(push)
+
+    def answer(self, *pushes: Push, verdict: Verdict = Verdict.ACCEPTED) -> None:
+        """Answer these pushes, or all that wait."""
+        for push in pushes or tuple(self.waiting):
+            self.waiting.remove(push)
+            self.answered.append(an_outcome(push, verdict))
+
+    def collect(self, timeout: float) -> Sequence[Outcome]:
+        del timeout  # what is not there does not come
+        answered, self.answered = self.answered, []
+        return answered
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.waiting) + len(self.answered)
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @dataclass

@@ -9,7 +9,6 @@ retiring a device is the one thing that cannot be taken back. What is not known 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -28,8 +27,7 @@ LONGEST_WAIT: Final = 3_600.0  # a gateway's wish beyond this is a fault of its 
 LONGEST_ID: Final = 200  # characters; what a gateway says is not ours to trust
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(msgspec.Struct, frozen=True):
     """What an answer means for its push.
 
     *misconfigured*: our key, project or topic is wrong. *renew*: the access token was refused,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,7 @@ from engine.config import ApnsSettings
 from engine.errors import ConfigError
 from engine.messages import Outcome, Push
 from engine.ports import Clock
-from engine.providers.answers import of_apns
+from engine.providers.answers import Meaning, of_apns
 from engine.providers.exchange import Answer, Limits, NoAnswer, Request
 from engine.providers.http2 import Http2
 from engine.providers.outcome import outcome_of
@@ -116,14 +115,15 @@ class ApnsGateway:
         """The outcome of an answer; None when the push is on its way on a new connection."""
         meaning = of_apns(answer)
         name = (push.id, push.attempt)
-        if meaning.reconnect and name not in self._reconnected:
+        if meaning.reconnect and isinstance(answer, Answer) and name not in self._reconnected:
             self._reconnected.add(name)
-            self._http.reconnect()
+            self._http.let_go(answer.connection)
             self.submit(push)
             return None
         self._reconnected.discard(name)
         if meaning.verdict is Verdict.ACCEPTED:
-            meaning = replace(meaning, gateway_id=push.id)  # APNs goes by the id that it was given
+            # APNs goes by the id that it was given.
+            meaning = Meaning(Verdict.ACCEPTED, gateway_id=push.id)
         return outcome_of(push, meaning, now)
 
 

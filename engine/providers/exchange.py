@@ -20,11 +20,15 @@ class Request(NamedTuple, Generic[K]):
 
 
 class Answer(NamedTuple):
-    """What the peer said; of a long *body* the beginning. *retry_after* is in seconds."""
+    """What the peer said; of a long *body* the beginning. *retry_after* is in seconds.
+
+    *connection* is the number of the connection that it came on, from 1.
+    """
 
     status: int
     body: bytes = b""
     retry_after: int | None = None
+    connection: int = 0
 
 
 class NoAnswer(Enum):

@@ -63,6 +63,7 @@ class Http2(Generic[K]):
         self._waiting: deque[Waiting] = deque()
         self._done: list[tuple[K, Answer | NoAnswer]] = []
         self._in_flight = 0
+        self._opened = 0
         self._barred_until = 0.0
         self._barred_by = NoAnswer.UNREACHABLE
 
@@ -89,9 +90,9 @@ class Http2(Generic[K]):
         self._in_flight -= len(done)
         return done
 
-    def reconnect(self) -> None:
-        """Let go of the connections: what is in flight ends on them, all else goes on new ones."""
-        for lane in tuple(self._lanes):
+    def let_go(self, connection: int) -> None:
+        """Put nothing more on a connection; what is in flight on it ends there."""
+        for lane in [lane for lane in self._lanes if lane.number == connection]:
             self._retire(lane)
 
     def close(self) -> None:
@@ -142,7 +143,8 @@ class Http2(Generic[K]):
             or any(lane.is_awaited(now) for lane in self._lanes)
         ):
             return None
-        self._lanes.append(Lane(self._limits, self._epoll, self._owners, now))
+        self._opened += 1
+        self._lanes.append(Lane(self._opened, self._limits, self._epoll, self._owners, now))
         return self._lanes[-1]
 
     def _new_slot(self) -> Slot:
@@ -196,7 +198,8 @@ class Http2(Generic[K]):
             status: int = slot.getinfo(pycurl.RESPONSE_CODE)
             retry_after = (slot.getinfo(pycurl.RETRY_AFTER) or None) if status >= 400 else None
             lane.heard(now, accepted=status == 200)
-            self._finish(slot, Answer(status, b"".join(slot.chunks), retry_after))
+            answer = Answer(status, b"".join(slot.chunks), retry_after, lane.number)
+            self._finish(slot, answer)
 
     def _failures(self, lane: Lane, failed: Sequence[tuple[pycurl.Curl, int, str]]) -> None:
         is_broken = any(code not in ONE_STREAM_ONLY for _, code, _ in failed)

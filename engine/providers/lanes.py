@@ -128,11 +128,17 @@ class Slot:
 
 
 class Lane:
-    """One connection."""
+    """One connection, the *number*-th of its transport."""
 
     def __init__(
-        self, limits: Limits, epoll: select.epoll, owners: dict[int, Lane], now: float
+        self,
+        number: int,
+        limits: Limits,
+        epoll: select.epoll,
+        owners: dict[int, Lane],
+        now: float,
     ) -> None:
+        self.number = number
         self.slots: dict[pycurl.Curl, Slot] = {}
         self.heard_at = now
         self.due = NEVER

@@ -6,8 +6,8 @@ Rendering every push by pyfcm would cost more than sending it.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from json.encoder import encode_basestring
 from typing import Final
 
 import msgspec
@@ -26,25 +26,28 @@ class FcmPayload:
     """Builds the body of `messages:send`."""
 
     def __init__(self, pyfcm: FCMNotification) -> None:
-        self._texts, self._order = _shape(pyfcm)
+        self._parts, self._places = _shape(pyfcm)
 
     def build(self, push: Push, now: datetime) -> bytes:
         """The JSON body, in UTF-8. Raises ValueError for text that is none, as lone surrogates."""
-        left = push.expires_at - now
-        values = {
-            "token": push.token.value,
-            "title": push.title,
-            "body": push.body,
-            "push_id": push.id,
-            "kind": push.kind,
-            "collapse_id": push.collapse_id,
-            "ttl": f"{max(0, int(left.total_seconds()))}s",
-            "expiration": str(int(push.expires_at.timestamp())),
-        }
-        parts = [self._texts[0]]
-        for name, text in zip(self._order, self._texts[1:], strict=True):
-            parts += (encode_basestring(values[name]), text)
-        return "".join(parts).encode("utf-8")
+        left = int((push.expires_at - now).total_seconds())
+        values = [
+            _encode(value)
+            for value in (
+                push.token.value,
+                push.title,
+                push.body,
+                push.id,
+                push.kind,
+                push.collapse_id,
+                f"{max(0, left)}s",
+                str(int(push.expires_at.timestamp())),
+            )
+        ]
+        parts = self._parts.copy()
+        for at, which in self._places:
+            parts[at] = values[which]
+        return b"".join(parts)
 
 
 def fcm_message(pyfcm: FCMNotification, values: dict[str, str]) -> bytes:
@@ -75,27 +78,20 @@ def fcm_message(pyfcm: FCMNotification, values: dict[str, str]) -> bytes:
 
 def apns_payload(push: Push) -> bytes:
     """The JSON body for APNs. Raises ValueError for text that is none, as lone surrogates."""
-    try:
-        return _encode(
-            {
-                "aps": {"alert": {"title": push.title, "body": push.body}, "sound": "default"},
-                "push_id": push.id,
-                "kind": push.kind,
-                "collapse_id": push.collapse_id,
-            }
-        )
-    except UnicodeEncodeError as error:
-        raise ValueError("a text with a lone surrogate") from error
+    return _encode(
+        {
+            "aps": {"alert": {"title": push.title, "body": push.body}, "sound": "default"},
+            "push_id": push.id,
+            "kind": push.kind,
+            "collapse_id": push.collapse_id,
+        }
+    )
 
 
-def _shape(pyfcm: FCMNotification) -> tuple[list[str], list[str]]:
-    """The texts between the placeholders of one message, and which value stands where."""
-    marks = {f"\ue000{name}\ue000": name for name in _NAMES}
-    message = fcm_message(pyfcm, {name: mark for mark, name in marks.items()}).decode("utf-8")
-    texts, order = [], []
-    while found := [(at, mark) for mark in marks if (at := message.find(f'"{mark}"')) >= 0]:
-        at, mark = min(found)
-        texts.append(message[:at])
-        order.append(marks[mark])
-        message = message[at + len(mark) + 2 :]
-    return [*texts, message], order
+def _shape(pyfcm: FCMNotification) -> tuple[list[bytes], list[tuple[int, int]]]:
+    """One message cut at its placeholders: what stands between them, and which value where."""
+    marks = {name: f"\ue000{number}\ue000" for number, name in enumerate(_NAMES)}
+    message = fcm_message(pyfcm, marks).decode("utf-8")
+    parts = re.split('"\ue000([0-9])\ue000"', message)
+    places = [(at, int(parts[at])) for at in range(1, len(parts), 2)]
+    return [part.encode("utf-8") for part in parts], places
