@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from engine.bootstrap import utc_now
 from engine.store.tables import changes, notifications, outcomes, pushes
 from rules.identity import first_id_at
-from tests.benchmarks.processes import Usage, command_line, descendants, usage_of
+from tests.benchmarks.processes import Usage, alone, command_line, descendants, usage_of
 from tests.site import Site
 
 
@@ -106,6 +106,6 @@ def _usages(servers: Mapping[str, int], engine: int) -> Mapping[str, Usage]:
     found = {name: usage_of([pid]) for name, pid in servers.items()}
     for pid in sorted(descendants([engine])):
         words = command_line(pid).split()
-        stage = words[-1] if words and words[-1] != "run" else "supervisor"
-        found[stage] = usage_of([pid]) if pid != engine else Usage(0.0, usage_of([pid]).peak)
+        stage = words[-1] if words and words[-1] != "run" else "the engine itself"
+        found[stage] = alone(pid)
     return found

@@ -26,6 +26,11 @@ def usage_of(pids: Iterable[int]) -> Usage:
     return Usage(sum(one.cpu for one in known), max((one.peak for one in known), default=0))
 
 
+def alone(pid: int) -> Usage:
+    """The usage of one process, without those below it."""
+    return _usage(pid) or Usage(0.0, 0)
+
+
 def descendants(pids: Iterable[int]) -> set[int]:
     """*pids* and all processes below them."""
     children: Mapping[int, list[int]] = _children()
