@@ -119,7 +119,8 @@ def test_each_request_has_its_own_path_headers_and_body(tmp_path: Path) -> None:
 
 
 def test_thousands_of_requests_share_a_few_connections(tmp_path: Path) -> None:
-    with connected(tmp_path, limits=Limits(connections=3)) as (peer, http):
+    patient = Limits(connections=3, timeout=timedelta(minutes=1))
+    with connected(tmp_path, limits=patient) as (peer, http):
         results = send(http, numbers(3_000))
     assert outcomes(results) == {200: 3_000}
     assert Counter(peer.paths) == Counter(f"/{key}" for key in numbers(3_000))
