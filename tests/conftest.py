@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.phones.phones import Phones
 from tests.servers import PostgresServer, RabbitServer, Vhost
 
 _numbers = itertools.count(1)
@@ -72,3 +73,10 @@ def amqps_url(vhost: Vhost) -> str:
 def amqp_ca_file(rabbit_server: RabbitServer) -> Path:
     """The authority that signed the broker's certificate."""
     return rabbit_server.ca_file
+
+
+@pytest.fixture(scope="session")
+def shared_phones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phones]:
+    """Phones of this test run, for their keys and access tokens: to make an RSA key is slow."""
+    with Phones(tmp_path_factory.mktemp("phones")) as phones:
+        yield phones

@@ -135,9 +135,10 @@ def _begin_of_window(now: datetime) -> int:
 def _key(settings: ApnsSettings) -> EllipticCurvePrivateKey:
     """The signing key; raises ConfigError naming the file or the empty setting."""
     for name in ("key_id", "team_id", "topic"):
-        if not getattr(settings, name):
+        if not _VISIBLE.fullmatch(getattr(settings, name)):
             raise ConfigError(
-                f"[apns] {name} is empty.", "Set it from your Apple developer account."
+                f"[apns] {name} is empty or no identifier.",
+                "Set it from your Apple developer account.",
             )
     try:
         key = load_pem_private_key(Path(settings.key_file or "").read_bytes(), None)

@@ -7,6 +7,7 @@ push 6.1).
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ from engine.providers.payload import PLAIN_HEADERS, FcmPayload
 
 CONNECTIONS: Final = 8
 STREAMS: Final = 100  # more than 200 on one connection has ended it (facts: push 2.1)
+_PROJECT: Final = re.compile("[A-Za-z0-9.:_-]+")  # it becomes part of a URL
 
 
 class FcmGateway:
@@ -114,9 +116,9 @@ _Sent = tuple[Push, bytes, str]
 def _pyfcm(settings: FcmSettings) -> FCMNotification:
     """A pyfcm client with its credentials read; raises ConfigError naming the file."""
     file = settings.service_account_file or Path()
-    if not settings.project_id:
+    if not _PROJECT.fullmatch(settings.project_id):
         raise ConfigError(
-            "[fcm] project_id is empty.", "Set it to the id of your Firebase project."
+            "[fcm] project_id is no project id.", "Set it to the id of your Firebase project."
         )
     try:
         client = FCMNotification(service_account_file=str(file), project_id=settings.project_id)

@@ -22,20 +22,13 @@ SHORT = timedelta(seconds=0.5)
 HTML = b"<!DOCTYPE html><html><title>Error</title></html>"
 
 
-@pytest.fixture(scope="session")
-def phones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phones]:
-    """Making an RSA key is slow, so all tests share the phones."""
-    with Phones(tmp_path_factory.mktemp("phones")) as phones:
-        yield phones
-
-
 @pytest.fixture(params=[FcmHouse, ApnsHouse], ids=["fcm", "apns"])
-def house(request: pytest.FixtureRequest, tmp_path: Path, phones: Phones) -> Iterator[House]:
+def house(request: pytest.FixtureRequest, tmp_path: Path, shared_phones: Phones) -> Iterator[House]:
     """A gateway's server, and what differs between the two."""
     streams = 1 if request.param is ApnsHouse else 100
     with ExitStack() as closing:
         peer = closing.enter_context(Peer(tmp_path, streams=streams))
-        yield request.param(tmp_path, peer, phones, closing)
+        yield request.param(tmp_path, peer, shared_phones, closing)
 
 
 def verdicts(outcomes: list[Outcome]) -> Counter[tuple[str, str]]:
@@ -274,21 +267,21 @@ def test_every_try_of_a_push_replaces_the_one_before(house: House) -> None:
 
 
 def test_phones_that_check_everything_show_a_push_once_however_often_it_is_sent(
-    house: House, phones: Phones
+    house: House, shared_phones: Phones
 ) -> None:
-    phones.devices.reset()
-    gateway = house.open(endpoint=house.endpoint_of(phones))
+    shared_phones.devices.reset()
+    gateway = house.open(endpoint=house.endpoint_of(shared_phones))
     push = house.push()
     for _ in range(3):
         assert verdicts(send(gateway, [push])) == {ACCEPTED: 1}
-    counts = phones.devices.counts()
+    counts = shared_phones.devices.counts()
     assert (counts.shown, counts.repeated) == (1, 2)
 
 
-def test_phones_that_check_everything_get_every_push(house: House, phones: Phones) -> None:
-    phones.devices.reset()
-    outcomes = send(house.open(endpoint=house.endpoint_of(phones)), house.pushes(1_000))
+def test_phones_that_check_everything_get_every_push(house: House, shared_phones: Phones) -> None:
+    shared_phones.devices.reset()
+    outcomes = send(house.open(endpoint=house.endpoint_of(shared_phones)), house.pushes(1_000))
     assert {outcome.verdict for outcome in outcomes} == {Verdict.ACCEPTED}
     assert all(outcome.gateway_id for outcome in outcomes)
-    counts = phones.devices.counts()
+    counts = shared_phones.devices.counts()
     assert (counts.shown, counts.repeated, counts.phones) == (1_000, 0, 1_000)

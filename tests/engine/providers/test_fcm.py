@@ -121,24 +121,24 @@ def test_time_that_passed_while_idle_is_not_added_to_a_messages_life(house: Hous
 # --- the access token --------------------------------------------------------------------------
 
 
-def test_one_access_token_serves_thousands_of_pushes(house: House, phones: Phones) -> None:
-    before = tokens_given(phones)
+def test_one_access_token_serves_thousands_of_pushes(house: House, shared_phones: Phones) -> None:
+    before = tokens_given(shared_phones)
     assert verdicts(send(house.open(), house.pushes(2_000))) == {ACCEPTED: 2_000}
-    assert tokens_given(phones) == before + 1
+    assert tokens_given(shared_phones) == before + 1
     assert len(bearers(house)) == 1
 
 
 def test_the_token_is_renewed_before_it_expires_while_pushes_go_on(
-    house: House, phones: Phones
+    house: House, shared_phones: Phones
 ) -> None:
     clock = ShiftedClock()
     gateway = house.open(clock=clock)
     send(gateway, house.pushes(10))
-    before = tokens_given(phones)
+    before = tokens_given(shared_phones)
     clock.ahead = timedelta(minutes=56)
     while len(bearers(house)) < 2:
         assert verdicts(send(gateway, house.pushes(10))) == {ACCEPTED: 10}
-    assert tokens_given(phones) == before + 1
+    assert tokens_given(shared_phones) == before + 1
 
 
 def test_a_token_that_expired_while_idle_is_not_shown_again(house: House) -> None:
@@ -151,13 +151,13 @@ def test_a_token_that_expired_while_idle_is_not_shown_again(house: House) -> Non
 
 
 def test_a_token_that_fcm_no_longer_takes_is_renewed_once_and_its_pushes_sent_once_more(
-    house: House, phones: Phones
+    house: House, shared_phones: Phones
 ) -> None:
     clock = ShiftedClock()
     gateway = house.open(clock=clock)
     send(gateway, [house.push()])
     (stale,) = bearers(house)
-    before = tokens_given(phones)
+    before = tokens_given(shared_phones)
     clock.ahead = timedelta(minutes=10)
 
     def refuse_the_stale_one(seen: Seen) -> Reaction:
@@ -165,19 +165,19 @@ def test_a_token_that_fcm_no_longer_takes_is_renewed_once_and_its_pushes_sent_on
 
     house.peer.script = refuse_the_stale_one
     assert verdicts(send(gateway, house.pushes(200))) == {ACCEPTED: 200}
-    assert tokens_given(phones) == before + 1
+    assert tokens_given(shared_phones) == before + 1
 
 
 def test_a_new_token_that_is_refused_too_is_no_reason_for_a_storm_of_renewals(
-    house: House, phones: Phones
+    house: House, shared_phones: Phones
 ) -> None:
-    before = tokens_given(phones)
+    before = tokens_given(shared_phones)
     house.peer.script = lambda _: EXPIRED
     gateway = house.open()
     for _ in range(5):
         outcomes = send(gateway, house.pushes(50))
         assert verdicts(outcomes) == {(Verdict.DEFERRED, "ACCESS_TOKEN_REFUSED"): 50}
-    assert tokens_given(phones) == before + 1
+    assert tokens_given(shared_phones) == before + 1
 
 
 def test_a_key_that_google_refuses_defers_everything_and_is_our_configuration(
@@ -259,7 +259,8 @@ def test_the_contents_of_a_key_file_are_in_no_error(tmp_path: Path, house: House
     assert account["private_key"][60:100] not in str(error.value)
 
 
-def test_a_project_must_be_named(house: House) -> None:
-    settings = FcmSettings.model_validate({**house.keys["fcm"], "project_id": ""})
+@pytest.mark.parametrize("project", ["", "a b", "a/b", "é"])
+def test_a_project_must_be_named(house: House, project: str) -> None:
+    settings = FcmSettings.model_validate({**house.keys["fcm"], "project_id": project})
     with pytest.raises(ConfigError, match="project_id"):
         FcmGateway(settings, utc_now)

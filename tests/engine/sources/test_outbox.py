@@ -133,6 +133,15 @@ class TestForget:
         forget(sis.database, AT_ONCE, _later())
         assert _stored(sis) == ["2"]
 
+    def test_what_was_not_relayed_is_kept_when_later_rows_wait_too(
+        self, sis: Sis, outbox: Outbox
+    ) -> None:
+        _score(sis, 1, 2, 3)
+        outbox.mark_relayed(outbox.read(1))
+        _age(sis, "1", "2")
+        forget(sis.database, SOON, _now())
+        assert _stored(sis) == ["2", "3"]
+
     def test_an_empty_outbox_has_nothing_to_delete(self, sis: Sis) -> None:
         assert forget(sis.database, AT_ONCE, _later()) == 0
 
