@@ -39,6 +39,7 @@ def _path_or_none(value: object) -> object:
 
 OptionalPath = Annotated[Path | None, BeforeValidator(_path_or_none)]
 Duration = Annotated[timedelta, Field(gt=timedelta())]
+DistrictId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
 
 class Section(BaseModel):
@@ -50,7 +51,7 @@ class Section(BaseModel):
 class DistrictSettings(Section):
     """Who we are: *id* is part of every collapse id, so it must never change."""
 
-    id: str = Field(default="district", pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    id: DistrictId = "district"
     timezone: str = "UTC"
 
     @field_validator("timezone")
@@ -92,13 +93,36 @@ class BrokerSettings(Section):
         return self.url == EMBEDDED
 
 
+class HubSettings(BrokerSettings):
+    """The hub that delivers for this district, as BrokerSettings. Empty: deliver runs here."""
+
+    url: str = Field(default="", repr=False)
+
+    @property
+    def used(self) -> bool:
+        """Whether somebody else delivers our pushes."""
+        return bool(self.url)
+
+
+class KeysSettings(Section):
+    """The file of keys that encrypt device tokens at rest; `schoolbell install` makes it."""
+
+    file: Path = Path("schoolbell.keys")
+
+
 class FcmSettings(Section):
-    """Firebase Cloud Messaging, HTTP v1. Without a service account no FCM push is sent."""
+    """Firebase Cloud Messaging, HTTP v1. Without a service account no FCM push is sent.
+
+    *quota_per_minute* is the project's, in messages; *ramp_up* is how long it takes from rest to
+    the full rate.
+    """
 
     project_id: str = ""
     service_account_file: OptionalPath = None
     endpoint: str = "https://fcm.googleapis.com"
     ca_file: OptionalPath = None
+    quota_per_minute: int = Field(default=600_000, ge=60)
+    ramp_up: Duration = timedelta(seconds=60)
 
 
 class ApnsSettings(Section):
@@ -127,10 +151,14 @@ class EvaluateSettings(Section):
 
 
 class DeliverSettings(Section):
-    """How many pushes may be in flight, and how long one waits for its answer."""
+    """How many pushes may be in flight, and how long one waits for its answer.
+
+    *districts* makes it a hub: those that it serves, each in the vhost of its name.
+    """
 
     in_flight: int = Field(default=4_000, ge=1, le=50_000)
     timeout: Duration = timedelta(seconds=10)
+    districts: tuple[DistrictId, ...] = ()
 
 
 class ScheduleSettings(Section):
@@ -168,6 +196,8 @@ class Config(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     source: SourceSettings = SourceSettings()
     broker: BrokerSettings = BrokerSettings()
+    hub: HubSettings = HubSettings()
+    keys: KeysSettings = KeysSettings()
     fcm: FcmSettings = FcmSettings()
     apns: ApnsSettings = ApnsSettings()
     relay: RelaySettings = RelaySettings()

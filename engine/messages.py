@@ -3,6 +3,10 @@
 A message packs up to MAX_PACKED items, because the cost per message at the broker dwarfs the
 cost per item (measured: 6,400-7,900 pushes a second alone, 8,900-12,600 packed). What is packed
 together still fails, retries and is ordered item by item.
+
+A hub and its districts are never updated at the same moment, so each release reads its own
+version, the one before and the one after. For that a version only adds: a new field has a default
+that is right where it is missing, and no field changes its meaning.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from engine.errors import Unprocessable
 from rules.change import Change
 from rules.outcomes import Verdict
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_PACKED: Final = 100
 
 DeviceKind = Literal["fcm_token", "fcm_fid", "apns"]
@@ -40,7 +44,9 @@ class Push(msgspec.Struct, frozen=True):
 
     *id* is the same for every try. *collapse_id* (22 characters, base64url) replaces what a
     phone shows of the same record for the same person. *attempt* counts from 1. After
-    *expires_at* the push is not worth sending.
+    *expires_at* the push is not worth sending. *kind* is empty where it may not be known on the
+    way. *sealed* (base64, since version 2) is what only the phone can read; *title* and *body*
+    are then what is shown when it cannot.
     """
 
     id: str
@@ -53,6 +59,7 @@ class Push(msgspec.Struct, frozen=True):
     collapse_id: str
     expires_at: datetime
     attempt: int = 1
+    sealed: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -61,6 +68,8 @@ class Outcome(msgspec.Struct, frozen=True):
     *reason* is the gateway's machine code or one of ours, never its free text, and *gateway_id*
     the gateway's name of an accepted push. *retry_after* is the gateway's wish in seconds.
     *misconfigured* is true when the gateway refused our key, project or topic, not this push.
+    Since version 2: *gateway* is "fcm", "apns" or empty when none was asked; *shortened* is true
+    when the text had to be cut to fit.
     """
 
     push_id: str
@@ -73,6 +82,8 @@ class Outcome(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     dead_since: datetime | None = None
     misconfigured: bool = False
+    gateway: str = ""
+    shortened: bool = False
 
 
 class Changes(msgspec.Struct, frozen=True, tag_field="type", tag="changes"):
@@ -128,10 +139,11 @@ def decode(body: bytes, expected: type[M]) -> M:
             f"{_without_content(error)}.",
             "Find out which program published it; nothing but Schoolbell may write to its queues.",
         ) from None
-    if message.version != VERSION:
+    if abs(message.version - VERSION) > 1:
         raise Unprocessable(
-            f"A message has version {message.version}; this Schoolbell reads version {VERSION}.",
-            "Run the same release on both sides of the broker.",
+            f"A message has version {message.version}; this Schoolbell reads "
+            f"{VERSION - 1} to {VERSION + 1}.",
+            "Update the older side of the broker first, one release at a time.",
         )
     return message
 

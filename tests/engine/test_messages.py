@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from engine.errors import Unprocessable
 from engine.messages import (
     MAX_PACKED,
+    VERSION,
     Changes,
     Message,
     Outcome,
@@ -135,7 +136,7 @@ UNREADABLE = {
         b'"BIG"', b"1e999"
     ),
     "a version that is no number": spoiled(lambda message: message.update(version=SECRET)),
-    "another version": spoiled(lambda message: message.update(version=2)),
+    "another version": spoiled(lambda message: message.update(version=9)),
     "a deep nest of lists": b"[" * 1_000_000,
     "a deep nest where an item should be": b'{"type":"changes","items":' + b"[" * 1_000_000,
     "a deep nest in an unknown field": b'{"x":' * 1_000_000,
@@ -170,10 +171,10 @@ def test_the_error_names_the_field(spoil: Callable[[dict[str, Any]], object], wh
 
 def test_another_version_is_named_with_its_remedy() -> None:
     with pytest.raises(Unprocessable) as refused:
-        decode(spoiled(lambda message: message.update(version=2)), Changes)
+        decode(spoiled(lambda message: message.update(version=9)), Changes)
 
-    assert "version 2" in refused.value.problem
-    assert "same release" in refused.value.remedy
+    assert "version 9" in refused.value.problem
+    assert "older side" in refused.value.remedy
 
 
 @given(st.binary())
@@ -188,8 +189,11 @@ def test_a_field_that_this_release_does_not_know_is_no_fault() -> None:
     assert len(decode(body, Changes).items) == 1
 
 
-def test_a_message_without_a_version_is_of_the_first() -> None:
-    assert decode(spoiled(lambda message: message.pop("version")), Changes).version == 1
+@pytest.mark.parametrize("version", [VERSION - 1, VERSION, VERSION + 1])
+def test_the_release_before_and_the_one_after_are_understood(version: int) -> None:
+    written = spoiled(lambda message: message.update(version=version, of_a_later_release=1))
+
+    assert decode(written, Changes).version == version
 
 
 @given(st.lists(st.integers()), st.integers(1, 7))
