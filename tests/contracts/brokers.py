@@ -17,6 +17,8 @@ from engine.errors import Misconfigured, Unavailable
 from engine.ports import Broker, Consumer, Delivery, Publisher, Queue
 from tests.servers import RabbitServer
 
+DISTRICT = "north"
+
 
 class House(Protocol):
     """A broker somewhere."""
@@ -47,7 +49,7 @@ class EmbeddedHouse:
 
     def open(self) -> Broker:
         self._databases.append(Database(self.database_url))
-        return open_broker(self.settings, self._databases[-1])
+        return open_broker(self.settings, self._databases[-1], DISTRICT)
 
     def restart(self) -> None:
         self.close()
@@ -66,7 +68,7 @@ class RabbitHouse:
     database_url: str = "sqlite://"
 
     def open(self) -> Broker:
-        return open_broker(self.settings, Database(self.database_url))
+        return open_broker(self.settings, Database(self.database_url), DISTRICT)
 
     def restart(self) -> None:
         assert self.server is not None, "A broker that tests share is not restarted."
@@ -83,8 +85,8 @@ from engine.config import BrokerSettings
 from engine.database import Database
 from engine.ports import Queue
 
-settings, database, queue = sys.argv[1:]
-broker = open_broker(BrokerSettings.model_validate_json(settings), Database(database))
+settings, database, district, queue = sys.argv[1:]
+broker = open_broker(BrokerSettings.model_validate_json(settings), Database(database), district)
 (delivery,) = broker.consumer(Queue(queue), 1).receive(1, timeout=10)
 print(delivery.body.decode(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -96,7 +98,7 @@ def receive_and_be_killed(house: House, queue: Queue) -> bytes:
     done = subprocess.run(
         [
             *(sys.executable, "-c", _RECEIVE_AND_BE_KILLED),
-            *(house.settings.model_dump_json(), house.database_url, queue.value),
+            *(house.settings.model_dump_json(), house.database_url, DISTRICT, queue.value),
         ],
         capture_output=True,
         check=False,

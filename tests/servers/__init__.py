@@ -18,7 +18,7 @@ from tests.servers.processes import (
     is_running,
     wait_until,
 )
-from tests.servers.rabbitmq import RabbitServer, Vhost
+from tests.servers.rabbitmq import RabbitServer, Vhost, WrittenRabbitServer
 
 __all__ = [
     "CertificateAuthority",
@@ -31,6 +31,7 @@ __all__ = [
     "Sandbox",
     "ServerError",
     "Vhost",
+    "WrittenRabbitServer",
     "find_program",
     "free_port",
     "is_running",

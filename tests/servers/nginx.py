@@ -1,4 +1,7 @@
-"""A gateway for benchmarks: HTTP/2 over TLS, every push accepted, next to no cost of its own."""
+"""A gateway for benchmarks: HTTP/2 over TLS, next to no cost of its own.
+
+It accepts every push, except for two projects of which it says the name's share is UNAVAILABLE.
+"""
 
 import http.client
 import ssl
@@ -43,6 +46,9 @@ http {
 
     default_type application/json;
 
+    split_clients $$request_id $$unlucky_1 { 1% yes; * ""; }
+    split_clients $$request_id $$unlucky_10 { 10% yes; * ""; }
+
     server {
         listen $host:$port ssl http2 backlog=1024;
         ssl_certificate $certificate;
@@ -52,6 +58,8 @@ http {
         mirror /read-the-body;
         mirror_request_body on;
 
+        location /v1/projects/faulty-1/ { error_page 404 405 = @faulty_1; }
+        location /v1/projects/faulty-10/ { error_page 404 405 = @faulty_10; }
         location /v1/projects/ { error_page 404 405 =200 @fcm; }
         location /3/device/ { error_page 404 405 =200 @apns; }
         location = /token { error_page 404 405 =200 @token; }
@@ -59,7 +67,9 @@ http {
         location = /read-the-body { internal; mirror off; return 204; }
         location / { mirror off; return 404 '{}'; }
 
-        location @fcm { return 200 '{"name":"projects/p/messages/1"}'; }
+        location @fcm { $accepted }
+        location @faulty_1 { if ($$unlucky_1) { $unavailable } $accepted }
+        location @faulty_10 { if ($$unlucky_10) { $unavailable } $accepted }
         location @apns { add_header apns-id $$http_apns_id; return 200; }
         location @token {
             return 200 '{"access_token":"for-the-sink","expires_in":3599,"token_type":"Bearer"}';
@@ -68,9 +78,17 @@ http {
 }
 """)
 
+_ACCEPTED: Final = """return 200 '{"name":"projects/p/messages/1"}';"""
+_UNAVAILABLE: Final = (
+    """return 503 '{"error":{"code":503,"status":"UNAVAILABLE","details":[{"@type":"""
+    """"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"UNAVAILABLE"}]}}';"""
+)
+
 
 class NginxSink(PrivateServer):
-    """Accepts every push: as FCM at /v1/projects/…, as APNs at /3/device/….
+    """Accepts pushes: as FCM at /v1/projects/…, as APNs at /3/device/….
+
+    Of the project `faulty-1` it refuses one push in a hundred for now, of `faulty-10` one in ten.
 
     /token gives an access token to anybody, in the manner of Google's OAuth endpoint.
     """
@@ -113,6 +131,8 @@ class NginxSink(PrivateServer):
             port=self.port,
             certificate=issued.certificate,
             key=issued.key,
+            accepted=_ACCEPTED,
+            unavailable=_UNAVAILABLE,
         )
         (sandbox.folder / "nginx.conf").write_text(configuration)
 

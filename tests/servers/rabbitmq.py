@@ -69,6 +69,7 @@ class RabbitServer(PrivateServer):
     ) -> None:
         super().__init__()
         self._rabbitmq_server = find_program("rabbitmq-server", scripts)
+        self._rabbitmqctl = find_program("rabbitmqctl", scripts)
         self._epmd = find_program("epmd", erlang)
         self._erl_call = find_program("erl_call", erlang)
         self._settings = {**_SETTINGS, **(settings or {})}
@@ -139,6 +140,24 @@ class RabbitServer(PrivateServer):
             raise ServerError(f"{expressions}\nanswered: {answer} {asked.stderr.strip()}")
         return answer.removeprefix("{ok, ").removesuffix("}")
 
+    def control(self, *words: str) -> str:
+        """Run rabbitmqctl, as an administrator does; it takes seconds. What it prints."""
+        environment = {
+            **self._environment(),
+            "RABBITMQ_CTL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        }
+        done = subprocess.run(
+            [str(self._rabbitmqctl), *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ServerError(f"rabbitmqctl {' '.join(words)}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
     def _urls(self, vhost: str) -> Vhost:
         def url(scheme: str, port: int) -> str:
             return f"{scheme}://{USER}:{self.password}@{HOST}:{port}/{quote(vhost, safe='')}"
@@ -151,6 +170,15 @@ class RabbitServer(PrivateServer):
         cookie = folder / ".erlang.cookie"
         cookie.write_text(secrets.token_hex(16))
         cookie.chmod(0o400)  # Erlang refuses a cookie that others can read
+        self._configure(folder)
+        # Started by us: by itself it would be a daemon that outlives the broker.
+        epmd = sandbox.start(
+            [self._epmd, "-port", str(self._epmd_port), "-address", HOST], log="epmd.log"
+        )
+        epmd.wait_until(lambda: answers(self._epmd_port), within=10, what="epmd answers")
+
+    def _configure(self, folder: Path) -> None:
+        """Write rabbitmq.conf and enabled_plugins, and what they name."""
         issued = CertificateAuthority(folder).issue()
         settings = {
             "listeners.tcp.1": f"{HOST}:{self.port}",
@@ -166,11 +194,6 @@ class RabbitServer(PrivateServer):
         lines = [f"{name} = {value}\n" for name, value in settings.items()]
         (folder / "rabbitmq.conf").write_text("".join(lines))
         (folder / "enabled_plugins").write_text("[].\n")
-        # Started by us: by itself it would be a daemon that outlives the broker.
-        epmd = sandbox.start(
-            [self._epmd, "-port", str(self._epmd_port), "-address", HOST], log="epmd.log"
-        )
-        epmd.wait_until(lambda: answers(self._epmd_port), within=10, what="epmd answers")
 
     def _environment(self) -> dict[str, str]:
         """Ours, without what would point RabbitMQ or Erlang to another broker."""
@@ -212,6 +235,29 @@ class RabbitServer(PrivateServer):
         except (AMQPError, OSError):
             return False
         return True
+
+
+class WrittenRabbitServer(RabbitServer):
+    """A node with the files that an administrator was given; only port and paths are its own.
+
+    *files* is the folder with rabbitmq.conf and all that it names, which are in *etc* for it.
+    """
+
+    def __init__(self, files: Path, etc: str = "/etc/rabbitmq", port: int = 5671) -> None:
+        super().__init__()
+        self._files = files
+        self._etc = etc
+        self._written_port = port
+
+    def _configure(self, folder: Path) -> None:
+        for file in self._files.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        conf = folder / "rabbitmq.conf"
+        text = conf.read_text().replace(self._etc, str(folder))
+        conf.write_text(text.replace(str(self._written_port), f"{HOST}:{self.tls_port}"))
+
+    def _is_ready(self) -> bool:
+        return answers(self.tls_port) and self.evaluate("rabbit:is_running()") == "true"
 
 
 def _binary(text: str) -> str:

@@ -7,12 +7,12 @@ import ssl
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import pika
 from pika.credentials import ExternalCredentials, PlainCredentials
 
-from engine.config import BrokerSettings
+from engine.config import BrokerSettings, HubSettings
 from engine.errors import ConfigError
 from engine.telemetry import Event, emit
 
@@ -38,7 +38,10 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One vhost of one broker, and who we are there. Without *user* the client certificate says."""
+    """One vhost of one broker, and who we are there. Without *user* the client certificate says.
+
+    *section* is where the configuration says so, for errors.
+    """
 
     host: str
     port: int
@@ -46,6 +49,7 @@ class Address:
     user: str
     password: str = field(repr=False)
     tls: ssl.SSLContext | None = field(repr=False)
+    section: str = "[broker]"
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -73,36 +77,67 @@ class Address:
 
 def read_address(settings: BrokerSettings) -> Address:
     """Read the broker's URL; raise ConfigError for one that is wrong or would not be private."""
-    url = _parsed(settings.url)
-    host = url.hostname or ""
+    url = _parsed(settings)
     tls = _tls(settings) if url.scheme == "amqps" else None
-    if tls is None and not _is_loopback(host):
+    if host := plaintext(settings):
         _allow_plaintext(settings, host)
     if not url.username and not (tls and settings.cert_file):
         raise ConfigError(
-            "The broker's URL names no user.",
-            "Write amqps://user:password@host/vhost, or give a client certificate as cert_file.",
+            f"The broker's URL in {_section(settings)} names no user.",
+            "Write amqps://user:password@host/vhost, or give a client certificate as cert_file, "
+            f"in {_section(settings)}.",
         )
     return Address(
-        host=host,
+        host=url.hostname or "",
         port=url.port or PORTS[url.scheme],
         vhost=unquote(url.path[1:]) or "/",
         user=unquote(url.username or ""),
         password=unquote(url.password or ""),
         tls=tls,
+        section=_section(settings),
     )
 
 
-def _parsed(url: str) -> SplitResult:
+def in_vhost(settings: BrokerSettings, vhost: str) -> BrokerSettings:
+    """The same broker's vhost *vhost*, for who reads several; raises ConfigError.
+
+    The URL must leave the vhost open: one that it names would be read by nobody.
+    """
+    url = _parsed(settings)
+    if url.path not in ("", "/"):
+        raise ConfigError(
+            f"The broker's URL in {_section(settings)} names a vhost, but each district has its "
+            "own.",
+            "End the URL after the host and the port: amqps://user:password@host:5671.",
+        )
+    named = url._replace(path="/" + quote(vhost, safe="")).geturl()
+    return settings.model_copy(update={"url": named})
+
+
+def plaintext(settings: BrokerSettings) -> str:
+    """The host to which *settings* would speak in plain text over a network; empty if to none."""
+    try:
+        url = _parsed(settings)
+    except ConfigError:
+        return ""  # nothing is sent to what is not readable
+    host = url.hostname or ""
+    return "" if url.scheme == "amqps" or _is_loopback(host) else host
+
+
+def _section(settings: BrokerSettings) -> str:
+    return "[hub]" if isinstance(settings, HubSettings) else "[broker]"
+
+
+def _parsed(settings: BrokerSettings) -> SplitResult:
     """Split the URL. Its text is in no error: it holds the password."""
     try:
-        parsed = urlsplit(url)
+        parsed = urlsplit(settings.url)
         readable = parsed.scheme in PORTS and bool(parsed.hostname) and parsed.port != 0
     except ValueError:
         readable = False
     if not readable or parsed.query or parsed.fragment or "/" in parsed.path[1:]:
         raise ConfigError(
-            "The broker's URL is not readable.",
+            f"The broker's URL in {_section(settings)} is not readable.",
             "Write `embedded:` or amqps://user:password@host:5671/vhost, with special characters "
             "of the password and the vhost percent-encoded and nothing after the vhost.",
         )
@@ -119,8 +154,10 @@ def _is_loopback(host: str) -> bool:
 def _allow_plaintext(settings: BrokerSettings, host: str) -> None:
     if not settings.allow_plaintext:
         raise ConfigError(
-            f"The broker's URL speaks to {host} in plain text, and families' data would too.",
-            "Write amqps:// in place of amqp://. For a trial, allow_plaintext in [broker].",
+            f"The broker's URL in {_section(settings)} speaks to {host} in plain text, and "
+            "families' data would too.",
+            "Write amqps:// in place of amqp://. For a trial, allow_plaintext = true in "
+            f"{_section(settings)}.",
         )
     emit(Event.BROKER_PLAINTEXT, level=logging.WARNING, host=host, problem=PLAINTEXT_WARNING)
 
@@ -134,7 +171,8 @@ def _tls(settings: BrokerSettings) -> ssl.SSLContext:
             context.load_cert_chain(settings.cert_file, settings.key_file)
     except OSError as error:
         raise ConfigError(
-            f"The broker's TLS files cannot be read: {error.strerror or 'not valid PEM files'}.",
-            "Check ca_file, cert_file and key_file in [broker].",
+            f"The TLS files in {_section(settings)} cannot be read: "
+            f"{error.strerror or 'not valid PEM files'}.",
+            "Check ca_file, cert_file and key_file there.",
         ) from None
     return context

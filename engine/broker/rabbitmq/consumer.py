@@ -109,16 +109,23 @@ def _leave_uncancelled(channel: Channel) -> None:
 
 
 class RabbitConsumer:
-    """A Consumer on a connection of its own; parking opens a second one when it is needed."""
+    """A Consumer on a connection of its own; *parking* opens a second one when it is needed."""
 
-    def __init__(self, address: Address, patience: Patience, queue: Queue, prefetch: int) -> None:
+    def __init__(
+        self,
+        address: Address,
+        patience: Patience,
+        queue: Queue,
+        prefetch: int,
+        parking: RabbitPublisher,
+    ) -> None:
         self._address = address
         self._patience = patience
         self._queue = queue
         self._prefetch = prefetch
+        self._parking = parking
         self._session: Subscription | None = None
         self._line: Final = Line(self._subscribe, address, patience)
-        self._parking: Final = RabbitPublisher(address, patience)
 
     def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
         """Wait up to *timeout* seconds for a first message; return at most *limit*, in order."""

@@ -70,9 +70,7 @@ _UNTRUSTED: Final[Mapping[int, str]] = {
     62: "Write the host in the broker's URL as the certificate names it.",  # .._HOSTNAME_MISMATCH
     64: "Write the host in the broker's URL as the certificate names it.",  # .._IP_ADDRESS_MISMATCH
 }
-_UNKNOWN_AUTHORITY: Final = (
-    "Name the file with the authority that signed it as ca_file in [broker]."
-)
+_UNKNOWN_AUTHORITY: Final = "Name the file with the authority that signed it as ca_file in {}."
 
 _TRANSIENT: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (AMQPHeartbeatTimeout, "its heartbeat stopped"),
@@ -89,6 +87,7 @@ _TRANSIENT: Final[tuple[tuple[type[BaseException], str], ...]] = (
 )
 
 _REPLY = re.compile(r"ClosedByBroker: \((\d+)\) (['\"])(.*?)\2")
+_OLD_TLS = re.compile("PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL")
 _ALERT = re.compile(r"ALERT_(?:[A-Z]+_)*(?:CERTIFICATE|CA|HANDSHAKE)\w*")
 
 
@@ -100,7 +99,13 @@ def meaning(error: BaseException, address: Address) -> SchoolbellError:
     if _ALERT.search(str(cause)):
         return Misconfigured(
             f"The broker at {address} refuses our client certificate, or wants one.",
-            "Check cert_file and key_file in [broker], and which authority the broker trusts.",
+            f"Check cert_file and key_file in {address.section}, and which authority the broker "
+            "trusts.",
+        )
+    if isinstance(cause, ssl.SSLError) and _OLD_TLS.search(cause.reason or ""):
+        return Misconfigured(
+            f"The broker at {address} offers no TLS that is safe.",
+            "Ask who runs it for TLS 1.2 or 1.3: in rabbitmq.conf these are ssl_options.versions.",
         )
     if isinstance(cause, ssl.SSLError) and not _is_cut(cause):
         return Misconfigured(
@@ -111,9 +116,23 @@ def meaning(error: BaseException, address: Address) -> SchoolbellError:
     return _replied(*reply, address) if reply else _unreachable(cause, address)
 
 
-def missing_queue(queue: str, address: Address) -> Misconfigured:
+def missing_queue(key: str, address: Address) -> Misconfigured:
     """The error for a message that no queue took."""
-    return Refused(f"The broker at {address} has no queue {queue}.", INSTALL, NOT_FOUND)
+    return Refused(
+        f"The broker at {address} has no queue for messages with the key {key}.",
+        INSTALL,
+        NOT_FOUND,
+    )
+
+
+def may_not_make(refusal: Refused) -> Misconfigured:
+    """The error for an install that may not make what nobody made before."""
+    return Refused(
+        refusal.problem,
+        "Ask who runs this broker to give this user the right to configure; at a hub's, to apply "
+        "what `schoolbell channel definitions` writes, which makes every queue.",
+        refusal.code,
+    )
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -138,7 +157,7 @@ def _untrusted(error: ssl.SSLCertVerificationError, address: Address) -> Misconf
     return Misconfigured(
         f"The certificate of the broker at {address} is not trusted: "
         f"{error.verify_message.rstrip('.')}.",
-        _UNTRUSTED.get(error.verify_code, _UNKNOWN_AUTHORITY),
+        _UNTRUSTED.get(error.verify_code, _UNKNOWN_AUTHORITY.format(address.section)),
     )
 
 

@@ -13,7 +13,7 @@ from engine.broker.rabbitmq.address import Address, Patience
 from engine.broker.rabbitmq.connection import Channel, Connection
 from engine.broker.rabbitmq.line import Line
 from engine.broker.rabbitmq.meaning import missing_queue
-from engine.broker.rabbitmq.topology import route
+from engine.broker.rabbitmq.topology import EXCHANGE, routing_key
 from engine.errors import SchoolbellError, Unavailable
 from engine.ports import Queue
 
@@ -80,7 +80,7 @@ class _Session:
         self._connection.close()
 
     def publish(
-        self, queue: str, bodies: Sequence[bytes], headers: Mapping[str, str] | None
+        self, key: str, bodies: Sequence[bytes], headers: Mapping[str, str] | None
     ) -> Confirms:
         """Send all bodies and wait until each is answered, the line is lost or time is over."""
         patience = self._connection.patience
@@ -90,7 +90,7 @@ class _Session:
         self._next_tag += len(bodies)
         done = self._connection.expect()
         self._connection.run(
-            lambda channel: self._send(channel, confirms, done, queue, bodies, headers)
+            lambda channel: self._send(channel, confirms, done, key, bodies, headers)
         )
         try:
             self._connection.wait_for(done, patience.confirm)
@@ -117,12 +117,11 @@ class _Session:
         channel: Channel,
         confirms: Confirms,
         done: Future[Any],
-        queue: str,
+        key: str,
         bodies: Sequence[bytes],
         headers: Mapping[str, str] | None,
     ) -> None:
         self._confirms, self._done = confirms, done
-        exchange, routing_key = route(queue)
         properties = BasicProperties(
             content_type="application/json",
             delivery_mode=DeliveryMode.Persistent,
@@ -131,7 +130,7 @@ class _Session:
         for tag, body in enumerate(bodies, confirms.first_tag):
             # The only way to know which one came back: a return has no tag.
             properties.message_id = str(tag)
-            channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
+            channel.basic_publish(EXCHANGE, key, body, properties, mandatory=True)
 
     def _on_return(self, _channel: Channel, _method: Any, properties: Any, _body: bytes) -> None:
         self._confirms.returned(int(properties.message_id))
@@ -150,8 +149,9 @@ class _Session:
 class RabbitPublisher:
     """A Publisher on a connection of its own: a blocked one must not stop what is consumed."""
 
-    def __init__(self, address: Address, patience: Patience) -> None:
+    def __init__(self, address: Address, patience: Patience, district: str) -> None:
         self._address = address
+        self._district = district
         self._line: Final = Line(
             lambda: _Session(Connection(address, patience, "publisher")), address, patience
         )
@@ -167,9 +167,10 @@ class RabbitPublisher:
         if not bodies:
             return []
         session = self._line.session()
-        confirms = session.publish(queue, bodies, headers)
+        key = routing_key(self._district, queue)
+        confirms = session.publish(key, bodies, headers)
         if confirms.nobody_took_any:
-            raise missing_queue(queue, self._address)
+            raise missing_queue(key, self._address)
         return confirms.kept()
 
     def close(self) -> None:

@@ -1,16 +1,31 @@
 """A RabbitMQ's vhost as the tests of its adapter use it."""
 
+import ssl
+import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.broker.rabbitmq.address import Patience
 from engine.broker.rabbitmq.broker import RabbitBroker
+from engine.broker.rabbitmq.topology import EXCHANGE
 from engine.config import BrokerSettings
+from engine.ports import Queue
+from tests.contracts.brokers import DISTRICT
 from tests.servers import RabbitServer, Vhost
 
 IMPATIENT = Patience(
     connect=5.0, reply=2.0, confirm=2.0, heartbeat=5, first_backoff=0.05, longest_backoff=0.5
 )
+
+
+def allow_old_tls(context: ssl.SSLContext) -> None:
+    """Let a context speak TLS 1.0 and 1.1, and nothing newer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
 
 
 @dataclass(frozen=True)
@@ -20,12 +35,18 @@ class Rabbit:
     server: RabbitServer
     vhost: Vhost
 
-    def open(self, url: str = "", ca_file: Path | None = None) -> RabbitBroker:
+    def open(
+        self,
+        url: str = "",
+        ca_file: Path | None = None,
+        district: str = DISTRICT,
+        queues: Collection[Queue] = tuple(Queue),
+    ) -> RabbitBroker:
         """The broker over TLS, at another URL if one is given."""
         settings = BrokerSettings(
             url=url or self.vhost.amqps_url, ca_file=ca_file or self.server.ca_file
         )
-        return RabbitBroker(settings, IMPATIENT)
+        return RabbitBroker(settings, district, queues, IMPATIENT)
 
     def installed(self) -> RabbitBroker:
         broker = self.open()
@@ -44,6 +65,12 @@ class Rabbit:
         self.server.evaluate(
             f"{{ok, Q}} = rabbit_amqqueue:lookup({self._resource(queue)}), "
             'rabbit_amqqueue:delete(Q, false, false, <<"test">>)'
+        )
+
+    def delete_exchange(self) -> None:
+        self.server.evaluate(
+            f'rabbit_exchange:delete(rabbit_misc:r({self._vhost}, exchange, <<"{EXCHANGE}">>), '
+            'false, <<"test">>)'
         )
 
     def limit_length(self, queue: str, length: int) -> None:

@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from pika.credentials import ExternalCredentials, PlainCredentials
 
 from engine.broker import open_broker
-from engine.broker.rabbitmq.address import PLAINTEXT_WARNING, Address, Patience, read_address
-from engine.config import BrokerSettings
+from engine.broker.rabbitmq.address import (
+    PLAINTEXT_WARNING,
+    Address,
+    Patience,
+    in_vhost,
+    read_address,
+)
+from engine.config import BrokerSettings, HubSettings
 from engine.database import Database
 from engine.errors import ConfigError
 from tests.servers import CertificateAuthority
@@ -95,7 +101,7 @@ def test_tls_always_verifies_and_is_at_least_1_2() -> None:
 
 
 def test_a_client_certificate_says_who_we_are_when_the_url_names_no_user(tmp_path: Path) -> None:
-    issued = CertificateAuthority(tmp_path).issue("d1")
+    issued = CertificateAuthority(tmp_path).admit("d1")
     files = {"cert_file": issued.certificate, "key_file": issued.key}
     by_certificate = an_address("amqps://broker.example/", **files)
     by_password = an_address("amqps://u:p@broker.example/", **files)
@@ -122,10 +128,44 @@ def test_a_password_is_understood_and_never_shown(password: str) -> None:
     assert password not in shown
 
 
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_hub_reads_each_district_in_its_vhost(end: str) -> None:
+    settings = BrokerSettings(url=f"amqps://hub:{quote(PASSWORD, safe='')}@[::1]:5999{end}")
+    address = read_address(in_vhost(settings, "district/1"))
+    assert (address.host, address.port, address.vhost) == ("::1", 5999, "district/1")
+    assert (address.user, address.password) == ("hub", PASSWORD)
+
+
+@pytest.mark.parametrize("vhost", ["north", "%2F"])
+def test_a_hubs_url_leaves_the_vhost_open(vhost: str) -> None:
+    settings = BrokerSettings(url=f"amqps://hub:{quote(PASSWORD, safe='')}@host/{vhost}")
+    with pytest.raises(ConfigError, match="each district has its own") as refused:
+        in_vhost(settings, "north")
+    assert "horse" not in f"{refused.value!r} {refused.value.__context__!r}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "section"), [(BrokerSettings, "[broker]"), (HubSettings, "[hub]")]
+)
+def test_a_refusal_names_the_section_to_mend(
+    settings: type[BrokerSettings], section: str, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing.pem"
+    for wrong in (
+        settings(url="http://u:p@host"),
+        settings(url="amqps://host"),
+        settings(url="amqp://u:p@host"),
+        settings(url="amqps://u:p@host", ca_file=missing),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            read_address(wrong)
+        assert section in str(refused.value)
+
+
 def test_the_settings_choose_the_broker(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'x.db'}")
-    assert type(open_broker(BrokerSettings(), database)).__name__ == "EmbeddedBroker"
+    assert type(open_broker(BrokerSettings(), database, "north")).__name__ == "EmbeddedBroker"
     remote = BrokerSettings(url="amqps://u:secret@broker.example/")
-    broker = open_broker(remote, database)
+    broker = open_broker(remote, database, "north")
     assert type(broker).__name__ == "RabbitBroker"
     assert "secret" not in f"{broker!r} {remote!r}"

@@ -37,7 +37,7 @@ def broker(database: Database) -> EmbeddedBroker:
 def test_another_database_than_sqlite_is_refused_with_the_remedy() -> None:
     database = Database("postgresql://u:p@localhost/x")
     with pytest.raises(ConfigError, match="needs SQLite"):
-        open_broker(BrokerSettings(), database)
+        open_broker(BrokerSettings(), database, "north")
 
 
 def test_threads_of_one_process_pass_everything_on_in_order(broker: EmbeddedBroker) -> None:

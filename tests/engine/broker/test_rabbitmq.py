@@ -20,6 +20,7 @@ from engine.config import BrokerSettings
 from engine.errors import Misconfigured, SchoolbellError, Unavailable
 from engine.ports import Consumer, Delivery, Depth, Queue
 from tests.contracts.brokers import (
+    DISTRICT,
     all_is_confirmed_in_the_end,
     bodies,
     eventually,
@@ -27,7 +28,7 @@ from tests.contracts.brokers import (
     receive,
     received_bodies,
 )
-from tests.engine.broker.rabbits import IMPATIENT, Rabbit
+from tests.engine.broker.rabbits import IMPATIENT, Rabbit, allow_old_tls
 from tests.servers import CertificateAuthority, IssuedCertificate, RabbitServer, Vhost, free_port
 
 SECRET = "tr0mbone&case"
@@ -58,15 +59,18 @@ def listening(answer: Callable[[socket.socket], None]) -> Iterator[int]:
         thread.join()
 
 
-def tls_server(issued: IssuedCertificate) -> AbstractContextManager[int]:
+def tls_server(
+    issued: IssuedCertificate, adjust: Callable[[ssl.SSLContext], None] = lambda _context: None
+) -> AbstractContextManager[int]:
     """A server that shows a certificate to who calls."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(issued.certificate, issued.key)
+    adjust(context)
     return listening(lambda caller: context.wrap_socket(caller, server_side=True).close())
 
 
 def a_broker_at(url: str, ca_file: Path | None = None) -> RabbitBroker:
-    return RabbitBroker(BrokerSettings(url=url, ca_file=ca_file), IMPATIENT)
+    return RabbitBroker(BrokerSettings(url=url, ca_file=ca_file), DISTRICT, patience=IMPATIENT)
 
 
 # Who may come in
@@ -151,6 +155,13 @@ def test_a_certificate_that_has_expired_is_not_trusted(tmp_path: Path) -> None:
         assert "Renew" in refusal(broker, Misconfigured)
 
 
+def test_tls_before_1_2_is_not_spoken(tmp_path: Path) -> None:
+    authority = CertificateAuthority(tmp_path)
+    with tls_server(authority.issue(), allow_old_tls) as port:
+        broker = a_broker_at(f"amqps://u:{SECRET}@127.0.0.1:{port}/", authority.ca_file)
+        assert "Ask who runs it for TLS 1.2 or 1.3" in refusal(broker, Misconfigured)
+
+
 def test_tls_to_a_port_without_tls_is_told(rabbit: Rabbit) -> None:
     broker = rabbit.open(f"amqps://u:{SECRET}@127.0.0.1:{rabbit.server.port}/")
     assert "does not speak TLS" in refusal(broker, Misconfigured)
@@ -172,7 +183,7 @@ def test_who_never_answers_is_not_waited_for_without_end() -> None:
     patience = replace(IMPATIENT, connect=0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"amqp://u:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/"
-        broker = RabbitBroker(BrokerSettings(url=url), patience)
+        broker = RabbitBroker(BrokerSettings(url=url), DISTRICT, patience=patience)
         started = time.monotonic()
         with pytest.raises(Unavailable, match="does not answer"):
             broker.depths()
@@ -266,6 +277,44 @@ def test_install_does_not_call_a_queue_ready_that_does_not_answer(rabbit: Rabbit
         broker.install()
     rabbit.thaw("outcomes")
     assert list(broker.install()) == []
+
+
+def test_install_needs_no_right_to_make_what_is_there(rabbit: Rabbit) -> None:
+    rabbit.installed()
+    rabbit.allow(configure="^$")
+    assert list(rabbit.open().install()) == []
+
+
+def test_who_may_not_make_what_is_missing_is_told_who_does(rabbit: Rabbit) -> None:
+    rabbit.installed()
+    rabbit.delete("outcomes")
+    rabbit.allow(configure="^$")
+    with pytest.raises(Misconfigured, match="schoolbell channel definitions"):
+        rabbit.open().install()
+
+
+def test_a_vhost_without_the_exchange_is_not_called_ready(rabbit: Rabbit) -> None:
+    rabbit.installed()
+    rabbit.delete_exchange()
+    rabbit.allow(configure="^$")
+    with pytest.raises(Misconfigured, match="schoolbell channel definitions"):
+        rabbit.open().install()
+
+
+def test_two_districts_in_one_vhost_do_not_get_each_others_messages(rabbit: Rabbit) -> None:
+    north, south = rabbit.installed(), rabbit.open(district="south")
+    publish(north, Queue.PUSHES, bodies(1))
+    publisher = south.publisher()
+    with pytest.raises(Misconfigured, match=r"no queue for messages with the key south\.pushes"):
+        publisher.publish(Queue.PUSHES, bodies(1))
+    publisher.close()
+    assert eventually(lambda: north.depths()[Queue.PUSHES] == Depth(ready=1, dead=0))
+
+
+def test_a_broker_of_some_queues_makes_and_counts_no_other(rabbit: Rabbit) -> None:
+    broker = rabbit.open(queues=(Queue.CHANGES,))
+    assert sorted(broker.install()) == ["changes", "changes.dead"]
+    assert broker.depths() == {Queue.CHANGES: Depth(ready=0, dead=0)}
 
 
 @pytest.mark.parametrize("queue", ["changes", "outcomes", "pushes.dead"])

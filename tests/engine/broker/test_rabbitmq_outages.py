@@ -17,6 +17,7 @@ from engine.config import BrokerSettings
 from engine.errors import Misconfigured, Unavailable
 from engine.ports import Broker, Depth, Parked, Queue
 from tests.contracts.brokers import (
+    DISTRICT,
     all_is_confirmed_in_the_end,
     bodies,
     eventually,
@@ -143,7 +144,7 @@ def test_what_is_held_up_is_not_sent_again_with_every_try(rabbit: Rabbit) -> Non
 def test_a_broker_that_stays_short_of_memory_is_left_in_the_end(rabbit: Rabbit) -> None:
     rabbit.installed()
     settings = BrokerSettings(url=rabbit.vhost.amqps_url, ca_file=rabbit.server.ca_file)
-    broker = RabbitBroker(settings, replace(IMPATIENT, blocked=0.5))
+    broker = RabbitBroker(settings, DISTRICT, patience=replace(IMPATIENT, blocked=0.5))
     with closing(broker.publisher()) as publisher:
         with short_of_memory(rabbit), structlog.testing.capture_logs() as events:
             for _ in range(2):
@@ -166,7 +167,7 @@ def test_who_is_held_up_while_parking_keeps_the_message(rabbit: Rabbit) -> None:
 
 def test_a_client_certificate_is_shown_to_a_broker_that_wants_one(tmp_path: Path) -> None:
     authority = CertificateAuthority(tmp_path)
-    client = authority.issue("d1")
+    client = authority.admit("d1")
     wants_certificates = {
         "ssl_options.verify": "verify_peer",
         "ssl_options.fail_if_no_peer_cert": "true",
@@ -182,18 +183,18 @@ def test_a_client_certificate_is_shown_to_a_broker_that_wants_one(tmp_path: Path
             cert_file=client.certificate,
             key_file=client.key,
         )
-        assert len(RabbitBroker(with_both, IMPATIENT).install()) == 6
+        assert len(RabbitBroker(with_both, DISTRICT, patience=IMPATIENT).install()) == 6
 
         without = with_both.model_copy(update={"cert_file": None, "key_file": None})
         # Which of the two depends on whether the refusal is read before our greeting fails.
         with pytest.raises((Misconfigured, Unavailable), match="client certificate"):
-            RabbitBroker(without, IMPATIENT).depths()
+            RabbitBroker(without, DISTRICT, patience=IMPATIENT).depths()
 
         let_in_by_certificate(server, "d1")
         by_certificate = with_both.model_copy(
             update={"url": f"amqps://127.0.0.1:{server.tls_port}/"}
         )
-        assert len(RabbitBroker(by_certificate, IMPATIENT).depths()) == 3
+        assert len(RabbitBroker(by_certificate, DISTRICT, patience=IMPATIENT).depths()) == 3
 
 
 def let_in_by_certificate(server: RabbitServer, name: str) -> None:

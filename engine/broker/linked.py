@@ -1,0 +1,90 @@
+"""The link between a district and its hub: the queues for pushes and outcomes are the hub's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from engine.broker import open_broker
+from engine.broker.rabbitmq.address import in_vhost
+from engine.broker.rabbitmq.broker import RabbitBroker
+from engine.config import Config
+from engine.database import Database
+from engine.ports import Broker, Consumer, Depth, Parked, Publisher, Queue
+
+AT_THE_HUB: Final = (Queue.PUSHES, Queue.OUTCOMES)
+OUR_OWN: Final = (Queue.CHANGES,)
+
+
+def open_district(config: Config, database: Database) -> Broker:
+    """The broker of a district: its own, and where a hub delivers, also the hub's.
+
+    Raises ConfigError as open_broker.
+    """
+    district = config.district.id
+    if not config.hub.used:
+        return open_broker(config.broker, database, district)
+    own = open_broker(config.broker, database, district, OUR_OWN)
+    return LinkedBroker(own, RabbitBroker(config.hub, district, AT_THE_HUB))
+
+
+def open_spokes(config: Config) -> Mapping[str, Broker]:
+    """For each district that this hub serves, its vhost at the hub's broker."""
+    return {
+        district: RabbitBroker(in_vhost(config.broker, district), district, AT_THE_HUB)
+        for district in config.deliver.districts
+    }
+
+
+class LinkedBroker:
+    """Implements ports.Broker for a district whose pushes a hub delivers."""
+
+    def __init__(self, own: Broker, hub: Broker) -> None:
+        self._own = own
+        self._hub = hub
+
+    def install(self) -> Sequence[str]:
+        """See ports.Broker. At the hub its operator has made the queues."""
+        return [*self._own.install(), *self._hub.install()]
+
+    def publisher(self) -> Publisher:
+        """See ports.Broker. Each broker is connected when something is first published to it."""
+        return _LinkedPublisher(self._own.publisher(), self._hub.publisher())
+
+    def consumer(self, queue: Queue, prefetch: int) -> Consumer:
+        """See ports.Broker."""
+        return self._of(queue).consumer(queue, prefetch)
+
+    def depths(self) -> Mapping[Queue, Depth]:
+        """See ports.Broker."""
+        found = {False: self._own.depths(), True: self._hub.depths()}
+        return {queue: found[queue in AT_THE_HUB][queue] for queue in Queue}
+
+    def requeue_parked(self, queue: Queue, limit: int) -> int:
+        """See ports.Broker."""
+        return self._of(queue).requeue_parked(queue, limit)
+
+    def parked(self, queue: Queue, limit: int) -> Sequence[Parked]:
+        """See ports.Broker."""
+        return self._of(queue).parked(queue, limit)
+
+    def _of(self, queue: Queue) -> Broker:
+        return self._hub if queue in AT_THE_HUB else self._own
+
+
+class _LinkedPublisher:
+    def __init__(self, own: Publisher, hub: Publisher) -> None:
+        self._own = own
+        self._hub = hub
+
+    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
+        """See ports.Publisher."""
+        publisher = self._hub if queue in AT_THE_HUB else self._own
+        return publisher.publish(queue, bodies)
+
+    def close(self) -> None:
+        """See ports.Publisher."""
+        try:
+            self._own.close()
+        finally:
+            self._hub.close()

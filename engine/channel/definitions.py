@@ -1,0 +1,143 @@
+"""The definitions of the hub's broker: RabbitMQ's own format for all that it holds.
+
+Format: RabbitMQ, "Schema Definition Export and Import" and "Credentials and Passwords".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from engine.broker.linked import AT_THE_HUB
+from engine.broker.rabbitmq.topology import EXCHANGE, EXCHANGE_TYPE, declarations, routing_key
+from engine.channel.rights import HUB, Rights, rights
+from engine.ports import Queue
+
+# A district that the hub does not serve for a while is held up before the broker's disk is full:
+# its own evaluate waits. It is room for some 400,000 pushes.
+MOST_BYTES_WAITING: Final = 256 * 1024 * 1024
+# A district's stages need about ten and the hub three; what runs wild is refused the next one.
+MOST_CONNECTIONS: Final = 100
+
+_HASHING: Final = "rabbit_password_hashing_sha256"
+_SALT_BYTES: Final = 4  # the broker's own format
+
+Definition = dict[str, Any]
+
+
+def definitions(districts: Sequence[str], passwords: Mapping[str, str]) -> Definition:
+    """All that the broker of a hub for *districts* holds.
+
+    A user who is not in *passwords* has none and comes in by a client certificate alone.
+    """
+    allowed = list(chain.from_iterable(map(rights, districts)))
+    return {
+        "users": [_user(name, passwords.get(name)) for name in (*districts, HUB)],
+        "vhosts": [{"name": district} for district in districts],
+        "permissions": list(map(_permission, allowed)),
+        "topic_permissions": list(map(_topic_permission, allowed)),
+        "parameters": list(map(_limit, districts)),
+        "policies": list(map(_policy, districts)),
+        "exchanges": list(map(_exchange, districts)),
+        "queues": list(chain.from_iterable(map(_queues, districts))),
+        "bindings": list(chain.from_iterable(map(_bindings, districts))),
+    }
+
+
+def hashed(password: str, salt: bytes) -> str:
+    """*password* as the broker keeps it."""
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _user(name: str, password: str | None) -> Definition:
+    return {
+        "name": name,
+        "password_hash": hashed(password, secrets.token_bytes(_SALT_BYTES)) if password else "",
+        "hashing_algorithm": _HASHING,
+        "tags": "",
+        "limits": {},
+    }
+
+
+def _permission(allowed: Rights) -> Definition:
+    return {
+        "user": allowed.user,
+        "vhost": allowed.district,
+        "configure": allowed.configure,
+        "write": allowed.write,
+        "read": allowed.read,
+    }
+
+
+def _topic_permission(allowed: Rights) -> Definition:
+    return {
+        "user": allowed.user,
+        "vhost": allowed.district,
+        "exchange": EXCHANGE,
+        "write": allowed.topic_write,
+        "read": allowed.topic_read,
+    }
+
+
+def _limit(district: str) -> Definition:
+    return {
+        "vhost": district,
+        "component": "vhost-limits",
+        "name": "limits",
+        "value": {"max-connections": MOST_CONNECTIONS},
+    }
+
+
+def _policy(district: str) -> Definition:
+    """With the queue's own `reject-publish` the district is refused and nothing is dropped."""
+    return {
+        "vhost": district,
+        "name": "held-up-when-full",
+        "pattern": f"^{Queue.PUSHES}$",
+        "apply-to": "queues",
+        "definition": {"max-length-bytes": MOST_BYTES_WAITING},
+        "priority": 0,
+    }
+
+
+def _exchange(district: str) -> Definition:
+    return {
+        "name": EXCHANGE,
+        "vhost": district,
+        "type": EXCHANGE_TYPE,
+        "durable": True,
+        "auto_delete": False,
+        "internal": False,
+        "arguments": {},
+    }
+
+
+def _queues(district: str) -> Sequence[Definition]:
+    return [
+        {
+            "name": queue.name,
+            "vhost": district,
+            "durable": True,
+            "auto_delete": False,
+            "arguments": dict(queue.arguments),
+        }
+        for queue in declarations(AT_THE_HUB)
+    ]
+
+
+def _bindings(district: str) -> Sequence[Definition]:
+    return [
+        {
+            "source": EXCHANGE,
+            "vhost": district,
+            "destination": queue.name,
+            "destination_type": "queue",
+            "routing_key": routing_key(district, queue.name),
+            "arguments": {},
+        }
+        for queue in declarations(AT_THE_HUB)
+    ]
