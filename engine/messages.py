@@ -68,8 +68,8 @@ class Outcome(msgspec.Struct, frozen=True):
     *reason* is the gateway's machine code or one of ours, never its free text, and *gateway_id*
     the gateway's name of an accepted push. *retry_after* is the gateway's wish in seconds.
     *misconfigured* is true when the gateway refused our key, project or topic, not this push.
-    Since version 2: *gateway* is "fcm", "apns" or empty when none was asked; *shortened* is true
-    when the text had to be cut to fit.
+    Since version 2: *district* is the push's; *gateway* is "fcm", "apns" or empty when none was
+    asked; *shortened* is true when the text had to be cut to fit.
     """
 
     push_id: str
@@ -82,6 +82,7 @@ class Outcome(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     dead_since: datetime | None = None
     misconfigured: bool = False
+    district: str = ""
     gateway: str = ""
     shortened: bool = False
 

@@ -171,7 +171,8 @@ def an_outcome(
 ) -> Outcome:
     """What a gateway said of the first try of *push*."""
     if isinstance(push, Push):
-        differences = {"device_id": push.device_id, "attempt": push.attempt, **differences}
+        named = {"district": push.district, "device_id": push.device_id, "attempt": push.attempt}
+        differences = {**named, **differences}
         push = push.id
     values: dict[str, Any] = {"device_id": "1", "attempt": 1, "at": NOW}
     return Outcome(push_id=push, verdict=verdict, **{**values, **differences})

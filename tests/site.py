@@ -15,18 +15,21 @@ from itertools import cycle
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import text
 
 from engine.bootstrap import Engine
-from engine.config import load
+from engine.config import ENV_PREFIX, load
+from engine.messages import DeviceKind, Token
 from engine.sources.reference.create import create
 from engine.sources.reference.populate import populate
 from engine.store import district
 from engine.store.bulk import append
+from engine.store.devices import new_row
 from engine.store.tables import accounts, devices, sessions, subscriptions
 from rules.change import Kind
+from rules.privacy import Level
 from tests.servers import NginxSink, PostgresServer, RabbitServer, Sandbox
 
 POSTGRES_SETTINGS: Final[Mapping[str, str]] = {
@@ -58,14 +61,18 @@ class Site:
     rabbit: RabbitServer | None = None
 
     @contextmanager
-    def running(self, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-        """`schoolbell run`, or one stage, as a process of its own until the block ends."""
+    def running(self, *command: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+        """`schoolbell run`, or one stage, as a process of its own until the block ends.
+
+        *settings* are named as in the environment, without the prefix.
+        """
+        changed = {f"{ENV_PREFIX}{name}": value for name, value in settings.items()}
         with (self.folder / "engine.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "engine.cli", "--config", str(self.config_file),
                  "run", *command],
                 stderr=log,
-                env={**os.environ, "SCHOOLBELL_LOG__FORMAT": "json"},
+                env={**os.environ, **changed},
             )  # fmt: skip
         try:
             yield process
@@ -73,10 +80,12 @@ class Site:
             process.terminate()
             process.wait(40)
 
-    def count(self, table: str) -> int:
+    def count(self, table: str, where: str = "true") -> int:
         """The rows of one of the engine's tables."""
         with self.engine.database.read() as connection:
-            found = connection.execute(text(f"SELECT count(*) FROM schoolbell_{table}"))
+            found = connection.execute(
+                text(f"SELECT count(*) FROM schoolbell_{table} WHERE {where}")
+            )
             return int(found.scalar_one())
 
     def wait_for(self, is_so: Callable[[], bool], what: str, within: float = 600.0) -> None:
@@ -150,21 +159,23 @@ def embedded_site(
 def _installed(
     folder: Path, sections: Sections, students: int, students_only: bool
 ) -> Iterator[Engine]:
-    (folder / CONFIG).write_text(_toml(sections), "utf-8")
+    (folder / CONFIG).write_text(toml(sections), "utf-8")
     engine = Engine(load(folder / CONFIG))
     try:
         create(engine.source.database.engine)
         with engine.source.database.write() as connection:
             populate(connection, students)
         list(engine.install())
-        kinds = ("fcm_token", "apns") if "apns" in sections else ("fcm_token",)
+        kinds: tuple[DeviceKind, ...] = ("fcm_token",)
+        kinds += ("apns",) if "apns" in sections else ()
         _sign_everybody_in(engine, kinds, students_only)
         yield engine
     finally:
         engine.close()
 
 
-def _toml(sections: Sections) -> str:
+def toml(sections: Sections) -> str:
+    """The configuration of a site with these *sections*."""
     always = {"district": {"id": "site"}, "log": {"level": "warning", "format": "json"}}
     return "\n".join(
         f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
@@ -173,11 +184,30 @@ def _toml(sections: Sections) -> str:
 
 
 def nginx_gateway(folder: Path, gateway: NginxSink) -> Sections:
-    """The [fcm] table for the gateway that is not ours."""
+    """The [fcm] table for the gateway that is not ours, which has no quota to be careful of."""
     return {
         "fcm": {
+            "quota_per_minute": "60000000",
+            "ramp_up": "PT1S",
             "project_id": "bench",
             "service_account_file": str(service_account(folder, gateway.url)),
+            "endpoint": gateway.url,
+            "ca_file": str(gateway.ca_file),
+        }
+    }
+
+
+def nginx_apns(folder: Path, gateway: NginxSink) -> Sections:
+    """The [apns] table for the gateway that is not ours."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    file = folder / "apns-key.p8"
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return {
+        "apns": {
+            "key_file": str(file),
+            "key_id": "BENCHKEY01",
+            "team_id": "BENCHTEAM1",
+            "topic": "org.example.bench",
             "endpoint": gateway.url,
             "ca_file": str(gateway.ca_file),
         }
@@ -210,7 +240,7 @@ def token_of(number: int, kind: str) -> str:
     return f"{number:064x}" if kind == "apns" else f"token-of-phone-{number}:".ljust(140, "x")
 
 
-def _sign_everybody_in(engine: Engine, kinds: Sequence[str], students_only: bool) -> None:
+def _sign_everybody_in(engine: Engine, kinds: Sequence[DeviceKind], students_only: bool) -> None:
     """Every student and guardian has one phone, of one kind or another, and hears of everything."""
     now = datetime.now(UTC)
     with engine.database.write() as connection:
@@ -228,7 +258,7 @@ def _sign_everybody_in(engine: Engine, kinds: Sequence[str], students_only: bool
             connection,
             devices,
             [
-                (number, kind, token_of(number, kind), now, None, "")
+                new_row(engine.keyring, number, Token(kind, token_of(number, kind)), now)
                 for number, kind in zip(range(1, len(people) + 1), cycle(kinds))
             ],
         )
@@ -243,3 +273,4 @@ def _sign_everybody_in(engine: Engine, kinds: Sequence[str], students_only: bool
             [(student, person, kind, True, None) for student, person in pairs for kind in Kind],
         )
         district.set_enabled(connection, enabled=True)
+        district.set_privacy(connection, Level.FULL)

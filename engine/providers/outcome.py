@@ -8,12 +8,15 @@ from engine.messages import Outcome, Push
 from engine.providers.answers import Meaning
 
 
-def outcome_of(push: Push, meaning: Meaning, now: datetime) -> Outcome:
-    """The outcome of *push*, as it is known *now*."""
+def outcome_of(
+    push: Push, meaning: Meaning, now: datetime, gateway: str, *, shortened: bool = False
+) -> Outcome:
+    """The outcome of *push* at a *gateway*, as it is known *now*."""
     return Outcome(
         push_id=push.id,
         device_id=push.device_id,
         attempt=push.attempt,
+        district=push.district,
         verdict=meaning.verdict,
         at=now,
         reason=meaning.reason,
@@ -21,4 +24,6 @@ def outcome_of(push: Push, meaning: Meaning, now: datetime) -> Outcome:
         retry_after=meaning.retry_after,
         dead_since=meaning.dead_since,
         misconfigured=meaning.misconfigured,
+        gateway=gateway,
+        shortened=shortened,
     )

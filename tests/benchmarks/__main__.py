@@ -6,25 +6,25 @@ from collections.abc import Mapping
 
 import click
 
-from tests.benchmarks import alone, capture_cost, full_way, peer
+from tests.benchmarks import alone, capture_cost, full_way, hub, outage, peer
 from tests.benchmarks.alone import Alone
 from tests.benchmarks.capture_cost import CaptureCost
 from tests.benchmarks.full_way import Latency, Run
+from tests.benchmarks.hub import Hub
+from tests.benchmarks.outage import Outage
 from tests.benchmarks.peer import Peer
 from tests.servers import NginxSink, Sandbox
-from tests.site import Site, embedded_site, nginx_gateway, production_site
+from tests.site import Site, embedded_site, nginx_apns, nginx_gateway, production_site
 
 _MB = 1024 * 1024
-ON_SERVERS = ("way", "times-ten", "latency", "alone", "capture")
-PARTS = (*ON_SERVERS, "embedded", "peer")
+ON_SERVERS = ("way", "times-ten", "latency", "alone", "faults", "capture")
+PARTS = (*ON_SERVERS, "outage", "hub", "embedded", "peer")
 
 
 @click.command()
 @click.option("--changes", default=8_000, show_default=True, help="Changes in the small run.")
 @click.option("--students", default=3_000, show_default=True)
-@click.option(
-    "--only", multiple=True, help="way, times-ten, latency, alone, capture, embedded, peer"
-)
+@click.option("--only", multiple=True, type=click.Choice(PARTS), help="Some parts of all.")
 def main(changes: int, students: int, only: tuple[str, ...]) -> None:
     """Measure everything on this machine, in one run."""
     wanted = set(only or PARTS)
@@ -33,6 +33,13 @@ def main(changes: int, students: int, only: tuple[str, ...]) -> None:
         if wanted & set(ON_SERVERS):
             with production_site(students, sections) as site:
                 _on_servers(site, gateway.pid, changes, wanted)
+        if "outage" in wanted:
+            with NginxSink() as other:
+                both = {**sections, **nginx_apns(sandbox.folder, other)}
+                with production_site(students, both) as site:
+                    _show_outage(outage.measure(site, gateway, 1_800, 50))
+        if "hub" in wanted:
+            _show_hub(hub.measure(sandbox.folder, sections))
         if "embedded" in wanted:
             with embedded_site(students, sections) as site:
                 servers = {"nginx": gateway.pid}
@@ -58,6 +65,8 @@ def _on_servers(site: Site, gateway: int, changes: int, wanted: set[str]) -> Non
         _show_latency(full_way.latency(site, 1, 1_000, 50))
     if "alone" in wanted:
         _show_alone(alone.measure(site, 1, changes))
+    if "faults" in wanted:
+        _show_alone(alone.deliver_with_faults(site, 1, changes), "deliver alone, faults")
     if "capture" in wanted:
         _show_capture(capture_cost.measure(site))
 
@@ -69,8 +78,30 @@ def _show_latency(found: Latency) -> None:
     )
 
 
-def _show_alone(found: Mapping[str, Alone]) -> None:
-    click.echo("\n| stage alone | items a second | µs of its processor time each |")
+def _show_outage(found: Outage) -> None:
+    click.echo(
+        f"\n50 changes a second, FCM away for {found.seconds:.0f} s; commit to APNs' answer:"
+    )
+    click.echo("| FCM | p50, ms | p99, ms |\n|---|---|---|")
+    for part in found.other:
+        click.echo(f"| {part.name} | {part.p50:.0f} | {part.p99:.0f} |")
+    click.echo(
+        f"All of FCM's {found.own:,} pushes were accepted, the last {found.after:.0f} s after "
+        "it came back."
+    )
+
+
+def _show_hub(found: Hub) -> None:
+    click.echo(
+        "\nA hub with two districts, one push from publishing to its outcome: "
+        f"p50 {found.alone.p50:.0f} ms, p99 {found.alone.p99:.0f} ms; beside the other's storm of "
+        f"{found.storm:,.0f} pushes a second p50 {found.beside.p50:.0f} ms, "
+        f"p99 {found.beside.p99:.0f} ms"
+    )
+
+
+def _show_alone(found: Mapping[str, Alone], title: str = "stage alone") -> None:
+    click.echo(f"\n| {title} | items a second | µs of its processor time each |")
     click.echo("|---|---|---|")
     for name, one in found.items():
         click.echo(f"| {name} | {one.rate:,.0f} | {one.cpu:.0f} |")

@@ -39,10 +39,26 @@ def measure(site: Site, first: int, last: int) -> Mapping[str, Alone]:
     return found
 
 
-def _run(site: Site, stage: str, waiting: Callable[[], int], items: int) -> Alone:
+def deliver_with_faults(site: Site, first: int, last: int) -> Mapping[str, Alone]:
+    """Deliver alone on the same load, with a gateway that answers UNAVAILABLE to a share of it."""
+    found = {}
+    for share, project in (("0 %", "bench"), ("1 %", "faulty-1"), ("10 %", "faulty-10")):
+        changes = site.touch_scores(first, last).rows
+        _run(site, "relay", lambda: _outbox(site), changes)
+        known = site.count("pushes")
+        _run(site, "evaluate", lambda: _queue(site, "changes"), changes)
+        pushes = site.count("pushes") - known
+        found[share] = _run(
+            site, "deliver", lambda: _queue(site, "pushes"), pushes, FCM__PROJECT_ID=project
+        )
+        _run(site, "record", lambda: _queue(site, "outcomes"), pushes)
+    return found
+
+
+def _run(site: Site, stage: str, waiting: Callable[[], int], items: int, **settings: str) -> Alone:
     """Start the stage and time it from the last look that found all its work undone."""
     before = waiting()
-    with site.running(stage) as process:
+    with site.running(stage, **settings) as process:
         while waiting() >= before:
             began, used = time.monotonic(), usage_of([process.pid]).cpu
         while waiting():

@@ -1,0 +1,362 @@
+"""The deliver stage: a message is done when all of its pushes are, and no district is another's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from threading import Event as Flag
+
+import pytest
+
+from engine.deliver import UNBUILDABLE, Deliver
+from engine.errors import Unavailable
+from engine.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, decode, encode
+from engine.ports import Delivery, Queue
+from engine.spokes import DeliverStage, Spoke
+from rules.outcomes import Verdict
+from tests.builders import a_push
+from tests.fakes import FakeConsumer, FakeGateway, FakePublisher, StoppedClock
+
+OUTAGE = Unavailable("The broker does not answer.", "Wait.")
+
+
+def phones(count: int, **differences: object) -> list[Push]:
+    """A push to each of so many phones."""
+    return [a_push(device_id=f"phone-{number}", **differences) for number in range(count)]
+
+
+def fates(outcomes: Sequence[Outcome]) -> Counter[tuple[Verdict, str]]:
+    return Counter((outcome.verdict, outcome.reason) for outcome in outcomes)
+
+
+def queue_of(*messages: Sequence[Push] | bytes) -> FakeConsumer:
+    bodies = [one if isinstance(one, bytes) else encode(Pushes(one)) for one in messages]
+    return FakeConsumer([Delivery(tag, body) for tag, body in enumerate(bodies, 1)])
+
+
+class Bench:
+    """A stage between a consumer, a gateway and a publisher that a test looks into."""
+
+    def __init__(
+        self,
+        *messages: Sequence[Push] | bytes,
+        publisher: FakePublisher | None = None,
+        gateway: FakeGateway | None = None,
+        in_flight: int = 1_000,
+    ) -> None:
+        self.consumer = queue_of(*messages)
+        self.publisher = publisher or FakePublisher()
+        self.gateway = gateway or FakeGateway()
+        self.stage = DeliverStage(
+            [Spoke("district", self.consumer, self.publisher)],
+            Deliver({"fcm_token": self.gateway}, StoppedClock()),
+            in_flight=in_flight,
+        )
+
+    def step(self) -> None:
+        self.stage.step(Flag())
+
+    def steps_until(self, count: int) -> None:
+        """Step until so many outcomes are published."""
+        while len(self.outcomes) < count:
+            self.gateway.answer()
+            self.step()
+
+    @property
+    def groups(self) -> list[Sequence[Outcome]]:
+        """The outcomes of each published message."""
+        return [decode(body, Outcomes).items for body in self.publisher.bodies(Queue.OUTCOMES)]
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [outcome for group in self.groups for outcome in group]
+
+
+def test_every_push_of_a_message_becomes_an_outcome_and_the_message_is_acked() -> None:
+    pushes = phones(3)
+    bench = Bench(pushes)
+    bench.step()
+    assert bench.outcomes == []
+    assert bench.consumer.acked == []
+    bench.steps_until(3)
+    assert {outcome.push_id for outcome in bench.outcomes} == {push.id for push in pushes}
+    assert bench.consumer.acked == [1]
+
+
+def test_a_message_waits_for_its_last_push() -> None:
+    quick, slow = phones(2)
+    bench = Bench([quick, slow])
+    bench.step()
+    bench.gateway.answer(quick)
+    while not bench.outcomes:
+        bench.step()
+    assert bench.consumer.acked == []
+    bench.steps_until(2)
+    assert bench.consumer.acked == [1]
+
+
+def test_a_message_whose_pushes_are_done_does_not_wait_for_another() -> None:
+    first, second = phones(2)
+    bench = Bench([first], [second])
+    bench.step()
+    bench.gateway.answer(second)
+    while not bench.outcomes:
+        bench.step()
+    assert bench.consumer.acked == [2]
+
+
+def test_outcomes_are_packed() -> None:
+    pushes = phones(2 * MAX_PACKED + 50)
+    bench = Bench(pushes[:MAX_PACKED], pushes[MAX_PACKED : 2 * MAX_PACKED], pushes[-50:])
+    bench.step()
+    bench.steps_until(len(pushes))
+    assert [len(group) for group in bench.groups] == [MAX_PACKED, MAX_PACKED, 50]
+    assert sorted(bench.consumer.acked) == [1, 2, 3]
+
+
+def test_no_more_is_taken_than_may_be_in_flight() -> None:
+    pushes = phones(4 * MAX_PACKED)
+    messages = [pushes[at : at + MAX_PACKED] for at in range(0, len(pushes), MAX_PACKED)]
+    bench = Bench(*messages, in_flight=2 * MAX_PACKED)
+    for _ in range(3):
+        bench.step()
+    assert len(bench.gateway.submitted) == 2 * MAX_PACKED
+    bench.steps_until(len(pushes))
+    assert sorted(bench.consumer.acked) == [1, 2, 3, 4]
+
+
+def test_an_unreadable_message_is_parked_and_its_neighbours_are_delivered() -> None:
+    bench = Bench(b"no JSON", phones(1))
+    bench.step()
+    bench.steps_until(1)
+    ((tag, reason),) = bench.consumer.parked
+    assert tag == 1
+    assert "not readable as pushes" in reason
+    assert bench.consumer.acked == [2]
+
+
+def test_a_message_without_pushes_is_acked() -> None:
+    bench = Bench([])
+    bench.step()
+    assert bench.consumer.acked == [1]
+    assert bench.outcomes == []
+
+
+def test_outcomes_that_the_broker_did_not_confirm_are_published_again_before_the_ack() -> None:
+    refusals = iter([True, True, False])
+    publisher = FakePublisher(refuse=lambda _: next(refusals))
+    bench = Bench(phones(1), publisher=publisher)
+    bench.step()
+    bench.steps_until(1)
+    assert publisher.calls == 3
+    assert bench.consumer.acked == [1]
+
+
+def test_nothing_is_acked_or_forgotten_while_the_broker_cannot_be_reached() -> None:
+    bench = Bench(phones(2), publisher=FakePublisher(fails=OUTAGE))
+    bench.step()
+    bench.gateway.answer()
+    with pytest.raises(Unavailable):
+        bench.steps_until(2)
+    assert bench.consumer.acked == []
+    bench.steps_until(2)
+    assert bench.consumer.acked == [1]
+    assert len(bench.gateway.submitted) == 2
+
+
+def test_a_message_that_comes_again_is_sent_again_under_the_same_collapse_id() -> None:
+    pushes = phones(2)
+    bench = Bench(pushes, pushes)
+    bench.step()
+    bench.steps_until(4)
+    assert sorted(bench.consumer.acked) == [1, 2]
+    assert Counter(push.collapse_id for push in bench.gateway.submitted) == {
+        pushes[0].collapse_id: 4
+    }
+
+
+def test_a_push_that_cannot_be_built_is_published_as_refused() -> None:
+    good, bad = phones(2)
+    bench = Bench([good, bad], gateway=FakeGateway(unbuildable=frozenset({bad.id})))
+    bench.step()
+    bench.steps_until(2)
+    assert fates(bench.outcomes) == {
+        (Verdict.REFUSED, UNBUILDABLE): 1,
+        (Verdict.ACCEPTED, ""): 1,
+    }
+    assert bench.consumer.acked == [1]
+
+
+class AnsweringGateway(FakeGateway):
+    """Answers one push at each look."""
+
+    def collect(self, timeout: float) -> Sequence[Outcome]:
+        if self.waiting:
+            self.answer(self.waiting[0])
+        return super().collect(timeout)
+
+
+def test_draining_waits_for_what_is_in_flight_and_takes_nothing_new() -> None:
+    first, second = phones(5), phones(5)
+    bench = Bench(first, in_flight=5, gateway=AnsweringGateway())
+    bench.step()
+    bench.consumer.deliveries.append(Delivery(9, encode(Pushes(second))))
+    bench.stage.drain()
+    assert len(bench.outcomes) == 5
+    assert bench.consumer.acked == [1]
+    assert len(bench.consumer.deliveries) == 1
+
+
+def test_closing_gives_everything_back() -> None:
+    bench = Bench(phones(1))
+    bench.step()
+    bench.stage.close()
+    assert bench.gateway.closed
+    assert bench.consumer.closed
+    assert bench.publisher.closed
+    assert bench.consumer.acked == []
+
+
+# --- a hub: many districts ------------------------------------------------------------------------
+
+
+class Hub:
+    """A stage that serves several districts, each with a queue and a publisher of its own."""
+
+    def __init__(self, in_flight: int = 1_000, **queues: FakeConsumer) -> None:
+        self.queues = queues
+        self.publishers = {district: FakePublisher() for district in queues}
+        self.gateway = FakeGateway()
+        self.stage = DeliverStage(
+            [Spoke(name, queue, self.publishers[name]) for name, queue in queues.items()],
+            Deliver({"fcm_token": self.gateway}, StoppedClock()),
+            in_flight=in_flight,
+        )
+
+    def steps(self, count: int) -> None:
+        """Do so many steps; the gateway answers all before each."""
+        for _ in range(count):
+            self.gateway.answer()
+            self.stage.step(stopped())
+
+    def outcomes(self, district: str) -> list[Outcome]:
+        """What went back to a district."""
+        bodies = self.publishers[district].bodies(Queue.OUTCOMES)
+        return [outcome for body in bodies for outcome in decode(body, Outcomes).items]
+
+
+def stopped() -> Flag:
+    """A flag that lets nobody wait."""
+    flag = Flag()
+    flag.set()
+    return flag
+
+
+def test_outcomes_go_back_to_the_district_that_sent_though_ids_are_the_same() -> None:
+    of_north = a_push(district="north")
+    of_south = a_push(district="south", id=of_north.id)
+    hub = Hub(north=queue_of([of_north]), south=queue_of([of_south]))
+    hub.steps(3)
+    for district in ("north", "south"):
+        (outcome,) = hub.outcomes(district)
+        assert outcome.district == district
+        assert hub.queues[district].acked == [1]
+
+
+def test_a_district_cannot_send_in_the_name_of_another() -> None:
+    mixed = [a_push(district="south"), a_push(district="north")]
+    hub = Hub(north=queue_of([a_push(district="south")], mixed), south=queue_of())
+    hub.steps(3)
+    assert hub.gateway.submitted == []
+    assert [tag for tag, _ in hub.queues["north"].parked] == [1, 2]
+    assert "another district" in hub.queues["north"].parked[0][1]
+
+
+def test_a_message_beyond_all_measure_is_set_aside() -> None:
+    hub = Hub(north=queue_of(phones(20 * MAX_PACKED, district="north")), south=queue_of())
+    hub.steps(2)
+    assert hub.gateway.submitted == []
+    ((_, reason),) = hub.queues["north"].parked
+    assert "Pack at most" in reason
+
+
+def test_the_storm_of_one_district_leaves_room_for_another() -> None:
+    storm = phones(50 * MAX_PACKED, district="north")
+    messages = [storm[at : at + MAX_PACKED] for at in range(0, len(storm), MAX_PACKED)]
+    late = FakeConsumer()
+    hub = Hub(in_flight=10 * MAX_PACKED, north=queue_of(*messages), south=late)
+    for _ in range(30):
+        hub.stage.step(stopped())
+    assert 0 < len(hub.gateway.submitted) < 10 * MAX_PACKED
+    late.deliveries.append(Delivery(1, encode(Pushes([a_push(district="south")]))))
+    hub.stage.step(stopped())
+    assert hub.gateway.submitted[-1].district == "south"
+
+
+def test_two_storms_share_what_may_be_in_flight() -> None:
+    queues = {}
+    for district in ("north", "south"):
+        pushes = phones(200 * MAX_PACKED, district=district)
+        groups = [pushes[at : at + MAX_PACKED] for at in range(0, len(pushes), MAX_PACKED)]
+        queues[district] = queue_of(*groups)
+    hub = Hub(in_flight=30 * MAX_PACKED, **queues)
+    hub.steps(5)
+    sent = Counter(push.district for push in hub.gateway.waiting)
+    assert sent["north"] == sent["south"] > 0
+
+
+def test_a_district_out_of_reach_is_nobody_elses_trouble() -> None:
+    class Cut(FakeConsumer):
+        looks = 0
+
+        def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
+            del limit, timeout
+            self.looks += 1
+            raise OUTAGE
+
+    cut = Cut()
+    hub = Hub(north=cut, south=queue_of(phones(3, district="south")))
+    hub.steps(5)
+    assert len(hub.outcomes("south")) == 3
+    assert cut.looks == 1
+
+
+def test_outcomes_wait_for_a_district_that_is_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.spokes._FIRST_PAUSE", 0.0)
+    hub = Hub(north=queue_of(phones(3, district="north")), south=queue_of())
+    hub.publishers["north"].fails = OUTAGE
+    hub.steps(6)
+    assert len(hub.outcomes("north")) == 3
+    assert hub.queues["north"].acked == [1]
+    assert len(hub.gateway.submitted) == 3
+
+
+def test_a_message_that_cannot_be_parked_now_holds_up_none_that_came_with_it() -> None:
+    class NoParking(FakeConsumer):
+        tries = 0
+
+        def park(self, delivery: Delivery, reason: str) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise OUTAGE
+            super().park(delivery, reason)
+
+    made = queue_of(phones(1), b"no JSON", phones(1))
+    queue = NoParking(made.deliveries)
+    gateway = FakeGateway()
+    stage = DeliverStage(
+        [Spoke("district", queue, FakePublisher())],
+        Deliver({"fcm_token": gateway}, StoppedClock()),
+        in_flight=1_000,
+    )
+    with pytest.raises(Unavailable):
+        stage.step(Flag())
+    stage.step(Flag())
+    assert len(queue.parked) == 1
+    gateway.answer()
+    stage.step(Flag())
+    gateway.answer()
+    stage.step(Flag())
+    assert sorted(queue.acked) == [1, 3]
