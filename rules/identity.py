@@ -1,7 +1,7 @@
 """The same thing always has the same id, however often it is worked out.
 
 Ids begin with the change's time-ordered six bytes, so that rows arrive at the end of their
-index; the rest is a keyless blake2b of what they name, parted by NUL, which no id can hold.
+index; the rest is a blake2b of what they name, parted by NUL, which no id can hold.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ def first_id_at(moment: datetime) -> str:
     return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
 
 
-def collapse_id(district: str, kind: Kind, record: str, person: PersonId) -> str:
+def collapse_id(district: str, kind: Kind, record: str, person: PersonId, salt: str = "") -> str:
     """Name what a phone shows of one record for one person: 22 characters of base64url.
 
     It fits every limit (APNs allows 64 bytes, a web-push topic 32 characters). A second change
-    of the record replaces the first text, a repeated send replaces itself.
+    of the record replaces the first text, a repeated send replaces itself. Who does not know
+    the *salt* cannot try out which record it is: numbers of records are easily gone through.
     """
     name = f"{district}\0{kind}\0{record}\0{person}"
-    digest = blake2b(name.encode(), digest_size=16).digest()
+    digest = blake2b(name.encode(), digest_size=16, key=salt.encode()).digest()
     return urlsafe_b64encode(digest)[:22].decode("ascii")
 
 

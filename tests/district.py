@@ -24,10 +24,13 @@ from engine.sources.reference.create import create
 from engine.sources.source import SqlSource
 from engine.store import app, directory, district, migrate, tasks
 from engine.store.evaluations import SqlRecords
+from engine.store.keyring import Key, Keyring
+from engine.store.lock_screen import LockScreens
 from engine.store.sql_ledger import SqlLedger
 from engine.store.tables import PREFIX, decisions, notifications, parked_changes
 from engine.store.tasks import BackgroundTask
 from rules.change import Change, Kind, PersonId, StudentId
+from rules.privacy import Level
 from rules.reasons import Reason
 from rules.wording import Wording
 from tests.builders import NOW, a_change
@@ -109,6 +112,9 @@ TOKENS: Final = {
     ADA_HERSELF: Token("fcm_fid", "token-of-ada"),
 }
 
+KEYS: Final = (Key("0badcafe", NOW, bytes(range(32))),)
+KEYRING: Final = Keyring(lambda: KEYS)
+
 
 def scored(
     before: float | None, after: float | None, key: str = QUIZ_SCORE, *, at: datetime = NOW
@@ -135,10 +141,10 @@ class District:
         self.url = url
         self.clock = StoppedClock()
         self.database = Database(url)
-        self.source = SqlSource(self.database, load("reference"))
         self.settings = DistrictSettings()
-        self.records = SqlRecords(self.database, self.source, self.settings, self.clock)
-        self.ledger = SqlLedger(self.database, self.settings.id, LOST_AFTER, self.clock)
+        self.screens = LockScreens(self.settings.id, Wording(), KEYRING)
+        self.speak(load("reference"))
+        self.ledger = SqlLedger(self.database, self.screens, LOST_AFTER, self.clock)
 
     def evaluate(
         self, *changes: Change, wording: Wording | None = None, source: Source | None = None
@@ -161,13 +167,16 @@ class District:
     def sign_in(self, person: str, token: Token | None = None, **choices: Any) -> str:
         """A person signs in, on a phone of their own unless *token* says which."""
         token = token or Token("fcm_token", f"token-of-{person}")
-        device: str = self.app(app.sign_in, PersonId(person), token, self.clock.now, **choices)
+        who = PersonId(person)
+        device: str = self.app(app.sign_in, KEYRING, who, token, self.clock.now, **choices)
         return device
 
     def speak(self, definition: Definition) -> None:
         """Connect the SIS by another definition."""
         self.source = SqlSource(self.database, definition)
-        self.records = SqlRecords(self.database, self.source, self.settings, self.clock)
+        self.records = SqlRecords(
+            self.database, self.source, self.settings.timezone, self.screens, self.clock
+        )
 
     def sis(self, statement: str, **values: object) -> None:
         """A program of the school writes."""
@@ -256,8 +265,9 @@ def build(url: str) -> None:
     with database.write() as connection:
         directory.sync(database, load("reference"), connection)
         district.found(connection, enabled=True)
+        district.set_privacy(connection, Level.FULL)
         for person, token in TOKENS.items():
-            app.sign_in(connection, PersonId(person), token, NOW - timedelta(days=30))
+            app.sign_in(connection, KEYRING, PersonId(person), token, NOW - timedelta(days=30))
         for person, student in _CHOSEN:
             for kind in Kind:
                 app.subscribe(connection, PersonId(person), StudentId(student), kind)

@@ -8,39 +8,44 @@ from decimal import Decimal
 from sqlalchemy import Connection, delete, select, update
 
 from engine.messages import Token
-from engine.store.tables import accounts, devices, sessions, subscriptions
+from engine.store import devices
+from engine.store.keyring import Keyring
+from engine.store.tables import accounts, sessions, subscriptions
 from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
 
 
 def sign_in(
     connection: Connection,
+    keyring: Keyring,
     person: PersonId,
     token: Token,
     now: datetime,
     *,
+    push_key: bytes | None = None,
     stay_logged_in: bool = True,
     expires_at: datetime | None = None,
 ) -> DeviceId:
     """Begin a session of *person* on the device with *token*; repeatable at every app start.
 
-    A device that was retired lives again: the app on it just proved so.
+    A device that was retired lives again: the app on it just proved so. *push_key* (32 bytes)
+    opens what is sealed for this phone alone.
     """
     if not connection.execute(
         select(accounts.c.person_id).where(accounts.c.person_id == person)
     ).first():
         connection.execute(accounts.insert().values(person_id=person))
-    device = _register(connection, token, now)
+    device = devices.register(connection, keyring, token, push_key, now)
     connection.execute(
-        delete(sessions).where(sessions.c.person_id == person, sessions.c.device_id == device)
+        delete(sessions).where(sessions.c.person_id == person, sessions.c.device_id == int(device))
     )
     connection.execute(
         sessions.insert().values(
-            person_id=person, device_id=device, stay_logged_in=stay_logged_in,
+            person_id=person, device_id=int(device), stay_logged_in=stay_logged_in,
             started_at=now, expires_at=expires_at,
         )
     )  # fmt: skip
-    return DeviceId(str(device))
+    return device
 
 
 def sign_out(connection: Connection, person: PersonId, device: DeviceId, now: datetime) -> None:
@@ -68,22 +73,3 @@ def subscribe(
     connection.execute(
         subscriptions.insert().values(**chosen, enabled=enabled, threshold=threshold)
     )
-
-
-def _register(connection: Connection, token: Token, now: datetime) -> int:
-    is_this = [devices.c.kind == token.kind, devices.c.token == token.value]
-    found = connection.execute(select(devices.c.id).where(*is_this)).scalar_one_or_none()
-    if found is None:
-        return int(
-            connection.execute(
-                devices.insert()
-                .values(kind=token.kind, token=token.value, registered_at=now)
-                .returning(devices.c.id)
-            ).scalar_one()
-        )
-    connection.execute(
-        update(devices)
-        .where(devices.c.id == found)
-        .values(registered_at=now, retired_at=None, retired_reason="")
-    )
-    return int(found)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from engine.messages import Token
 from engine.store.bulk import one_of
+from engine.store.devices import COLUMNS, Device, device
 from engine.store.tables import (
     accounts,
     devices,
@@ -28,14 +28,13 @@ from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscri
 from rules.change import Kind, PersonId, StudentId
 from rules.evaluate import CandidateKey
 
-Tokens = Mapping[DeviceId, Token]
-
 
 class Audiences(NamedTuple):
-    """Candidates by student and kind, and the tokens of the devices that they name."""
+    """Candidates by student and kind; the devices that they name; everyone's language."""
 
     candidates: Mapping[CandidateKey, Sequence[Candidate]]
-    tokens: Tokens
+    devices: Mapping[DeviceId, Device]
+    languages: Mapping[PersonId, str]
 
 
 class _Related(NamedTuple):
@@ -59,7 +58,8 @@ def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetim
     student_ids = {student for student, _ in wanted}
     related = _guardians(connection, student_ids) + _students(connection, student_ids)
     chosen = _subscriptions(connection, student_ids)
-    known, tokens = _accounts(connection, {one.person for one in related}, now)
+    languages = {one.person: one.language for one in related}
+    known, phones = _accounts(connection, languages.keys(), now)
     by_student: dict[StudentId, list[_Related]] = defaultdict(list)
     for one in related:
         by_student[one.student].append(one)
@@ -75,7 +75,7 @@ def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetim
         ]
         for student, kind in wanted
     }
-    return Audiences(candidates, tokens)
+    return Audiences(candidates, phones, languages)
 
 
 def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[_Related]:
@@ -134,13 +134,12 @@ def _subscriptions(
 
 def _accounts(
     connection: Connection, wanted: Collection[PersonId], now: datetime
-) -> tuple[Mapping[PersonId, _Account], Tokens]:
-    """Accounts that are not disabled, with their sign-ins; and every live device's token."""
+) -> tuple[Mapping[PersonId, _Account], Mapping[DeviceId, Device]]:
+    """Accounts that are not disabled, with their sign-ins; and the devices of those."""
     found = connection.execute(
         select(
-            accounts.c.person_id, sessions.c.device_id, sessions.c.stay_logged_in,
-            sessions.c.ended_at, sessions.c.expires_at,
-            devices.c.retired_at, devices.c.kind, devices.c.token,
+            accounts.c.person_id, sessions.c.stay_logged_in,
+            sessions.c.ended_at, sessions.c.expires_at, devices.c.retired_at, *COLUMNS,
         )
         .outerjoin(sessions, sessions.c.person_id == accounts.c.person_id)
         .outerjoin(devices, devices.c.id == sessions.c.device_id)
@@ -148,13 +147,13 @@ def _accounts(
         .order_by(accounts.c.person_id, sessions.c.device_id)
     ).all()  # fmt: skip
     known: dict[PersonId, _Account] = defaultdict(_Account)
-    tokens: dict[DeviceId, Token] = {}
-    for person, device, stays, ended_at, expires_at, retired_at, kind, token in found:
+    phones: dict[DeviceId, Device] = {}
+    for person, stays, ended_at, expires_at, retired_at, *columns in found:
         account = known[person]
-        if device is None:
+        if columns[0] is None:
             continue
-        name = DeviceId(str(device))
+        phone = device(*columns)
         ended = ended_at is not None or (expires_at is not None and expires_at <= now)
-        account.sign_ins.append(SignIn(name, stays, ended, retired_at is None))
-        tokens[name] = Token(kind, token)
-    return known, tokens
+        account.sign_ins.append(SignIn(phone.id, stays, ended, retired_at is None))
+        phones[phone.id] = phone
+    return known, phones

@@ -1,8 +1,10 @@
-"""What the district chose: its flag, food service, display options; and its active year."""
+"""What the district chose: its flag, food service, privacy, display options; its active year."""
 
 from __future__ import annotations
 
 from datetime import date
+from secrets import token_urlsafe
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 
@@ -10,16 +12,31 @@ from engine.store.tables import calendars, display_options, district
 from rules.audience import Audience
 from rules.change import CalendarId, Kind, SchoolId
 from rules.gates import Circumstances
+from rules.privacy import Level
 
 _THE_ONE = 1
+
+
+class Privacy(NamedTuple):
+    """What phones of the district may show at most, and whether only they can read it.
+
+    The *salt* of ids that leave this house is drawn once and never changed.
+    """
+
+    level: Level = Level.GENERIC
+    end_to_end: bool = False
+    salt: str = ""
 
 
 def found(connection: Connection, *, enabled: bool = False, food_service: bool = True) -> None:
     """Make the district's row unless it is there. Nothing is sent until somebody enables it."""
     if connection.execute(select(district.c.id)).first() is None:
         connection.execute(
-            district.insert().values(id=_THE_ONE, enabled=enabled, food_service=food_service)
-        )
+            district.insert().values(
+                id=_THE_ONE, enabled=enabled, food_service=food_service,
+                privacy=Level.GENERIC, end_to_end=False, salt=token_urlsafe(16),
+            )
+        )  # fmt: skip
 
 
 def set_enabled(connection: Connection, *, enabled: bool) -> None:
@@ -30,6 +47,24 @@ def set_enabled(connection: Connection, *, enabled: bool) -> None:
 def set_food_service(connection: Connection, *, food_service: bool) -> None:
     """Say whether the district has food service, and so meal balances."""
     connection.execute(update(district).values(food_service=food_service))
+
+
+def set_privacy(connection: Connection, level: Level) -> None:
+    """Say what lock screens may show at most, from the next push on."""
+    connection.execute(update(district).values(privacy=level))
+
+
+def set_end_to_end(connection: Connection, *, sealed: bool) -> None:
+    """Say whether texts are sealed for the phone, so that nobody on the way can read them."""
+    connection.execute(update(district).values(end_to_end=sealed))
+
+
+def privacy(connection: Connection) -> Privacy:
+    """How much leaves this house now. A district that was never set up shows least."""
+    row = connection.execute(
+        select(district.c.privacy, district.c.end_to_end, district.c.salt)
+    ).first()
+    return Privacy(Level(row.privacy), row.end_to_end, row.salt) if row else Privacy()
 
 
 def is_enabled(connection: Connection) -> bool:

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection, delete, select
 
-from engine.config import DistrictSettings
 from engine.database import Database
 from engine.messages import Push
 from engine.ports import Clock, Verdicts
@@ -19,37 +18,46 @@ from engine.sources.definition import DirectoryWatch, Entity
 from engine.sources.source import SqlSource
 from engine.store import candidates, directory, district, ledger, tasks
 from engine.store.bulk import append, one_of
+from engine.store.lock_screen import TOKEN_UNREADABLE, LockScreen, LockScreens, Told
 from engine.store.tables import (
     changes,
     decisions,
     notifications,
+    outcomes,
     parked_changes,
     pushes,
     rights,
     students,
 )
 from engine.telemetry import Event, emit
-from rules.audience import Candidate
+from rules.audience import Candidate, DeviceId
 from rules.change import Change, StudentId
 from rules.evaluate import CandidateKey, Decision
 from rules.gates import Circumstances
-from rules.identity import collapse_id, notification_id, push_id
+from rules.identity import PushId, collapse_id, notification_id, push_id
+from rules.outcomes import Verdict
 from rules.timing import WORTH_SENDING_FOR
 
 TEXT_TASK: Final = "wording"
 PARKED_TASK: Final = "parked change"
+DEVICE_TASK: Final = "device"
 
 
 class SqlRecords:
     """Implements ports.Records."""
 
     def __init__(
-        self, database: Database, source: SqlSource, settings: DistrictSettings, clock: Clock
+        self,
+        database: Database,
+        source: SqlSource,
+        timezone: str,
+        screens: LockScreens,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._source = source
-        self._settings = settings
-        self._zone = ZoneInfo(settings.timezone)
+        self._zone = ZoneInfo(timezone)
+        self._screens = screens
         self._clock = clock
 
     @contextmanager
@@ -57,7 +65,8 @@ class SqlRecords:
         """See ports.Records.evaluation."""
         with self._database.write() as connection:
             now = self._clock()
-            yield SqlEvaluation(connection, self._source, self._settings.id, now, self._zone)
+            screen = self._screens.now(connection)
+            yield SqlEvaluation(connection, self._source, screen, now, self._zone)
 
 
 class SqlEvaluation:
@@ -67,16 +76,16 @@ class SqlEvaluation:
         self,
         connection: Connection,
         source: SqlSource,
-        district_id: str,
+        screen: LockScreen,
         now: datetime,
         zone: ZoneInfo,
     ) -> None:
         self._connection = connection
         self._source = source
-        self._district = district_id
+        self._screen = screen
         self._now = now
         self._zone = zone
-        self._tokens: candidates.Tokens = {}
+        self._audiences = candidates.Audiences({}, {}, {})
 
     def unseen(self, found: Sequence[Change]) -> Sequence[Change]:
         """See ports.Evaluation.unseen."""
@@ -117,9 +126,8 @@ class SqlEvaluation:
         """See ports.Evaluation.audiences."""
         if not wanted:
             return {}
-        found = candidates.fetch(self._connection, wanted, self._now)
-        self._tokens = found.tokens
-        return found.candidates
+        self._audiences = candidates.fetch(self._connection, wanted, self._now)
+        return self._audiences.candidates
 
     def circumstances(self) -> Circumstances:
         """See ports.Evaluation.circumstances."""
@@ -144,7 +152,7 @@ class SqlEvaluation:
 
     def unanswered(self, found: Sequence[Change]) -> Sequence[Push]:
         """See ports.Evaluation.unanswered."""
-        return ledger.unanswered(self._connection, {change.id for change in found}, self._district)
+        return ledger.unanswered(self._connection, {change.id for change in found}, self._screen)
 
     def _refresh(self, entity: Entity, by: str, keys: Collection[str]) -> None:
         directory.refresh(
@@ -219,14 +227,21 @@ class SqlEvaluation:
         tasks.report(self._connection, kind, subject, problem, remedy, self._now)
 
     def _store_told(self, told: Sequence[Decision]) -> list[Push]:
-        notification_rows, push_rows, made = [], [], []
+        notification_rows, push_rows, made, unreadable = [], [], [], []
         for one in told:
             if one.text is None:
                 continue
             subject = one.subject
             name = notification_id(subject.change, subject.student, one.person)
-            collapse = collapse_id(self._district, subject.kind, subject.record, one.person)
+            collapse = collapse_id(
+                self._screen.district, subject.kind, subject.record, one.person,
+                self._screen.allowed.salt,
+            )  # fmt: skip
             expires_at = self._now + WORTH_SENDING_FOR[subject.kind]
+            heard = Told(
+                subject.kind, one.audience, self._audiences.languages[one.person],
+                subject.student_name, one.text, collapse, expires_at,
+            )  # fmt: skip
             notification_rows.append(
                 (
                     name, subject.change, subject.student, one.person, subject.kind,
@@ -234,15 +249,30 @@ class SqlEvaluation:
                 )
             )  # fmt: skip
             for device in one.devices:
-                push = Push(
-                    push_id(subject.change, device), self._district, device, self._tokens[device],
-                    subject.kind, one.text.title, one.text.body, collapse, expires_at,
-                )  # fmt: skip
-                made.append(push)
-                push_rows.append((push.id, name, int(device), self._now, expires_at))
+                which = push_id(subject.change, device)
+                push_rows.append((which, name, int(device), self._now, expires_at))
+                push = self._screen.push(which, heard, self._audiences.devices[device])
+                if push:
+                    made.append(push)
+                else:
+                    unreadable.append((which, device))
         append(self._connection, notifications, notification_rows)
         append(self._connection, pushes, push_rows)
+        self._refuse_unreadable(unreadable)
         return made
+
+    def _refuse_unreadable(self, found: Sequence[tuple[PushId, DeviceId]]) -> None:
+        """Who wrote to the table of devices cannot have a text sent elsewhere, but is noticed."""
+        refused = [(push, 1, Verdict.REFUSED, TOKEN_UNREADABLE, "", self._now) for push, _ in found]
+        append(self._connection, outcomes, refused)
+        for device in {device for _, device in found}:
+            self._report(
+                DEVICE_TASK,
+                device,
+                f"The address of device {device} is not what was encrypted for it.",
+                "Find out who wrote to the table of devices; the device hears again once its app "
+                "is opened.",
+            )
 
 
 def _keys(watch: DirectoryWatch, change: Change) -> set[str]:

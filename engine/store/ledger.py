@@ -7,48 +7,74 @@ again stands in the small table of retries.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, case, delete, exists, func, select, update
 
-from engine.messages import Outcome, Push, Token
+from engine.messages import Outcome, Push
+from engine.store import gateways
 from engine.store.bulk import append, append_new, one_of
+from engine.store.devices import COLUMNS, device
+from engine.store.lock_screen import TOKEN_UNREADABLE, LockScreen, Told
 from engine.store.tables import (
     decisions,
     devices,
     notifications,
     outcomes,
+    people,
     pushes,
     retries,
     sessions,
+    students,
     watermarks,
 )
-from rules.change import ChangeId, PersonId, StudentId
+from rules.audience import Audience
+from rules.breaker import Trust, may_retire
+from rules.change import ChangeId, Kind, PersonId, StudentId
 from rules.identity import first_id_at, notification_id
-from rules.outcomes import Verdict, fate
+from rules.outcomes import (
+    DEVICE_GONE,
+    SIGNED_OUT,
+    SUPERSEDED,
+    Alarm,
+    Fate,
+    Retire,
+    Said,
+    Verdict,
+    fate,
+)
 from rules.reasons import Reason
+from rules.wording import FALLBACK, Text
 
-EXPIRED = "EXPIRED"
-SUPERSEDED = "SUPERSEDED"
-DEVICE_GONE = "DEVICE_GONE"
-SIGNED_OUT = "SIGNED_OUT"
+SHORTENED = "SHORTENED"
 
 _SWEEP = "sweep"
 _AT_ONCE = 1_000
-_LONGEST_WISH = 1e9  # seconds; more than a timedelta holds may stand in a header
+_LONGEST_WISH = 1e9  # seconds; more than a timedelta holds may stand in a message
 
 
 class Recorded(NamedTuple):
-    """What recording a batch came to: new outcomes, retired devices, faults of ours."""
+    """What recording a batch came to.
+
+    New outcomes, the ids of retired devices, what to think of each gateway that called one dead,
+    and the outcomes that somebody must look at.
+    """
 
     new: Sequence[Outcome]
     retired: Sequence[str]
-    misconfigured: Sequence[str]
+    trusted: Mapping[str, Trust]
+    refused: Sequence[Outcome]
+    misconfigured: Sequence[Outcome]
 
 
-def unanswered(connection: Connection, changes: Collection[ChangeId], district: str) -> list[Push]:
+_Judged = list[tuple[Outcome, Fate]]
+
+
+def unanswered(
+    connection: Connection, changes: Collection[ChangeId], screen: LockScreen
+) -> list[Push]:
     """The pushes of *changes* without any outcome: their publishing may have failed."""
     told = connection.execute(
         select(decisions.c.change_id, decisions.c.student_id, decisions.c.person_id).where(
@@ -59,8 +85,13 @@ def unanswered(connection: Connection, changes: Collection[ChangeId], district: 
         notification_id(ChangeId(change), StudentId(student), PersonId(person))
         for change, student, person in told
     ]
-    query = _pushes().where(one_of(connection, pushes.c.notification_id, wanted), ~_has_outcome())
-    return [_push(row, district, 1) for row in connection.execute(query)]
+    query = _pushes().where(
+        one_of(connection, pushes.c.notification_id, wanted),
+        ~_has_outcome(),
+        devices.c.retired_at.is_(None),
+    )
+    made = [_push(row, screen, 1) for row in connection.execute(query)]
+    return [push for push in made if push]
 
 
 def record(
@@ -74,20 +105,28 @@ def record(
     The same outcome twice has the effect of once.
     """
     new = _append(connection, found)
-    deferred = [outcome for outcome in new if outcome.verdict is Verdict.DEFERRED]
-    retired = _retire(connection, new, now)
+    judged = _judge(connection, new, now, chance)
+    dead = [one for one, end in judged if end.retire is not Retire.NO]
+    trusted = gateways.count(connection, new, dead, now)
+    retired = _retire(connection, judged, trusted, now)
     _forget_retries(connection, {outcome.push_id for outcome in new if outcome.attempt > 1})
-    _plan_retries(connection, deferred, now, chance)
-    misconfigured = sorted({outcome.reason for outcome in new if outcome.misconfigured})
-    return Recorded(new, retired, misconfigured)
+    _plan_retries(connection, judged, now)
+    return Recorded(
+        new,
+        retired,
+        trusted,
+        refused=[one for one, end in judged if end.alarm is Alarm.REFUSED],
+        misconfigured=[one for one, end in judged if end.alarm is Alarm.GATEWAY],
+    )
 
 
-def due(connection: Connection, now: datetime, lease: timedelta, district: str) -> list[Push]:
+def due(connection: Connection, now: datetime, lease: timedelta, screen: LockScreen) -> list[Push]:
     """The pushes whose next try is due, for publishing before this transaction commits.
 
     A retry stays planned until its outcome: should the broker lose it, it is due again after
     *lease*. What a newer text has replaced, or whose device or session is gone, is refused for
-    good; what was answered late, after it was thought lost, is forgotten.
+    good; what was answered late, after it was thought lost, is forgotten. Each is made anew: a
+    text may show what the district and the person allow now.
     """
     rows = connection.execute(
         _pushes()
@@ -105,20 +144,23 @@ def due(connection: Connection, now: datetime, lease: timedelta, district: str) 
         .order_by(retries.c.due_at)
         .limit(_AT_ONCE)
     ).all()
+    owed = [row for row in rows if not row.answered]
+    made = {row.id: _push(row, screen, row.attempt) for row in owed if not row.given_up}
+    going = [push for push in made.values() if push]
+    going_ids = {push.id for push in going}
     given_up = [
-        (row.id, row.attempt, Verdict.REFUSED, row.given_up, "", now)
-        for row in rows
-        if row.given_up and not row.answered
+        (row.id, row.attempt, Verdict.REFUSED, row.given_up or TOKEN_UNREADABLE, "", now)
+        for row in owed
+        if row.id not in going_ids
     ]
     append_new(connection, outcomes, given_up)
-    going = [row for row in rows if not (row.answered or row.given_up)]
-    _forget_retries(connection, {row.id for row in rows} - {row.id for row in going})
+    _forget_retries(connection, {row.id for row in rows} - going_ids)
     connection.execute(
         update(retries)
-        .where(one_of(connection, retries.c.push_id, [row.id for row in going]))
+        .where(one_of(connection, retries.c.push_id, going_ids))
         .values(due_at=now + lease)
     )
-    return [_push(row, district, row.attempt) for row in going]
+    return going
 
 
 def plan_lost(connection: Connection, before: datetime, now: datetime) -> int:
@@ -157,57 +199,96 @@ def counts(connection: Connection, since: datetime) -> dict[str, int]:
 
 def _append(connection: Connection, found: Sequence[Outcome]) -> list[Outcome]:
     rows = [
-        (one.push_id, one.attempt, one.verdict, one.reason, one.gateway_id, one.at) for one in found
+        (one.push_id, one.attempt, one.verdict, _reason(one), one.gateway_id, one.at)
+        for one in found
     ]
     fresh = {(row[0], row[1]) for row in append_new(connection, outcomes, rows)}
     by_key = {(one.push_id, one.attempt): one for one in reversed(found)}
     return [one for key, one in by_key.items() if key in fresh]
 
 
-def _retire(connection: Connection, new: Sequence[Outcome], now: datetime) -> list[str]:
-    """Retire each dead device, unless it registered again after the gateway saw it die."""
+def _reason(outcome: Outcome) -> str:
+    return outcome.reason or (SHORTENED if outcome.shortened else "")
+
+
+def _judge(
+    connection: Connection,
+    new: Sequence[Outcome],
+    now: datetime,
+    chance: Callable[[], float],
+) -> _Judged:
+    """What follows from each outcome that is more than an accepted push."""
+    deferred = {one.push_id for one in new if one.verdict is Verdict.DEFERRED}
+    lives = _lives(connection, deferred)
+    judged = []
+    for one in new:
+        if one.verdict is not Verdict.ACCEPTED:
+            since, expires_at = lives.get(one.push_id, (now, now))
+            end = fate(_said(one), one.attempt, now, since, expires_at, chance())
+            judged.append((one, end))
+    return judged
+
+
+def _said(outcome: Outcome) -> Said:
+    wish = min(outcome.retry_after or 0, _LONGEST_WISH)
+    return Said(
+        outcome.verdict,
+        outcome.reason,
+        outcome.gateway,
+        timedelta(seconds=wish) if wish > 0 else None,
+        outcome.misconfigured,
+    )
+
+
+def _lives(
+    connection: Connection, push_ids: Collection[str]
+) -> Mapping[str, tuple[datetime, datetime]]:
+    """Of each push when its first answer came, and until when it is worth sending."""
+    if not push_ids:
+        return {}
+    found = connection.execute(
+        select(pushes.c.id, func.min(outcomes.c.at), pushes.c.expires_at)
+        .join(outcomes, outcomes.c.push_id == pushes.c.id)
+        .where(one_of(connection, pushes.c.id, push_ids))
+        .group_by(pushes.c.id, pushes.c.expires_at)
+    )
+    return {push: (since, expires_at) for push, since, expires_at in found}
+
+
+def _retire(
+    connection: Connection, judged: _Judged, trusted: Mapping[str, Trust], now: datetime
+) -> list[str]:
+    """Retire each dead device that is believed to be, unless it registered again since.
+
+    APNs says since when a token is dead; otherwise the answer itself is the moment.
+    """
     retired = []
-    for outcome in new:
-        if outcome.verdict is not Verdict.UNREGISTERED:
+    for outcome, end in judged:
+        if not may_retire(end.retire, trusted.get(outcome.gateway, Trust.UNPROVEN)):
             continue
-        still = [devices.c.id == int(outcome.device_id), devices.c.retired_at.is_(None)]
-        if outcome.dead_since is not None:
-            still.append(devices.c.registered_at <= outcome.dead_since)
         changed = connection.execute(
-            update(devices).where(*still).values(retired_at=now, retired_reason=outcome.reason)
+            update(devices)
+            .where(
+                devices.c.id == int(outcome.device_id),
+                devices.c.retired_at.is_(None),
+                devices.c.registered_at <= (outcome.dead_since or outcome.at),
+            )
+            .values(retired_at=now, retired_reason=outcome.reason)
         )
         if changed.rowcount:
             retired.append(outcome.device_id)
     return retired
 
 
-def _plan_retries(
-    connection: Connection,
-    deferred: Sequence[Outcome],
-    now: datetime,
-    chance: Callable[[], float],
-) -> None:
-    if not deferred:
-        return
-    found = connection.execute(
-        select(pushes.c.id, pushes.c.expires_at).where(
-            one_of(connection, pushes.c.id, {outcome.push_id for outcome in deferred})
-        )
-    )
-    ends = {row[0]: row[1] for row in found}
-    planned, expired = [], []
-    for outcome in deferred:
-        wish = min(outcome.retry_after or 0, _LONGEST_WISH)
-        after = timedelta(seconds=wish) if wish else None
-        next_try = outcome.attempt + 1
-        ends_at = ends.get(outcome.push_id, now)
-        end = fate(outcome.verdict, outcome.attempt, now, ends_at, after, chance())
-        if end.retry_at:
-            planned.append((outcome.push_id, next_try, end.retry_at))
-        else:
-            expired.append((outcome.push_id, next_try, Verdict.REFUSED, EXPIRED, "", now))
+def _plan_retries(connection: Connection, judged: _Judged, now: datetime) -> None:
+    planned = [(one.push_id, one.attempt + 1, end.retry_at) for one, end in judged if end.retry_at]
+    ended = [
+        (one.push_id, one.attempt + 1, Verdict.REFUSED, end.ends, "", now)
+        for one, end in judged
+        if end.ends
+    ]
     append_new(connection, retries, planned)
-    append_new(connection, outcomes, expired)
+    append_new(connection, outcomes, ended)
 
 
 def _forget_retries(connection: Connection, push_ids: Collection[str]) -> None:
@@ -216,15 +297,20 @@ def _forget_retries(connection: Connection, push_ids: Collection[str]) -> None:
 
 
 def _pushes() -> Select[Any]:
+    """Pushes with all that making them takes; who has left the directory is nameless."""
+    recipient, child = people.alias("recipient"), people.alias("child")
     return (
         select(
-            pushes.c.id, pushes.c.expires_at, pushes.c.device_id,
+            pushes.c.id, pushes.c.expires_at,
             notifications.c.title, notifications.c.body, notifications.c.collapse_id,
-            notifications.c.kind.label("change_kind"),
-            devices.c.kind.label("device_kind"), devices.c.token,
+            notifications.c.kind, recipient.c.language, child.c.first_name,
+            (students.c.person_id == notifications.c.person_id).label("is_student"), *COLUMNS,
         )
         .join(notifications, notifications.c.id == pushes.c.notification_id)
         .join(devices, devices.c.id == pushes.c.device_id)
+        .outerjoin(students, students.c.id == notifications.c.student_id)
+        .outerjoin(child, child.c.id == students.c.person_id)
+        .outerjoin(recipient, recipient.c.id == notifications.c.person_id)
     )  # fmt: skip
 
 
@@ -257,19 +343,20 @@ def _is_signed_in(now: datetime) -> Any:
     )
 
 
-def _push(row: Row[Any], district: str, attempt: int) -> Push:
-    return Push(
-        id=row.id,
-        district=district,
-        device_id=str(row.device_id),
-        token=Token(row.device_kind, row.token),
-        kind=row.change_kind,
-        title=row.title,
-        body=row.body,
-        collapse_id=row.collapse_id,
-        expires_at=row.expires_at,
-        attempt=attempt,
+def _push(row: Row[Any], screen: LockScreen, attempt: int) -> Push | None:
+    told = Told(
+        Kind(row.kind),
+        Audience.STUDENT if row.is_student else Audience.GUARDIAN,
+        row.language or FALLBACK,
+        row.first_name or "",
+        Text(row.title, row.body),
+        row.collapse_id,
+        row.expires_at,
     )
+    stored = device(
+        row.device_id, row.device_kind, row.token_sealed, row.push_key_sealed, row.privacy
+    )
+    return screen.push(row.id, told, stored, attempt)
 
 
 def _move_watermark(connection: Connection, mark: datetime | None, to: datetime) -> None:

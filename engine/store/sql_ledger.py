@@ -11,11 +11,10 @@ from typing import Final
 from engine.database import Database
 from engine.messages import Outcome, Push
 from engine.ports import Clock
-from engine.store import ledger, tasks
+from engine.store import gateways, ledger, tasks
+from engine.store.lock_screen import LockScreens
 from engine.telemetry import Event, emit
-from rules.outcomes import Verdict
 
-GATEWAY_TASK: Final = "gateway"
 REFUSED_TASK: Final = "refused push"
 
 
@@ -23,10 +22,10 @@ class SqlLedger:
     """Implements ports.Ledger."""
 
     def __init__(
-        self, database: Database, district: str, lost_after: timedelta, clock: Clock
+        self, database: Database, screens: LockScreens, lost_after: timedelta, clock: Clock
     ) -> None:
         self._database = database
-        self._district = district
+        self._screens = screens
         self._lost_after = lost_after
         self._clock = clock
 
@@ -35,15 +34,10 @@ class SqlLedger:
         now = self._clock()
         with self._database.write() as connection:
             recorded = ledger.record(connection, outcomes, now)
-            for reason in recorded.misconfigured:
-                tasks.report(
-                    connection, GATEWAY_TASK, reason,
-                    f"A push gateway refuses our configuration: {reason}.",
-                    "Check keys, project and topic in [fcm] and [apns]; pushes wait and are tried "
-                    "again.",
-                    now,
-                )  # fmt: skip
-            for reason in sorted(_refusals(recorded.new)):
+            broken = gateways.watch(
+                connection, recorded.new, recorded.misconfigured, recorded.trusted, now
+            )
+            for reason in sorted({outcome.reason for outcome in recorded.refused}):
                 tasks.report(
                     connection, REFUSED_TASK, reason,
                     f"A push gateway refused a push for good: {reason}.",
@@ -52,26 +46,23 @@ class SqlLedger:
                 )  # fmt: skip
         for device in recorded.retired:
             emit(Event.DEVICE_RETIRED, device=device)
-        for reason in recorded.misconfigured:
-            emit(Event.GATEWAY_MISCONFIGURED, level=logging.ERROR, reason=reason)
+        for gateway in broken:
+            emit(Event.GATEWAY_DISTRUSTED, level=logging.ERROR, gateway=gateway)
+        for gateway, reason in sorted(
+            {(one.gateway, one.reason) for one in recorded.misconfigured}
+        ):
+            emit(Event.GATEWAY_MISCONFIGURED, level=logging.ERROR, gateway=gateway, reason=reason)
         return len(recorded.new)
 
     @contextmanager
     def due(self) -> Iterator[Sequence[Push]]:
         """See ports.Ledger.due."""
         with self._database.write() as connection:
-            yield ledger.due(connection, self._clock(), self._lost_after, self._district)
+            screen = self._screens.now(connection)
+            yield ledger.due(connection, self._clock(), self._lost_after, screen)
 
     def plan_lost(self) -> int:
         """See ports.Ledger.plan_lost."""
         now = self._clock()
         with self._database.write() as connection:
             return ledger.plan_lost(connection, now - self._lost_after, now)
-
-
-def _refusals(new: Sequence[Outcome]) -> set[str]:
-    return {
-        outcome.reason
-        for outcome in new
-        if outcome.verdict is Verdict.REFUSED and outcome.reason != ledger.EXPIRED
-    }

@@ -93,6 +93,9 @@ district = _table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("enabled", Boolean, nullable=False),
     Column("food_service", Boolean, nullable=False),
+    Column("privacy", String(8), nullable=False),
+    Column("end_to_end", Boolean, nullable=False),
+    Column("salt", String(22), nullable=False),
 )
 
 display_options = _table(
@@ -159,11 +162,14 @@ devices = _table(
     "devices",
     Column("id", _BigId, primary_key=True, autoincrement=True),
     Column("kind", String(16), nullable=False),
-    Column("token", Text, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("token_sealed", LargeBinary, nullable=False),
+    Column("push_key_sealed", LargeBinary),
+    Column("privacy", String(8)),
     Column("registered_at", _Moment, nullable=False),
     Column("retired_at", _Moment),
     Column("retired_reason", String(64), nullable=False, server_default=""),
-    Index(None, "kind", "token", unique=True),
+    Index(None, "kind", "token_hash", unique=True),
 )
 
 sessions = _table(
@@ -254,6 +260,14 @@ retries = _table(
     Column("attempt", Integer, nullable=False),
     Column("due_at", _Moment, nullable=False),
     Index(None, "due_at"),
+)
+
+gateway_minutes = _table(
+    "gateway_minutes",
+    Column("gateway", String(16), primary_key=True),
+    Column("minute", _Moment, primary_key=True),
+    Column("accepted", Integer, nullable=False),
+    Column("dead", Integer, nullable=False),
 )
 
 # What staff and operators look up afterwards.

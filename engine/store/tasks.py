@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,8 +26,11 @@ class BackgroundTask:
 
 def report(
     connection: Connection, kind: str, subject: str, problem: str, remedy: str, now: datetime
-) -> None:
-    """Note a problem; the same kind and subject again only counts up, so nothing floods."""
+) -> bool:
+    """Note a problem, and return whether it is new.
+
+    The same kind and subject again only counts up, so nothing floods.
+    """
     again = connection.execute(
         update(background_tasks)
         .where(background_tasks.c.kind == kind, background_tasks.c.subject == subject)
@@ -40,6 +43,17 @@ def report(
                 times=1, first_at=now, last_at=now,
             )
         )  # fmt: skip
+    return not again.rowcount
+
+
+def known(connection: Connection, kinds: Sequence[str]) -> Mapping[str, set[str]]:
+    """The subjects that there is something to say of, by kind; kinds without any are left out."""
+    found: dict[str, set[str]] = {}
+    table = background_tasks.c
+    query = select(table.kind, table.subject).where(table.kind.in_(kinds))
+    for kind, subject in connection.execute(query):
+        found.setdefault(kind, set()).add(subject)
+    return found
 
 
 def latest(connection: Connection, limit: int) -> Sequence[BackgroundTask]:
@@ -54,6 +68,11 @@ def latest(connection: Connection, limit: int) -> Sequence[BackgroundTask]:
         .limit(limit)
     )  # fmt: skip
     return [BackgroundTask(*row) for row in found]
+
+
+def forget(connection: Connection, before: datetime) -> None:
+    """Forget what did not come up again since a moment."""
+    connection.execute(delete(background_tasks).where(background_tasks.c.last_at < before))
 
 
 def resolve(connection: Connection, kind: str, subject: str) -> None:

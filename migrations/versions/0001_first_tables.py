@@ -106,7 +106,10 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("token_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("push_key_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("privacy", sa.String(length=8), nullable=True),
         sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("retired_reason", sa.String(length=64), server_default="", nullable=False),
@@ -115,7 +118,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("schoolbell_devices", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_schoolbell_devices_kind_token"), ["kind", "token"], unique=True
+            batch_op.f("ix_schoolbell_devices_kind_token_hash"),
+            ["kind", "token_hash"],
+            unique=True,
         )
 
     op.create_table(
@@ -133,7 +138,18 @@ def upgrade() -> None:
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("food_service", sa.Boolean(), nullable=False),
+        sa.Column("privacy", sa.String(length=8), nullable=False),
+        sa.Column("end_to_end", sa.Boolean(), nullable=False),
+        sa.Column("salt", sa.String(length=22), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_district")),
+    )
+    op.create_table(
+        "schoolbell_gateway_minutes",
+        sa.Column("gateway", sa.String(length=16), nullable=False),
+        sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("accepted", sa.Integer(), nullable=False),
+        sa.Column("dead", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("gateway", "minute", name=op.f("pk_schoolbell_gateway_minutes")),
     )
     op.create_table(
         "schoolbell_notifications",
@@ -332,10 +348,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_notifications_person_id_id"))
 
     op.drop_table("schoolbell_notifications")
+    op.drop_table("schoolbell_gateway_minutes")
     op.drop_table("schoolbell_district")
     op.drop_table("schoolbell_display_options")
     with op.batch_alter_table("schoolbell_devices", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_schoolbell_devices_kind_token"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_devices_kind_token_hash"))
 
     op.drop_table("schoolbell_devices")
     with op.batch_alter_table("schoolbell_decisions", schema=None) as batch_op:

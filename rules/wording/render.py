@@ -13,13 +13,17 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from rules.audience import Audience
 from rules.change import Kind, Subject, Value
+from rules.privacy import Level
 from rules.reasons import Reason
+from rules.wording.short import SHORT
 from rules.wording.templates import ATTENDANCE_WORDS, BUNDLED, VARIABLES, Template, TemplateKey
 
 FALLBACK: Final = "en"
 # One render for both halves costs half of two. No text from a file or a database can hold half of
 # a surrogate pair.
 _HALVES: Final = "\udfff"
+_ANYBODY: Final = {"student": "Ada"}
+_MOST_KEPT: Final = 20_000  # short texts: there are few for each student and language
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,32 +47,64 @@ class Wording:
     """Templates, compiled once. *overrides* replace bundled ones or add languages."""
 
     def __init__(self, overrides: Mapping[TemplateKey, Template] | None = None) -> None:
-        self._sources = {**BUNDLED, **(overrides or {})}
+        self._sources = {**BUNDLED, **SHORT, **(overrides or {})}
         self._environment = ImmutableSandboxedEnvironment(
             undefined=jinja2.StrictUndefined, autoescape=False, cache_size=0
         )
         self._environment.globals.clear()  # see _fill: what is not there is no variable
         self._compiled: dict[TemplateKey, jinja2.Template | TextFault] = {}
+        self._said: dict[tuple[Level, Kind | None, Audience, str, str], Text] = {}
 
     def faults(self) -> Iterator[TextFault]:
-        """Every template that cannot be compiled or names a variable that does not exist."""
+        """Every template that cannot be compiled or names a variable that does not exist.
+
+        A short one, which knows a first name at most, is tried as well.
+        """
         for key in self._sources:
             compiled = self._template(key)
             if isinstance(compiled, TextFault):
                 yield compiled
-            elif unknown := sorted(self._variables(key) - VARIABLES[key.kind]):
+            elif unknown := sorted(self._variables(key) - key.variables):
                 yield TextFault(
                     Reason.TEMPLATE_INVALID, str(key), f"unknown variable {', '.join(unknown)}"
                 )
+            elif key.level is not Level.FULL:
+                text = self._said_by(key, _ANYBODY)
+                if isinstance(text, TextFault):
+                    yield text
 
     def render(self, subject: Subject, audience: Audience, language: str) -> Text | TextFault:
         """Say *subject* to *audience*; es-MX falls back to es, then to en."""
-        key = self._key(subject.kind, audience, language)
+        key = self._key(subject.kind, audience, language, Level.FULL)
+        return self._said_by(key, _variables_of(subject, key.language))
+
+    def brief(
+        self, level: Level, kind: Kind, audience: Audience, language: str, student: str
+    ) -> Text:
+        """Say that there is something to read: about whom and of which kind if *level* is NAMED.
+
+        Where an own template gives no text, the bundled one does: nobody may get more to see, or
+        nothing, because of it.
+        """
+        of_kind, who = (kind, student) if level is Level.NAMED else (None, "")
+        which = (level, of_kind, audience, language, who)
+        text = self._said.get(which)
+        if text is None:
+            key = self._key(of_kind, audience, language, level)
+            said = self._said_by(key, {"student": who})
+            if isinstance(said, TextFault):
+                said = Wording().brief(level, kind, audience, language, student)
+            if len(self._said) >= _MOST_KEPT:
+                self._said.clear()
+            text = self._said[which] = said
+        return text
+
+    def _said_by(self, key: TemplateKey, variables: dict[str, str]) -> Text | TextFault:
         template = self._template(key)
         if isinstance(template, TextFault):
             return template
         try:
-            title, _, body = _fill(template, _variables_of(subject, key.language))
+            title, _, body = _fill(template, variables)
         except Exception as error:  # a template is foreign code: whatever it raises is its fault
             return TextFault(Reason.TEMPLATE_INVALID, str(key), str(error))
         title, body = title.strip(), body.strip()
@@ -77,8 +113,10 @@ class Wording:
             return TextFault(Reason.TEXT_BLANK, str(key), f"the {half} came out blank")
         return Text(title, body)
 
-    def _key(self, kind: Kind, audience: Audience, language: str) -> TemplateKey:
-        keys = (TemplateKey(one, kind, audience) for one in _spoken(language))
+    def _key(
+        self, kind: Kind | None, audience: Audience, language: str, level: Level
+    ) -> TemplateKey:
+        keys = (TemplateKey(one, kind, audience, level) for one in _spoken(language))
         return next(key for key in keys if key in self._sources)
 
     def _template(self, key: TemplateKey) -> jinja2.Template | TextFault:

@@ -10,17 +10,31 @@ from typing import Final, NamedTuple
 
 from rules.audience import Audience
 from rules.change import Kind
+from rules.privacy import Level
 
 
 class TemplateKey(NamedTuple):
-    """Which template: `en.assignment.guardian` in a templates file."""
+    """Which template: `en.assignment.guardian` in a templates file.
+
+    For lock screens that may not show all there are `en.generic.guardian`, of no kind, and
+    `en.named.assignment.guardian`.
+    """
 
     language: str
-    kind: Kind
+    kind: Kind | None
     audience: Audience
+    level: Level = Level.FULL
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """What the template may name."""
+        if self.level is Level.FULL and self.kind:
+            return VARIABLES[self.kind]
+        return frozenset({"student"} if self.kind else ())
 
     def __str__(self) -> str:
-        return f"{self.language}.{self.kind}.{self.audience}"
+        level = None if self.level is Level.FULL else self.level
+        return ".".join(filter(None, (self.language, level, self.kind, self.audience)))
 
 
 class Template(NamedTuple):

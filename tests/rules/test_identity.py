@@ -110,6 +110,12 @@ def test_a_collapse_id_is_22_characters_of_base64url(
     assert re.fullmatch(r"[A-Za-z0-9_-]{22}", shown(district, kind, record, person))
 
 
+def test_without_the_districts_salt_a_collapse_id_cannot_be_worked_out() -> None:
+    salted = [collapse_id("d", Kind.GRADE, "1", PersonId("34"), salt) for salt in ("", "a", "b")]
+
+    assert len(set(salted)) == 3
+
+
 @given(CHANGES, st.integers(min_value=0, max_value=10**9))
 def test_no_id_of_a_moment_lies_below_its_first(change: ChangeId, later: int) -> None:
     captured_at = EPOCH + timedelta(milliseconds=UUID(change).int >> 80)

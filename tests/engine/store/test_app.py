@@ -62,7 +62,7 @@ def test_a_sign_in_says_when_the_device_registered_last(district: District) -> N
     district.sign_in(MOTHER, TOKENS[MOTHER])
 
     registered = district.rows(
-        select(devices.c.registered_at).where(devices.c.token == TOKENS[MOTHER].value)
+        select(devices.c.registered_at).where(devices.c.id == int(district.devices()[MOTHER]))
     )
     assert registered == [(LATER,)]
 
@@ -73,12 +73,12 @@ def test_a_sign_in_revives_a_retired_device(district: District) -> None:
         now=NOW if not district.database.is_sqlite else "2026-11-23 14:30:00",
     )
 
-    district.sign_in(MOTHER, TOKENS[MOTHER])
+    device = district.sign_in(MOTHER, TOKENS[MOTHER])
 
     revived = district.rows(
-        select(devices.c.token, devices.c.retired_reason).where(devices.c.retired_at.is_(None))
+        select(devices.c.id, devices.c.retired_reason).where(devices.c.retired_at.is_(None))
     )
-    assert revived == [(TOKENS[MOTHER].value, "")]
+    assert revived == [(int(device), "")]
 
 
 def test_the_same_address_of_two_gateways_is_two_devices(district: District) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from engine.messages import Token
 from engine.store import app, candidates
+from engine.store.devices import opened
 from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscription
 from rules.change import Kind, PersonId, StudentId
 from tests.builders import NOW
@@ -19,6 +20,7 @@ from tests.district import (
     CHEN,
     FATHER,
     GRANDMOTHER,
+    KEYRING,
     MOTHER,
     STEPFATHER,
     TOKENS,
@@ -114,10 +116,10 @@ def test_the_addresses_of_all_devices_come_along(district: District) -> None:
     tablet = district.sign_in(MOTHER, Token("apns", "her-tablet"))
     key = StudentId(ADA), Kind.GRADE
 
-    tokens = district.read(candidates.fetch, {key}, NOW).tokens
+    found = district.read(candidates.fetch, {key}, NOW).devices
 
-    assert tokens[tablet] == Token("apns", "her-tablet")
-    assert tokens[district.devices()[FATHER]] == TOKENS[FATHER]
+    assert opened(KEYRING, found[tablet]).token == Token("apns", "her-tablet")
+    assert opened(KEYRING, found[district.devices()[FATHER]]).token == TOKENS[FATHER]
 
 
 def test_a_student_whom_nobody_knows_has_no_candidates(district: District) -> None:

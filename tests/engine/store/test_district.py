@@ -43,10 +43,23 @@ def test_a_new_district_is_off_and_has_food_service(district: District) -> None:
 
 
 def test_founding_it_again_changes_nothing(district: District) -> None:
+    private = district.read(settings.privacy)
+
     district.app(settings.found, enabled=False, food_service=False)
 
     holds = circumstances(district)
     assert (holds.enabled, holds.food_service) == (True, True)
+    assert district.read(settings.privacy) == private
+
+
+def test_each_district_has_a_salt_of_its_own(district: District) -> None:
+    def salt() -> str:
+        district.sis("DELETE FROM schoolbell_district")
+        district.app(settings.found)
+        found: settings.Privacy = district.read(settings.privacy)
+        return found.salt
+
+    assert len({salt(), salt(), ""}) == 3
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy import select
 
-from engine.config import DistrictSettings
 from engine.ports import Verdicts
 from engine.store.evaluations import SqlRecords
 from engine.store.tables import changes, decisions, notifications, pushes
@@ -26,9 +25,7 @@ def test_today_is_the_districts_day(
     district: District, now: datetime, zone: str, today: date
 ) -> None:
     district.clock.now = now
-    records = SqlRecords(
-        district.database, district.source, DistrictSettings(timezone=zone), district.clock
-    )
+    records = SqlRecords(district.database, district.source, zone, district.screens, district.clock)
 
     with records.evaluation() as evaluation:
         assert evaluation.circumstances().today == today

@@ -5,8 +5,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from engine.store import housekeeping
-from engine.store.tables import changes, decisions, notifications, outcomes, pushes
+from engine.store import housekeeping, tasks
+from engine.store.tables import (
+    changes,
+    decisions,
+    gateway_minutes,
+    notifications,
+    outcomes,
+    pushes,
+)
 from tests.builders import NOW, an_outcome
 from tests.district import District, scored
 
@@ -73,6 +80,26 @@ def test_an_old_change_that_was_evaluated_lately_is_kept(district: District) -> 
     district.evaluate(scored(9, 17, at=NOW))
 
     assert forget(district, KEEP_TEXTS + timedelta(days=1)) == 0
+
+
+def test_a_trouble_that_nothing_was_heard_of_for_a_month_is_forgotten(district: District) -> None:
+    district.app(tasks.report, "gateway", "fcm", "Broken.", "Mend it.", NOW)
+
+    forget(district, timedelta(days=30))
+    known_for_a_month = len(district.tasks())
+    forget(district, timedelta(days=30, seconds=1))
+
+    assert (known_for_a_month, district.tasks()) == (1, [])
+
+
+def test_counters_of_answers_go_after_a_day(told: District) -> None:
+    told.ledger.record([an_outcome("01a208d0-5240-8000-8000-000000000001", gateway="fcm")])
+
+    forget(told, timedelta(hours=23))
+    counted = told.count(gateway_minutes)
+    forget(told, timedelta(hours=25))
+
+    assert (counted, told.count(gateway_minutes)) == (1, 0)
 
 
 def test_a_slice_goes_at_a_time(told: District, monkeypatch: pytest.MonkeyPatch) -> None:

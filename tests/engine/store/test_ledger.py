@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from engine.messages import Outcome, Push
 from engine.store import app, ledger
-from engine.store.sql_ledger import GATEWAY_TASK, REFUSED_TASK
+from engine.store.gateways import DEAD_TASK, GATEWAY_TASK
+from engine.store.sql_ledger import REFUSED_TASK
 from engine.store.tables import devices, outcomes, retries
 from rules.change import PersonId
 from rules.outcomes import Verdict
@@ -51,7 +52,7 @@ def due(district: District) -> Sequence[Push]:
 
 def is_live(district: District, person: str = MOTHER) -> bool:
     ((retired_at,),) = district.rows(
-        select(devices.c.retired_at).where(devices.c.token == TOKENS[person].value)
+        select(devices.c.retired_at).where(devices.c.id == int(district.devices()[person]))
     )
     return retired_at is None
 
@@ -188,10 +189,21 @@ def test_the_wish_of_the_gateway_is_respected(district: District, push: Push) ->
     assert due_at >= NOW + timedelta(hours=1)
 
 
-def test_a_wish_beyond_all_calendars_ends_the_push(district: District, push: Push) -> None:
+def test_a_wish_beyond_all_calendars_is_an_hour(district: District, push: Push) -> None:
     district.ledger.record([deferred(push, retry_after=1e300)])
 
-    assert (2, "refused", "EXPIRED") in recorded(district)
+    ((_, due_at),) = planned(district)
+    assert NOW + timedelta(hours=1) <= due_at <= NOW + timedelta(hours=1.5)
+
+
+def test_a_push_is_given_up_an_hour_after_fcm_first_failed(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push, gateway="fcm")])
+    later = district.clock.forward(timedelta(hours=1))
+
+    district.ledger.record([deferred(push, gateway="fcm", attempt=2, at=later)])
+
+    assert (3, "refused", "GIVEN_UP") in recorded(district)
+    assert planned(district) == []
 
 
 def test_a_retry_that_would_come_too_late_ends_the_push(district: District, push: Push) -> None:
@@ -438,15 +450,214 @@ def test_a_push_that_expired_is_nobodys_fault(district: District, push: Push) ->
     assert district.tasks() == []
 
 
+def misconfigured(push: Push, reason: str = "InvalidProviderToken", **differences: Any) -> Outcome:
+    values = {"gateway": "apns", **differences}
+    return an_outcome(push, Verdict.DEFERRED, reason=reason, misconfigured=True, **values)
+
+
 def test_a_gateway_that_refuses_our_key_is_reported_and_the_push_waits(
     district: District, push: Push
 ) -> None:
-    fault = an_outcome(push, Verdict.DEFERRED, reason="InvalidProviderToken", misconfigured=True)
+    district.ledger.record([misconfigured(push)])
 
-    district.ledger.record([fault])
-
-    assert tasks_of(district, GATEWAY_TASK) == [("InvalidProviderToken", 1)]
+    (task,) = district.tasks()
+    assert (task.kind, task.subject) == (GATEWAY_TASK, "apns")
+    assert "InvalidProviderToken" in task.problem
+    assert "key_id" in task.remedy
     assert [attempt for attempt, _ in planned(district)] == [2]
+
+
+def test_each_gateway_has_one_task_whatever_it_says(district: District) -> None:
+    one, two, three = district.evaluate(scored(9, 17))
+    district.ledger.record([misconfigured(one), misconfigured(two, "BadTopic")])
+    district.ledger.record([misconfigured(three, "NOT_FOUND", gateway="fcm")])
+
+    assert sorted(tasks_of(district, GATEWAY_TASK)) == [("apns", 1), ("fcm", 1)]
+
+
+def test_a_gateway_that_accepts_again_is_mended(district: District) -> None:
+    one, two, three = district.evaluate(scored(9, 17))
+    district.ledger.record([misconfigured(one), misconfigured(two, "NOT_FOUND", gateway="fcm")])
+
+    district.ledger.record([an_outcome(three, gateway="apns", at=NOW + timedelta(seconds=1))])
+
+    assert tasks_of(district, GATEWAY_TASK) == [("fcm", 1)]
+
+
+@pytest.mark.parametrize(("later", "left"), [("fault", [("apns", 1)]), ("acceptance", [])])
+def test_of_one_batch_the_latest_answer_counts(
+    district: District, later: str, left: list[tuple[str, int]]
+) -> None:
+    one, two, _ = district.evaluate(scored(9, 17))
+    soon = NOW + timedelta(seconds=1)
+    fault = misconfigured(one, at=soon if later == "fault" else NOW)
+    acceptance = an_outcome(two, gateway="apns", at=soon if later == "acceptance" else NOW)
+
+    district.ledger.record([fault, acceptance])
+
+    assert tasks_of(district, GATEWAY_TASK) == left
+
+
+def test_an_android_phone_proves_nothing_of_the_apple_key_in_firebase(district: District) -> None:
+    one, two, _ = district.evaluate(scored(9, 17))
+    district.ledger.record([misconfigured(one, "THIRD_PARTY_AUTH_ERROR", gateway="fcm")])
+
+    district.ledger.record([an_outcome(two, gateway="fcm", at=NOW + timedelta(seconds=1))])
+
+    assert tasks_of(district, GATEWAY_TASK) == [("THIRD_PARTY_AUTH_ERROR", 1)]
+
+
+# The breaker
+
+
+def lone(number: int, **differences: Any) -> Outcome:
+    """An outcome of some other push, of a device that is none of ours."""
+    push_id = f"01a208d0-5240-8000-8000-{number:012}"
+    return an_outcome(push_id, **{"device_id": "999", "gateway": "fcm", **differences})
+
+
+def accepted_by_others(district: District, count: int, **differences: Any) -> None:
+    district.ledger.record([lone(number, **differences) for number in range(count)])
+
+
+def dead_others(district: District, count: int, first: int = 100_000) -> None:
+    district.ledger.record(
+        [
+            lone(first + number, verdict=Verdict.UNREGISTERED, reason="UNREGISTERED")
+            for number in range(count)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "reason", ["BadDeviceToken", "DeviceTokenNotForTopic", "SENDER_ID_MISMATCH", "INVALID_TOKEN"]
+)
+def test_what_is_doubtful_is_believed_only_when_the_gateway_takes_pushes_to_others(
+    district: District, push: Push, reason: str
+) -> None:
+    doubtful = an_outcome(push, Verdict.REFUSED, reason=reason, gateway="fcm")
+    district.ledger.record([doubtful])
+    unproven = is_live(district)
+    accepted_by_others(district, 1)
+    district.ledger.record([an_outcome(push, Verdict.REFUSED, attempt=2, reason=reason,
+                                       gateway="fcm")])  # fmt: skip
+
+    assert (unproven, is_live(district)) == (True, False)
+    assert tasks_of(district, REFUSED_TASK) == []
+
+
+def test_what_one_gateway_takes_proves_nothing_of_the_other(district: District, push: Push) -> None:
+    accepted_by_others(district, 50, gateway="apns")
+
+    district.ledger.record(
+        [an_outcome(push, Verdict.REFUSED, reason="SENDER_ID_MISMATCH", gateway="fcm")]
+    )
+
+    assert is_live(district)
+
+
+def test_a_few_dead_phones_are_retired_however_large_their_share(
+    district: District, push: Push
+) -> None:
+    dead_others(district, 18)
+
+    district.ledger.record([unregistered(push, gateway="fcm")])
+
+    assert not is_live(district)
+    assert district.tasks() == []
+
+
+def test_when_too_many_die_at_once_none_is_retired_and_somebody_hears_of_it(
+    district: District, push: Push
+) -> None:
+    accepted_by_others(district, 50)
+    dead_others(district, 19)
+
+    district.ledger.record([unregistered(push, gateway="fcm")])
+
+    (task,) = district.tasks()
+    assert is_live(district)
+    assert (task.kind, task.subject) == (DEAD_TASK, "fcm")
+    assert "FCM" in task.problem
+    assert "project_id" in task.remedy
+
+
+def test_those_retired_just_before_live_again(district: District, push: Push) -> None:
+    district.ledger.record([unregistered(push, gateway="fcm")])
+    retired = not is_live(district)
+    district.clock.forward(timedelta(minutes=2))
+
+    dead_others(district, 25)
+
+    assert (retired, is_live(district)) == (True, True)
+
+
+def test_those_retired_long_before_stay_retired(district: District, push: Push) -> None:
+    district.ledger.record([unregistered(push, gateway="fcm")])
+    district.clock.forward(timedelta(minutes=11))
+
+    dead_others(district, 25)
+
+    assert not is_live(district)
+
+
+def test_the_phones_of_the_other_gateway_are_not_given_back(district: District) -> None:
+    fathers = next(push for push in district.evaluate(scored(9, 17)) if push.token.kind == "apns")
+    died = NOW + timedelta(seconds=1)
+    district.ledger.record(
+        [an_outcome(fathers, Verdict.UNREGISTERED, reason="Unregistered", gateway="apns",
+                    dead_since=died)]
+    )  # fmt: skip
+
+    dead_others(district, 25)
+
+    found = district.rows(select(devices.c.kind).where(devices.c.retired_at.is_not(None)))
+    assert found == [("apns",)]
+
+
+def test_the_breaker_closes_by_itself_when_the_window_is_past(
+    district: District, push: Push
+) -> None:
+    dead_others(district, 25)
+    district.clock.forward(timedelta(minutes=11))
+
+    district.ledger.record([unregistered(push, gateway="fcm", at=district.clock.now)])
+
+    assert not is_live(district)
+    assert district.tasks() == []
+
+
+def test_the_breaker_is_the_same_after_a_restart_and_in_another_process(
+    district: District, push: Push
+) -> None:
+    dead_others(district, 25)
+
+    other = District(district.url)
+    other.ledger.record([unregistered(push, gateway="fcm")])
+    other.database.close()
+
+    assert is_live(district)
+
+
+def test_a_device_that_registered_again_after_the_answer_lives(
+    district: District, push: Push
+) -> None:
+    answered = district.clock.now
+    district.clock.forward(timedelta(minutes=1))
+    district.sign_in(MOTHER, TOKENS[MOTHER])
+
+    district.ledger.record([unregistered(push, at=answered)])
+
+    assert is_live(district)
+
+
+# A text that was cut
+
+
+def test_a_text_that_was_cut_to_fit_is_recorded_so(district: District, push: Push) -> None:
+    district.ledger.record([an_outcome(push, shortened=True)])
+
+    assert recorded(district) == [(1, "accepted", "SHORTENED")]
 
 
 def test_many_refusals_of_one_kind_make_one_report(district: District) -> None:

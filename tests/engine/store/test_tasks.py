@@ -49,6 +49,23 @@ def test_the_newest_come_first_and_no_more_than_asked_for(district: District) ->
     assert [task.subject for task in newest] == ["third", "second"]
 
 
+def test_whether_a_problem_is_new_is_told(district: District) -> None:
+    def tell() -> bool:
+        found: bool = district.app(tasks.report, "gateway", "fcm", "Broken.", "Mend it.", NOW)
+        return found
+
+    assert [tell(), tell()] == [True, False]
+
+
+def test_what_did_not_come_up_for_long_is_forgotten(district: District) -> None:
+    report(district, "fcm", at=NOW)
+    report(district, "apns", at=LATER)
+
+    district.app(tasks.forget, LATER)
+
+    assert [task.subject for task in district.tasks()] == ["apns"]
+
+
 def test_a_mended_problem_goes_and_the_others_stay(district: District) -> None:
     report(district, "fcm")
     report(district, "apns")

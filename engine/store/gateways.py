@@ -1,0 +1,188 @@
+"""Gateways as record sees them: whether to believe that phones are dead, and what is wrong.
+
+How many pushes each gateway took, and how many phones it called dead, is counted for each
+minute in the database, so that several processes and restarts share one breaker.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from engine.messages import Outcome
+from engine.store import tasks
+from engine.store.tables import devices, gateway_minutes
+from rules.breaker import WINDOW, Tally, Trust, trust
+from rules.outcomes import DEAD, DOUBTFUL, OF_SOME_PHONES, Verdict
+
+GATEWAY_TASK: Final = "gateway"
+DEAD_TASK: Final = "dead phones"
+KEPT: Final = timedelta(days=1)
+
+NAMES: Final[Mapping[str, str]] = {"fcm": "FCM", "apns": "APNs"}
+_KINDS: Final[Mapping[str, Sequence[str]]] = {"fcm": ("fcm_token", "fcm_fid"), "apns": ("apns",)}
+
+_TOPIC: Final = "Set [apns] topic to the bundle id of the app that the key is for."
+_KEY: Final = "Check [apns] key_file, key_id and team_id, and this machine's clock."
+_ENVIRONMENT: Final = "Check [apns] endpoint: the key is for the other of sandbox and production."
+_FIREBASE: Final = "Upload a valid APNs key in the Firebase console, under Cloud Messaging."
+_REMEDIES: Final[Mapping[str, str]] = {
+    "FCM_KEY_REFUSED": "Download a new key for [fcm] service_account_file; check the clock, too.",
+    "PERMISSION_DENIED": "Grant the service account the role Firebase Cloud Messaging API Admin, "
+    "and enable that API for the project.",
+    "NOT_FOUND": "Check [fcm] project_id and endpoint.",
+    "THIRD_PARTY_AUTH_ERROR": _FIREBASE,
+    "UNTRUSTED": "Check ca_file, and whether something on the way opens TLS connections.",
+    "NOT_HTTP2": "Check the endpoint, and whether a proxy on the way speaks only HTTP/1.1.",
+    "BadTopic": _TOPIC,
+    "MissingTopic": _TOPIC,
+    "TopicDisallowed": _TOPIC,
+    "InvalidProviderToken": _KEY,
+    "MissingProviderToken": _KEY,
+    "ExpiredProviderToken": "Set this machine's clock: it is off by a quarter of an hour or more.",
+    "BadEnvironmentKeyIdInToken": _ENVIRONMENT,
+    "BadCertificateEnvironment": _ENVIRONMENT,
+    "TOO_MANY_DEAD": "Check [fcm] project_id, or [apns] endpoint and topic: another app's phones "
+    "look dead.",
+    "NO_GATEWAY": "Configure [fcm] for Android phones and [apns] for iPhones.",
+}
+_OTHERWISE: Final = "Check the key, project, topic and endpoint in [fcm] and [apns]."
+
+
+def count(
+    connection: Connection, new: Sequence[Outcome], dead: Sequence[Outcome], now: datetime
+) -> Mapping[str, Trust]:
+    """Add new answers, of which some call a phone *dead*; return what to think of who said so."""
+    accepted_by = Counter([one.gateway for one in new if one.verdict is Verdict.ACCEPTED])
+    dead_by = Counter([one.gateway for one in dead])
+    for gateway in sorted((accepted_by.keys() | dead_by.keys()) - {""}):
+        _add(connection, gateway, Tally(accepted_by[gateway], dead_by[gateway]), now)
+    return {gateway: _trust(connection, gateway, now) for gateway in dead_by if gateway}
+
+
+def revive(connection: Connection, gateway: str, now: datetime) -> int:
+    """Give back the devices that were retired within the window; return how many."""
+    return connection.execute(
+        update(devices)
+        .where(
+            devices.c.kind.in_(_KINDS.get(gateway, ())),
+            devices.c.retired_at >= now - WINDOW,
+            devices.c.retired_reason.in_(sorted(DEAD | DOUBTFUL)),
+        )
+        .values(retired_at=None, retired_reason="")
+    ).rowcount
+
+
+def watch(
+    connection: Connection,
+    new: Sequence[Outcome],
+    faults: Sequence[Outcome],
+    trusted: Mapping[str, Trust],
+    now: datetime,
+) -> list[str]:
+    """Report what gateways have against our configuration, and resolve what is mended.
+
+    Return those that call too many phones dead, where that is news.
+    """
+    known = tasks.known(connection, (GATEWAY_TASK, DEAD_TASK))
+    if faults or GATEWAY_TASK in known:
+        _watch_configuration(connection, new, faults, now)
+    if not trusted and DEAD_TASK not in known:
+        return []
+    suspects = known.get(DEAD_TASK, set()) & {one.gateway for one in new}
+    again = {gateway: _trust(connection, gateway, now) for gateway in suspects}
+    return _watch_deaths(connection, {**again, **trusted}, now)
+
+
+def forget(connection: Connection, now: datetime) -> None:
+    """Delete counters that no window holds any more."""
+    connection.execute(delete(gateway_minutes).where(gateway_minutes.c.minute < now - KEPT))
+
+
+def _watch_deaths(connection: Connection, found: Mapping[str, Trust], now: datetime) -> list[str]:
+    """The devices that were retired before too many deaths showed live again."""
+    news = []
+    for gateway, whether in sorted(found.items()):
+        if whether is not Trust.BROKEN:
+            tasks.resolve(connection, DEAD_TASK, gateway)
+        elif _report_deaths(connection, gateway, now):
+            revive(connection, gateway, now)
+            news.append(gateway)
+    return news
+
+
+def _watch_configuration(
+    connection: Connection, new: Sequence[Outcome], faults: Sequence[Outcome], now: datetime
+) -> None:
+    """A gateway that took a push after its last complaint has no complaint any more."""
+    passed: dict[str, datetime] = {}
+    for one in new:
+        if one.verdict is Verdict.ACCEPTED and one.gateway:
+            passed[one.gateway] = max(one.at, passed.get(one.gateway, one.at))
+    latest = {_subject(one): one for one in sorted(faults, key=lambda one: one.at)}
+    for gateway in sorted(passed):
+        tasks.resolve(connection, GATEWAY_TASK, gateway)
+    for subject, fault in sorted(latest.items()):
+        if subject not in passed or fault.at > passed[subject]:
+            _report_fault(connection, subject, fault, now)
+
+
+def _add(connection: Connection, gateway: str, tally: Tally, now: datetime) -> None:
+    insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    row = insert(gateway_minutes).values(
+        gateway=gateway,
+        minute=now.replace(second=0, microsecond=0),
+        accepted=tally.accepted,
+        dead=tally.dead,
+    )
+    columns = gateway_minutes.c
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=[columns.gateway, columns.minute],
+            set_={
+                "accepted": columns.accepted + row.excluded.accepted,
+                "dead": columns.dead + row.excluded.dead,
+            },
+        )
+    )
+
+
+def _trust(connection: Connection, gateway: str, now: datetime) -> Trust:
+    columns = gateway_minutes.c
+    accepted, dead = connection.execute(
+        select(
+            func.coalesce(func.sum(columns.accepted), 0), func.coalesce(func.sum(columns.dead), 0)
+        ).where(columns.gateway == gateway, columns.minute > now - WINDOW)
+    ).one()
+    return trust(Tally(int(accepted), int(dead)))
+
+
+def _subject(fault: Outcome) -> str:
+    """One task for each gateway; what concerns only some of its phones has one of its own."""
+    if fault.reason in OF_SOME_PHONES or not fault.gateway:
+        return fault.reason
+    return fault.gateway
+
+
+def _report_fault(connection: Connection, subject: str, fault: Outcome, now: datetime) -> None:
+    name = NAMES.get(fault.gateway, "A push gateway")
+    tasks.report(
+        connection, GATEWAY_TASK, subject,
+        f"{name} cannot be used as it is configured: {fault.reason}.",
+        f"{_REMEDIES.get(fault.reason, _OTHERWISE)} Pushes wait meanwhile and are tried again.",
+        now,
+    )  # fmt: skip
+
+
+def _report_deaths(connection: Connection, gateway: str, now: datetime) -> bool:
+    return tasks.report(
+        connection, DEAD_TASK, gateway,
+        f"{NAMES.get(gateway, gateway)} calls too many phones dead at once, so none is retired.",
+        _REMEDIES["TOO_MANY_DEAD"],
+        now,
+    )  # fmt: skip

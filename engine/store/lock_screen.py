@@ -1,0 +1,98 @@
+"""The lock screen: from what was told to the push that a phone may show of it.
+
+One place makes every push, first or again: by the levels of now, in the person's language.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from engine.errors import Unprocessable
+from engine.messages import Push
+from engine.store import devices, district, envelope
+from engine.store.devices import Device
+from engine.store.district import Privacy
+from engine.store.keyring import Keyring
+from rules.audience import Audience
+from rules.change import Kind
+from rules.privacy import Level, shown
+from rules.wording import Text, Wording
+
+TOKEN_UNREADABLE = "TOKEN_UNREADABLE"  # noqa: S105 - a reason
+
+
+class Told(NamedTuple):
+    """What one person was told, and who that is: without a *student*'s name none is shown."""
+
+    kind: Kind
+    audience: Audience
+    language: str
+    student: str
+    text: Text
+    collapse_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LockScreens:
+    """How pushes of a district are made."""
+
+    district: str
+    wording: Wording
+    keyring: Keyring
+
+    def now(self, connection: Connection) -> LockScreen:
+        """By what the district allows now."""
+        allowed = district.privacy(connection)
+        return LockScreen(self.district, allowed, self.wording, self.keyring)
+
+
+@dataclass(frozen=True, slots=True)
+class LockScreen:
+    """Makes the pushes of one transaction."""
+
+    district: str
+    allowed: Privacy
+    wording: Wording
+    keyring: Keyring
+
+    def push(self, push_id: str, told: Told, device: Device, attempt: int = 1) -> Push | None:
+        """The push of *told* to *device*; None when its address cannot be read any more.
+
+        Raises Misconfigured when the keyring is not the one of this database.
+        """
+        try:
+            opened = devices.opened(self.keyring, device)
+        except Unprocessable:
+            return None
+        kind, title, body, sealed = self._on_screen(push_id, told, device.level, opened.push_key)
+        return Push(
+            push_id, self.district, device.id, opened.token, kind, title, body,
+            told.collapse_id, told.expires_at, attempt, sealed,
+        )  # fmt: skip
+
+    def _on_screen(
+        self, push_id: str, told: Told, chosen: Level | None, push_key: bytes | None
+    ) -> tuple[str, str, str, str]:
+        """What all can read, as kind, title and body, and what the phone alone can."""
+        words = self._words(told, shown(self.allowed.level, chosen))
+        if not self.allowed.end_to_end:
+            return *words, ""
+        generic = self._words(told, Level.GENERIC)
+        if push_key is None:
+            return *generic, ""
+        kind, title, body = words
+        return *generic, envelope.seal(push_key, push_id, title, body, kind)
+
+    def _words(self, told: Told, level: Level) -> tuple[str, str, str]:
+        """Kind, title and body; the kind is empty where it may not be known."""
+        if level is Level.FULL:
+            return told.kind, told.text.title, told.text.body
+        if level is Level.NAMED and not told.student:
+            level = Level.GENERIC
+        text = self.wording.brief(level, told.kind, told.audience, told.language, told.student)
+        return told.kind if level is Level.NAMED else "", text.title, text.body
