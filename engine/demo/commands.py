@@ -15,7 +15,9 @@ from engine.database import Database
 from engine.demo.demonstrate import demonstrate
 from engine.demo.ringing import Ringing
 from engine.demo.world import FEWEST, require_empty
-from engine.phones.phones import run_phones
+from engine.phones.catalogue import sentences
+from engine.phones.faults import read_fault
+from engine.phones.phones import Behaviour, run_phones
 from engine.sources.reference.create import create
 from engine.sources.reference.populate import FEWEST_STUDENTS, populate
 
@@ -83,10 +85,65 @@ def _ending_on_sigterm() -> Iterator[None]:
 @click.option("--fcm-port", default=8441, show_default=True, help="0 takes a free one.")
 @click.option("--apns-port", default=8442, show_default=True, help="0 takes a free one.")
 @click.option("--control-port", default=8440, show_default=True, help="0 takes a free one.")
-def phones(folder: Path, fcm_port: int, apns_port: int, control_port: int) -> None:
-    """Run a local FCM and APNs with a page that shows every phone, until Ctrl-C."""
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="FAULT",
+    help="Misbehave, like 'fcm UNAVAILABLE share=0.1 seconds=60 retry_after=30'. May be repeated.",
+)
+@click.option(
+    "--fcm-a-minute",
+    type=click.IntRange(min=1),
+    help="How many requests a minute FCM takes from the project. [default: any number]",
+)
+@click.option(
+    "--fcm-a-minute-to-a-device",
+    type=click.IntRange(min=1),
+    help="How many requests a minute FCM takes for one phone. [default: any number]",
+)
+@click.option("--list-faults", is_flag=True, help="Show every fault, and end.")
+def phones(
+    folder: Path,
+    fcm_port: int,
+    apns_port: int,
+    control_port: int,
+    faults: tuple[str, ...],
+    fcm_a_minute: int | None,
+    fcm_a_minute_to_a_device: int | None,
+    list_faults: bool,
+) -> None:
+    """Run a local FCM and APNs with a page that shows every phone, until Ctrl-C.
+
+    With --fault they misbehave, to try a sender on. A fault is a gateway (fcm, apns, or oauth for
+    Google's token endpoint), a name from --list-faults, and which requests it strikes: those with
+    token=…, a share=0.1 of them (another seed=1 takes others), the next count=5, those within
+    seconds=60. Some take retry_after=30 (or date:30 for an HTTP date, or any text), timestamp=…
+    (in milliseconds, for a 410) or delay=2.5 (in seconds, for slow). While the phones run,
+    POST /api/faults on the control port takes the same as JSON.
+    """
+    if list_faults:
+        _show_catalogue()
+        return
     ringing = Ringing()
-    run_phones(folder, fcm_port, apns_port, control_port, ringing.rang, ringing.ready)
+    run_phones(
+        folder,
+        fcm_port,
+        apns_port,
+        control_port,
+        ringing.rang,
+        ringing.ready,
+        Behaviour(fcm_a_minute=fcm_a_minute, fcm_a_minute_to_a_device=fcm_a_minute_to_a_device),
+        [read_fault(text) for text in faults],
+    )
+
+
+def _show_catalogue() -> None:
+    for gateway, known in sentences().items():
+        width = max(map(len, known))
+        click.echo(f"{gateway}:")
+        for name, sentence in known.items():
+            click.echo(f"  {name:{width}}  {sentence}")
 
 
 @click.group()

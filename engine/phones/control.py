@@ -7,7 +7,13 @@
     GET  /api/counts                what was accepted, refused and shown
     POST /api/register              {"kind", "token", "app"?}: the app is on this phone
     POST /api/uninstall             {"kind", "token"}: it is no longer
-    POST /api/reset                 forget all phones, sends and counts
+    POST /api/offline               {"kind", "token"}: the phone loses its network
+    POST /api/online                {"kind", "token"}: it has it again, and what was kept for it
+    GET  /api/faults                what misbehaves now, and the catalogue of what can
+    POST /api/faults                {"gateway", "name", "token"?, "share"?, "count"?, "seconds"?,
+                                    "seed"?, "retry_after"?, "timestamp"?, "delay"?}: see Fault
+    POST /api/faults/clear          behave again
+    POST /api/reset                 forget all phones, sends and counts; faults stay
 
 A page of another site can make a browser send requests here. So the Host must be loopback, which
 stops a foreign name that was pointed at us, and a POST must say that it is JSON, which no form of
@@ -28,8 +34,11 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from engine.phones.apns import Apns
+from engine.phones.catalogue import sentences
 from engine.phones.devices import Counts, Devices, Kind
 from engine.phones.exchange import HTML_TYPE, Answer, Request, json_answer
+from engine.phones.fault import BadFault, Fault
+from engine.phones.faults import Faults
 from engine.phones.fcm import Fcm
 from engine.phones.oauth import TokenEndpoint
 
@@ -68,12 +77,13 @@ class Control:
     fcm: Fcm
     apns: Apns
     token_endpoint: TokenEndpoint
+    faults: Faults
 
     def answer(self, request: Request) -> Answer:
         """The page, a piece of JSON, or what was wrong with the request."""
         try:
             return self._routed(request)
-        except ValueError as error:
+        except (ValueError, BadFault) as error:
             return _problem(400, str(error))
 
     def _routed(self, request: Request) -> Answer:
@@ -119,6 +129,10 @@ class Control:
             "/api/counts": {"GET": self._counts},
             "/api/register": {"POST": self._register},
             "/api/uninstall": {"POST": self._uninstall},
+            "/api/offline": {"POST": self._offline},
+            "/api/online": {"POST": self._online},
+            "/api/faults": {"GET": self._faults, "POST": self._inject},
+            "/api/faults/clear": {"POST": self._clear_faults},
             "/api/reset": {"POST": self._reset},
         }
 
@@ -146,6 +160,29 @@ class Control:
     def _uninstall(self, request: Request) -> Answer:
         phone = msgspec.json.decode(request.body, type=_Address)
         self.devices.uninstall(phone.kind, phone.token)
+        return _fresh({})
+
+    def _offline(self, request: Request) -> Answer:
+        phone = msgspec.json.decode(request.body, type=_Address)
+        self.devices.go_offline(phone.kind, phone.token)
+        return _fresh({})
+
+    def _online(self, request: Request) -> Answer:
+        phone = msgspec.json.decode(request.body, type=_Address)
+        self.devices.come_online(phone.kind, phone.token)
+        return _fresh({})
+
+    def _faults(self, request: Request) -> Answer:
+        del request
+        return _fresh({"active": self.faults.active(), "catalogue": sentences()})
+
+    def _inject(self, request: Request) -> Answer:
+        self.faults.inject(msgspec.json.decode(request.body, type=Fault))
+        return _fresh({})
+
+    def _clear_faults(self, request: Request) -> Answer:
+        del request
+        self.faults.clear()
         return _fresh({})
 
     def _reset(self, request: Request) -> Answer:

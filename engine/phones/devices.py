@@ -3,6 +3,10 @@
 A phone is known by its kind and token. A push with a key replaces what is shown under that key;
 without a key it stacks. So what a person would see can be counted, and the ledger of every
 accepted send proves what was lost or came twice.
+
+For a phone that is offline the gateways keep what they accepted: APNs the newest push alone, FCM
+up to 100; one more, and FCM forgets those. Which of several notification messages FCM would fold
+meanwhile is undefined, so none are.
 """
 
 from __future__ import annotations
@@ -19,6 +23,9 @@ from engine.phones.exchange import Clock
 
 Kind = Literal["fcm", "apns"]
 
+KEPT_BY_APNS: Final = 1
+KEPT_BY_FCM: Final = 100
+
 REMEMBERED: Final = 100_000
 """Ledger entries kept by default: about 110 MB. Older ones are dropped, their count is not."""
 
@@ -29,7 +36,8 @@ class Push:
 
     *key* is what it replaces on the screen under, None to stack. *visible* is false for what no
     person sees: a data message, a background push, a message to a topic (no phone subscribes to
-    one). The token is a secret: it never shows in a log or a traceback.
+    one). After *expires_at* it is not kept any longer for a phone that is offline. The token is a
+    secret: it never shows in a log or a traceback.
     """
 
     kind: Kind
@@ -40,6 +48,7 @@ class Push:
     data: Mapping[str, object]
     visible: bool = True
     to_phone: bool = True
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,8 @@ class Screen:
 
     *received* counts all that it was sent, seen or not.
     *app* is the FCM project or the APNs topic that its token is for, None when it was never said.
-    *uninstalled_at* is None while the app is there.
+    *uninstalled_at* is None while the app is there. *kept* is how many pushes wait until the
+    phone is online.
     """
 
     kind: Kind
@@ -78,6 +88,8 @@ class Screen:
     received: int
     on_screen: int
     shown: tuple[Received, ...]
+    is_online: bool = True
+    kept: int = 0
 
 
 class Page(NamedTuple):
@@ -92,6 +104,17 @@ class Page(NamedTuple):
     last: int
 
 
+class Kept(NamedTuple):
+    """A push that waits for its phone, until it is not worth showing any more."""
+
+    received: Received
+    expires_at: datetime | None
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it would be shown no more."""
+        return self.expires_at is not None and now >= self.expires_at
+
+
 @dataclass(slots=True)
 class Phone:
     """One phone, while the phones run."""
@@ -102,6 +125,8 @@ class Phone:
     uninstalled_at: datetime | None = None
     received: int = 0
     shown: dict[str | int, Received] = field(default_factory=dict)
+    is_online: bool = True
+    kept: list[Kept] = field(default_factory=list)
 
     def screen(self, newest: int | None = None) -> Screen:
         """What it shows now: all of it, or only so many of the *newest*."""
@@ -115,6 +140,8 @@ class Phone:
             self.received,
             on_screen,
             tuple(islice(self.shown.values(), skipped, None)),
+            self.is_online,
+            len(self.kept),
         )
 
 
@@ -123,8 +150,9 @@ class Counts:
     """How many sends were accepted and what became of them on the screens.
 
     *replaced* took the place of a shown one, *repeated* are those of them that said exactly the
-    same; *stacked* were added to a screen; *silent* are not for eyes; *shown* is what all screens
-    hold now. accepted = replaced + stacked + silent.
+    same; *stacked* were added to a screen; *silent* are not for eyes; *kept* wait for phones that
+    are offline, *dropped* were given up while they waited; *shown* is what all screens hold now.
+    accepted = replaced + stacked + silent + kept + dropped.
     """
 
     fcm: int = 0
@@ -133,6 +161,8 @@ class Counts:
     repeated: int = 0
     stacked: int = 0
     silent: int = 0
+    kept: int = 0
+    dropped: int = 0
     shown: int = 0
     phones: int = 0
 
@@ -196,9 +226,28 @@ class Devices:
             phone.uninstalled_at = self._now()
             self._counts.shown -= len(phone.shown)
             phone.shown.clear()
+            self._drop_kept(phone)
+
+    def go_offline(self, kind: Kind, token: str) -> None:
+        """The phone loses its network; what is accepted for it is kept by the gateway."""
+        with self._lock:
+            self._phone(kind, token).is_online = False
+
+    def come_online(self, kind: Kind, token: str) -> None:
+        """The phone has its network again, and rings for what was kept and is not too late."""
+        with self._lock:
+            phone = self._phone(kind, token)
+            phone.is_online = True
+            now = self._now()
+            in_time = [one for one in phone.kept if not one.is_late(now)]
+            self._counts.kept -= len(in_time)
+            phone.kept = [one for one in phone.kept if one.is_late(now)]
+            self._drop_kept(phone)
+            for one in in_time:
+                self._ring(phone, one.received)
 
     def accept(self, push: Push, message_id: str) -> Received:
-        """Enter *push* in the ledger and show it on its phone."""
+        """Enter *push* in the ledger, and show it on its phone or keep it for that."""
         with self._lock:
             received = Received(
                 self._counts.fcm + self._counts.apns + 1,
@@ -214,7 +263,7 @@ class Devices:
             )
             self._enter(received)
             if push.to_phone:
-                self._ring(received)
+                self._reach(received, push.expires_at)
             else:
                 self._counts.silent += 1
         self._on_push(received)
@@ -266,12 +315,32 @@ class Devices:
         if len(self._ledger) > self._remembered * 1.1:
             del self._ledger[: len(self._ledger) - self._remembered]
 
-    def _ring(self, received: Received) -> None:
+    def _reach(self, received: Received, expires_at: datetime | None) -> None:
         phone = self._phone(received.kind, received.token)
         phone.received += 1
         who = (phone.kind, phone.token)
         self._latest[who] = None
         self._latest.move_to_end(who)
+        if phone.is_online:
+            self._ring(phone, received)
+        else:
+            self._keep(phone, Kept(received, expires_at))
+
+    def _keep(self, phone: Phone, push: Kept) -> None:
+        if push.is_late(self._now()):  # now or never
+            self._counts.dropped += 1
+            return
+        if len(phone.kept) == (KEPT_BY_APNS if phone.kind == "apns" else KEPT_BY_FCM):
+            self._drop_kept(phone)
+        phone.kept.append(push)
+        self._counts.kept += 1
+
+    def _drop_kept(self, phone: Phone) -> None:
+        self._counts.kept -= len(phone.kept)
+        self._counts.dropped += len(phone.kept)
+        phone.kept.clear()
+
+    def _ring(self, phone: Phone, received: Received) -> None:
         if not received.visible:
             self._counts.silent += 1
             return

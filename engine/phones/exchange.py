@@ -47,16 +47,50 @@ class Answer:
     """One response. The connection adds the content length.
 
     *streams*, when given, is how many concurrent streams the connection may have from now on;
-    it is announced with the answer.
+    it is announced with the answer. *after* is how many seconds the client waits for it.
     """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     streams: int | None = None
+    after: float = 0.0
 
 
-Answerer = Callable[[Request], Answer]
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The request is never answered, and stays open."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReset:
+    """The request ends without an answer, its neighbours go on.
+
+    *refused* says that nobody looked at it (REFUSED_STREAM), so that it may be sent again.
+    """
+
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """GOAWAY: neither this request nor a later one is looked at; those before are answered.
+
+    *said* is the additional data, by which the server explains itself.
+    """
+
+    said: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The connection ends at once, with all requests on it; *begun* is an answer half given."""
+
+    begun: Answer | None = None
+
+
+Reply = Answer | Silence | StreamReset | Goodbye | Cut
+Answerer = Callable[[Request], Reply]
 Clock = Callable[[], datetime]
 """Tells the time, as an aware moment."""
 

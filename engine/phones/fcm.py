@@ -1,22 +1,34 @@
 """FCM, HTTP v1: `POST /v1/projects/{project}/messages:send`, with its token endpoint beside it.
 
-What is checked, in this order: the URL and project, the access token, the message
-(`fcm_message`), the phone behind the token.
+What is checked, in this order: the URL and project, the access token, the project's quota, the
+message (`fcm_message`), the phone behind the token and how much it may get. A fault strikes
+between the message and its phone.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from engine.phones.devices import Devices, Push
-from engine.phones.exchange import MAX_BODY_BYTES, Answer, Clock, Request, json_answer
-from engine.phones.fcm_message import INVALID_TOKEN, Violation, read
-from engine.phones.google import NOT_FOUND, bad_request, error, error_info, fcm_error
+from engine.phones.exchange import MAX_BODY_BYTES, Answer, Clock, Reply, Request, json_answer
+from engine.phones.faults import Faults
+from engine.phones.fcm_message import INVALID_TOKEN, Send, Violation, read
+from engine.phones.google import (
+    NOT_FOUND,
+    bad_request,
+    error,
+    error_info,
+    fcm_error,
+    quota_failure,
+)
 from engine.phones.oauth import AccessTokens, Standing, TokenEndpoint
+from engine.phones.quota import Quota
 
 SIGN_IN: Final = (
     "Expected OAuth 2 access token, login cookie or other valid authentication credential. "
@@ -44,7 +56,9 @@ SENDER_ID_MISMATCH: Final = error(403, "SenderId mismatch", fcm_error("SENDER_ID
 class Fcm:
     """The FCM of one project.
 
-    *refused* counts the refusals by code, *validated* the requests that only asked.
+    *refused* counts the refusals by code, *validated* the requests that only asked. *a_minute* is
+    how many requests the project may make, *a_minute_to_a_device* how many may be for one token;
+    None for any number.
     """
 
     def __init__(
@@ -53,7 +67,10 @@ class Fcm:
         tokens: AccessTokens,
         token_endpoint: TokenEndpoint,
         devices: Devices,
+        faults: Faults,
         now: Clock,
+        a_minute: int | None = None,
+        a_minute_to_a_device: int | None = None,
     ) -> None:
         self.refused: Counter[str] = Counter()
         self.validated = 0
@@ -62,9 +79,13 @@ class Fcm:
         self._tokens = tokens
         self._token_endpoint = token_endpoint
         self._devices = devices
+        self._faults = faults
         self._now = now
+        self._quota = Quota(a_minute, now)
+        self._a_minute_to_a_device = a_minute_to_a_device
+        self._device_quotas: dict[str, Quota] = {}
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Reply:
         """What FCM or its token endpoint says to one request."""
         path = request.path.partition("?")[0]
         if path == "/token":
@@ -72,7 +93,11 @@ class Fcm:
         if path != self._path or request.method != "POST":
             return self._refuse("HTML 404", NOT_FOUND)
         authorization = request.headers.get("authorization", "")
-        return self._unauthorized(authorization) or self._send(request)
+        return (
+            self._unauthorized(authorization)
+            or self._over_quota(self._quota, f"project:{self._project}")
+            or self._send(request)
+        )
 
     def _unauthorized(self, authorization: str) -> Answer | None:
         scheme, _, token = authorization.partition(" ")
@@ -84,7 +109,21 @@ class Fcm:
         expired = standing is Standing.EXPIRED
         return self._refuse("UNAUTHENTICATED", EXPIRED_TOKEN if expired else FOREIGN_TOKEN)
 
-    def _send(self, request: Request) -> Answer:
+    def _over_quota(self, quota: Quota, subject: str) -> Answer | None:
+        seconds = quota.wait()
+        if seconds is None:
+            return None
+        whose = subject.partition(":")[0]
+        refusal = error(
+            429,
+            f"Quota exceeded for quota metric 'Send requests per minute' of the {whose}.",
+            fcm_error("QUOTA_EXCEEDED"),
+            quota_failure(subject, f"Send requests per minute of the {whose}"),
+        )
+        wish = ("retry-after", str(seconds))
+        return self._refuse("QUOTA_EXCEEDED", replace(refusal, headers=(*refusal.headers, wish)))
+
+    def _send(self, request: Request) -> Reply:
         if request.is_cut:
             message = f"Request payload size exceeds the limit: {MAX_BODY_BYTES} bytes."
             return self._refuse("INVALID_ARGUMENT", error(400, message))
@@ -96,30 +135,38 @@ class Fcm:
         send = read(content)
         if isinstance(send, Violation):
             return self._refuse("INVALID_ARGUMENT", _violated(send))
-        return self._unreachable(send.push) or self._accept(send.push, send.validate_only)
+        return self._faults.disturb("fcm", send.push.token, self.refused, partial(self._take, send))
+
+    def _take(self, send: Send) -> Answer:
+        """What is said to a good message, in the order of the world."""
+        return self._unreachable(send.push) or self._accept(send)
 
     def _unreachable(self, push: Push) -> Answer | None:
         """Why this push cannot reach its phone, None when it can."""
         if not push.to_phone:
             return None
         phone = self._devices.find("fcm", push.token)
-        if phone is None:
-            if self._devices.admit_strangers:
-                return None
+        if phone is None and not self._devices.admit_strangers:
             return self._refuse("INVALID_ARGUMENT", _violated(INVALID_TOKEN))
-        if phone.uninstalled_at is not None:
+        if phone is not None and phone.uninstalled_at is not None:
             return self._refuse("UNREGISTERED", UNREGISTERED)
-        if phone.app not in (None, self._project):
+        if phone is not None and phone.app not in (None, self._project):
             return self._refuse("SENDER_ID_MISMATCH", SENDER_ID_MISMATCH)
-        return None
+        return self._too_much_for(push.token)
 
-    def _accept(self, push: Push, validate_only: bool) -> Answer:
-        if validate_only:
+    def _too_much_for(self, token: str) -> Answer | None:
+        if self._a_minute_to_a_device is None:
+            return None
+        quota = Quota(self._a_minute_to_a_device, self._now)
+        return self._over_quota(self._device_quotas.setdefault(token, quota), "device:")
+
+    def _accept(self, send: Send) -> Answer:
+        if send.validate_only:
             self.validated += 1
             return self._named("fake_message_id")
-        microseconds = int(self._now().timestamp() * 1_000_000)
-        message_id = f"0:{microseconds}%{secrets.token_hex(8)}"
-        self._devices.accept(push, message_id)
+        now = self._now()
+        message_id = f"0:{int(now.timestamp() * 1_000_000)}%{secrets.token_hex(8)}"
+        self._devices.accept(replace(send.push, expires_at=now + send.ttl), message_id)
         return self._named(message_id)
 
     def _named(self, message_id: str) -> Answer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, cast
 
 import msgspec
@@ -20,6 +21,7 @@ from engine.phones.devices import Push
 MAX_PAYLOAD_BYTES: Final = 4_096
 MAX_TOPIC_PAYLOAD_BYTES: Final = 2_048
 MAX_TTL_SECONDS: Final = 2_419_200  # four weeks
+LONGEST_TTL: Final = f"{MAX_TTL_SECONDS}s"
 MAX_TOPICS_IN_A_CONDITION: Final = 5
 MAX_COLLAPSE_ID_BYTES: Final = 64
 
@@ -305,10 +307,11 @@ RULES: Final[Sequence[Rule]] = (
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A request that FCM takes: what it says, and whether it only asks."""
+    """A request that FCM takes: what it says, whether it only asks, how long it may wait."""
 
     push: Push
     validate_only: bool
+    ttl: timedelta
 
 
 def read(content: object) -> Send | Violation:
@@ -319,7 +322,7 @@ def read(content: object) -> Send | Violation:
         return misfit.violation
     message = request.get("message", {})
     violation = next((found for rule in RULES if (found := rule(message))), None)
-    return violation or Send(_push(message), request.get("validate_only", False))
+    return violation or Send(_push(message), request.get("validate_only", False), _ttl(message))
 
 
 # --- what it would show ---------------------------------------------------------------------
@@ -341,6 +344,11 @@ def _push(message: Message) -> Push:
         visible=bool(title or body),
         to_phone=bool(token),
     )
+
+
+def _ttl(message: Message) -> timedelta:
+    """How long it waits for a phone that is offline; of a TTL that `ttl_in_range` lets through."""
+    return timedelta(seconds=float(message.get("android", {}).get("ttl", LONGEST_TTL)[:-1]))
 
 
 def _key(message: Message) -> str | None:

@@ -5,11 +5,22 @@ Only what these need: a body has a Content-Length, connections are kept alive.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from engine.phones.exchange import MAX_BODY_BYTES, Answer, Answerer, request_from
+from engine.phones.exchange import (
+    MAX_BODY_BYTES,
+    Answer,
+    Answerer,
+    Cut,
+    Goodbye,
+    Reply,
+    Silence,
+    StreamReset,
+    request_from,
+)
 from engine.phones.server import Conversation
 
 MAX_HEAD_BYTES: Final = 65_536
@@ -36,6 +47,7 @@ class Http1Connection(Conversation):
         super().__init__(others)
         self._answer = answer
         self._buffer = bytearray()
+        self._is_waiting = False
 
     def greet(self) -> None:
         """The client speaks first."""
@@ -43,12 +55,15 @@ class Http1Connection(Conversation):
     def data_received(self, data: bytes) -> None:
         """Answer the requests that are complete now."""
         self._buffer += data
-        while not self.transport.is_closing() and self._answer_next():
-            pass
+        self._go_on()
 
     def close(self) -> None:
         """Close when what was written is sent."""
         self.transport.close()
+
+    def _go_on(self) -> None:
+        while not (self.transport.is_closing() or self._is_waiting) and self._answer_next():
+            pass
 
     def _answer_next(self) -> bool:
         """Answer the first request in the buffer; False when it is not complete yet."""
@@ -67,20 +82,50 @@ class Http1Connection(Conversation):
         body = bytes(self._buffer[begin : begin + head.body_bytes])
         del self._buffer[: begin + head.body_bytes]
         request = request_from(head.method, head.path, head.headers, body)
-        self._send(self._answer(request), head.keep_alive)
+        self._reply(self._answer(request), head.keep_alive)
         return True
 
+    def _reply(self, reply: Reply, keep_alive: bool) -> None:
+        """Without streams, what ends a request ends the connection."""
+        match reply:
+            case Answer(after=0):
+                self._send(reply, keep_alive)
+            case Answer():
+                self._is_waiting = True
+                loop = asyncio.get_running_loop()
+                loop.call_later(reply.after, self._send_late, reply, keep_alive)
+            case Silence():
+                self._is_waiting = True
+            case Goodbye():
+                self.transport.close()
+            case Cut(begun=Answer() as begun):
+                self.transport.write(_written(begun, keep_alive)[: -len(begun.body) // 2])
+                self.transport.close()
+            case Cut() | StreamReset():
+                self.cut()
+
+    def _send_late(self, answer: Answer, keep_alive: bool) -> None:
+        """The client may have given up meanwhile."""
+        if not self.transport.is_closing():
+            self._is_waiting = False
+            self._send(answer, keep_alive)
+            self._go_on()
+
     def _send(self, answer: Answer, keep_alive: bool) -> None:
-        lines = [
-            f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-            *(f"{name}: {value}" for name, value in answer.headers),
-            f"content-length: {len(answer.body)}",
-        ]
-        if not keep_alive:
-            lines.append("connection: close")
-        self.transport.write("\r\n".join(lines).encode("latin-1") + HEAD_END + answer.body)
+        self.transport.write(_written(answer, keep_alive))
         if not keep_alive:
             self.transport.close()
+
+
+def _written(answer: Answer, keep_alive: bool) -> bytes:
+    lines = [
+        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+        *(f"{name}: {value}" for name, value in answer.headers),
+        f"content-length: {len(answer.body)}",
+    ]
+    if not keep_alive:
+        lines.append("connection: close")
+    return "\r\n".join(lines).encode("latin-1") + HEAD_END + answer.body
 
 
 def _head(text: str) -> _Head | Answer:

@@ -3,11 +3,12 @@
 One `Http2Connection` for each connection; asyncio gives it bytes, h2 turns them into events, a
 complete request becomes an Answer and goes back as frames. Flow control holds in both directions,
 and a client that opens more streams than it was allowed loses the connection, as with the real
-gateways.
+gateways. A Reply that is no Answer ends the request, or the connection, in the way it says.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,18 +22,31 @@ from h2.events import (
     Event,
     RequestReceived,
     StreamEnded,
-    StreamReset,
 )
+from h2.events import StreamReset as StreamWasReset
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import GoAwayFrame
 
-from engine.phones.exchange import MAX_BODY_BYTES, Answer, Answerer, Request, request_from
+from engine.phones.exchange import (
+    MAX_BODY_BYTES,
+    Answer,
+    Answerer,
+    Cut,
+    Goodbye,
+    Reply,
+    Request,
+    StreamReset,
+    request_from,
+)
 from engine.phones.server import Conversation
 
 COLON: Final = ord(":")  # the first character of a pseudo-header's name
 
 CONNECTION_WINDOW_BYTES: Final = 1024 * 1024
 """What all streams of a connection may send ahead of our reading; the default halts at 64 KiB."""
+
+LINGERING_SECONDS: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -70,6 +84,9 @@ class Http2Connection(Conversation):
         self._incoming: dict[int, _Incoming] = {}
         self._complete: list[int] = []
         self._unsent: dict[int, memoryview] = {}
+        self._unanswered: set[int] = set()
+        self._last_seen = 0
+        self._last: int | None = None
         # Outgoing headers are our own constants, so only what comes in is validated.
         self._h2 = H2Connection(
             H2Configuration(
@@ -110,6 +127,7 @@ class Http2Connection(Conversation):
         if not self.transport.is_closing():
             self._send_all()
             self._flush()
+            self._end_when_done()
 
     def close(self) -> None:
         """Say goodbye and close."""
@@ -125,7 +143,10 @@ class Http2Connection(Conversation):
             handler(self, event)
 
     def _on_request(self, event: RequestReceived) -> None:
-        self._incoming[event.stream_id] = _Incoming(event.headers)
+        # After our goodbye a client is not listened to any more.
+        if self._last is None or event.stream_id <= self._last:
+            self._incoming[event.stream_id] = _Incoming(event.headers)
+            self._unanswered.add(event.stream_id)
 
     def _on_data(self, event: DataReceived) -> None:
         incoming = self._incoming.get(event.stream_id)
@@ -137,9 +158,8 @@ class Http2Connection(Conversation):
     def _on_end(self, event: StreamEnded) -> None:
         self._complete.append(event.stream_id)
 
-    def _on_reset(self, event: StreamReset) -> None:
-        self._incoming.pop(event.stream_id, None)
-        self._unsent.pop(event.stream_id, None)
+    def _on_reset(self, event: StreamWasReset) -> None:
+        self._forget(event.stream_id)
 
     def _on_goodbye(self, event: ConnectionTerminated) -> None:
         del event
@@ -157,19 +177,85 @@ class Http2Connection(Conversation):
             self._send_body(stream_id, rest)
         for stream_id in self._complete:
             incoming = self._incoming.pop(stream_id, None)
-            if incoming is not None:
-                self._send(stream_id, self._answer(incoming.request()))
+            if incoming is not None and not self.transport.is_closing():
+                reply = self._answer(incoming.request())
+                if not isinstance(reply, Goodbye):
+                    self._last_seen = max(self._last_seen, stream_id)
+                self._reply(stream_id, reply)
         self._complete.clear()
 
+    def _reply(self, stream_id: int, reply: Reply) -> None:
+        match reply:
+            case Answer(after=0):
+                self._send(stream_id, reply)
+            case Answer():
+                loop = asyncio.get_running_loop()
+                loop.call_later(reply.after, self._send_late, stream_id, reply)
+            case StreamReset():
+                self._reset(stream_id, refused=reply.refused)
+            case Goodbye():
+                self._say_goodbye(stream_id, reply)
+            case Cut():
+                self._cut(stream_id, reply.begun)
+
+    def _send_late(self, stream_id: int, answer: Answer) -> None:
+        """The client may have given up meanwhile, on the request or on us."""
+        if stream_id in self._unanswered and not self.transport.is_closing():
+            self._send(stream_id, answer)
+            self._flush()
+            self._end_when_done()
+
+    def _reset(self, stream_id: int, *, refused: bool) -> None:
+        self._h2.reset_stream(
+            stream_id, ErrorCodes.REFUSED_STREAM if refused else ErrorCodes.INTERNAL_ERROR
+        )
+        self._forget(stream_id)
+
+    def _say_goodbye(self, stream_id: int, goodbye: Goodbye) -> None:
+        """GOAWAY with the last id that is looked at; what is above it never is.
+
+        h2's own goodbye would forbid to answer the streams below.
+        """
+        if self._last is None:
+            self._last = max(self._last_seen, stream_id - 2)
+            self._flush()
+            frame = GoAwayFrame(0, last_stream_id=self._last, additional_data=goodbye.said)
+            self.transport.write(frame.serialize())
+        if stream_id <= self._last:  # a later one was complete earlier
+            self._reset(stream_id, refused=True)
+        for above in [one for one in self._unanswered if one > self._last]:
+            self._forget(above)
+
+    def _end_when_done(self) -> None:
+        """After a goodbye the connection lasts until what was looked at is answered.
+
+        And a moment longer: a client that finds it closed already cannot tell a goodbye from a
+        loss.
+        """
+        if self._last is not None and not self._unanswered:
+            asyncio.get_running_loop().call_later(LINGERING_SECONDS, self.transport.close)
+
+    def _cut(self, stream_id: int, begun: Answer | None) -> None:
+        if begun is None:
+            self._flush()
+            self.cut()
+            return
+        self._h2.send_headers(stream_id, _head_of(begun))
+        room = self._h2.local_flow_control_window(stream_id)
+        half = begun.body[: min(len(begun.body) // 2, room)]
+        if half:
+            self._h2.send_data(stream_id, half)
+        self._flush()
+        self.transport.close()
+
+    def _forget(self, stream_id: int) -> None:
+        self._incoming.pop(stream_id, None)
+        self._unsent.pop(stream_id, None)
+        self._unanswered.discard(stream_id)
+
     def _send(self, stream_id: int, answer: Answer) -> None:
-        headers = [
-            (":status", str(answer.status)),
-            *answer.headers,
-            ("content-length", str(len(answer.body))),
-        ]
-        self._h2.send_headers(stream_id, headers, end_stream=not answer.body)
-        if answer.body:
-            self._send_body(stream_id, memoryview(answer.body))
+        self._h2.send_headers(stream_id, _head_of(answer), end_stream=not answer.body)
+        self._send_body(stream_id, memoryview(answer.body))
         if answer.streams is not None and answer.streams != self._streams:
             self._streams = answer.streams
             self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: answer.streams})
@@ -184,17 +270,25 @@ class Http2Connection(Conversation):
                 return
             self._h2.send_data(stream_id, bytes(rest[:room]), end_stream=len(rest) <= room)
             rest = rest[room:]
-        self._unsent.pop(stream_id, None)
+        self._forget(stream_id)
 
     def _flush(self) -> None:
         data = self._h2.data_to_send()
-        if data:
+        if data and not self.transport.is_closing():
             self.transport.write(data)
 
     _HANDLERS: Final[Mapping[type[Event], Callable[..., None]]] = {
         RequestReceived: _on_request,
         DataReceived: _on_data,
         StreamEnded: _on_end,
-        StreamReset: _on_reset,
+        StreamWasReset: _on_reset,
         ConnectionTerminated: _on_goodbye,
     }
+
+
+def _head_of(answer: Answer) -> list[tuple[str, str]]:
+    return [
+        (":status", str(answer.status)),
+        *answer.headers,
+        ("content-length", str(len(answer.body))),
+    ]

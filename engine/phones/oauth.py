@@ -18,7 +18,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.types import Options
 
-from engine.phones.exchange import Answer, Clock, Request, json_answer
+from engine.phones.exchange import Answer, Clock, Reply, Request, json_answer
+from engine.phones.faults import Faults
 from engine.phones.google import NOT_FOUND
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -92,16 +93,19 @@ class TokenEndpoint:
     other libraries the `token_uri` of the key file.
     """
 
-    def __init__(self, tokens: AccessTokens, account: str, key: RSAPublicKey, now: Clock) -> None:
+    def __init__(
+        self, tokens: AccessTokens, account: str, key: RSAPublicKey, faults: Faults, now: Clock
+    ) -> None:
         self.minted = 0
         self.refused: Counter[str] = Counter()
         self.audiences = {GOOGLE_AUDIENCE}
         self._tokens = tokens
         self._account = account
         self._key = key
+        self._faults = faults
         self._now = now
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Reply:
         """An access token, or why not."""
         if request.method != "POST":
             return NOT_FOUND
@@ -110,8 +114,9 @@ class TokenEndpoint:
         if grant_type != GRANT_TYPE:
             return self._refuse("unsupported_grant_type", f"Invalid grant_type: {grant_type}")
         refusal = self._refusal(form.get("assertion", [""])[0])
-        if refusal:
-            return refusal
+        return refusal or self._faults.disturb("oauth", "", self.refused, self._mint)
+
+    def _mint(self) -> Answer:
         self.minted += 1
         return json_answer(
             200,

@@ -9,7 +9,7 @@ import asyncio
 import signal
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,6 +33,8 @@ from engine.phones.credentials import (
 )
 from engine.phones.devices import REMEMBERED, Devices, Received, ignore
 from engine.phones.exchange import Answerer, Clock
+from engine.phones.fault import Fault
+from engine.phones.faults import ActiveFault, Faults
 from engine.phones.fcm import Fcm
 from engine.phones.http1 import Http1Connection
 from engine.phones.http2 import Http2Connection
@@ -58,8 +60,11 @@ class Behaviour:
     """How the gateways behave where real ones differ or change.
 
     *admit_strangers*: an unknown but well-formed token is a phone. *apns_first_streams* is what a
-    connection has until its first accepted push, *apns_streams* from then on. *renewal_interval*
-    is how long APNs asks to wait between two new provider tokens of a key. *remembered* is the
+    connection has until its first accepted push, *apns_streams* from then on; with
+    *apns_slows_down* it has one again after a refused push, until the next accepted one.
+    *renewal_interval* is how long APNs asks to wait between two new provider tokens of a key.
+    *fcm_a_minute* is how many requests a minute FCM takes from the project,
+    *fcm_a_minute_to_a_device* how many for one phone; None for any number. *remembered* is the
     length of the ledger.
     """
 
@@ -67,6 +72,9 @@ class Behaviour:
     fcm_streams: int = 100
     apns_first_streams: int = 1
     apns_streams: int = 100
+    apns_slows_down: bool = True
+    fcm_a_minute: int | None = None
+    fcm_a_minute_to_a_device: int | None = None
     renewal_interval: timedelta = RENEWAL_INTERVAL
     remembered: int = REMEMBERED
 
@@ -104,6 +112,7 @@ class Phones:
             remembered=behaviour.remembered,
             on_push=on_push,
         )
+        self._faults = Faults(now)
         self._host = host
         self._behaviour = behaviour
         self._credentials = prepare(folder)
@@ -117,11 +126,29 @@ class Phones:
             credentials.apns_key, KEY_ID, TEAM_ID, now, self._behaviour.renewal_interval
         )
         self._token_endpoint = TokenEndpoint(
-            tokens, CLIENT_EMAIL, credentials.service_account_key, now
+            tokens, CLIENT_EMAIL, credentials.service_account_key, self._faults, now
         )
-        self._fcm = Fcm(PROJECT_ID, tokens, self._token_endpoint, self.devices, now)
-        self._apns = Apns(TOPIC, provider_tokens, self.devices, self._behaviour.apns_streams)
-        self._control = Control(self.devices, self._fcm, self._apns, self._token_endpoint)
+        self._fcm = Fcm(
+            PROJECT_ID,
+            tokens,
+            self._token_endpoint,
+            self.devices,
+            self._faults,
+            now,
+            self._behaviour.fcm_a_minute,
+            self._behaviour.fcm_a_minute_to_a_device,
+        )
+        self._apns = Apns(
+            TOPIC,
+            provider_tokens,
+            self.devices,
+            self._faults,
+            self._behaviour.apns_streams,
+            self._behaviour.apns_slows_down,
+        )
+        self._control = Control(
+            self.devices, self._fcm, self._apns, self._token_endpoint, self._faults
+        )
 
     # --- where they are, once started ------------------------------------------------------
 
@@ -154,6 +181,21 @@ class Phones:
     def reset(self) -> None:
         """Forget all phones, sends and counts. Tokens that senders hold stay good."""
         self._control.reset()
+
+    # --- how they misbehave ------------------------------------------------------------------
+
+    def inject(self, fault: Fault) -> None:
+        """Let *fault* strike from now on, from any thread. Raises BadFault."""
+        self._faults.inject(fault)
+
+    def clear_faults(self) -> None:
+        """Behave again, from any thread."""
+        self._faults.clear()
+
+    @property
+    def active_faults(self) -> Sequence[ActiveFault]:
+        """The faults that may still strike, in the order of their injection."""
+        return self._faults.active()
 
     # --- start and stop --------------------------------------------------------------------
 
@@ -268,18 +310,24 @@ def run_phones(
     control_port: int,
     on_push: Callable[[Received], None],
     on_ready: Callable[[Phones], None] = nothing,
+    behaviour: Behaviour = Behaviour(),
+    faults: Sequence[Fault] = (),
 ) -> None:
-    """Serve until SIGINT or SIGTERM, in the main thread. Raises PortInUse.
+    """Serve until SIGINT or SIGTERM, in the main thread. Raises PortInUse and BadFault.
 
-    *on_ready* gets the phones once they listen: the moment to print `settings` and `control_url`.
+    *faults* begin at once. *on_ready* gets the phones once they listen: the moment to print
+    `settings` and `control_url`.
     """
     phones = Phones(
         folder,
         fcm_port=fcm_port,
         apns_port=apns_port,
         control_port=control_port,
+        behaviour=behaviour,
         on_push=on_push,
     )
+    for fault in faults:
+        phones.inject(fault)
     asyncio.run(_until_signal(phones, on_ready))
 
 

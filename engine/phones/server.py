@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import struct
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -63,6 +64,13 @@ class Conversation(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It reads again."""
         self.transport.resume_reading()
+
+    def cut(self) -> None:
+        """End the connection at once, by a reset of TCP."""
+        at_once = struct.pack("ii", 1, 0)
+        ours = self.transport.get_extra_info("socket")
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        self.transport.abort()
 
     @abstractmethod
     def greet(self) -> None:

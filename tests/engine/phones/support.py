@@ -32,7 +32,8 @@ from h2.events import (
 from engine.phones.apns import Apns
 from engine.phones.credentials import CLIENT_EMAIL, KEY_ID, PROJECT_ID, TEAM_ID, TOPIC, Credentials
 from engine.phones.devices import Devices
-from engine.phones.exchange import Answer, Request
+from engine.phones.exchange import Answer, Reply, Request
+from engine.phones.faults import Faults
 from engine.phones.fcm import Fcm
 from engine.phones.oauth import AccessTokens, TokenEndpoint
 from engine.phones.phones import Phones
@@ -47,8 +48,8 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 class Clock:
     """A clock that goes only when it is told to."""
 
-    def __init__(self) -> None:
-        self.time = NOON
+    def __init__(self, time: datetime = NOON) -> None:
+        self.time = time
 
     def __call__(self) -> datetime:
         return self.time
@@ -64,20 +65,36 @@ class Gateways:
     credentials: Credentials
     clock: Clock
     admit_strangers: bool = True
+    a_minute: int | None = None
+    a_minute_to_a_device: int | None = None
     devices: Devices = field(init=False)
 
     def __post_init__(self) -> None:
         self.devices = Devices(self.clock, admit_strangers=self.admit_strangers)
+        self.faults = Faults(self.clock)
         self.tokens = AccessTokens(self.credentials.secret, self.clock)
         self.token_endpoint = TokenEndpoint(
-            self.tokens, CLIENT_EMAIL, self.credentials.service_account_key, self.clock
+            self.tokens,
+            CLIENT_EMAIL,
+            self.credentials.service_account_key,
+            self.faults,
+            self.clock,
         )
-        self.fcm = Fcm(PROJECT_ID, self.tokens, self.token_endpoint, self.devices, self.clock)
+        self.fcm = Fcm(
+            PROJECT_ID,
+            self.tokens,
+            self.token_endpoint,
+            self.devices,
+            self.faults,
+            self.clock,
+            self.a_minute,
+            self.a_minute_to_a_device,
+        )
         provider_tokens = ProviderTokens(self.credentials.apns_key, KEY_ID, TEAM_ID, self.clock)
-        self.apns = Apns(TOPIC, provider_tokens, self.devices, streams=100)
+        self.apns = Apns(TOPIC, provider_tokens, self.devices, self.faults, streams=100)
         self.access_token = self.tokens.issue()
 
-    def send_fcm(self, content: object, **changes: object) -> Answer:
+    def send_fcm(self, content: object, **changes: object) -> Reply:
         """*content* is the request's JSON; *changes* are of the request around it."""
         request: dict[str, object] = {
             "method": "POST",
@@ -89,7 +106,7 @@ class Gateways:
 
     def send_apns(
         self, payload: object = None, token: str = "ab" * 32, **headers: str | None
-    ) -> Answer:
+    ) -> Reply:
         """*headers* in Python's spelling; None leaves one out."""
         defaults = {
             "authorization": f"bearer {self.provider_token()}",
@@ -307,6 +324,10 @@ class BareClient:
             if any(reached(event) for event in seen):
                 break
         return seen
+
+    def read_until_closed(self) -> bytes:
+        """Everything that still comes, as it is on the wire."""
+        return b"".join(iter(self._read, b""))
 
     def is_let_go(self) -> bool:
         """Read on until the server closes the connection."""

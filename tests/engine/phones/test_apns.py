@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from engine.phones.credentials import TOPIC, Credentials
 from engine.phones.exchange import Answer, Request, request_from
+from engine.phones.fault import Fault
 from tests.engine.phones.support import IPHONE, Clock, Gateways, answered
 
 UUID = "eabeae54-14a8-11e5-b60b-1697f925ec7b"
@@ -74,9 +75,20 @@ def test_a_background_push_is_silent(gateways: Gateways) -> None:
     assert gateways.devices.counts().silent == 1
 
 
-def test_only_an_accepted_push_lifts_the_limit_of_one_stream(gateways: Gateways) -> None:
-    assert gateways.send_apns(apns_topic=None).streams is None
+def test_an_accepted_push_lifts_the_limit_of_one_stream_and_a_4xx_brings_it_back(
+    gateways: Gateways,
+) -> None:
     assert gateways.send_apns().streams == 100
+    assert gateways.send_apns(apns_topic=None).streams == 1
+    assert gateways.send_apns().streams == 100
+
+
+def test_a_dead_token_and_an_error_of_apns_do_not_slow_a_connection(gateways: Gateways) -> None:
+    gateways.faults.inject(Fault("apns", "InternalServerError", count=1))
+    assert (gateways.send_apns().status, gateways.send_apns().status) == (500, 200)
+    gateways.devices.uninstall("apns", IPHONE)
+    gateways.faults.inject(Fault("apns", "InternalServerError", count=1))
+    assert [gateways.send_apns().streams for _ in range(2)] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -198,6 +210,23 @@ def test_strangers_can_be_turned_away(credentials: Credentials, clock: Clock) ->
     assert reason_of(gateways.send_apns()) == (400, "BadDeviceToken")
     gateways.devices.register("apns", IPHONE)
     assert gateways.send_apns().status == 200
+
+
+def test_the_expiration_ends_how_long_a_phone_that_is_offline_can_be_waited_for(
+    gateways: Gateways, clock: Clock
+) -> None:
+    gateways.devices.go_offline("apns", IPHONE)
+    gateways.send_apns(apns_expiration="0")
+    assert gateways.devices.counts().kept == 0
+    gateways.send_apns(apns_expiration=str(int(clock().timestamp()) + 60))
+    assert gateways.devices.counts().kept == 1
+    clock.go(minutes=1)
+    gateways.devices.come_online("apns", IPHONE)
+    assert gateways.devices.counts().shown == 0
+
+
+def test_an_expiration_beyond_all_calendars_is_taken(gateways: Gateways) -> None:
+    assert gateways.send_apns(apns_expiration="9" * 30).status == 200
 
 
 # --- the provider token ---------------------------------------------------------------------

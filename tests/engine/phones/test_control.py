@@ -166,6 +166,68 @@ def test_every_name_of_this_machine_is_good(window: Window, host: str) -> None:
     assert window.get("/api/screens", headers={"host": host}).status_code == 200
 
 
+# --- phones that misbehave ------------------------------------------------------------------
+
+
+def test_a_fault_can_be_asked_for_seen_and_cleared(phones: Phones, window: Window) -> None:
+    asked = {"gateway": "fcm", "name": "QUOTA_EXCEEDED", "token": PHONE, "retry_after": "7"}
+    assert window.post("/api/faults", asked).status_code == 200
+    [refused] = Curl(phones).send([fcm_post(phones, access_token(phones), a_message())])
+    [active] = window.get("/api/faults").json()["active"]
+    assert (refused.status, refused.headers["retry-after"]) == (429, "7")
+    assert active["fault"].items() >= asked.items()
+    assert active["struck"] == 1
+    assert window.post("/api/faults/clear").status_code == 200
+    assert window.get("/api/faults").json()["active"] == []
+    [accepted] = Curl(phones).send([fcm_post(phones, access_token(phones), a_message())])
+    assert accepted.status == 200
+
+
+def test_the_catalogue_is_there_with_a_sentence_for_each_fault(window: Window) -> None:
+    catalogue = window.get("/api/faults").json()["catalogue"]
+    assert set(catalogue) == {"fcm", "apns", "oauth"}
+    assert catalogue["apns"]["Unregistered"] == "410 with timestamp: the app was removed."
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        ({"gateway": "fcm", "name": "UNAVAILBLE"}, "UNAVAILABLE"),
+        ({"gateway": "fcm", "name": "UNAVAILABLE", "share": 2}, "share"),
+        ({"gateway": "sms", "name": "UNAVAILABLE"}, "gateway"),
+        ({"gateway": "fcm", "name": "UNAVAILABLE", "often": True}, "often"),
+        ({"gateway": "fcm"}, "name"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_a_400_that_says_why(
+    window: Window, asked: dict[str, object], word: str
+) -> None:
+    response = window.post("/api/faults", asked)
+    assert response.status_code == 400
+    assert word in response.json()["error"]
+    assert window.get("/api/faults").json()["active"] == []
+
+
+def test_a_fault_is_asked_for_in_json_from_this_machine_only(window: Window) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    foreign = {"host": "phones.example.org"}
+    assert window.post("/api/faults", data=b"{}", json=None, headers=form).status_code == 415
+    assert window.post("/api/faults/clear", headers=foreign).status_code == 403
+
+
+def test_a_phone_that_is_offline_rings_when_it_is_online_again(
+    phones: Phones, window: Window
+) -> None:
+    address = {"kind": "fcm", "token": PHONE}
+    window.post("/api/offline", address)
+    show(phones, "92")
+    [screen] = window.get("/api/screens").json()["screens"]
+    assert (screen["is_online"], screen["kept"], screen["shown"]) == (False, 1, [])
+    window.post("/api/online", address)
+    [screen] = window.get("/api/screens").json()["screens"]
+    assert (screen["is_online"], screen["kept"], screen["on_screen"]) == (True, 0, 1)
+
+
 # --- the page -------------------------------------------------------------------------------
 
 

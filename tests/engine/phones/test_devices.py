@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -181,3 +182,77 @@ def test_a_token_never_shows_in_a_log_line(devices: Devices) -> None:
     received = devices.accept(push, "1")
     shown_as = repr([push, received, devices.screens(), devices.find("fcm", PHONE)])
     assert PHONE not in shown_as
+
+
+# --- phones that are offline ----------------------------------------------------------------
+
+
+def an_iphone_push(body: str, **changes: object) -> Push:
+    return a_push(kind="apns", token=IPHONE, key=body, body=body, **changes)
+
+
+def accounted(devices: Devices) -> int:
+    counts = devices.counts()
+    return counts.replaced + counts.stacked + counts.silent + counts.kept + counts.dropped
+
+
+def test_for_an_iphone_that_is_offline_the_newest_push_alone_is_kept(devices: Devices) -> None:
+    devices.accept(an_iphone_push("before"), "0")
+    devices.go_offline("apns", IPHONE.upper())
+    for body in ("one", "two", "three"):
+        devices.accept(an_iphone_push(body), body)
+    [screen] = devices.screens()
+    assert ([shown.body for shown in screen.shown], screen.kept) == (["before"], 1)
+    assert not screen.is_online
+    devices.come_online("apns", IPHONE)
+    assert shown(devices) == ["before", "three"]
+    assert (devices.counts().kept, devices.counts().dropped) == (0, 2)
+    assert accounted(devices) == devices.counts().apns == 4
+
+
+def test_for_an_android_phone_that_is_offline_a_hundred_are_kept_and_one_more_drops_them(
+    devices: Devices,
+) -> None:
+    devices.go_offline("fcm", PHONE)
+    for number in range(100):
+        devices.accept(a_push(key=None, body=str(number)), str(number))
+    assert devices.counts().kept == 100
+    devices.accept(a_push(key=None, body="100"), "100")
+    assert (devices.counts().kept, devices.counts().dropped) == (1, 100)
+    devices.come_online("fcm", PHONE)
+    assert shown(devices) == ["100"]
+    assert accounted(devices) == 101
+
+
+def test_what_was_kept_is_shown_as_if_it_came_now(devices: Devices) -> None:
+    devices.accept(a_push(body="92"), "1")
+    devices.go_offline("fcm", PHONE)
+    devices.accept(a_push(body="95"), "2")
+    devices.accept(a_push(key="other", body="seen"), "3")
+    assert shown(devices) == ["92"]
+    devices.come_online("fcm", PHONE)
+    assert shown(devices) == ["95", "seen"]
+    assert devices.counts().replaced == 1
+
+
+def test_a_push_that_expires_while_it_is_kept_is_not_shown(devices: Devices, clock: Clock) -> None:
+    devices.go_offline("fcm", PHONE)
+    in_a_minute = clock() + timedelta(minutes=1)
+    devices.accept(a_push(key="a", body="short", expires_at=in_a_minute), "1")
+    devices.accept(a_push(key="b", body="long"), "2")
+    devices.accept(a_push(key="c", body="now or never", expires_at=clock()), "3")
+    assert devices.counts().kept == 2
+    clock.go(minutes=1)
+    devices.come_online("fcm", PHONE)
+    assert shown(devices) == ["long"]
+    assert accounted(devices) == 3
+
+
+def test_with_the_app_goes_what_was_kept_for_it(devices: Devices) -> None:
+    devices.go_offline("fcm", PHONE)
+    devices.accept(a_push(), "1")
+    devices.uninstall("fcm", PHONE)
+    devices.register("fcm", PHONE)
+    devices.come_online("fcm", PHONE)
+    assert shown(devices) == []
+    assert (devices.counts().kept, devices.counts().dropped) == (0, 1)

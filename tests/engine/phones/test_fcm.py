@@ -350,3 +350,49 @@ def test_refusals_are_counted_by_code(gateways: Gateways) -> None:
         "UNAUTHENTICATED": 1,
         "UNREGISTERED": 2,
     }
+
+
+# --- how much ---------------------------------------------------------------------------------
+
+
+def statuses(gateways: Gateways, count: int, **changes: object) -> list[int]:
+    return [gateways.send_fcm(a_message(**changes)).status for _ in range(count)]
+
+
+def test_over_the_quota_of_the_project_fcm_says_when_the_minute_ends(
+    credentials: Credentials, clock: Clock
+) -> None:
+    gateways = Gateways(credentials, clock, a_minute=3)
+    assert statuses(gateways, 1) == [200]
+    clock.go(seconds=20)
+    assert gateways.send_fcm({"message": {}}).status == 400  # counts as well
+    assert statuses(gateways, 2) == [200, 429]
+    answer = gateways.send_fcm(a_message())
+    [code, failure] = answered(answer)["error"]["details"]
+    assert code["errorCode"] == "QUOTA_EXCEEDED"
+    assert failure["violations"][0]["subject"].startswith("project:")
+    assert dict(answer.headers)["retry-after"] == "40"
+    clock.go(seconds=40)
+    assert statuses(gateways, 4) == [200, 200, 200, 429]
+
+
+def test_over_the_quota_of_a_device_the_others_still_get_theirs(
+    credentials: Credentials, clock: Clock
+) -> None:
+    gateways = Gateways(credentials, clock, a_minute_to_a_device=2)
+    assert statuses(gateways, 3) == [200, 200, 429]
+    [_, failure] = answered(gateways.send_fcm(a_message()))["error"]["details"]
+    assert failure["violations"][0]["subject"].startswith("device:")
+    assert statuses(gateways, 2, token=PHONE + "-other") == [200, 200]
+
+
+def test_a_time_to_live_ends_how_long_a_phone_that_is_offline_can_be_waited_for(
+    gateways: Gateways, clock: Clock
+) -> None:
+    gateways.devices.go_offline("fcm", PHONE)
+    for ttl in ("0s", "60s", "3600.5s", None):
+        gateways.send_fcm(a_message(android={"ttl": ttl} if ttl else None))
+    assert gateways.devices.counts().kept == 3
+    clock.go(minutes=1)
+    gateways.devices.come_online("fcm", PHONE)
+    assert gateways.devices.counts().stacked == 2

@@ -11,7 +11,8 @@ import pytest
 
 from engine.errors import SchoolbellError
 from engine.phones.devices import Received, ignore
-from engine.phones.phones import Phones, run_phones
+from engine.phones.fault import Fault
+from engine.phones.phones import Behaviour, Phones, run_phones
 from engine.phones.server import PortInUse
 from tests.engine.phones.support import (
     BareClient,
@@ -94,6 +95,23 @@ def test_the_clock_can_be_another(start: Callable[..., Phones], clock: Clock) ->
     clock.go(hours=2)
     [response] = Curl(phones).send([apns_post(phones, token, {"aps": {"alert": "Hello"}})])
     assert (response.status, response.json()["reason"]) == (403, "ExpiredProviderToken")
+
+
+def test_how_much_fcm_takes_is_a_setting(start: Callable[..., Phones]) -> None:
+    phones = start(behaviour=Behaviour(fcm_a_minute=2))
+    assert [send(phones) for _ in range(3)] == [200, 200, 429]
+    phones = start(behaviour=Behaviour(fcm_a_minute_to_a_device=1))
+    assert [send(phones) for _ in range(2)] == [200, 429]
+
+
+def test_faults_are_injected_and_cleared_from_any_thread(start: Callable[..., Phones]) -> None:
+    phones = start()
+    phones.inject(Fault("fcm", "UNAVAILABLE"))
+    assert send(phones) == 503
+    [active] = phones.active_faults
+    assert active.struck == 1
+    phones.clear_faults()
+    assert send(phones) == 200
 
 
 @pytest.mark.parametrize("which", ["fcm_port", "apns_port", "control_port"])
