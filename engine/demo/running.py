@@ -61,7 +61,7 @@ def logging_to(file: Path) -> Iterator[None]:
 @contextmanager
 def _in_threads(engine: Engine) -> Iterator[Callable[[], bool]]:
     stop = threading.Event()
-    arguments = (engine.makers(), stop, engine.report)
+    arguments = (engine.makers(engine.stages), stop, engine.report)
     thread = threading.Thread(target=run_threads, args=arguments, name="engine")
     thread.start()
     try:

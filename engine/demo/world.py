@@ -21,6 +21,7 @@ from engine.config import (
     DatabaseSettings,
     DistrictSettings,
     FcmSettings,
+    KeysSettings,
     SourceSettings,
 )
 from engine.database import Database
@@ -37,8 +38,10 @@ from engine.phones.phones import Phones
 from engine.sources.reference.create import create
 from engine.sources.reference.populate import FEWEST_STUDENTS, populate
 from engine.store import app, district
+from engine.store.keyring import Keyring
 from rules.audience import Audience
 from rules.change import Kind, PersonId, SchoolId, StudentId
+from rules.privacy import Level
 
 FEWEST: Final = FEWEST_STUDENTS + len(cast.STUDENTS)
 CONFIG_FILE: Final = "schoolbell.toml"
@@ -140,6 +143,7 @@ def build(
             done("Schoolbell beside it: triggers in the SIS, its own tables, its queues")
             book = _hand_out_phones(engine, phones, school, others)
             done(f"Families signed in on {len(book)} phones, with what they asked to hear of")
+            done("Full texts on lock screens, to be read here; a new district shows generic ones")
             yield World(folder, engine, sis, school, others, phones, book, arrived)
         finally:
             sis.dispose()
@@ -152,6 +156,7 @@ def _embedded(folder: Path) -> Config:
         district=DistrictSettings(id="demo"),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'schoolbell.db'}"),
         source=SourceSettings(url=f"sqlite:///{folder / 'sis.db'}"),
+        keys=KeysSettings(file=folder / "schoolbell.keys"),
     )
 
 
@@ -161,6 +166,7 @@ def _settled(config: Config, phones: Phones) -> Config:
         update={
             "fcm": FcmSettings.model_validate(phones.settings["fcm"]),
             "apns": ApnsSettings.model_validate(phones.settings["apns"]),
+            "keys": KeysSettings(file=config.keys.file.absolute()),
         }
     )
 
@@ -214,6 +220,7 @@ def _install(engine: Engine, school: School) -> None:
         )
     with engine.database.write() as connection:
         district.set_enabled(connection, enabled=True)
+        district.set_privacy(connection, Level.FULL)
         district.set_display_option(
             connection,
             SchoolId(str(school.hidden_at)),
@@ -229,22 +236,24 @@ def _install(engine: Engine, school: School) -> None:
 def _hand_out_phones(engine: Engine, phones: Phones, school: School, others: Crowd) -> PhoneBook:
     book = PhoneBook()
     with engine.database.write() as connection:
-        _sign_in_cast(connection, book, school.people)
+        _sign_in_cast(connection, engine.keyring, book, school.people)
         _subscribe_cast(connection, school)
-        _sign_in_crowd(connection, book, others)
+        _sign_in_crowd(connection, engine.keyring, book, others)
     for name in cast.APP_REMOVED:
         phones.devices.uninstall("apns", book.token(name).value)
     return book
 
 
-def _sign_in_cast(connection: Connection, book: PhoneBook, people: Mapping[str, int]) -> None:
+def _sign_in_cast(
+    connection: Connection, keyring: Keyring, book: PhoneBook, people: Mapping[str, int]
+) -> None:
     now = utc_now()
     for name, kind in cast.PHONES.items():
         book.add(name, kind)
     for one in cast.SIGN_INS:
         person = PersonId(str(people[one.name]))
         device = app.sign_in(
-            connection, person, book.token(one.phone), now, stay_logged_in=one.stays
+            connection, keyring, person, book.token(one.phone), now, stay_logged_in=one.stays
         )
         if one.signed_out:
             app.sign_out(connection, person, device, now)
@@ -261,13 +270,15 @@ def _subscribe_cast(connection: Connection, school: School) -> None:
         )
 
 
-def _sign_in_crowd(connection: Connection, book: PhoneBook, others: Crowd) -> None:
+def _sign_in_crowd(
+    connection: Connection, keyring: Keyring, book: PhoneBook, others: Crowd
+) -> None:
     """Everybody: who may not see a student wants to hear of them just the same."""
     now = utc_now()
     relatives = [one for pupil in others.pupils for one in pupil.relatives]
     for person in dict.fromkeys(one.person for one in relatives):
         token = book.add(crowd.phone_of(person), _KINDS[person % len(_KINDS)])
-        app.sign_in(connection, PersonId(str(person)), token, now)
+        app.sign_in(connection, keyring, PersonId(str(person)), token, now)
     for one in relatives:
         for kind in crowd.HEARS_OF:
             person_id, student_id = PersonId(str(one.person)), StudentId(str(one.student))

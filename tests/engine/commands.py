@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from engine.bootstrap import Engine
 from engine.cli import cli
 from engine.config import load
-from tests.district import build, build_sis
+from engine.store import keyring
+from tests.district import KEYS, build, build_sis
 
 CONFIG = """
 [district]
@@ -45,6 +46,7 @@ class Bell:
         """The small district, installed and switched on."""
         (folder / "schoolbell.toml").write_text(CONFIG)
         build(f"sqlite:///{folder / 'bell.db'}")
+        keyring.write(folder / "schoolbell.keys", KEYS)
         bell = cls(folder)
         bell("install")
         return bell

@@ -19,7 +19,7 @@ from engine.store.tables import PREFIX
 from rules.audience import Audience
 from rules.change import Change, Kind, PersonId
 from tests.builders import NOW, TODAY, a_change
-from tests.district import ADA, GRANDMOTHER, MOTHER, UNCLE, scored
+from tests.district import ADA, GRANDMOTHER, KEYRING, MOTHER, UNCLE, scored
 from tests.engine.commands import Bell
 
 
@@ -469,7 +469,7 @@ def test_the_version_is_known() -> None:
 
 def test_a_person_who_signed_in_by_the_app_is_known_to_the_command(bell: Bell) -> None:
     with bell.engine().database.write() as connection:
-        device = app.sign_in(connection, PersonId("36"), Token("apns", "abc"), NOW)
+        device = app.sign_in(connection, KEYRING, PersonId("36"), Token("apns", "abc"), NOW)
 
     said = bell("sign-in", "--person", "36", "--kind", "apns", "--token", "abc")
 

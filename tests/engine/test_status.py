@@ -20,6 +20,7 @@ from engine.store import tasks
 from engine.store.tasks import BackgroundTask
 from rules.change import Change
 from rules.outcomes import Verdict
+from rules.privacy import Level
 from tests.builders import a_change, an_outcome
 from tests.district import scored
 from tests.engine.commands import Bell
@@ -65,6 +66,8 @@ def as_json(bell: Bell) -> dict[str, Any]:
 def a_status(**differences: Any) -> Status:
     values: dict[str, Any] = {
         "enabled": True,
+        "lock_screen": Level.GENERIC,
+        "end_to_end": False,
         "captured": [Finding("score", "score", "in place", "nothing")],
         "waiting_rows": 1,
         "lag": timedelta(),
@@ -74,6 +77,7 @@ def a_status(**differences: Any) -> Status:
         "retries": 0,
         "parked": 0,
         "tasks": [],
+        "troubles": 0,
     }
     return Status(**{**values, **differences})
 
@@ -140,6 +144,18 @@ def test_an_engine_with_trouble_is_not_healthy(bell: Bell, trouble: str) -> None
     assert not look(engine, NOW).healthy
 
 
+def test_a_trouble_that_did_not_come_up_for_a_day_is_shown_and_no_trouble_any_more(
+    bell: Bell,
+) -> None:
+    engine = bell.engine()
+    report(engine)
+
+    found = look(engine, NOW + timedelta(hours=25))
+
+    assert found.healthy
+    assert [task.subject for task in found.tasks] == ["fcm"]
+
+
 A_TASK = BackgroundTask("stage", "relay", "Gone.", "Wait.", 1, NOW, NOW)
 
 
@@ -147,7 +163,7 @@ A_TASK = BackgroundTask("stage", "relay", "Gone.", "Wait.", 1, NOW, NOW)
     "trouble",
     [
         pytest.param({"parked": 1}, id="parked changes"),
-        pytest.param({"tasks": [A_TASK]}, id="background tasks"),
+        pytest.param({"tasks": [A_TASK], "troubles": 1}, id="background tasks"),
         pytest.param({"queues": {Queue.CHANGES: Depth(0, 1)}}, id="dead letters"),
         pytest.param({"captured": [Finding("x", "x", "missing", "")]}, id="no trigger"),
     ],
@@ -177,6 +193,7 @@ def test_the_status_of_a_healthy_engine_fits_on_a_screen_and_exits_0(bell: Bell)
     assert code == 0
     assert said.splitlines() == [
         "Push notifications   on",
+        "Lock screens show    full texts; end-to-end sealing off",
         "Capture              13 watches in place",
         "Not relayed yet      0 rows, the oldest 0 s",
         "Queue changes        0 messages",
@@ -264,7 +281,7 @@ def test_json_holds_everything(bell: Bell) -> None:
 
     assert set(found) == {
         *("enabled", "captured", "waiting_rows", "lag", "queues", "changes", "outcomes"),
-        *("retries", "parked", "tasks"),
+        *("retries", "parked", "tasks", "troubles", "lock_screen", "end_to_end"),
     }
     assert found["queues"]["pushes"] == {"ready": 0, "dead": 0}
     assert found["captured"][0]["state"] == "in place"

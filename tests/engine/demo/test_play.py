@@ -11,7 +11,14 @@ import pytest
 from rich.console import Console
 
 from engine.bootstrap import Engine
-from engine.config import BrokerSettings, Config, DatabaseSettings, SourceSettings, WordingSettings
+from engine.config import (
+    BrokerSettings,
+    Config,
+    DatabaseSettings,
+    KeysSettings,
+    SourceSettings,
+    WordingSettings,
+)
 from engine.demo.acts import ACTS, Act, Scene, Why
 from engine.demo.expected import Difference, Text
 from engine.demo.play import Play
@@ -57,6 +64,7 @@ def a_config(folder: Path, **sections: object) -> Config:
     return Config.model_construct(
         database=DatabaseSettings(url=f"sqlite:///{folder}/own.db"),
         source=SourceSettings(url=f"sqlite:///{folder}/sis.db"),
+        keys=KeysSettings(file=folder / "schoolbell.keys"),
         **sections,
     )
 
