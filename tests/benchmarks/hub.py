@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,22 +45,21 @@ class Hub:
     storm: float
 
 
-def measure(folder: Path, gateway: Sections, pushes: int = 120_000, probes: int = 100) -> Hub:
-    """Time single pushes of one district, first alone, then beside *pushes* of another."""
+def measure(folder: Path, gateway: Sections, pushes: int = 120_000) -> Hub:
+    """Time single pushes of one district, first alone, then while *pushes* of another pass."""
     with RabbitServer() as rabbit, ExitStack() as stack:
         brokers = {name: _vhost(rabbit, name) for name in (QUIET, STORMY)}
         ends = {name: stack.enter_context(_both_ends(one)) for name, one in brokers.items()}
         stack.enter_context(_running(folder, rabbit, gateway))
-        _probe(*ends[QUIET], 10)
-        alone = _probe(*ends[QUIET], probes)
+        _times(*ends[QUIET], 10)
+        alone = _wait(_times(*ends[QUIET], 200))
         _publish_storm(ends[STORMY][0], pushes)
         began = time.monotonic()
-        beside = _probe(*ends[QUIET], probes)
-        left = brokers[STORMY].depths()[Queue.PUSHES].ready
-        seconds = time.monotonic() - began
-    if not left:
-        raise AssertionError("the storm was over before the probes were: take more pushes")
-    return Hub(alone, beside, (pushes - left * MAX_PACKED) / seconds)
+        times: list[float] = []
+        while left := brokers[STORMY].depths()[Queue.PUSHES].ready:
+            done, seconds = pushes - left * MAX_PACKED, time.monotonic() - began
+            times += _times(*ends[QUIET], 10)
+    return Hub(alone, _wait(times), done / seconds)
 
 
 def _vhost(rabbit: RabbitServer, name: str) -> RabbitBroker:
@@ -107,7 +106,13 @@ def _running(folder: Path, rabbit: RabbitServer, gateway: Sections) -> Iterator[
         process.wait(40)
 
 
-def _probe(publisher: Publisher, consumer: Consumer, count: int) -> Wait:
+def _wait(times: Sequence[float]) -> Wait:
+    cuts = statistics.quantiles(times, n=100)
+    return Wait(cuts[49], cuts[98])
+
+
+def _times(publisher: Publisher, consumer: Consumer, count: int) -> list[float]:
+    """Milliseconds from publishing to the outcome, for *count* pushes one after the other."""
     times = []
     for number in range(count):
         push = _push(QUIET, number)
@@ -115,8 +120,7 @@ def _probe(publisher: Publisher, consumer: Consumer, count: int) -> Wait:
         publisher.publish(Queue.PUSHES, [encode(Pushes([push]))])
         _await(consumer, push.id)
         times.append((time.monotonic() - began) * 1e3)
-    cuts = statistics.quantiles(times, n=100)
-    return Wait(cuts[49], cuts[98])
+    return times
 
 
 def _await(consumer: Consumer, push_id: str) -> None:
