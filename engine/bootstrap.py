@@ -11,24 +11,26 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 from zoneinfo import ZoneInfo
 
-from engine.broker import open_broker
+from engine.broker.linked import open_district, open_spokes
 from engine.config import Config
 from engine.database import Database
-from engine.deliver import Deliver, DeliverStage
+from engine.deliver import Deliver
 from engine.errors import ConfigError, SchoolbellError, Unavailable
 from engine.evaluate import evaluate
 from engine.messages import Outcome
 from engine.ports import Broker, Gateway, Publisher, Queue
-from engine.providers.apns import ApnsGateway
-from engine.providers.fcm import FcmGateway
+from engine.providers.apns import APNS, ApnsGateway
+from engine.providers.fcm import FCM, FcmGateway
+from engine.providers.stoppable import Stoppable
 from engine.record import record
 from engine.schedule import plan_lost, publish_due
 from engine.sources import capture, outbox
 from engine.sources.definition import load
 from engine.sources.source import SqlSource
+from engine.spokes import DeliverStage, Spoke
 from engine.stages import (
     RelayStage,
     ScheduleStage,
@@ -36,16 +38,20 @@ from engine.stages import (
     consuming,
     publish_pushes,
 )
-from engine.store import directory, district, housekeeping, migrate, tasks
+from engine.store import devices, directory, district, housekeeping, keyring, migrate, tasks
 from engine.store.evaluations import SqlRecords
+from engine.store.keyring import Keyring
 from engine.store.lease import Lease
+from engine.store.lock_screen import LockScreens
 from engine.store.sql_ledger import SqlLedger
 from engine.telemetry import Event, emit
 from rules.audience import Audience
 from rules.change import Change, Kind
+from rules.privacy import Level
 from rules.wording import Template, TemplateKey, Wording
 
 STAGES: Final = ("relay", "evaluate", "deliver", "record", "schedule")
+DELIVER: Final = "deliver"
 STAGE_TASK: Final = "stage"
 CAPTURE_TASK: Final = "capture"
 DIRECTORY_TASK: Final = "directory"
@@ -69,7 +75,12 @@ class Engine:
 
     @cached_property
     def database(self) -> Database:
-        """The engine's own database."""
+        """The engine's own database; raises ConfigError at a hub, which has none."""
+        if self.is_hub:
+            raise ConfigError(
+                "A hub holds no school's data, so this has to be asked in the district.",
+                "Run it there; or take `districts` out of [deliver] if this is no hub.",
+            )
         return Database(self.config.database.url)
 
     @cached_property
@@ -81,20 +92,36 @@ class Engine:
 
     @cached_property
     def broker(self) -> Broker:
-        """The message broker."""
-        return open_broker(self.config.broker, self.database)
+        """The message broker, the hub's queues among its own where a hub delivers."""
+        return open_district(self.config, self.database)
+
+    @cached_property
+    def brokers(self) -> Mapping[str, Broker]:
+        """For each district for which we deliver, the broker with its pushes and outcomes."""
+        if self.is_hub:
+            return open_spokes(self.config)
+        return {self.config.district.id: self.broker}
 
     @cached_property
     def ledger(self) -> SqlLedger:
         """Pushes and outcomes."""
-        return SqlLedger(
-            self.database, self.config.district.id, self.config.schedule.lost_after, utc_now
-        )
+        return SqlLedger(self.database, self.screens, self.config.schedule.lost_after, utc_now)
 
     @cached_property
     def records(self) -> SqlRecords:
         """What evaluate reads and writes."""
-        return SqlRecords(self.database, self.source, self.config.district, utc_now)
+        timezone = self.config.district.timezone
+        return SqlRecords(self.database, self.source, timezone, self.screens, utc_now)
+
+    @cached_property
+    def screens(self) -> LockScreens:
+        """How pushes are made of what was told."""
+        return LockScreens(self.config.district.id, self.wording, self.keyring)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The keys of device tokens; raises ConfigError that says why it cannot be used."""
+        return keyring.in_file(self.config.keys.file)
 
     @cached_property
     def wording(self) -> Wording:
@@ -110,6 +137,8 @@ class Engine:
         yield f"Changes of {len(findings)} tables are captured in {self.source.database.name}."
         with self.database.write() as connection:
             district.found(connection)
+        devices.make_keyring(self.database, self.config.keys.file, utc_now())
+        yield f"Device tokens are encrypted with {self.config.keys.file}: keep a copy of it."
         counted = self.sync_directory()
         yield "The directory lists " + ", ".join(f"{n} {name}" for name, n in counted.items()) + "."
         made = self.broker.install()
@@ -120,6 +149,7 @@ class Engine:
         migrate.require_newest(self.database)
         self.source.check()
         capture.require(self.source.database, self.source.definition)
+        _ = self.keyring
         self.broker.depths()
 
     def sync_directory(self, *, may_shrink: bool = False) -> Mapping[str, int]:
@@ -135,7 +165,19 @@ class Engine:
         """The district's date."""
         return now.astimezone(ZoneInfo(self.config.district.timezone)).date()
 
-    def makers(self, names: Sequence[str] = STAGES) -> Mapping[str, Callable[[], Stage]]:
+    @property
+    def stages(self) -> Sequence[str]:
+        """The stages that run here: at a hub deliver alone; with a hub all others."""
+        if self.is_hub:
+            return (DELIVER,)
+        return [name for name in STAGES if not (self.config.hub.used and name == DELIVER)]
+
+    @property
+    def is_hub(self) -> bool:
+        """Whether this installation delivers for districts, and has no school's database."""
+        return bool(self.config.deliver.districts)
+
+    def makers(self, names: Sequence[str]) -> Mapping[str, Callable[[], Stage]]:
         """How to make each stage, anew after each failure."""
         made: dict[str, Callable[[], Stage]] = {
             "relay": self._relay,
@@ -192,7 +234,7 @@ class Engine:
         )
 
     def _deliver(self) -> Stage:
-        return make_deliver(self.config, self.broker)
+        return make_deliver(self.config, self.brokers)
 
     def _record(self) -> Stage:
         def handle(outcomes: Sequence[Outcome]) -> None:
@@ -261,24 +303,26 @@ class Engine:
             housekeeping.forget(connection, now, settings.keep_content, settings.keep_decisions)
 
 
-def make_deliver(config: Config, broker: Broker) -> Stage:
-    """The deliver stage, which needs no database: a hub runs this alone."""
-    return DeliverStage(
-        broker.consumer(Queue.PUSHES, prefetch=max(2, config.deliver.in_flight // 50)),
-        broker.publisher(),
-        Deliver(gateways(config), utc_now),
-        in_flight=config.deliver.in_flight,
-    )
+def make_deliver(config: Config, brokers: Mapping[str, Broker]) -> Stage:
+    """The deliver stage for the districts whose *brokers* these are; it needs no database."""
+    prefetch = max(2, config.deliver.in_flight // (50 * len(brokers)))
+    spokes = [
+        Spoke(district, broker.consumer(Queue.PUSHES, prefetch), broker.publisher())
+        for district, broker in brokers.items()
+    ]
+    deliver = Deliver(gateways(config), utc_now)
+    return DeliverStage(spokes, deliver, in_flight=config.deliver.in_flight)
 
 
 def gateways(config: Config) -> Mapping[str, Gateway]:
     """The configured push gateways, by the kind of device token that they take."""
     found: dict[str, Gateway] = {}
     if config.fcm.service_account_file:
-        fcm = FcmGateway(config.fcm, utc_now)
+        fcm = Stoppable(FcmGateway(config.fcm, utc_now, config.deliver.timeout), FCM, utc_now)
         found |= {"fcm_token": fcm, "fcm_fid": fcm}
     if config.apns.key_file:
-        found["apns"] = ApnsGateway(config.apns, utc_now)
+        apns = ApnsGateway(config.apns, utc_now, config.deliver.timeout)
+        found["apns"] = Stoppable(apns, APNS, utc_now)
     return found
 
 
@@ -308,13 +352,12 @@ def _wording(file: Path | None) -> Wording:
 
 
 def _own_templates(file: Path) -> Mapping[TemplateKey, Template]:
-    """[language.kind.audience] with title and body."""
+    """[language.kind.audience] with title and body; also of `generic`, and of `named.kind`."""
     try:
-        languages = tomllib.loads(file.read_text("utf-8"))
         return {
-            TemplateKey(language, Kind(kind), Audience(audience)): Template(**halves)
-            for language, kinds in languages.items()
-            for kind, audiences in kinds.items()
+            TemplateKey(language, kind, Audience(audience), level): Template(**halves)
+            for language, tables in tomllib.loads(file.read_text("utf-8")).items()
+            for level, kind, audiences in _by_level(tables)
             for audience, halves in audiences.items()
         }
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -322,3 +365,13 @@ def _own_templates(file: Path) -> Mapping[TemplateKey, Template]:
             f"The templates file {file} is not readable: {error}.",
             "Write [en.assignment.guardian] with title and body.",
         ) from None
+
+
+def _by_level(tables: Mapping[str, Any]) -> Iterator[tuple[Level, Kind | None, Mapping[str, Any]]]:
+    for name, table in tables.items():
+        if name == Level.GENERIC:
+            yield Level.GENERIC, None, table
+        elif name == Level.NAMED:
+            yield from ((Level.NAMED, Kind(kind), audiences) for kind, audiences in table.items())
+        else:
+            yield Level.FULL, Kind(name), table

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
-from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
 import click
 import msgspec
 
-from engine import parked, show, why
-from engine.bootstrap import STAGES, Engine, make_deliver, utc_now
-from engine.config import load
+from engine import hub, parked, privacy_commands, show, why
+from engine.bootstrap import DELIVER, STAGES, Engine, utc_now
+from engine.channel.commands import channel
+from engine.command import with_engine
 from engine.demo import commands
+from engine.doctor.commands import doctor
 from engine.errors import ConfigError, SchoolbellError, Unavailable
 from engine.messages import Token
 from engine.sources import capture, outbox
 from engine.status import look
 from engine.store import app, district
-from engine.telemetry import Event, configure, emit
+from engine.telemetry import Event, emit
 from engine.worker import (
     run_stage,
     run_threads,
@@ -37,7 +38,6 @@ from engine.worker import (
 from rules.audience import Audience
 from rules.change import ChangeId, Kind, PersonId, SchoolId, StudentId
 
-P = ParamSpec("P")
 KIND = click.Choice([kind.value for kind in Kind])
 
 
@@ -58,25 +58,17 @@ def cli(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-def with_engine(command: Callable[Concatenate[Engine, P], None]) -> Callable[P, None]:
-    """Give a command the engine of its configuration, and close it afterwards."""
-
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        config = load(click.get_current_context().obj)
-        configure(config.log)
-        engine = Engine(config)
-        try:
-            command(engine, *args, **kwargs)
-        finally:
-            engine.close()
-
-    return update_wrapper(wrapped, command)
-
-
 @cli.command()
 @with_engine
 def install(engine: Engine) -> None:
-    """Make tables, triggers and queues, and read the directory. Safe to run again."""
+    """Make tables, triggers and queues, and read the directory. Safe to run again.
+
+    At a hub: check the queues of each district.
+    """
+    if engine.is_hub:
+        for done in hub.install(engine.brokers):
+            click.echo(done)
+        return
     for done in engine.install():
         click.echo(done)
     with engine.database.read() as connection:
@@ -91,22 +83,33 @@ def run(engine: Engine, stage: str | None) -> None:
     """Run the engine, or one STAGE of it, until Ctrl-C or SIGTERM."""
     stop = stop_on_signals()
     spare_the_collector()
-    if stage == "deliver":
-        run_stage(stage, lambda: make_deliver(engine.config, engine.broker), stop, lambda *_: None)
+    _require_here(engine, stage)
+    if engine.is_hub or stage == DELIVER:
+        run_stage(DELIVER, engine.makers([DELIVER])[DELIVER], stop, lambda *_: None)
         return
     _require_installed(engine)
     _ = engine.wording
     emit(Event.ENGINE_STARTED, district=engine.config.district.id)
     with _exclusive(engine, stage):
         if stage:
-            run_stage(stage, engine.makers()[stage], stop, engine.report)
+            run_stage(stage, engine.makers([stage])[stage], stop, engine.report)
         elif engine.config.broker.embedded:
-            run_threads(engine.makers(), stop, engine.report)
+            run_threads(engine.makers(engine.stages), stop, engine.report)
         else:
             config = click.get_current_context().obj
             named = str(config) if config else None
-            supervise({name: stage_command(name, named) for name in STAGES}, stop)
+            supervise({name: stage_command(name, named) for name in engine.stages}, stop)
     emit(Event.ENGINE_STOPPED, district=engine.config.district.id)
+
+
+def _require_here(engine: Engine, stage: str | None) -> None:
+    """Refuse a stage that runs on the other side of the broker."""
+    if stage and stage not in engine.stages:
+        where = "in each district" if engine.is_hub else "at the hub that [hub] url names"
+        raise ConfigError(
+            f"The stage {stage} runs {where}, not here.",
+            f"Here run `schoolbell run` for: {', '.join(engine.stages)}.",
+        )
 
 
 def _require_installed(engine: Engine) -> None:
@@ -139,12 +142,24 @@ def _exclusive(engine: Engine, stage: str | None) -> Iterator[None]:
 @with_engine
 def status(engine: Engine, as_json: bool) -> None:
     """Show capture, queues, lag, outcomes and the last errors. Exits 1 when something is wrong."""
+    if engine.is_hub:
+        _hub_status(hub.look(engine.brokers), as_json=as_json)
+        return
     found = look(engine, utc_now())
     if as_json:
         click.echo(msgspec.json.encode(asdict(found), enc_hook=str))
     else:
         show.status(found, utc_now())
     if not found.healthy:
+        sys.exit(1)
+
+
+def _hub_status(found: Sequence[hub.District], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode([asdict(one) for one in found], enc_hook=str))
+    else:
+        show.hub(found)
+    if not all(one.healthy for one in found):
         sys.exit(1)
 
 
@@ -231,13 +246,21 @@ def display_option(engine: Engine, school: str, kind: str, audience: str, shown:
 )
 @click.option("--token", required=True, help="The device's address, from the app.")
 @click.option("--stay/--no-stay", default=True, show_default=True, help="Stay Logged In.")
+@click.option(
+    "--push-key",
+    type=privacy_commands.PUSH_KEY,
+    help="32 bytes in base64, with which the app opens what is sealed for it.",
+)
 @with_engine
-def sign_in(engine: Engine, person: str, kind: Any, token: str, stay: bool) -> None:
+def sign_in(
+    engine: Engine, person: str, kind: Any, token: str, stay: bool, push_key: bytes | None
+) -> None:
     """Register a person's device, as the app does when somebody signs in."""
     with engine.database.write() as connection:
         device = app.sign_in(
-            connection, PersonId(person), Token(kind, token), utc_now(), stay_logged_in=stay
-        )
+            connection, engine.keyring, PersonId(person), Token(kind, token), utc_now(),
+            push_key=push_key, stay_logged_in=stay,
+        )  # fmt: skip
     click.echo(f"Person {person} is signed in on device {device}.")
 
 
@@ -310,6 +333,9 @@ def parked_() -> None:
 @with_engine
 def parked_list(engine: Engine) -> None:
     """List parked changes and dead-lettered messages with what is wrong."""
+    if engine.is_hub:
+        show.parked_at_hub(list(hub.parked(engine.brokers)))
+        return
     show.parked(engine, parked.changes(engine))
 
 
@@ -317,6 +343,9 @@ def parked_list(engine: Engine) -> None:
 @with_engine
 def parked_retry(engine: Engine) -> None:
     """Try all of them again."""
+    if engine.is_hub:
+        click.echo(f"{hub.retry(engine.brokers)} messages are on their way again.")
+        return
     changes, messages = parked.retry(engine)
     click.echo(f"{changes} changes and {messages} messages are on their way again.")
 
@@ -336,6 +365,10 @@ def replay(engine: Engine, since: datetime) -> None:
 cli.add_command(commands.demo)
 cli.add_command(commands.phones)
 cli.add_command(commands.sis)
+cli.add_command(channel)
+cli.add_command(doctor)
+for added in privacy_commands.COMMANDS:
+    cli.add_command(added)
 
 
 def _complain(error: SchoolbellError) -> None:

@@ -8,8 +8,11 @@ from datetime import datetime, timedelta
 import click
 
 from engine.bootstrap import Engine
+from engine.broker.rabbitmq.address import PLAINTEXT_WARNING, plaintext
+from engine.config import Config
+from engine.hub import District
 from engine.parked import ParkedChange
-from engine.ports import Queue
+from engine.ports import Parked, Queue
 from engine.sources.capture import Finding
 from engine.status import Status
 from engine.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer
@@ -21,6 +24,15 @@ _MARKS = {
     NOT_ASKED: ("·", "bright_black"),
     BY_CHANGE: ("?", "yellow"),
 }
+
+
+def warn_of_plaintext(config: Config) -> None:
+    """Say it at the top of every command when families' data travels without TLS."""
+    for section, settings in (("broker", config.broker), ("hub", config.hub)):
+        host = plaintext(settings)
+        if host and settings.allow_plaintext:
+            where = f"([{section}] url speaks to {host} without TLS.)"
+            click.secho(f"{PLAINTEXT_WARNING} {where}", fg="red", bold=True, err=True)
 
 
 def findings(found: Sequence[Finding]) -> None:
@@ -37,6 +49,8 @@ def findings(found: Sequence[Finding]) -> None:
 def status(found: Status, now: datetime) -> None:
     """The whole status on one screen."""
     click.echo(f"Push notifications   {'on' if found.enabled else 'off, for the whole district'}")
+    sealed = "on" if found.end_to_end else "off"
+    click.echo(f"Lock screens show    {found.lock_screen} texts; end-to-end sealing {sealed}")
     broken = [finding for finding in found.captured if not finding.in_place]
     captured = f"{len(found.captured)} watches in place"
     if broken:
@@ -67,6 +81,28 @@ def parked(engine: Engine, changes: Sequence[ParkedChange]) -> None:
         for message in engine.broker.parked(queue, 20):
             click.echo(f"message in {queue.dead}\n  {message.reason}")
     if not changes and not any(depth.dead for depth in engine.broker.depths().values()):
+        click.echo("Nothing is parked.")
+
+
+def hub(found: Sequence[District]) -> None:
+    """One line for each district of a hub, and what is wrong with it."""
+    width = max(len(one.name) for one in found) + 2
+    for one in found:
+        mark = click.style("✓", fg="green") if one.healthy else click.style("✗", fg="red")
+        depths = ", ".join(
+            f"{depth.ready} {queue}" + (f" and {depth.dead} dead-lettered" if depth.dead else "")
+            for queue, depth in one.queues.items()
+        )
+        click.echo(f"{mark} {one.name:<{width}}{one.problem or 'waiting: ' + depths}")
+        if one.remedy:
+            click.echo(f"  {'':<{width}}{one.remedy}")
+
+
+def parked_at_hub(found: Sequence[tuple[str, Parked]]) -> None:
+    """Each parked message, with its district and its reason."""
+    for district, message in found:
+        click.echo(f"message in {Queue.PUSHES.dead} of {district}\n  {message.reason}")
+    if not found:
         click.echo("Nothing is parked.")
 
 
