@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, Select, select
 
 from engine.errors import SchoolbellError
-from engine.store import candidates, district
+from engine.store import candidates, district, ledger
 from engine.store.tables import changes, decisions, outcomes, parked_changes, pushes, students
 from rules.audience import Candidate
 from rules.change import CalendarId, ChangeId, Kind, PersonId, SchoolId, StudentId, Subject
@@ -182,11 +182,17 @@ def _pushes(
         .order_by(pushes.c.device_id, outcomes.c.attempt)
     )  # fmt: skip
     return [
-        f"device {device}: try {attempt} {verdict}{f', {reason}' if reason else ''}"
+        f"device {device}: try {attempt} {verdict}{_because(reason)}"
         if verdict
         else f"device {device}: no answer yet"
         for device, attempt, verdict, reason in found
     ]
+
+
+def _because(reason: str) -> str:
+    if reason == ledger.SHORTENED:
+        return ", its text shortened to fit"
+    return f", {reason}" if reason else ""
 
 
 def _no_decision(connection: Connection, change: ChangeId) -> SchoolbellError:

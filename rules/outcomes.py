@@ -1,14 +1,17 @@
-"""Outcomes: what a gateway said of a push, and what follows from it."""
+"""Outcomes: what a gateway said of a push, and what follows from it.
+
+What a try came to is a verdict with a machine code. The tables here say of each code whose
+trouble it is, how patiently it is tried again, and what becomes of the device.
+(facts: push 2.4, 2.5 and 3.4, from Google's and Apple's documents)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
-
-FIRST_DELAY: Final = timedelta(seconds=10)  # FCM: never sooner than 10 s
-LONGEST_DELAY: Final = timedelta(minutes=15)
 
 
 class Verdict(StrEnum):
@@ -20,40 +23,184 @@ class Verdict(StrEnum):
     REFUSED = "refused"
 
 
+class Trouble(StrEnum):
+    """Why a push was deferred."""
+
+    OURS = "our key, project, topic or clock is wrong"
+    QUOTA = "the project sends too much"
+    DEVICE = "this device is sent too much"
+    FCM = "FCM fails"
+    APNS = "APNs fails"
+    WAY = "no answer came, or none that can be understood"
+
+
+class Retire(StrEnum):
+    """Whether the device is retired. Never while too many die at once: see `rules.breaker`."""
+
+    NO = "no"
+    AT_ONCE = "at once"
+    WHEN_OTHERS_LIVE = "when the gateway takes pushes to others"
+
+
+class Alarm(StrEnum):
+    """Who must hear of it."""
+
+    NONE = "nobody"
+    REFUSED = "a push was refused for good: a fault of ours, or a new rule of theirs"
+    GATEWAY = "the gateway refuses our configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait before the second try, how the wait grows, and when to give up.
+
+    *gives_up* counts from the first answer. Without it a push is tried until its deadline.
+    """
+
+    first: timedelta
+    grows: int
+    longest: timedelta
+    gives_up: timedelta | None = None
+
+
+_TEN_SECONDS: Final = timedelta(seconds=10)
+_MINUTE: Final = timedelta(minutes=1)
+_FIVE_MINUTES: Final = timedelta(minutes=5)
+_QUARTER: Final = timedelta(minutes=15)
+_HOUR: Final = timedelta(hours=1)
+
+SOONEST: Final = _TEN_SECONDS
+"""FCM: never sooner than after 10 s. APNs has nothing sooner either."""
+LONGEST_WISH: Final = _HOUR
+"""A gateway's wish beyond this is a fault of its own."""
+
+PATIENCE: Final[Mapping[Trouble, Patience]] = {
+    # nothing is wrong with the push: soon after it is mended, and each try leaves a row
+    Trouble.OURS: Patience(_MINUTE, 2, _FIVE_MINUTES),
+    # Google: 60 s after a 429 that does not say how long
+    Trouble.QUOTA: Patience(_MINUTE, 2, _QUARTER),
+    Trouble.DEVICE: Patience(_MINUTE, 1, _MINUTE),
+    # Google: exponential from 10 s with jitter, a longest interval, give up after 60 minutes
+    Trouble.FCM: Patience(_TEN_SECONDS, 2, _QUARTER, gives_up=_HOUR),
+    # Apple: "After 15 minutes, you can retry", with back-off
+    Trouble.APNS: Patience(_QUARTER, 2, _HOUR),
+    # Google: a timeout of 10 s at least before a retry
+    Trouble.WAY: Patience(_TEN_SECONDS, 2, _QUARTER),
+}
+
+TROUBLES: Final[Mapping[str, Trouble]] = {
+    "QUOTA_EXCEEDED": Trouble.QUOTA,
+    "HTTP_429": Trouble.QUOTA,
+    "DEVICE_RATE": Trouble.DEVICE,
+    "DEVICE_QUOTA_EXCEEDED": Trouble.DEVICE,
+    "TooManyRequests": Trouble.DEVICE,
+    "INTERNAL": Trouble.FCM,
+    "UNAVAILABLE": Trouble.FCM,
+    "InternalServerError": Trouble.APNS,
+    "ServiceUnavailable": Trouble.APNS,
+    "Shutdown": Trouble.APNS,
+    "TooManyProviderTokenUpdates": Trouble.APNS,
+}
+_SERVER_ERROR: Final = "HTTP_5"
+_FAILS: Final[Mapping[str, Trouble]] = {"fcm": Trouble.FCM, "apns": Trouble.APNS}
+
+DOUBTFUL: Final = frozenset(
+    {"BadDeviceToken", "DeviceTokenNotForTopic", "SENDER_ID_MISMATCH", "INVALID_TOKEN"}
+)
+"""The token is dead, or our endpoint, topic or project is the wrong one: it looks the same."""
+DEAD: Final = frozenset({"UNREGISTERED", "APNS_UNREGISTERED", "Unregistered", "ExpiredToken"})
+"""The token is dead for sure: the app was removed, or the token has expired."""
+
+OF_SOME_PHONES: Final = frozenset({"THIRD_PARTY_AUTH_ERROR"})
+"""A fault of ours that concerns the iPhones behind FCM alone, which no token tells apart."""
+
+EXPIRED: Final = "EXPIRED"
+GIVEN_UP: Final = "GIVEN_UP"
+SUPERSEDED: Final = "SUPERSEDED"
+DEVICE_GONE: Final = "DEVICE_GONE"
+SIGNED_OUT: Final = "SIGNED_OUT"
+NOBODYS_FAULT: Final = frozenset({EXPIRED, GIVEN_UP, SUPERSEDED, DEVICE_GONE, SIGNED_OUT})
+"""Our own reasons why a push is not sent any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one try came to, as far as it decides what follows.
+
+    *gateway* is "fcm", "apns" or empty; *retry_after* is the gateway's own wish.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    gateway: str = ""
+    retry_after: timedelta | None = None
+    misconfigured: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What follows from an outcome: nothing, a device to retire, or a retry at a moment."""
+    """What follows: a retry at a moment, or the end for a reason; the device; an alarm."""
 
-    retire_device: bool = False
     retry_at: datetime | None = None
-    expired: bool = False
+    ends: str = ""
+    retire: Retire = Retire.NO
+    alarm: Alarm = Alarm.NONE
 
 
 def fate(
-    verdict: Verdict,
+    said: Said,
     attempt: int,
     now: datetime,
+    since: datetime,
     expires_at: datetime,
-    retry_after: timedelta | None,
     jitter: float,
 ) -> Fate:
     """Decide what follows the *attempt*-th try of a push (the first is 1).
 
-    *jitter* is between 0 and 1 and spreads retries over half their delay. A retry that would
-    come after *expires_at* is not made.
+    *since* is when the first answer came. *jitter* is between 0 and 1 and spreads retries over
+    half their delay. A retry that would come after *expires_at* is not made.
     """
-    match verdict:
-        case Verdict.ACCEPTED | Verdict.REFUSED:
+    match said.verdict:
+        case Verdict.ACCEPTED:
             return Fate()
         case Verdict.UNREGISTERED:
-            return Fate(retire_device=True)
+            return Fate(retire=Retire.AT_ONCE)
+        case Verdict.REFUSED if said.reason in DOUBTFUL:
+            return Fate(retire=Retire.WHEN_OTHERS_LIVE)
+        case Verdict.REFUSED:
+            return Fate(alarm=Alarm.NONE if said.reason in NOBODYS_FAULT else Alarm.REFUSED)
         case Verdict.DEFERRED:
-            delay, left = _delay(attempt, retry_after), expires_at - now
-            if delay < left:  # a gateway may wish for longer than any calendar
-                delay *= 1 + jitter / 2
-            return Fate(expired=True) if delay >= left else Fate(retry_at=now + delay)
+            retry_at, ends = _next_try(said, attempt, now, since, expires_at, jitter)
+            alarm = Alarm.GATEWAY if said.misconfigured else Alarm.NONE
+            return Fate(retry_at, ends, alarm=alarm)
 
 
-def _delay(attempt: int, retry_after: timedelta | None) -> timedelta:
-    doubled: timedelta = min(FIRST_DELAY * 2 ** min(attempt - 1, 20), LONGEST_DELAY)
-    return max(doubled, retry_after) if retry_after else doubled
+def trouble(said: Said) -> Trouble:
+    """Why a push was deferred."""
+    if said.misconfigured:
+        return Trouble.OURS
+    if said.reason.startswith(_SERVER_ERROR):
+        return _FAILS.get(said.gateway, Trouble.WAY)
+    return TROUBLES.get(said.reason, Trouble.WAY)
+
+
+def _next_try(
+    said: Said,
+    attempt: int,
+    now: datetime,
+    since: datetime,
+    expires_at: datetime,
+    jitter: float,
+) -> tuple[datetime | None, str]:
+    patience = PATIENCE[trouble(said)]
+    delay = _delay(patience, attempt, said.retry_after) * (1 + jitter / 2)
+    if delay >= expires_at - now:
+        return None, EXPIRED
+    if patience.gives_up is not None and now - since >= patience.gives_up:
+        return None, GIVEN_UP
+    return now + delay, ""
+
+
+def _delay(patience: Patience, attempt: int, wish: timedelta | None) -> timedelta:
+    grown: timedelta = patience.first * patience.grows ** min(attempt - 1, 20)
+    return max(min(grown, patience.longest), min(wish or SOONEST, LONGEST_WISH), SOONEST)

@@ -102,11 +102,18 @@ class AccessToken:
 
 def _meaning(error: BaseException) -> Meaning:
     """The endpoint refused our key, or it could not be asked."""
-    if isinstance(error, RefreshError) and not error.retryable:
+    if isinstance(error, RefreshError) and not error.retryable and _is_a_refusal(error):
         return KEY_REFUSED
-    if isinstance(error, GoogleAuthError | OSError):
+    # What is no JSON, such as a portal's page, google-auth reads as if it were: TypeError.
+    if isinstance(error, GoogleAuthError | OSError | TypeError | ValueError):
         return AUTH_UNAVAILABLE
     raise error
+
+
+def _is_a_refusal(error: RefreshError) -> bool:
+    """Whether OAuth's own words are in the answer; a proxy's page has none."""
+    _, *said = error.args
+    return any(isinstance(one, dict) and "error" in one for one in said)
 
 
 def _session(ca_file: Path | None) -> requests.Session:

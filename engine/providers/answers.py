@@ -24,6 +24,7 @@ FCM_QUOTA_WAIT: Final = 60.0  # FCM: the default after 429
 APNS_BACK_OFF: Final = 900.0  # APNs: "After 15 minutes, you can retry"
 APNS_DEVICE_WAIT: Final = 60.0
 LONGEST_WAIT: Final = 3_600.0  # a gateway's wish beyond this is a fault of its own
+PROJECT_QUOTA: Final = "QUOTA_EXCEEDED"
 LONGEST_ID: Final = 200  # characters; what a gateway says is not ours to trust
 
 
@@ -51,7 +52,7 @@ def _ours(reason: str) -> Meaning:
 FCM_SAYS: Final[Mapping[tuple[int, str], Meaning]] = {
     # our payload: the same bytes are never taken
     (400, "INVALID_ARGUMENT"): Meaning(REFUSED, "INVALID_ARGUMENT"),
-    # malformed; also said of a good token with a bad field, so the device stays
+    # malformed; also said of a good token with a bad field: believed while others are accepted
     (400, "INVALID_TOKEN"): Meaning(REFUSED, "INVALID_TOKEN"),
     # a dead iPhone behind FCM
     (400, "APNS_UNREGISTERED"): Meaning(UNREGISTERED, "APNS_UNREGISTERED"),
@@ -67,8 +68,11 @@ FCM_SAYS: Final[Mapping[tuple[int, str], Meaning]] = {
     (404, "UNREGISTERED"): Meaning(UNREGISTERED, "UNREGISTERED"),
     # a wrong URL or project, often as HTML
     (404, ""): _ours("NOT_FOUND"),
-    (429, "QUOTA_EXCEEDED"): Meaning(DEFERRED, "QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
-    (429, ""): Meaning(DEFERRED, "QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
+    # the whole project sends too much
+    (429, "QUOTA_EXCEEDED"): Meaning(DEFERRED, PROJECT_QUOTA, FCM_QUOTA_WAIT),
+    (429, ""): Meaning(DEFERRED, PROJECT_QUOTA, FCM_QUOTA_WAIT),
+    # this phone or topic alone
+    (429, "DEVICE_QUOTA_EXCEEDED"): Meaning(DEFERRED, "DEVICE_QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
     (500, "INTERNAL"): Meaning(DEFERRED, "INTERNAL", FCM_BACK_OFF),
     (503, "UNAVAILABLE"): Meaning(DEFERRED, "UNAVAILABLE", FCM_BACK_OFF),
 }
@@ -186,7 +190,7 @@ def _json(body: bytes) -> Mapping[str, Any]:
 
 
 def _fcm_code(error: object) -> str:
-    """FcmError's code, with INVALID_ARGUMENT told apart by what else the details say."""
+    """FcmError's code, told apart further by what else the details say."""
     if not isinstance(error, dict):
         return ""
     details = [one for one in _list(error.get("details")) if isinstance(one, dict)]
@@ -195,6 +199,8 @@ def _fcm_code(error: object) -> str:
         return "APNS_UNREGISTERED"
     if code == "INVALID_ARGUMENT" and "registration token" in str(error.get("message", "")):
         return "INVALID_TOKEN"
+    if code == "QUOTA_EXCEEDED" and _is_of_one_device(details):
+        return "DEVICE_QUOTA_EXCEEDED"
     return code
 
 
@@ -204,6 +210,17 @@ def _is_dead_iphone(details: list[dict[str, Any]]) -> bool:
         and (one.get("statusCode") == 410 or one.get("reason") in ("Unregistered", "ExpiredToken"))
         for one in details
     )
+
+
+def _is_of_one_device(details: list[dict[str, Any]]) -> bool:
+    """Whether every quota that was exceeded is that of a device or a topic."""
+    violations = [
+        str(violation).lower()
+        for one in details
+        if _is(one, "QuotaFailure")
+        for violation in _list(one.get("violations"))
+    ]
+    return bool(violations) and all("device" in words or "topic" in words for words in violations)
 
 
 def _is(detail: dict[str, Any], kind: str) -> bool:

@@ -29,6 +29,7 @@ STREAMS: Final = 100
 # processes that hold a key take the begin of the same 40 minutes, also after a restart, so that
 # together they never renew too often (facts: push 3.2).
 TOKEN_WINDOW: Final = timedelta(minutes=40)
+APNS: Final = "apns"
 _HEXADECIMAL: Final = re.compile("[0-9a-fA-F]+")
 _VISIBLE: Final = re.compile("[!-~]+")
 
@@ -67,8 +68,8 @@ class ApnsGateway:
         self._topic = settings.topic
         self._token = ProviderToken(_key(settings), settings, clock)
         limits = Limits(CONNECTIONS, STREAMS, timeout, wary=True)
-        self._http: Http2[Push] = Http2(settings.endpoint, limits, settings.ca_file)
-        self._reconnected: set[tuple[str, int]] = set()
+        self._http: Http2[_Sent] = Http2(settings.endpoint, limits, settings.ca_file)
+        self._reconnected: set[tuple[str, str, int]] = set()
 
     @property
     def in_flight(self) -> int:
@@ -81,9 +82,10 @@ class ApnsGateway:
             raise ValueError("an APNs token is hexadecimal: it becomes part of a URL")
         if not (_VISIBLE.fullmatch(push.id) and _VISIBLE.fullmatch(push.collapse_id)):
             raise ValueError("an id is visible ASCII: it becomes part of a header")
-        body = apns_payload(push)
+        payload = apns_payload(push)
         path = f"/3/device/{push.token.value}"
-        self._http.submit(Request(push, path, self._headers(push), body))
+        sent = (push, payload.shortened)
+        self._http.submit(Request(sent, path, self._headers(push), payload.body))
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """See ports.Gateway."""
@@ -92,7 +94,7 @@ class ApnsGateway:
         answered = self._http.collect(timeout)
         now = self._clock()
         return [
-            one for push, answer in answered if (one := self._judge(push, answer, now)) is not None
+            one for sent, answer in answered if (one := self._judge(sent, answer, now)) is not None
         ]
 
     def close(self) -> None:
@@ -111,10 +113,11 @@ class ApnsGateway:
             *PLAIN_HEADERS,
         )
 
-    def _judge(self, push: Push, answer: Answer | NoAnswer, now: datetime) -> Outcome | None:
+    def _judge(self, sent: _Sent, answer: Answer | NoAnswer, now: datetime) -> Outcome | None:
         """The outcome of an answer; None when the push is on its way on a new connection."""
+        push, shortened = sent
         meaning = of_apns(answer)
-        name = (push.id, push.attempt)
+        name = (push.district, push.id, push.attempt)
         if meaning.reconnect and isinstance(answer, Answer) and name not in self._reconnected:
             self._reconnected.add(name)
             self._http.let_go(answer.connection)
@@ -124,7 +127,10 @@ class ApnsGateway:
         if meaning.verdict is Verdict.ACCEPTED:
             # APNs goes by the id that it was given.
             meaning = Meaning(Verdict.ACCEPTED, gateway_id=push.id)
-        return outcome_of(push, meaning, now)
+        return outcome_of(push, meaning, now, APNS, shortened=shortened)
+
+
+_Sent = tuple[Push, bool]  # a push, and whether its text was cut
 
 
 def _begin_of_window(now: datetime) -> int:

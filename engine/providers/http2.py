@@ -54,7 +54,7 @@ class Http2(Generic[K]):
         self._endpoint = endpoint.rstrip("/")
         self._limits = limits
         self._timeout = limits.timeout.total_seconds()
-        self._trust = _trust(ca_file)
+        self._trust = trust(ca_file)
         self._epoll = select.epoll()
         self._owners: dict[int, Lane] = {}
         self._lanes: list[Lane] = []
@@ -287,7 +287,7 @@ def _refusals(stopped: Sequence[Slot], *, is_broken: bool) -> Iterator[tuple[Slo
         yield slot, not is_broken and (several or slot.was_connected)
 
 
-def _trust(ca_file: Path | None) -> tuple[Option, ...]:
+def trust(ca_file: Path | None) -> tuple[Option, ...]:
     """Whose signature a peer's certificate needs: those of *ca_file*, else those of the system.
 
     What libcurl was built with names the files of another Linux.

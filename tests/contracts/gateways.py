@@ -21,6 +21,7 @@ from tests.builders import a_push
 from tests.engine.providers.peer import Peer, Reaction, Say, Seen
 
 LONG = timedelta(seconds=10)
+UNSHAPED = {"quota_per_minute": 60_000_000, "ramp_up": timedelta(seconds=1)}
 
 
 class House(ABC):
@@ -29,6 +30,8 @@ class House(ABC):
     The phones give the keys, and the access token for FCM. What was opened is closed with the
     house.
     """
+
+    name: str
 
     def __init__(self, folder: Path, peer: Peer, phones: Phones, closing: ExitStack) -> None:
         self.peer = peer
@@ -95,9 +98,11 @@ class House(ABC):
 class FcmHouse(House):
     """FCM: the token and all else in the body."""
 
+    name = "fcm"
+
     def make(self, timeout: timedelta, endpoint: str, ca_file: Path, clock: Clock) -> Gateway:
         settings = FcmSettings.model_validate(
-            {**self.keys["fcm"], "endpoint": endpoint, "ca_file": ca_file}
+            {**self.keys["fcm"], **UNSHAPED, "endpoint": endpoint, "ca_file": ca_file}
         )
         return FcmGateway(settings, clock, timeout)
 
@@ -116,7 +121,8 @@ class FcmHouse(House):
         return Say(404, json.dumps({"error": {"code": 404, "details": details}}).encode())
 
     def address(self, seen: Seen) -> str:
-        return str(json.loads(seen.body)["message"]["token"])
+        message = json.loads(seen.body)["message"]
+        return str(message.get("token") or message.get("fid"))
 
     def replaces(self, seen: Seen) -> set[str]:
         message = json.loads(seen.body)["message"]
@@ -128,6 +134,8 @@ class FcmHouse(House):
 
 class ApnsHouse(House):
     """APNs: the token in the path, the rest in headers. One stream until the first success."""
+
+    name = "apns"
 
     def make(self, timeout: timedelta, endpoint: str, ca_file: Path, clock: Clock) -> Gateway:
         settings = ApnsSettings.model_validate(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,19 @@ def test_an_outcome_names_its_push_and_its_try(house: House) -> None:
     (outcome,) = send(house.open(), [push])
     assert (outcome.push_id, outcome.device_id, outcome.attempt) == (push.id, "d7", 3)
     assert outcome.at.tzinfo is not None
+
+
+def test_an_outcome_names_its_gateway(house: House) -> None:
+    house.peer.script = lambda seen: house.dead() if seen.nth % 2 else house.accept(seen)
+    outcomes = send(house.open(), house.pushes(4))
+    assert {outcome.gateway for outcome in outcomes} == {house.name}
+
+
+def test_a_text_that_is_too_long_is_sent_shortened_and_the_outcome_says_so(house: House) -> None:
+    long, short = house.push(1, body="👩‍👩‍👧 " * 1_000), house.push(2)
+    outcomes = send(house.open(), [long, short])
+    assert verdicts(outcomes) == {ACCEPTED: 2}
+    assert {one.push_id: one.shortened for one in outcomes} == {long.id: True, short.id: False}
 
 
 def test_the_same_push_submitted_twice_has_two_outcomes(house: House) -> None:
@@ -216,6 +230,13 @@ def test_what_a_gateway_asks_to_wait_is_passed_on(house: House) -> None:
     house.peer.script = lambda _: Say(503, headers={"retry-after": "1800"})
     (outcome,) = send(house.open(), [house.push()])
     assert outcome.retry_after == 1_800
+
+
+def test_a_gateway_may_say_at_what_moment_to_come_again(house: House) -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(minutes=30), usegmt=True)
+    house.peer.script = lambda _: Say(503, headers={"retry-after": moment})
+    (outcome,) = send(house.open(), [house.push()])
+    assert 1_740 <= (outcome.retry_after or 0) <= 1_800
 
 
 # --- what is wrong on our side is nobody's death ---------------------------------------------

@@ -151,6 +151,15 @@ def test_every_try_of_a_push_is_shown_with_its_outcome(district: District) -> No
     ]
 
 
+def test_a_text_that_was_shortened_is_shown_in_words(district: District) -> None:
+    push = district.push_of(scored(9, 17))
+    district.ledger.record([an_outcome(push, shortened=True)])
+
+    (answer,) = decided(district)
+
+    assert answer.pushes == [f"device {push.device_id}: try 1 accepted, its text shortened to fit"]
+
+
 def test_who_was_not_told_has_no_pushes(district: District) -> None:
     district.evaluate(scored(9, 17))
 

@@ -56,6 +56,11 @@ def violation(field: str) -> dict[str, Any]:
     return {"@type": kind, "fieldViolations": [{"field": field, "description": "wrong"}]}
 
 
+def quota_failure(subject: str, description: str) -> dict[str, Any]:
+    kind = "type.googleapis.com/google.rpc.QuotaFailure"
+    return {"@type": kind, "violations": [{"subject": subject, "description": description}]}
+
+
 def apns(status: int, reason: str, wait: int | None = None, **more: object) -> Meaning:
     """What APNs means by a refusal with this reason."""
     return of_apns(Answer(status, json.dumps({"reason": reason, **more}).encode(), wait))
@@ -126,6 +131,19 @@ FCM_ROWS = {
     ),
     "over quota": (
         fcm(429, fcm_error("QUOTA_EXCEEDED")),
+        Meaning(Verdict.DEFERRED, "QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
+    ),
+    "too much for one phone": (
+        fcm(429, fcm_error("QUOTA_EXCEEDED"), quota_failure("device:dEv", "Device rate exceeded")),
+        Meaning(Verdict.DEFERRED, "DEVICE_QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
+    ),
+    "too much for a phone and for the project": (
+        fcm(
+            429,
+            fcm_error("QUOTA_EXCEEDED"),
+            quota_failure("device:dEv", "Device rate exceeded"),
+            quota_failure("project:p", "Quota of messages per minute exceeded"),
+        ),
         Meaning(Verdict.DEFERRED, "QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
     ),
     "overload without a code": (

@@ -21,9 +21,9 @@ from engine.errors import ConfigError
 from engine.messages import Outcome
 from engine.phones.phones import Phones
 from engine.ports import Gateway
-from engine.providers.fcm import FcmGateway
+from engine.providers.fcm import HELD, PER_DEVICE, FcmGateway
 from rules.outcomes import Verdict
-from tests.contracts.gateways import FcmHouse, House, send
+from tests.contracts.gateways import FcmHouse, House, collected, send
 from tests.engine.providers.conftest import Opener
 from tests.engine.providers.peer import Reaction, Say, Seen
 from tests.servers import free_port
@@ -146,7 +146,9 @@ def test_a_token_that_expired_while_idle_is_not_shown_again(house: House) -> Non
     gateway = house.open(clock=clock)
     send(gateway, [house.push()])
     clock.ahead = timedelta(minutes=61)
-    assert verdicts(send(gateway, house.pushes(20))) == {ACCEPTED: 20}
+    later = clock() + timedelta(hours=1)
+    pushes = [house.push(number, expires_at=later) for number in range(20)]
+    assert verdicts(send(gateway, pushes)) == {ACCEPTED: 20}
     assert sorted(bearers(house).values()) == [1, 20]
 
 
@@ -226,6 +228,74 @@ def gateway_with(
 def another_key() -> str:
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+# --- no more than FCM takes ----------------------------------------------------------------------
+
+
+def over_quota(subject: str, wait: str = "60") -> Say:
+    """429, for the project or for one device."""
+    details = [
+        {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError",
+         "errorCode": "QUOTA_EXCEEDED"},
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure",
+         "violations": [{"subject": subject, "description": "exceeded"}]},
+    ]  # fmt: skip
+    body = json.dumps({"error": {"code": 429, "details": details}}).encode()
+    return Say(429, body, headers={"retry-after": wait})
+
+
+@pytest.mark.parametrize(("wait", "held"), [(60, HELD), (120, 0)], ids=["short", "long"])
+def test_a_project_over_its_quota_sends_nothing_for_as_long_as_fcm_says(
+    house: House, wait: int, held: int
+) -> None:
+    house.peer.script = lambda _: over_quota("project:p", str(wait))
+    gateway = house.open()
+    (first,) = send(gateway, [house.push()])
+    for push in house.pushes(HELD + 10):
+        gateway.submit(push)
+    outcomes = gateway.collect(0.01)
+    assert (first.reason, first.retry_after) == ("QUOTA_EXCEEDED", wait)
+    assert verdicts(list(outcomes)) == {(Verdict.DEFERRED, "QUOTA_EXCEEDED"): HELD + 10 - held}
+    assert all(wait - 20 < (outcome.retry_after or 0) <= wait for outcome in outcomes)
+    assert not any(outcome.misconfigured for outcome in outcomes)
+    assert gateway.in_flight == held
+    assert len(house.peer.seen) == 1
+
+
+def test_a_phone_that_is_over_its_quota_holds_up_no_other(house: House) -> None:
+    busy = house.push(7)
+
+    def script(seen: Seen) -> Reaction:
+        is_busy = house.address(seen) == busy.token.value
+        return over_quota("device:dEv") if is_busy else house.accept(seen)
+
+    house.peer.script = script
+    gateway = house.open()
+    outcomes = send(gateway, [busy, *house.pushes(5)]) + send(gateway, house.pushes(5))
+    assert verdicts(outcomes) == {ACCEPTED: 10, (Verdict.DEFERRED, "DEVICE_QUOTA_EXCEEDED"): 1}
+
+
+def test_one_phone_is_sent_no_more_in_a_minute_than_fcm_takes(house: House) -> None:
+    gateway = house.open()
+    most = PER_DEVICE[0][0]
+    outcomes = send(gateway, [house.push(7) for _ in range(most + 2)] + [house.push(8)])
+    (first, *_) = outcomes
+    assert verdicts(outcomes) == {ACCEPTED: most + 1, (Verdict.DEFERRED, "DEVICE_RATE"): 2}
+    assert 0 < (first.retry_after or 0) <= 60
+    assert len(house.peer.seen) == most + 1
+
+
+def test_what_expired_while_it_waited_is_not_sent_any_more(house: House) -> None:
+    clock = ShiftedClock()
+    gateway = house.open(clock=clock)
+    gateway.submit(house.push(1, expires_at=clock() + timedelta(seconds=30)))
+    gateway.submit(house.push(2, expires_at=clock() + timedelta(hours=1)))
+    clock.ahead = timedelta(minutes=1)
+    assert verdicts(collected(gateway)) == {(Verdict.REFUSED, "EXPIRED"): 1, ACCEPTED: 1}
+    (seen,) = house.peer.seen
+    life = json.loads(seen.body)["message"]["android"]["ttl"]
+    assert 3_530 <= int(life.removesuffix("s")) <= 3_540
 
 
 # --- the configuration ---------------------------------------------------------------------------
