@@ -85,7 +85,7 @@ class ApnsGateway:
         payload = apns_payload(push)
         path = f"/3/device/{push.token.value}"
         sent = (push, payload.shortened)
-        self._http.submit(Request(sent, path, self._headers(push), payload.body))
+        self._http.submit(Request(sent, path, self._headers(push), payload.body, push.district))
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """See ports.Gateway."""

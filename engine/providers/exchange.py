@@ -11,12 +11,16 @@ K = TypeVar("K")
 
 
 class Request(NamedTuple, Generic[K]):
-    """One POST. *headers* are lines; the same tuple again costs nothing. *key* comes back."""
+    """One POST. *headers* are lines; the same tuple again costs nothing. *key* comes back.
+
+    Where requests wait for a stream, those of each *whose* take turns.
+    """
 
     key: K
     path: str
     headers: tuple[str, ...]
     body: bytes
+    whose: str = ""
 
 
 class Answer(NamedTuple):

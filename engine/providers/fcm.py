@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,6 +30,7 @@ from engine.providers.http2 import Http2
 from engine.providers.outcome import outcome_of
 from engine.providers.payload import PLAIN_HEADERS, FcmPayload, Payload
 from engine.providers.rates import DeviceRate, ProjectRate
+from engine.providers.turns import Turns
 from rules.outcomes import EXPIRED, Verdict
 
 CONNECTIONS: Final = 8
@@ -65,7 +65,7 @@ class FcmGateway:
         full = settings.quota_per_minute / 60
         self._rate = ProjectRate(full, settings.ramp_up.total_seconds(), now)
         self._per_device = [DeviceRate(most, seconds, now) for most, seconds in PER_DEVICE]
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: Turns[_Waiting] = Turns()
         self._decided: list[Outcome] = []
         self._sent_again: set[_Try] = set()
         self._headers: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class FcmGateway:
         if wait:
             self._defer(push, DEVICE_RATE, wait)
         else:
-            self._waiting.append(_Waiting(push, payload, now))
+            self._waiting.append(push.district, _Waiting(push, payload, now))
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """See ports.Gateway."""
@@ -129,7 +129,7 @@ class FcmGateway:
         elif pause := self._rate.pause(now):
             held = HELD if pause <= SHORT_PAUSE else 0
             while len(self._waiting) > held:
-                self._defer(self._waiting.pop().push, PROJECT_QUOTA, pause)
+                self._defer(self._waiting.take_newest().push, PROJECT_QUOTA, pause)
 
     def _send(self, count: int, token: str) -> None:
         if not self._headers or not self._headers[0].endswith(token):
@@ -137,14 +137,14 @@ class FcmGateway:
         now = self._clock()
         stale = now - FRESH
         for _ in range(count):
-            push, payload, built_at = self._waiting.popleft()
+            push, payload, built_at = self._waiting.take()
             if push.expires_at <= now:
                 self._decide(push, Meaning(Verdict.REFUSED, EXPIRED), now)
                 continue
             if built_at < stale:
                 payload = self._payload.build(push, now)
             sent = _Sent(push, payload, token)
-            self._http.submit(Request(sent, self._path, self._headers, payload.body))
+            self._http.submit(Request(sent, self._path, self._headers, payload.body, push.district))
 
     def _give_up(self, fault: Meaning) -> None:
         now = self._clock()
@@ -161,7 +161,7 @@ class FcmGateway:
             if meaning.renew and name not in self._sent_again:
                 self._token.refuse(token)
                 self._sent_again.add(name)
-                self._waiting.append(_Waiting(push, payload, now))
+                self._waiting.append(push.district, _Waiting(push, payload, now))
                 return
             self._sent_again.discard(name)
         if meaning.reason == PROJECT_QUOTA and meaning.retry_after:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import select
 import ssl
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Generic, cast
@@ -24,6 +23,7 @@ import pycurl
 from engine.errors import ConfigError
 from engine.providers.exchange import Answer, K, Limits, NoAnswer, Request
 from engine.providers.lanes import Lane, Option, Slot, Waiting
+from engine.providers.turns import Turns
 
 MAX_REFUSALS: Final = 3
 PAUSE: Final = 1.0
@@ -60,7 +60,7 @@ class Http2(Generic[K]):
         self._lanes: list[Lane] = []
         self._retired: list[Lane] = []
         self._free: list[Slot] = []
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: Turns[Waiting] = Turns()
         self._done: list[tuple[K, Answer | NoAnswer]] = []
         self._in_flight = 0
         self._opened = 0
@@ -75,7 +75,7 @@ class Http2(Generic[K]):
     def submit(self, request: Request[K]) -> None:
         """Take a request; `collect` moves it."""
         self._in_flight += 1
-        self._waiting.append(Waiting(request, time.monotonic() + self._timeout))
+        self._waiting.append(request.whose, Waiting(request, time.monotonic() + self._timeout))
 
     def collect(self, timeout: float) -> list[tuple[K, Answer | NoAnswer]]:
         """Move bytes for at most *timeout* seconds; return at once when there are answers."""
@@ -122,13 +122,13 @@ class Http2(Generic[K]):
         while self._waiting and (lane := self._lane_with_room(now)):
             for _ in range(min(lane.room, len(self._waiting))):
                 slot = self._free.pop() if self._free else self._new_slot()
-                slot.start(lane, self._waiting.popleft(), now)
+                slot.start(lane, self._waiting.take(), now)
 
     def _give_up(self, now: float) -> None:
         """Nothing waits longer than the timeout, nor for a peer that cannot be reached at all."""
         barred = now < self._barred_until and not self._lanes
-        while self._waiting and (barred or self._waiting[0].until <= now):
-            key = cast(K, self._waiting.popleft().request.key)
+        for waiting in self._waiting.take_while(lambda one: barred or one.until <= now):
+            key = cast(K, waiting.request.key)
             self._done.append((key, self._barred_by if barred else NoAnswer.BUSY))
 
     def _lane_with_room(self, now: float) -> Lane | None:
@@ -229,7 +229,7 @@ class Http2(Generic[K]):
         lane = slot.lane
         if not slot.was_written:
             self._release(slot)
-            self._waiting.appendleft(slot.waiting)
+            self._wait_again(slot.waiting)
             lane.fill_up()
             if lane.slots:
                 return
@@ -246,7 +246,10 @@ class Http2(Generic[K]):
             self._finish(slot, NoAnswer.BUSY)
         else:
             self._release(slot)
-            self._waiting.appendleft(waiting)
+            self._wait_again(waiting)
+
+    def _wait_again(self, waiting: Waiting) -> None:
+        self._waiting.put_back(waiting.request.whose, waiting)
 
     def _bar(self, slot: Slot, reason: NoAnswer) -> None:
         """No connection is to be had; it is tried again in a while."""

@@ -94,28 +94,32 @@ def fcm_message(pyfcm: FCMNotification, values: Mapping[str, str], shape: Shape)
     """The whole message as pyfcm builds it, except that pyfcm knows no installation ids.
 
     The tag replaces what Android shows, the collapse id what iOS shows. HIGH, because every
-    push is shown: FCM lowers apps whose urgent messages show nothing. What is sealed is for the
-    app to open before it is shown, which iOS allows when the content is called mutable.
+    push is shown: FCM lowers apps whose urgent messages show nothing.
+
+    What is sealed is for the app to open before it is shown. iOS allows that when the content is
+    called mutable. Android shows a `notification` without asking the app, so there the text that
+    stands in for it is data, too, and the app shows one or the other.
     """
     data = {name: values[name] for name in _data_names(shape)}
+    android: dict[str, Any] = {"priority": "HIGH", "ttl": values["ttl"]}
     apns: dict[str, Any] = {
         "headers": {
             "apns-collapse-id": values["collapse_id"],
             "apns-expiration": values["expiration"],
         }
     }
+    text = {"title": values["title"], "body": values["body"]}
     if shape.is_sealed:
-        apns["payload"] = {"aps": {"mutable-content": 1}}
+        data |= text
+        apns["payload"] = {"aps": {"alert": text, "sound": "default", "mutable-content": 1}}
+    else:
+        android["notification"] = {"tag": values["collapse_id"]}
     message: bytes = pyfcm.parse_payload(
         fcm_token=values["token"],
-        notification_title=values["title"],
-        notification_body=values["body"],
+        notification_title=None if shape.is_sealed else text["title"],
+        notification_body=None if shape.is_sealed else text["body"],
         data_payload=data,
-        android_config={
-            "priority": "HIGH",
-            "ttl": values["ttl"],
-            "notification": {"tag": values["collapse_id"]},
-        },
+        android_config=android,
         apns_config=apns,
     )
     return _to_installation(message) if shape.by_installation else message
@@ -147,11 +151,13 @@ def _fitted(push: Push) -> tuple[str, str]:
     if push.kind:
         data["kind"] = push.kind
     if push.sealed:
-        data["sealed"] = push.sealed
-    rest = len(_encode({"notification": {"title": "", "body": ""}, "data": data}))
-    if rest + size(push.title) + size(push.body) <= LIMIT:
+        data |= {"sealed": push.sealed, "title": "", "body": "", "mutable-content": "1"}
+    room = LIMIT - len(_encode({"notification": {"title": "", "body": ""}, "data": data}))
+    if push.sealed:
+        room //= 2  # an iPhone behind FCM is sent the text twice
+    if size(push.title) + size(push.body) <= room:
         return push.title, push.body
-    return fit(push.title, push.body, LIMIT - rest)
+    return fit(push.title, push.body, room)
 
 
 def _data_names(shape: Shape) -> list[str]:

@@ -137,9 +137,21 @@ def test_what_is_sealed_travels_as_data_that_the_app_may_open_first() -> None:
     push = a_push(sealed="c2VhbGVk")
     by_fcm, by_apns = message(push), json.loads(apns_payload(push).body)
     assert by_fcm["data"]["sealed"] == by_apns["sealed"] == "c2VhbGVk"
-    assert by_fcm["apns"]["payload"] == {"aps": {"mutable-content": 1}}
+    assert by_fcm["apns"]["payload"]["aps"]["mutable-content"] == 1
     assert by_apns["aps"]["mutable-content"] == 1
     assert isinstance(read({"message": by_fcm}), Send)
+
+
+def test_android_leaves_what_is_sealed_to_the_app() -> None:
+    """A `notification` would be shown without asking it."""
+    push = a_push(sealed="c2VhbGVk", title="News from school", body="There is an update.")
+    found = message(push)
+    assert "notification" not in found
+    assert "notification" not in found["android"]
+    text = {"title": push.title, "body": push.body}
+    assert text.items() <= found["data"].items()
+    assert found["apns"]["payload"]["aps"]["alert"] == text
+    assert found["android"]["priority"] == "HIGH"
 
 
 def test_what_is_not_sealed_is_for_nobody_to_change() -> None:

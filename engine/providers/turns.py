@@ -1,0 +1,76 @@
+"""Turns: what waits for a gateway, one district after the other.
+
+In one line a district's storm would go first, however long it is. Here each district has a line
+of its own and they take turns, so what a quiet one sends goes next but the others' one each.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Turns(Generic[T]):
+    """Items in lines, each line in its order; *whose* names the line."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, deque[T]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[T]:
+        return chain.from_iterable(self._lines.values())
+
+    def append(self, whose: str, item: T) -> None:
+        """Put an item at the end of its line."""
+        line = self._lines.get(whose)
+        if line is None:
+            line = self._lines[whose] = deque()
+        line.append(item)
+        self._count += 1
+
+    def put_back(self, whose: str, item: T) -> None:
+        """Put an item at the head of its line: it was taken and could not go."""
+        self._lines.setdefault(whose, deque()).appendleft(item)
+        self._count += 1
+
+    def take(self) -> T:
+        """The first of the line whose turn it is, which then is last; raises when nothing waits."""
+        whose = next(iter(self._lines))
+        line = self._lines[whose]
+        item = line.popleft()
+        self._count -= 1
+        if not line:
+            del self._lines[whose]
+        elif len(self._lines) > 1:
+            self._lines[whose] = self._lines.pop(whose)
+        return item
+
+    def take_newest(self) -> T:
+        """The last of the longest line; raises when nothing waits."""
+        whose = max(self._lines, key=lambda name: len(self._lines[name]))
+        item = self._lines[whose].pop()
+        self._count -= 1
+        if not self._lines[whose]:
+            del self._lines[whose]
+        return item
+
+    def take_while(self, is_over: Callable[[T], bool]) -> Iterator[T]:
+        """From the head of each line what *is_over*."""
+        for whose, line in tuple(self._lines.items()):
+            while line and is_over(line[0]):
+                self._count -= 1
+                yield line.popleft()
+            if not line:
+                del self._lines[whose]
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self._lines.clear()
+        self._count = 0
