@@ -12,7 +12,7 @@ from typing import Final
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from engine.channel.certificates import Authority, Issued, serves
+from engine.certificates import Authority, Issued, serves
 from engine.channel.configuration import (
     CA_FILE,
     CONFIGURATION_FILE,
@@ -23,11 +23,11 @@ from engine.channel.configuration import (
     rabbitmq_conf,
 )
 from engine.channel.definitions import definitions
-from engine.channel.files import is_free_for, prepare_folder, read_if_there, write_private
 from engine.channel.handover import Handover, handovers
 from engine.channel.rights import HUB
 from engine.config import DistrictId
 from engine.errors import ConfigError
+from engine.files import is_free_for, prepare_folder, read_if_there, write_private
 
 # Users and files of these names are something else.
 _TAKEN: Final = frozenset({HUB, SERVER, Path(CA_FILE).stem})

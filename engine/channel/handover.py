@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from engine.broker.rabbitmq.address import PORTS
 from engine.channel.configuration import CA_FILE
-from engine.channel.files import read_if_there, write_private
 from engine.channel.rights import HUB
 from engine.errors import ConfigError
+from engine.files import read_if_there, write_private
 
 _PASSWORD_BYTES: Final = 32
 _HIDDEN: Final = "<password>"

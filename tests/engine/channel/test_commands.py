@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from engine.channel.certificates import Authority
+from engine.certificates import Authority
 from engine.channel.commands import channel
 from engine.channel.definitions import hashed
 from engine.config import load

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.channel.certificates import Authority
+from engine.certificates import Authority
 from engine.doctor.diagnosis import Diagnosis, State, Who
 from engine.doctor.line import connect, greet, look_up, reach
 from tests.engine.doctor.places import HOST, black_hole, listening, place, speaking_tls

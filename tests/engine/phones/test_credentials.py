@@ -39,13 +39,13 @@ def test_a_new_port_changes_the_token_uri_and_no_key(key_folder: Path) -> None:
 def test_half_a_set_of_certificates_is_made_anew_and_the_other_keys_stay(tmp_path: Path) -> None:
     prepare(tmp_path)
     before = files(tmp_path)
-    (tmp_path / "server.key").unlink()
+    (tmp_path / "server.key.pem").unlink()
     prepare(tmp_path)
     after = files(tmp_path)
     assert {name for name in before if before[name] != after[name]} == {
         "ca.pem",
         "server.pem",
-        "server.key",
+        "server.key.pem",
     }
 
 

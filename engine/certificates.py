@@ -1,4 +1,4 @@
-"""A certificate authority for a trial of the channel: its key lies in a file beside the others."""
+"""A certificate authority for trials: its key lies in a file beside what it signs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from engine.channel.files import read_if_there, write_private
 from engine.errors import ConfigError
+from engine.files import read_if_there, write_private
 
 NAME: Final = "Schoolbell trial CA"
 CA_VALIDITY: Final = timedelta(days=730)
@@ -67,7 +67,7 @@ class Authority:
         self._folder = folder
         self._certificate = certificate
         self._key = key
-        self.ca_file = _files(folder).certificate
+        self.ca_file, self.key_file = _files(folder).certificate, _files(folder).key
 
     @classmethod
     def make(cls, folder: Path, name: str = NAME, validity: timedelta = CA_VALIDITY) -> Self:

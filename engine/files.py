@@ -19,7 +19,7 @@ def prepare_folder(folder: Path) -> None:
     except OSError as error:
         raise ConfigError(
             f"The folder {folder} cannot be made: {error.strerror}.",
-            "Name one with --out that this user may write.",
+            "Name one that this user may write.",
         ) from None
 
 
@@ -34,7 +34,7 @@ def write_private(file: Path, content: bytes) -> None:
     except OSError as error:
         raise ConfigError(
             f"{file} cannot be written: {error.strerror}.",
-            "Name a folder with --out that this user may write.",
+            "Name a folder that this user may write.",
         ) from None
 
 
