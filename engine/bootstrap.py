@@ -264,7 +264,7 @@ class Engine:
         return ScheduleStage(jobs, lease.acquire, close)
 
     def _republish(self, publisher: Publisher) -> None:
-        if count := publish_due(self.ledger, publisher):
+        while count := publish_due(self.ledger, publisher):
             emit(Event.PUSHES_REPUBLISHED, count=count)
 
     def _sync_or_report(self) -> None:
