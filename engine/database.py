@@ -35,7 +35,8 @@ class Database:
         self.dialect: str = self._url.get_backend_name()
         self.engine: Engine = _engine(self._url)
         # SQLite has one writer: queueing here costs nothing, its own waiting polls and sleeps.
-        self._writing = threading.RLock()
+        self._writing = threading.Lock()
+        self._open = threading.local()
 
     @property
     def name(self) -> str:
@@ -55,17 +56,34 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A connection in a transaction: committed at the end, rolled back on an error."""
+        """A connection in a transaction: committed at the end, rolled back on an error.
+
+        On SQLite a write within a write of the same thread is a part of it, because the inner one
+        would wait for the outer for ever: the embedded broker publishes while a batch is stored.
+        """
         if self.is_sqlite:
-            with self._writing, self.translated(), self.engine.connect() as connection:
-                connection = connection.execution_options(schoolbell_write=True)
-                with connection.begin():
-                    yield connection
+            with self._one_writer() as connection:
+                yield connection
         else:
             with self.translated(), self.engine.connect() as connection:
                 connection = connection.execution_options(isolation_level="READ COMMITTED")
                 with connection.begin():
                     yield connection
+
+    @contextmanager
+    def _one_writer(self) -> Iterator[Connection]:
+        outer: Connection | None = getattr(self._open, "connection", None)
+        if outer is not None:
+            yield outer
+            return
+        with self._writing, self.translated(), self.engine.connect() as connection:
+            connection = connection.execution_options(schoolbell_write=True)
+            with connection.begin():
+                self._open.connection = connection
+                try:
+                    yield connection
+                finally:
+                    self._open.connection = None
 
     def close(self) -> None:
         """Close every pooled connection."""

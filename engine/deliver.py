@@ -41,7 +41,7 @@ class Deliver:
         self._clock = clock
         self._decided: list[Outcome] = []
         self._lines: dict[_Place, list[Push]] = {}
-        self._places: dict[_Try, _Place] = {}
+        self._places: dict[_Try, list[_Place]] = {}
         self._behind = 0
 
     @property
@@ -83,7 +83,7 @@ class Deliver:
         line = self._lines.get(place)
         if line is None:
             self._lines[place] = []
-            self._places[push.district, push.id, push.attempt] = place
+            self._occupy(place, push)
             self._hand_over(gateway, push)
         else:
             line.append(push)
@@ -92,16 +92,23 @@ class Deliver:
     def _next_in_line(self, outcome: Outcome) -> None:
         """Hand over the push that waited for this answer."""
         key = (outcome.district, outcome.push_id, outcome.attempt)
-        place = self._places.pop(key, None)
-        if place is None:
+        places = self._places.get(key)
+        if places is None:
             return
+        place = places.pop(0)
+        if not places:
+            del self._places[key]
         line = self._lines.pop(place)
         if line:
             push = line.pop(0)
             self._behind -= 1
             self._lines[place] = line
-            self._places[push.district, push.id, push.attempt] = place
+            self._occupy(place, push)
             self._hand_over(self._gateways[push.token.kind], push)
+
+    def _occupy(self, place: _Place, push: Push) -> None:
+        """Remember where a push goes. Nothing but honesty keeps an id from going to two places."""
+        self._places.setdefault((push.district, push.id, push.attempt), []).append(place)
 
     def _hand_over(self, gateway: Gateway, push: Push) -> None:
         try:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -29,11 +29,20 @@ MAX_PACKED: Final = 100
 DeviceKind = Literal["fcm_token", "fcm_fid", "apns"]
 
 
+# What is on the wire may come from anybody who has a district's password.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Code = Annotated[str, msgspec.Meta(max_length=64)]
+Address = Annotated[str, msgspec.Meta(max_length=4_096)]
+Words = Annotated[str, msgspec.Meta(max_length=16_384)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+
+
 class Token(msgspec.Struct, frozen=True, array_like=True):
     """The address of one phone. A secret: it never shows in a log, an error or a traceback."""
 
     kind: DeviceKind
-    value: str
+    value: Address
 
     def __repr__(self) -> str:
         return f"Token({self.kind})"
@@ -49,17 +58,17 @@ class Push(msgspec.Struct, frozen=True):
     are then what is shown when it cannot.
     """
 
-    id: str
-    district: str
-    device_id: str
+    id: Id
+    district: Id
+    device_id: Id
     token: Token
-    kind: str
-    title: str
-    body: str
-    collapse_id: str
-    expires_at: datetime
-    attempt: int = 1
-    sealed: str = ""
+    kind: Code
+    title: Words
+    body: Words
+    collapse_id: Id
+    expires_at: Moment
+    attempt: Count = 1
+    sealed: Words = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):

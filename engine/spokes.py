@@ -2,16 +2,20 @@
 
 A district's own deliver has one spoke. A hub has one for each district, and what comes through a
 spoke is that district's alone: a push that names another is set aside, and outcomes go back the
-way the push came. One district's storm may hold no more than a share of what is in flight, and a
-district whose queues are out of reach is left alone for a while; the others notice neither.
+way the push came. One district's storm may hold no more than a share of what is in flight.
+
+Each spoke talks with its broker in a thread of its own. A broker that does not confirm, or that
+cannot be reached, would otherwise hold up every district and both gateways, whose answers have a
+time limit.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from threading import Event as Flag
 from typing import Final
 
@@ -22,105 +26,143 @@ from engine.ports import Consumer, Delivery, Publisher, Queue
 from engine.publish import publish_all
 from engine.telemetry import Event, emit
 
-_IDLE: Final = 1.0  # seconds to wait for a first push of a single district
-_BETWEEN_LOOKS: Final = 0.02  # seconds between two looks at many districts, when all are quiet
-_GLANCE: Final = 0.005  # seconds to wait for answers before looking for more pushes
+_IDLE: Final = 1.0  # seconds to wait for a first push
+_GLANCE: Final = 0.005  # seconds to wait for answers, or for more pushes, before looking elsewhere
 _FLUSH_AFTER: Final = 0.01  # seconds that an outcome waits for company
 _FLUSH_AT: Final = 1_000  # outcomes
 _RECEIVE: Final = 20  # messages at once
-_MOST_READ: Final = 10 * MAX_PACKED  # pushes in one message; nobody of ours packs as many
 _DRAIN_LIMIT: Final = 20.0  # seconds
-_FIRST_PAUSE: Final = 0.5  # seconds that a district out of reach is left alone
+_NAP: Final = 0.25  # seconds without any push before looking whether to stop
+_GOODBYE: Final = 10.0  # seconds that the broker has for the last outcomes
+_FIRST_PAUSE: Final = 0.5  # seconds that a broker out of reach is left alone
 _LONGEST_PAUSE: Final = 15.0
 
 
 class Spoke:
     """One district: where its pushes come from, and where their outcomes go.
 
-    *held* is how many pushes were taken whose outcome the broker does not have yet.
+    *share* is how many pushes it may hold, and *held* how many were taken whose outcome the
+    broker does not have yet; *news* is set when pushes have arrived. `turn` is for the spoke's
+    own thread, all else for the stage's.
     """
 
     def __init__(self, district: str, consumer: Consumer, publisher: Publisher) -> None:
         self.district = district
+        self.held = 0
+        self.share = 0
+        self.trouble: SchoolbellError | None = None
+        self.news = Flag()
         self._consumer = consumer
         self._publisher = publisher
-        self.held = 0
         self._in_hand: deque[Delivery] = deque()
+        self._arrived: deque[Sequence[Push]] = deque()
+        self._outcomes: deque[Outcome] = deque()
+        self._going: list[Outcome] = []
         self._unanswered: dict[int, int] = {}
         self._messages: dict[tuple[str, int], list[int]] = {}
-        self._outcomes: list[Outcome] = []
         self._oldest = 0.0
         self._pause = 0.0
-        self._not_before = 0.0
+        self._stop = Flag()
+        self._thread: threading.Thread | None = None
 
-    @property
-    def is_due(self) -> bool:
-        """Whether outcomes have waited for company long enough."""
-        if not self._outcomes:
-            return False
-        enough = min(_FLUSH_AT, self.held)
-        return len(self._outcomes) >= enough or time.monotonic() - self._oldest >= _FLUSH_AFTER
+    # --- for the stage -----------------------------------------------------------------------
 
-    def take(self, room: int, timeout: float) -> Iterator[Sequence[Push]]:
-        """The pushes of one message after the other, for about *room* pushes in all.
+    def start(self) -> None:
+        """Begin to talk with the broker, in a thread of its own."""
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name=f"spoke {self.district}", daemon=True
+            )
+            self._thread.start()
 
-        Waits up to *timeout* seconds for a first message.
-        """
-        if not self._in_hand:
-            self._in_hand.extend(self._consumer.receive(_messages(room), timeout))
-        while self._in_hand:
-            delivery = self._in_hand[0]
-            pushes = self._read(delivery)
-            self._in_hand.popleft()
-            if pushes:
-                self._expect(delivery.tag, pushes)
-                yield pushes
+    def arrived(self) -> Sequence[Push]:
+        """The pushes that have come in since the last call."""
+        found: list[Push] = []
+        while self._arrived:
+            found += self._arrived.popleft()
+        return found
 
     def add(self, outcome: Outcome) -> None:
-        """Keep an outcome until it is published."""
+        """Take an outcome, to be published."""
         if not self._outcomes:
             self._oldest = time.monotonic()
         self._outcomes.append(outcome)
 
-    def flush(self) -> None:
-        """Publish outcomes first and ack afterwards: a crash between repeats, and loses nothing."""
-        bodies = [encode(Outcomes(group)) for group in packed(self._outcomes)]
-        publish_all(self._publisher, Queue.OUTCOMES, bodies)
-        outcomes, self._outcomes = self._outcomes, []
-        done = [tag for outcome in outcomes if (tag := self._answered(outcome)) is not None]
-        if done:
-            self._consumer.ack(done)
-
     def close(self) -> None:
-        """Give everything back; a message that is not acked is delivered again."""
+        """Publish what is answered, once more, and give everything back.
+
+        A message that is not acked is delivered again.
+        """
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_GOODBYE)
         try:
             self._consumer.close()
         finally:
             self._publisher.close()
 
-    # --- out of reach ------------------------------------------------------------------------
+    # --- for its own thread --------------------------------------------------------------------
 
-    def is_resting(self) -> bool:
-        """Whether it failed a moment ago and is left alone."""
-        return time.monotonic() < self._not_before
+    def turn(self, patience: float = 0.0) -> None:
+        """Publish what is due and take what there is room for, waiting at most *patience* seconds.
 
-    def rest(self, error: SchoolbellError) -> None:
-        """Leave it alone for a while, longer each time. The first of a row of failures is told."""
-        if not self._pause:
-            emit(
-                Event.DISTRICT_FAILED, level=logging.ERROR, district=self.district,
-                problem=error.problem, remedy=error.remedy,
-            )  # fmt: skip
-        self._pause = min(self._pause * 2 or _FIRST_PAUSE, _LONGEST_PAUSE)
-        self._not_before = time.monotonic() + self._pause
+        Raises what the broker's adapters raise; nothing is lost by that.
+        """
+        if self._is_due():
+            self._publish()
+        if self.held < self.share:
+            self._take(patience)
+        elif patience:
+            self._stop.wait(patience)
 
-    def is_well(self) -> None:
-        """It answered."""
-        if self._pause:
-            self._pause = 0.0
-            emit(Event.DISTRICT_RECOVERED, district=self.district)
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.turn(_GLANCE if self.held else _IDLE)
+            except SchoolbellError as error:
+                self._rest(error)
+            except Exception as error:  # one district's fault must not be the others'
+                self._rest(_unexpected(error))
+            else:
+                self._is_well()
+        try:
+            self._publish()
+        except SchoolbellError as error:
+            self._rest(error)
 
-    # --- messages ----------------------------------------------------------------------------
+    def _is_due(self) -> bool:
+        """Whether outcomes have waited for company long enough."""
+        waiting = len(self._outcomes) + len(self._going)
+        if not waiting:
+            return False
+        enough = min(_FLUSH_AT, self.held)
+        return waiting >= enough or time.monotonic() - self._oldest >= _FLUSH_AFTER
+
+    def _publish(self) -> None:
+        """Publish outcomes first and ack afterwards: a crash between repeats, and loses nothing."""
+        while self._outcomes:
+            self._going.append(self._outcomes.popleft())
+        if not self._going:
+            return
+        bodies = [encode(Outcomes(group)) for group in packed(self._going)]
+        publish_all(self._publisher, Queue.OUTCOMES, bodies)
+        outcomes, self._going = self._going, []
+        done = [tag for outcome in outcomes if (tag := self._answered(outcome)) is not None]
+        if done:
+            self._consumer.ack(done)
+
+    def _take(self, patience: float) -> None:
+        if not self._in_hand:
+            room = _messages(self.share - self.held)
+            self._in_hand.extend(self._consumer.receive(room, patience))
+        while self._in_hand and self.held < self.share:
+            delivery = self._in_hand[0]
+            pushes = self._read(delivery)
+            self._in_hand.popleft()
+            if pushes:
+                self._expect(delivery.tag, pushes)
+                self._arrived.append(pushes)
+                self.news.set()
 
     def _read(self, delivery: Delivery) -> Sequence[Push]:
         """The pushes of a message; none when there is nothing to send, and it is done with."""
@@ -137,18 +179,11 @@ class Spoke:
             self._consumer.ack([delivery.tag])
         return pushes
 
-    def _expect(self, tag: int, pushes: Sequence[Push]) -> None:
-        """Remember to ack a message when all of its pushes have an outcome."""
-        self._unanswered[tag] = len(pushes)
-        self.held += len(pushes)
-        for push in pushes:
-            self._messages.setdefault((push.id, push.attempt), []).append(tag)
-
     def _own(self, pushes: Sequence[Push]) -> Sequence[Push]:
         """The *pushes* themselves; raises Unprocessable when one is said to be another's."""
-        if len(pushes) > _MOST_READ:
+        if len(pushes) > MAX_PACKED:
             raise Unprocessable(
-                f"A message holds {len(pushes)} pushes, and more than {_MOST_READ} are not read.",
+                f"A message holds {len(pushes)} pushes, and more than {MAX_PACKED} are not read.",
                 f"Pack at most {MAX_PACKED} into one message, as Schoolbell does.",
             )
         if any(push.district != self.district for push in pushes):
@@ -157,6 +192,13 @@ class Spoke:
                 "Set [district] id to the same name that the hub has for this district.",
             )
         return pushes
+
+    def _expect(self, tag: int, pushes: Sequence[Push]) -> None:
+        """Remember to ack a message when all of its pushes have an outcome."""
+        self._unanswered[tag] = len(pushes)
+        self.held += len(pushes)
+        for push in pushes:
+            self._messages.setdefault((push.id, push.attempt), []).append(tag)
 
     def _answered(self, outcome: Outcome) -> int | None:
         """The tag of the message that this outcome completes."""
@@ -172,33 +214,60 @@ class Spoke:
         del self._unanswered[tag]
         return tag
 
+    # --- out of reach ------------------------------------------------------------------------
+
+    def _rest(self, error: SchoolbellError) -> None:
+        """Leave the broker alone for a while, longer each time; the first failure is told."""
+        if self.trouble is None:
+            emit(
+                Event.DISTRICT_FAILED, level=logging.ERROR, district=self.district,
+                problem=error.problem, remedy=error.remedy,
+            )  # fmt: skip
+        self.trouble = error
+        self._pause = min(self._pause * 2 or _FIRST_PAUSE, _LONGEST_PAUSE)
+        self._stop.wait(self._pause)
+
+    def _is_well(self) -> None:
+        if self.trouble is not None:
+            self.trouble, self._pause = None, 0.0
+            emit(Event.DISTRICT_RECOVERED, district=self.district)
+
 
 class DeliverStage:
-    """Takes pushes of every spoke in turn, hands them to deliver, and publishes the outcomes."""
+    """Takes pushes of every spoke, hands them to deliver, and gives each its outcomes back."""
 
     def __init__(self, spokes: Sequence[Spoke], deliver: Deliver, *, in_flight: int) -> None:
         self._spokes = {spoke.district: spoke for spoke in spokes}
-        self._in_turn = deque(spokes)
-        self._is_shared = len(spokes) > 1
         self._deliver = deliver
         self._cap = in_flight
+        self._news = Flag()
+        for spoke in spokes:
+            spoke.news = self._news
 
     def step(self, stop: Flag) -> None:
-        """Collect answers; publish outcomes and take pushes, district by district."""
+        """Hand over what has come in, and collect answers.
+
+        Raises the trouble of its spokes when there is none without: then the stage fails.
+        """
+        self._news.clear()
+        for spoke in self._spokes.values():
+            spoke.share = self._share_of(spoke)
+            spoke.start()
+            self._deliver.submit(spoke.arrived())
         self._collect(_GLANCE)
-        for spoke in self._rotated():
-            self._care(spoke, self._serve)
-        if self._is_shared and not self._held:
-            stop.wait(_BETWEEN_LOOKS)
+        if not self._deliver.in_flight:
+            self._require_one_without_trouble()
+            if not stop.is_set():
+                self._news.wait(_NAP)
 
     def drain(self) -> None:
-        """Wait for the answers of what is in flight, and publish them."""
+        """Take nothing more, and wait for the answers of what is in flight."""
+        for spoke in self._spokes.values():
+            spoke.share = 0
         limit = time.monotonic() + _DRAIN_LIMIT
         while self._deliver.in_flight and time.monotonic() < limit:
             self._collect(_GLANCE)
         self._collect(0.0)
-        for spoke in self._in_turn:
-            self._care(spoke, Spoke.flush)
 
     def close(self) -> None:
         """Give everything back; a message that is not acked is delivered again."""
@@ -206,54 +275,34 @@ class DeliverStage:
         for spoke in self._spokes.values():
             spoke.close()
 
-    @property
-    def _held(self) -> int:
-        return sum(spoke.held for spoke in self._in_turn)
-
     def _share_of(self, spoke: Spoke) -> int:
         """How many pushes a district may have in flight: as many as each other that is busy.
 
         One share more is kept free, so that a district that was quiet finds room at once.
         """
-        if not self._is_shared:
+        others = [other for other in self._spokes.values() if other is not spoke]
+        if not others:
             return self._cap
-        busy = sum(1 for other in self._in_turn if other.held and other is not spoke)
-        return self._cap // (busy + 2)
-
-    def _rotated(self) -> Sequence[Spoke]:
-        """All spokes, another one first each time."""
-        self._in_turn.rotate(-1)
-        return tuple(self._in_turn)
-
-    def _serve(self, spoke: Spoke) -> None:
-        if spoke.is_due:
-            spoke.flush()
-        room = min(self._share_of(spoke) - spoke.held, self._cap - self._held)
-        if room > 0:
-            waits = not (self._is_shared or spoke.held)
-            for pushes in spoke.take(room, _IDLE if waits else 0.0):
-                self._deliver.submit(pushes)
+        return max(1, self._cap // (sum(1 for other in others if other.held) + 2))
 
     def _collect(self, timeout: float) -> None:
         for outcome in self._deliver.collect(timeout):
             self._spokes[outcome.district].add(outcome)
 
-    def _care(self, spoke: Spoke, act: Callable[[Spoke], None]) -> None:
-        """Do something with one district, so that its trouble is not the others'.
-
-        A district that is alone has the worker to look after its stage.
-        """
-        if not self._is_shared:
-            act(spoke)
-        elif not spoke.is_resting():
-            try:
-                act(spoke)
-            except SchoolbellError as error:
-                spoke.rest(error)
-            else:
-                spoke.is_well()
+    def _require_one_without_trouble(self) -> None:
+        troubles = [spoke.trouble for spoke in self._spokes.values()]
+        if troubles[0] is not None and all(troubles):
+            raise troubles[0]
 
 
 def _messages(room: int) -> int:
     """How many messages to ask for when there is *room* for so many pushes."""
     return min(_RECEIVE, -(-room // MAX_PACKED))
+
+
+def _unexpected(error: Exception) -> SchoolbellError:
+    """A foreign error's words may hold what was on the wire: only its type is told."""
+    return SchoolbellError(
+        f"The queues of a district met an unexpected {type(error).__name__}.",
+        "It is tried again; report this to the makers of Schoolbell.",
+    )

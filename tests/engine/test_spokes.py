@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from threading import Event as Flag
 
 import pytest
@@ -29,6 +32,13 @@ def fates(outcomes: Sequence[Outcome]) -> Counter[tuple[Verdict, str]]:
     return Counter((outcome.verdict, outcome.reason) for outcome in outcomes)
 
 
+class SpokeByHand(Spoke):
+    """Has no thread: a test says when it has its turn."""
+
+    def start(self) -> None:
+        pass
+
+
 def queue_of(*messages: Sequence[Push] | bytes) -> FakeConsumer:
     bodies = [one if isinstance(one, bytes) else encode(Pushes(one)) for one in messages]
     return FakeConsumer([Delivery(tag, body) for tag, body in enumerate(bodies, 1)])
@@ -40,21 +50,25 @@ class Bench:
     def __init__(
         self,
         *messages: Sequence[Push] | bytes,
+        consumer: FakeConsumer | None = None,
         publisher: FakePublisher | None = None,
         gateway: FakeGateway | None = None,
         in_flight: int = 1_000,
     ) -> None:
-        self.consumer = queue_of(*messages)
+        self.consumer = consumer or queue_of(*messages)
         self.publisher = publisher or FakePublisher()
         self.gateway = gateway or FakeGateway()
+        self.spoke = SpokeByHand("district", self.consumer, self.publisher)
         self.stage = DeliverStage(
-            [Spoke("district", self.consumer, self.publisher)],
+            [self.spoke],
             Deliver({"fcm_token": self.gateway}, StoppedClock()),
             in_flight=in_flight,
         )
 
     def step(self) -> None:
-        self.stage.step(Flag())
+        self.stage.step(stopped())
+        self.spoke.turn()
+        self.stage.step(stopped())
 
     def steps_until(self, count: int) -> None:
         """Step until so many outcomes are published."""
@@ -202,6 +216,7 @@ def test_draining_waits_for_what_is_in_flight_and_takes_nothing_new() -> None:
     bench.step()
     bench.consumer.deliveries.append(Delivery(9, encode(Pushes(second))))
     bench.stage.drain()
+    bench.spoke.turn()
     assert len(bench.outcomes) == 5
     assert bench.consumer.acked == [1]
     assert len(bench.consumer.deliveries) == 1
@@ -227,8 +242,11 @@ class Hub:
         self.queues = queues
         self.publishers = {district: FakePublisher() for district in queues}
         self.gateway = FakeGateway()
+        self.spokes = [
+            SpokeByHand(name, queue, self.publishers[name]) for name, queue in queues.items()
+        ]
         self.stage = DeliverStage(
-            [Spoke(name, queue, self.publishers[name]) for name, queue in queues.items()],
+            self.spokes,
             Deliver({"fcm_token": self.gateway}, StoppedClock()),
             in_flight=in_flight,
         )
@@ -237,7 +255,14 @@ class Hub:
         """Do so many steps; the gateway answers all before each."""
         for _ in range(count):
             self.gateway.answer()
-            self.stage.step(stopped())
+            self.step()
+
+    def step(self) -> None:
+        """Let each have its turn once."""
+        self.stage.step(stopped())
+        for spoke in self.spokes:
+            spoke.turn()
+        self.stage.step(stopped())
 
     def outcomes(self, district: str) -> list[Outcome]:
         """What went back to a district."""
@@ -286,10 +311,10 @@ def test_the_storm_of_one_district_leaves_room_for_another() -> None:
     late = FakeConsumer()
     hub = Hub(in_flight=10 * MAX_PACKED, north=queue_of(*messages), south=late)
     for _ in range(30):
-        hub.stage.step(stopped())
+        hub.step()
     assert 0 < len(hub.gateway.submitted) < 10 * MAX_PACKED
     late.deliveries.append(Delivery(1, encode(Pushes([a_push(district="south")]))))
-    hub.stage.step(stopped())
+    hub.step()
     assert hub.gateway.submitted[-1].district == "south"
 
 
@@ -305,32 +330,29 @@ def test_two_storms_share_what_may_be_in_flight() -> None:
     assert sent["north"] == sent["south"] > 0
 
 
-def test_a_district_out_of_reach_is_nobody_elses_trouble() -> None:
-    class Cut(FakeConsumer):
-        looks = 0
-
-        def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
-            del limit, timeout
-            self.looks += 1
-            raise OUTAGE
-
-    cut = Cut()
-    hub = Hub(north=cut, south=queue_of(phones(3, district="south")))
-    hub.steps(5)
-    assert len(hub.outcomes("south")) == 3
-    assert cut.looks == 1
-
-
-def test_outcomes_wait_for_a_district_that_is_out_of_reach(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("engine.spokes._FIRST_PAUSE", 0.0)
+def test_outcomes_wait_for_a_broker_that_is_out_of_reach() -> None:
     hub = Hub(north=queue_of(phones(3, district="north")), south=queue_of())
     hub.publishers["north"].fails = OUTAGE
-    hub.steps(6)
+    hub.step()
+    hub.gateway.answer()
+    with pytest.raises(Unavailable):
+        hub.steps(2)
+    hub.steps(2)
     assert len(hub.outcomes("north")) == 3
     assert hub.queues["north"].acked == [1]
     assert len(hub.gateway.submitted) == 3
+
+
+def test_an_id_that_is_used_twice_holds_up_nothing_for_ever() -> None:
+    """Nothing but honesty keeps a district from it."""
+    first, second = phones(2, district="north", id=a_push().id)
+    hub = Hub(north=queue_of([first, second]), south=queue_of())
+    hub.steps(3)
+    assert len(hub.outcomes("north")) == 2
+    for push in (first, second):
+        hub.queues["north"].deliveries.append(Delivery(7, encode(Pushes([push]))))
+        hub.steps(3)
+    assert len(hub.outcomes("north")) == 4
 
 
 def test_a_message_that_cannot_be_parked_now_holds_up_none_that_came_with_it() -> None:
@@ -344,19 +366,95 @@ def test_a_message_that_cannot_be_parked_now_holds_up_none_that_came_with_it() -
             super().park(delivery, reason)
 
     made = queue_of(phones(1), b"no JSON", phones(1))
-    queue = NoParking(made.deliveries)
-    gateway = FakeGateway()
-    stage = DeliverStage(
-        [Spoke("district", queue, FakePublisher())],
-        Deliver({"fcm_token": gateway}, StoppedClock()),
-        in_flight=1_000,
-    )
+    bench = Bench(consumer=NoParking(made.deliveries))
     with pytest.raises(Unavailable):
-        stage.step(Flag())
-    stage.step(Flag())
-    assert len(queue.parked) == 1
-    gateway.answer()
-    stage.step(Flag())
-    gateway.answer()
-    stage.step(Flag())
-    assert sorted(queue.acked) == [1, 3]
+        bench.step()
+    bench.steps_until(2)
+    assert len(bench.consumer.parked) == 1
+    assert sorted(bench.consumer.acked) == [1, 3]
+
+
+# --- with threads -----------------------------------------------------------------------------
+
+
+class Stuck(FakePublisher):
+    """A broker that confirms nothing until a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = Flag()
+
+    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
+        self.let_go.wait()
+        return super().publish(queue, bodies)
+
+
+class Cut(FakeConsumer):
+    """A broker that cannot be reached."""
+
+    def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
+        del limit, timeout
+        raise OUTAGE
+
+
+@contextmanager
+def running(*spokes: Spoke) -> Iterator[FakeGateway]:
+    """A stage that goes on by itself, with a gateway that answers at once."""
+    gateway, stop = AnsweringGateway(), Flag()
+    stage = DeliverStage(spokes, Deliver({"fcm_token": gateway}, StoppedClock()), in_flight=1_000)
+
+    def run() -> None:
+        while not stop.is_set():
+            with suppress(Unavailable):
+                stage.step(stop)
+        stage.drain()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield gateway
+    finally:
+        stop.set()
+        thread.join()
+        stage.close()
+
+
+def wait_for(is_so: Callable[[], object]) -> None:
+    limit = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < limit
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("trouble", ["no confirm", "out of reach"])
+def test_a_districts_broker_in_trouble_is_nobody_elses_trouble(trouble: str) -> None:
+    stuck, fine = Stuck(), FakePublisher()
+    of_north = Cut() if trouble == "out of reach" else queue_of(phones(3, district="north"))
+    of_south = queue_of(phones(3, district="south"), phones(3, district="south"))
+    with running(Spoke("north", of_north, stuck), Spoke("south", of_south, fine)):
+        wait_for(lambda: sorted(of_south.acked) == [1, 2])
+        stuck.let_go.set()
+
+
+def test_all_is_published_and_given_back_at_the_end() -> None:
+    queue, publisher = queue_of(phones(3)), FakePublisher()
+    with running(Spoke("district", queue, publisher)) as gateway:
+        wait_for(lambda: gateway.submitted)
+    assert queue.acked == [1]
+    assert queue.closed
+    assert publisher.closed
+
+
+def test_a_broker_that_comes_back_is_found() -> None:
+    class Returning(FakeConsumer):
+        looks = 0
+
+        def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
+            self.looks += 1
+            if self.looks == 1:
+                raise OUTAGE
+            return super().receive(limit, timeout)
+
+    queue = Returning(queue_of(phones(1)).deliveries)
+    with running(Spoke("district", queue, FakePublisher())):
+        wait_for(lambda: queue.acked == [1])

@@ -183,7 +183,7 @@ class TestUnreachable:
         with made.write() as connection:
             connection.exec_driver_sql("CREATE TABLE note (id integer)")
         made.close()
-        error = problem_of(f"sqlite:///file:{file}?mode=ro&uri=true", "INSERT INTO note VALUES (1)")
+        error = problem_of(f"sqlite:///file:{file}?mode=ro&uri=true", "INSERT INTO note (id) VALUES (1)")
         assert (type(error), "may write" in error.remedy) == (Misconfigured, True)
 
     def test_a_file_that_another_program_holds_is_unavailable(self, tmp_path: Path) -> None:
@@ -358,6 +358,34 @@ class TestManyAtOnce:
 
         _at_once(4, write_after_reading)
         assert sorted(_notes(database)) == [0, 1, 2, 3]
+
+
+class TestWritesWithinWrites:
+    """The embedded broker publishes while a batch is stored in the same file."""
+
+    def test_both_are_committed_at_the_end_of_the_outer_one(self, sqlite: Database) -> None:
+        with sqlite.write() as outer:
+            outer.execute(text("INSERT INTO note (id) VALUES (1)"))
+            _note(sqlite, 2)
+            assert _notes(sqlite) == []
+        assert _notes(sqlite) == [1, 2]
+
+    def test_both_are_undone_when_the_outer_one_fails(self, sqlite: Database) -> None:
+        with pytest.raises(KeyError), sqlite.write() as outer:
+            outer.execute(text("INSERT INTO note (id) VALUES (1)"))
+            _note(sqlite, 2)
+            raise KeyError
+        assert _notes(sqlite) == []
+        _note(sqlite, 3)
+        assert _notes(sqlite) == [3]
+
+    def test_another_thread_waits_for_the_end(self, sqlite: Database) -> None:
+        other = threading.Thread(target=_note, args=(sqlite, 2))
+        with sqlite.write() as outer:
+            other.start()
+            outer.execute(text("INSERT INTO note (id) VALUES (1)"))
+        other.join()
+        assert _notes(sqlite) == [1, 2]
 
 
 def _with_tables(database: Database) -> Database:
