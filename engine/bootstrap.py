@@ -204,10 +204,27 @@ class Engine:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the embedded engine's lock: its queues live in one process."""
-        path = Path(f"{self.database.engine.url.database}.lock")
-        with path.open("a+") as file:
-            _lock(file, path)
+        with self._lock_file.open("a+") as file:
+            _lock(file, self._lock_file)
             yield
+
+    @property
+    def runs(self) -> bool | None:
+        """Whether an embedded engine runs on our database; None where processes are apart."""
+        if not self.config.broker.embedded:
+            return None
+        try:
+            with self._lock_file.open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    @property
+    def _lock_file(self) -> Path:
+        return Path(f"{self.database.engine.url.database}.lock")
 
     def close(self) -> None:
         """Close the databases."""

@@ -9,6 +9,7 @@ from engine.errors import SchoolbellError
 from engine.ports import Broker, Depth, Parked, Queue
 
 _AT_ONCE = 10_000
+_NOBODY = "Pushes are waiting, and nobody takes them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,9 @@ def retry(brokers: Mapping[str, Broker]) -> int:
 
 def _look(name: str, broker: Broker) -> District:
     try:
-        return District(name, broker.depths())
+        queues = broker.depths()
+        if queues[Queue.PUSHES].ready and queues[Queue.PUSHES].consumers == 0:
+            return District(name, queues, _NOBODY, "Start `schoolbell run` here.")
+        return District(name, queues)
     except SchoolbellError as error:
         return District(name, {}, error.problem, error.remedy)

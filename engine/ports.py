@@ -49,10 +49,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How many messages wait in a queue, and in its dead-letter queue."""
+    """How many messages wait in a queue, and in its dead-letter queue.
+
+    *consumers* is how many take from it; None where the broker cannot tell.
+    """
 
     ready: int
     dead: int
+    consumers: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,7 @@ class Ledger(Protocol):
         ...
 
     def plan_lost(self) -> int:
-        """Plan a retry for old pushes without any outcome; return how many."""
+        """Plan what was published long ago and has no outcome; return how many pushes."""
         ...
 
 

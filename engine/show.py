@@ -12,6 +12,7 @@ from engine.broker.rabbitmq.address import PLAINTEXT_WARNING, plaintext
 from engine.config import Config
 from engine.hub import District
 from engine.parked import ParkedChange
+from engine.plain import plain
 from engine.ports import Parked, Queue
 from engine.sources.capture import Finding
 from engine.status import Status
@@ -57,6 +58,9 @@ def status(found: Status, now: datetime) -> None:
         captured = ", ".join(f"{finding.table} {finding.state}" for finding in broken)
     click.echo(f"Capture              {captured}")
     click.echo(f"Not relayed yet      {found.waiting_rows} rows, the oldest {_ago(found.lag)}")
+    if found.broker:
+        click.echo(f"Queues               {click.style(found.broker[0], fg='red')}")
+        click.echo(f"                     {found.broker[1]}")
     for queue, depth in found.queues.items():
         dead = f", {depth.dead} dead-lettered" if depth.dead else ""
         click.echo(f"Queue {queue:<15}{depth.ready} messages{dead}")
@@ -64,6 +68,8 @@ def status(found: Status, now: datetime) -> None:
     click.echo(f"The last hour        {found.changes} changes; pushes: {outcomes or 'none'}")
     click.echo(f"Retries planned      {found.retries}")
     click.echo(f"Parked changes       {found.parked}")
+    for sentence in found.stalled:
+        click.secho(sentence, fg="red")
     if found.tasks:
         click.echo("\nBackground tasks with errors, the newest first")
     for task in found.tasks:
@@ -79,7 +85,7 @@ def parked(engine: Engine, changes: Sequence[ParkedChange]) -> None:
         click.echo(f"change {change.id}\n  {change.problem}\n  {change.remedy}")
     for queue in Queue:
         for message in engine.broker.parked(queue, 20):
-            click.echo(f"message in {queue.dead}\n  {message.reason}")
+            click.echo(f"message in {queue.dead}\n  {plain(message.reason)}")
     if not changes and not any(depth.dead for depth in engine.broker.depths().values()):
         click.echo("Nothing is parked.")
 
@@ -101,7 +107,7 @@ def hub(found: Sequence[District]) -> None:
 def parked_at_hub(found: Sequence[tuple[str, Parked]]) -> None:
     """Each parked message, with its district and its reason."""
     for district, message in found:
-        click.echo(f"message in {Queue.PUSHES.dead} of {district}\n  {message.reason}")
+        click.echo(f"message in {Queue.PUSHES.dead} of {district}\n  {plain(message.reason)}")
     if not found:
         click.echo("Nothing is parked.")
 

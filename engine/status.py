@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from engine.bootstrap import Engine
+from engine.errors import SchoolbellError
 from engine.ports import Depth, Queue
 from engine.sources import capture, outbox
 from engine.store import district, ledger, tasks
@@ -19,6 +20,17 @@ from rules.privacy import Level
 
 _RECENT = timedelta(hours=1)
 _A_DAY = timedelta(days=1)
+_LONG = timedelta(minutes=1)  # for a row to wait; usually it is milliseconds
+
+_START = "start `schoolbell run {}`"
+_TAKERS = {
+    (Queue.CHANGES, False): _START.format("evaluate"),
+    (Queue.CHANGES, True): _START.format("evaluate"),
+    (Queue.PUSHES, False): _START.format("deliver"),
+    (Queue.PUSHES, True): "the hub does not run; tell its operator",
+    (Queue.OUTCOMES, False): _START.format("record"),
+    (Queue.OUTCOMES, True): _START.format("record"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +38,8 @@ class Status:
     """A district's engine at one moment. *lag* is the age of the oldest row not yet relayed.
 
     *troubles* counts the background tasks that came up within the last day; *tasks* are the
-    newest, of any age.
+    newest, of any age. *stalled* says what is waiting with nobody to take it, and *broker* why
+    the queues cannot be seen, as problem and remedy.
     """
 
     enabled: bool
@@ -42,12 +55,16 @@ class Status:
     parked: int
     tasks: Sequence[BackgroundTask]
     troubles: int
+    stalled: Sequence[str] = ()
+    broker: tuple[str, str] | None = None
 
     @property
     def healthy(self) -> bool:
-        """Nothing is broken or parked, and nothing was reported within the last day."""
+        """Nothing is broken, parked or standing still, and nothing was reported for a day."""
         return (
-            all(finding.in_place for finding in self.captured)
+            self.broker is None
+            and not self.stalled
+            and all(finding.in_place for finding in self.captured)
             and not any(depth.dead for depth in self.queues.values())
             and not self.parked
             and not self.troubles
@@ -55,9 +72,10 @@ class Status:
 
 
 def look(engine: Engine, now: datetime) -> Status:
-    """Ask the databases and the broker; raises what they raise."""
+    """Ask the databases and the broker; raises what the databases raise."""
     source = engine.source
     waiting, lag = outbox.backlog(source.database, now)
+    queues, broker = _queues(engine)
     with engine.database.read() as connection:
         allowed = district.privacy(connection)
         newest = tasks.latest(connection, 10)
@@ -68,7 +86,7 @@ def look(engine: Engine, now: datetime) -> Status:
             captured=capture.check(source.database, source.definition),
             waiting_rows=waiting,
             lag=lag,
-            queues=engine.broker.depths(),
+            queues=queues,
             changes=connection.execute(
                 select(func.count()).where(changes.c.id >= first_id_at(now - _RECENT))
             ).scalar_one(),
@@ -79,4 +97,38 @@ def look(engine: Engine, now: datetime) -> Status:
             ).scalar_one(),
             tasks=newest,
             troubles=sum(task.last_at >= now - _A_DAY for task in newest),
+            stalled=stalled(waiting, lag, queues, runs=engine.runs, hub=engine.config.hub.used),
+            broker=broker,
         )
+
+
+def stalled(
+    waiting_rows: int,
+    lag: timedelta,
+    queues: Mapping[Queue, Depth],
+    *,
+    runs: bool | None,
+    hub: bool,
+) -> list[str]:
+    """What is waiting with nobody to take it, a sentence each with what to do.
+
+    *runs* is Engine.runs; *hub*: pushes are another's to deliver.
+    """
+    if runs is False and (waiting_rows or any(depth.ready for depth in queues.values())):
+        return ["Work is waiting and the engine does not run: start `schoolbell run`."]
+    found = [
+        f"Nobody takes from the queue {queue}: {_TAKERS[queue, hub]}."
+        for queue, depth in queues.items()
+        if depth.ready and depth.consumers == 0
+    ]
+    if lag > _LONG:
+        found.append("Captured rows are not relayed: start `schoolbell run`, or ask the doctor.")
+    return found
+
+
+def _queues(engine: Engine) -> tuple[Mapping[Queue, Depth], tuple[str, str] | None]:
+    """The queues, or why they cannot be seen: all else is worth knowing without them."""
+    try:
+        return engine.broker.depths(), None
+    except SchoolbellError as error:
+        return {}, (error.problem, error.remedy)

@@ -10,6 +10,7 @@ from engine.broker.rabbitmq.address import in_vhost
 from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.config import Config
 from engine.database import Database
+from engine.errors import Misconfigured, SchoolbellError, Unavailable
 from engine.ports import Broker, Consumer, Depth, Parked, Publisher, Queue
 
 AT_THE_HUB: Final = (Queue.PUSHES, Queue.OUTCOMES)
@@ -56,17 +57,24 @@ class LinkedBroker:
         return self._of(queue).consumer(queue, prefetch)
 
     def depths(self) -> Mapping[Queue, Depth]:
-        """See ports.Broker."""
-        found = {False: self._own.depths(), True: self._hub.depths()}
+        """See ports.Broker. What is wrong at the hub is said to be wrong there."""
+        found = {False: self._own.depths(), True: self._at_the_hub()}
         return {queue: found[queue in AT_THE_HUB][queue] for queue in Queue}
 
     def requeue_parked(self, queue: Queue, limit: int) -> int:
-        """See ports.Broker."""
-        return self._of(queue).requeue_parked(queue, limit)
+        """See ports.Broker. Parked pushes are the hub's to look at."""
+        return 0 if queue is Queue.PUSHES else self._of(queue).requeue_parked(queue, limit)
 
     def parked(self, queue: Queue, limit: int) -> Sequence[Parked]:
-        """See ports.Broker."""
-        return self._of(queue).parked(queue, limit)
+        """See ports.Broker. Parked pushes are the hub's to look at."""
+        return [] if queue is Queue.PUSHES else self._of(queue).parked(queue, limit)
+
+    def _at_the_hub(self) -> Mapping[Queue, Depth]:
+        try:
+            return self._hub.depths()
+        except SchoolbellError as error:
+            kind = Unavailable if isinstance(error, Unavailable) else Misconfigured
+            raise kind(f"At the hub: {error.problem}", error.remedy) from None
 
     def _of(self, queue: Queue) -> Broker:
         return self._hub if queue in AT_THE_HUB else self._own

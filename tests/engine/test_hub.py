@@ -14,7 +14,7 @@ from engine.broker.linked import LinkedBroker
 from engine.cli import cli
 from engine.config import load
 from engine.errors import ConfigError, SchoolbellError, Unavailable
-from engine.ports import Depth, Queue
+from engine.ports import Depth, Parked, Queue
 from tests.fakes import FakeBroker
 
 HUB = """
@@ -140,6 +140,36 @@ def test_changes_stay_in_the_district_and_the_rest_goes_to_the_hub() -> None:
         Queue.OUTCOMES: 10,
     }
     assert linked.install() == ["own", "at the hub"]
+
+
+def test_parked_pushes_are_the_hubs_to_look_at() -> None:
+    class Refusing(FakeBroker):
+        def parked(self, queue: Queue, limit: int) -> Sequence[Parked]:
+            assert queue is not Queue.PUSHES
+            return [Parked(b"", f"{queue}, {limit} at most")]
+
+        def requeue_parked(self, queue: Queue, limit: int) -> int:
+            assert queue is not Queue.PUSHES
+            return limit
+
+    linked = LinkedBroker(Refusing(), Refusing())
+    assert [len(linked.parked(queue, 3)) for queue in Queue] == [1, 0, 1]
+    assert [linked.requeue_parked(queue, 3) for queue in Queue] == [3, 0, 3]
+
+
+def test_what_is_wrong_at_the_hub_is_said_to_be_wrong_there() -> None:
+    with pytest.raises(Unavailable, match="At the hub: "):
+        LinkedBroker(FakeBroker(), BrokerAway()).depths()
+
+
+def test_pushes_that_nobody_takes_are_seen_at_the_hub() -> None:
+    class NobodyThere(FakeBroker):
+        def depths(self) -> Mapping[Queue, Depth]:
+            return {queue: Depth(2, 0, consumers=0) for queue in Queue}
+
+    (north,) = hub.look({"north": NobodyThere()})
+    assert not north.healthy
+    assert "nobody takes them" in north.problem
 
 
 def test_closing_the_link_closes_both_ends_though_one_fails() -> None:

@@ -12,10 +12,11 @@ import pytest
 
 from engine import show
 from engine.bootstrap import Engine
+from engine.errors import Unavailable
 from engine.evaluate import evaluate
 from engine.ports import Depth, Queue
 from engine.sources.capture import Finding
-from engine.status import Status, look
+from engine.status import Status, look, stalled
 from engine.store import tasks
 from engine.store.tasks import BackgroundTask
 from rules.change import Change
@@ -282,6 +283,7 @@ def test_json_holds_everything(bell: Bell) -> None:
     assert set(found) == {
         *("enabled", "captured", "waiting_rows", "lag", "queues", "changes", "outcomes"),
         *("retries", "parked", "tasks", "troubles", "lock_screen", "end_to_end"),
+        *("stalled", "broker"),
     }
     assert found["queues"]["pushes"] == {"ready": 0, "dead": 0}
     assert found["captured"][0]["state"] == "in place"
@@ -293,3 +295,64 @@ def test_json_exits_1_when_something_is_wrong(bell: Bell) -> None:
 
     assert bell.run("status", "--json").exit_code == 1
     assert as_json(bell)["tasks"][0]["subject"] == "fcm"
+
+
+# Standing still
+
+
+EMPTY = {queue: Depth(0, 0) for queue in Queue}
+
+
+@pytest.mark.parametrize(
+    ("waiting", "lag", "queues", "runs", "hub", "words"),
+    [
+        (0, 0, EMPTY, False, False, None),
+        (3, 0, EMPTY, True, False, None),
+        (3, 0, EMPTY, False, False, "the engine does not run"),
+        (0, 0, {**EMPTY, Queue.PUSHES: Depth(1, 0)}, False, False, "the engine does not run"),
+        (3, 600, EMPTY, None, False, "not relayed"),
+        (0, 0, {**EMPTY, Queue.PUSHES: Depth(1, 0, 0)}, None, False, "schoolbell run deliver"),
+        (0, 0, {**EMPTY, Queue.PUSHES: Depth(1, 0, 0)}, None, True, "tell its operator"),
+        (0, 0, {**EMPTY, Queue.PUSHES: Depth(1, 0, 1)}, None, False, None),
+        (0, 0, {**EMPTY, Queue.PUSHES: Depth(0, 0, 0)}, None, False, None),
+    ],
+)
+def test_what_stands_still_is_said(
+    waiting: int,
+    lag: int,
+    queues: dict[Queue, Depth],
+    runs: bool | None,
+    hub: bool,
+    words: str | None,
+) -> None:
+    found = stalled(waiting, timedelta(seconds=lag), queues, runs=runs, hub=hub)
+    if words is None:
+        assert found == []
+    else:
+        (sentence,) = found
+        assert words in sentence
+    assert a_status(stalled=found).healthy == (words is None)
+
+
+def test_an_embedded_engine_is_known_to_run_while_it_does(bell: Bell) -> None:
+    engine, other = bell.engine(), bell.engine()
+    assert engine.runs is False
+    with other.alone():
+        assert engine.runs is True
+    assert engine.runs is False
+
+
+def test_a_broker_out_of_reach_hides_nothing_else(
+    bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = bell.engine()
+    away = Unavailable("The broker does not answer.", "Wait for it.")
+
+    def fail() -> dict[Queue, Depth]:
+        raise away
+
+    monkeypatch.setattr(engine.broker, "depths", fail)
+    found = look(engine, NOW)
+    assert found.broker == (away.problem, away.remedy)
+    assert found.captured
+    assert not found.healthy

@@ -30,6 +30,7 @@ from engine.broker.rabbitmq.topology import (
     routing_key,
 )
 from engine.config import BrokerSettings
+from engine.plain import plain
 from engine.ports import Depth, Parked, Queue
 
 _REQUEUED_AT_ONCE: Final = 500
@@ -82,10 +83,7 @@ class RabbitBroker:
     def depths(self) -> Mapping[Queue, Depth]:
         """Count what waits."""
         with self._connect("depths") as connection:
-            return {
-                queue: Depth(connection.count(queue.value), connection.count(queue.dead))
-                for queue in self._queues
-            }
+            return {queue: _depth(connection, queue) for queue in self._queues}
 
     def parked(self, queue: Queue, limit: int) -> Sequence[Parked]:
         """Look at up to *limit* parked messages; closing the connection puts them back."""
@@ -173,6 +171,11 @@ def _bind(queue: str, key: str, channel: Channel, done: Done) -> None:
     channel.queue_bind(queue, EXCHANGE, key, callback=done)
 
 
+def _depth(connection: Connection, queue: Queue) -> Depth:
+    ready, consumers = connection.count_both(queue.value)
+    return Depth(ready, connection.count(queue.dead), consumers)
+
+
 def _fetched(connection: Connection, queue: str, limit: int) -> Iterator[Fetched]:
     """Take up to *limit* messages, unacked."""
     for _ in range(limit):
@@ -183,6 +186,6 @@ def _fetched(connection: Connection, queue: str, limit: int) -> Iterator[Fetched
 
 
 def _reason(message: Fetched) -> str:
-    """Ours when we parked it, the broker's when it did."""
+    """Ours when we parked it, the broker's when it did; who else may publish can write anything."""
     reason = message.headers.get(REASON_HEADER) or message.headers.get(BROKERS_REASON_HEADER)
-    return str(reason or "")
+    return plain(str(reason or ""))

@@ -131,9 +131,12 @@ class Connection:
 
     def count(self, queue: str) -> int:
         """How many messages wait in a queue that must exist."""
+        return self.count_both(queue)[0]
+
+    def count_both(self, queue: str) -> tuple[int, int]:
+        """How many messages wait in a queue that must exist, and how many consumers it has."""
         reply = self.ask(lambda channel, done: channel.queue_declare(queue, True, callback=done))
-        count: int = reply.method.message_count
-        return count
+        return reply.method.message_count, reply.method.consumer_count
 
     def ack(self, tags: Sequence[int], oldest_left: int) -> None:
         """Ack, with one frame for all that is older than what is left unacked.
