@@ -285,7 +285,7 @@ def test_json_holds_everything(bell: Bell) -> None:
         *("retries", "parked", "tasks", "troubles", "lock_screen", "end_to_end"),
         *("stalled", "broker"),
     }
-    assert found["queues"]["pushes"] == {"ready": 0, "dead": 0}
+    assert found["queues"]["pushes"] == {"ready": 0, "dead": 0, "consumers": None}
     assert found["captured"][0]["state"] == "in place"
     assert found["lag"] == "P0D"
 
