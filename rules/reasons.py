@@ -95,7 +95,7 @@ _SENTENCES = {
         _NOT_FOR_YOU,
     ),
     Reason.NO_ACCOUNT: (
-        "The person has no portal account, or it is disabled.",
+        "The person has never signed in to the app, or the account is disabled.",
         "You have not signed in to the app yet.",
     ),
     Reason.STAY_LOGGED_IN_OFF: (
