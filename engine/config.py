@@ -40,6 +40,8 @@ def _path_or_none(value: object) -> object:
 OptionalPath = Annotated[Path | None, BeforeValidator(_path_or_none)]
 Duration = Annotated[timedelta, Field(gt=timedelta())]
 DistrictId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+# At a hub, users and files of these names are something else.
+TAKEN_BY_THE_HUB: Final = frozenset({"hub", "server", "ca"})
 
 
 class Section(BaseModel):
@@ -159,6 +161,14 @@ class DeliverSettings(Section):
     in_flight: int = Field(default=4_000, ge=1, le=50_000)
     timeout: Duration = timedelta(seconds=10)
     districts: tuple[DistrictId, ...] = ()
+
+    @field_validator("districts")
+    @classmethod
+    def _free_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name in TAKEN_BY_THE_HUB:
+                raise ValueError(f"{name} is a name that the hub itself needs")
+        return value
 
 
 class ScheduleSettings(Section):

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
-from typing import Any, Final, Generic, Protocol
+from typing import Any, Final, Protocol
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from engine.errors import SchoolbellError, Unprocessable
-from engine.messages import Changes, M, Outcomes, Pushes, decode, encode, packed
+from engine.messages import Changes, Outcome, Pushes, decode, encode, packed
 from engine.ports import Broker, Consumer, Delivery, Outbox, Publisher, Queue
 from engine.publish import publish_all
 from engine.relay import relay
+from engine.salvage import read_outcomes
 from engine.telemetry import Event, emit
 
 _IDLE: Final = 1.0  # seconds that a consumer waits for a first message
@@ -78,19 +79,22 @@ class RelayStage:
             self._outbox.release()
 
 
-class ConsumingStage(Generic[M]):
-    """Consumes one queue: decodes, parks what is not readable, handles the rest, acks."""
+class ConsumingStage:
+    """Consumes one queue: reads, parks what is not readable, handles the rest, acks.
+
+    *read* gives the items of a message, and raises Unprocessable when it is none.
+    """
 
     def __init__(
         self,
         consumer: Consumer,
-        message: type[M],
+        read: Callable[[bytes], Sequence[Any]],
         handle: Callable[[Sequence[Any]], None],
         batch: int,
         close: Callable[[], None],
     ) -> None:
         self._consumer = consumer
-        self._message: Any = message
+        self._read_items = read
         self._handle = handle
         self._batch = batch
         self._close = close
@@ -143,11 +147,10 @@ class ConsumingStage(Generic[M]):
     def _read(self, delivery: Delivery) -> Sequence[Any] | None:
         """The items of a message; None when it was parked, because it is none."""
         try:
-            items: Sequence[Any] = decode(delivery.body, self._message).items
+            return self._read_items(delivery.body)
         except Unprocessable as error:
             self._park(delivery, error)
             return None
-        return items
 
     def _park(self, delivery: Delivery, error: Unprocessable) -> None:
         emit(Event.MESSAGE_PARKED, problem=error.problem)
@@ -251,8 +254,25 @@ def consuming(
     handle: Callable[[Sequence[Any]], None],
     batch: int,
     close: Callable[[], None],
-) -> ConsumingStage[Any]:
+) -> ConsumingStage:
     """A stage that consumes *queue*, with room for one batch in hand and one on its way."""
-    message = {Queue.CHANGES: Changes, Queue.PUSHES: Pushes, Queue.OUTCOMES: Outcomes}[queue]
     consumer = broker.consumer(queue, prefetch=2 * batch)
-    return ConsumingStage(consumer, message, handle, batch, close)
+    return ConsumingStage(consumer, _READERS[queue], handle, batch, close)
+
+
+def _outcomes(body: bytes) -> Sequence[Outcome]:
+    """Those of a message that can be read; the pushes of the others are sent again."""
+    read = read_outcomes(body)
+    if read.unreadable:
+        emit(
+            Event.OUTCOMES_DROPPED, level=logging.WARNING, reason="unreadable",
+            count=read.unreadable,
+        )  # fmt: skip
+    return read.items
+
+
+_READERS: Final[Mapping[Queue, Callable[[bytes], Sequence[Any]]]] = {
+    Queue.CHANGES: lambda body: decode(body, Changes).items,
+    Queue.PUSHES: lambda body: decode(body, Pushes).items,
+    Queue.OUTCOMES: _outcomes,
+}

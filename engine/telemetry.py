@@ -29,6 +29,7 @@ class Event(StrEnum):
     CHANGES_RELAYED = "changes.relayed"
     CHANGES_EVALUATED = "changes.evaluated"
     OUTCOMES_RECORDED = "outcomes.recorded"
+    OUTCOMES_DROPPED = "outcomes.dropped"
     PUSHES_REPUBLISHED = "pushes.republished"
     DIRECTORY_SYNCED = "directory.synced"
     MESSAGE_PARKED = "message.parked"

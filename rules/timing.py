@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from rules.change import Kind
@@ -16,3 +16,16 @@ WORTH_SENDING_FOR: Final[Mapping[Kind, timedelta]] = {
     Kind.MEAL_BALANCE: timedelta(hours=24),
     Kind.RESPONSIVE_SCHEDULE: timedelta(hours=12),
 }
+
+OFFERED_FOR: Final = min(WORTH_SENDING_FOR.values())
+"""How long a gateway is offered a push whose kind may not be known on the way."""
+
+
+def offered_until(told_at: datetime, now: datetime) -> datetime:
+    """The deadline on the way of a push whose kind may not be known there.
+
+    Its own would tell the kind. So every such push is offered for the shortest of all lifetimes,
+    and one that is still worth sending afterwards for another. That is never longer than its own,
+    because each lifetime is a multiple of the shortest.
+    """
+    return told_at + ((now - told_at) // OFFERED_FOR + 1) * OFFERED_FOR

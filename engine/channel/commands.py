@@ -25,12 +25,10 @@ from engine.channel.configuration import (
 from engine.channel.definitions import definitions
 from engine.channel.handover import Handover, handovers
 from engine.channel.rights import HUB
-from engine.config import DistrictId
+from engine.config import TAKEN_BY_THE_HUB, DistrictId
 from engine.errors import ConfigError
 from engine.files import is_free_for, prepare_folder, read_if_there, write_private
 
-# Users and files of these names are something else.
-_TAKEN: Final = frozenset({HUB, SERVER, Path(CA_FILE).stem})
 _HOST_NAME: Final = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*"
 )
@@ -47,7 +45,7 @@ def _districts(
             raise click.BadParameter(
                 f"{district} is no district: an id is made of small letters, digits and hyphens."
             ) from None
-        if district in _TAKEN:
+        if district in TAKEN_BY_THE_HUB:
             raise click.BadParameter(f"{district} is a name that the hub itself needs.")
     return tuple(dict.fromkeys(named))
 

@@ -12,6 +12,8 @@ DEFINITIONS_FILE: Final = "definitions.json"
 CA_FILE: Final = "ca.pem"
 SERVER: Final = "server"
 
+LARGEST_MESSAGE: Final = 1024 * 1024
+
 _COMMON: Final = """\
 # The RabbitMQ of a Schoolbell hub, 3.10 or newer. Written by `schoolbell channel definitions`.
 
@@ -48,6 +50,9 @@ loopback_users.guest = true
 # A dead line is found within half a minute; Schoolbell asks for less.
 heartbeat = 30
 
+# In bytes. A hundred pushes, as many as travel together, are less than half of it.
+max_message_size = {largest}
+
 # Short of disk the broker takes no more, which hurts less than a full disk.
 disk_free_limit.absolute = 2GB
 
@@ -65,6 +70,7 @@ def rabbitmq_conf(etc: str, *, certificates: bool) -> str:
         server=SERVER,
         ca=CA_FILE,
         definitions=DEFINITIONS_FILE,
+        largest=LARGEST_MESSAGE,
     )
 
 

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from engine.broker.linked import AT_THE_HUB
 from engine.broker.rabbitmq.topology import EXCHANGE, EXCHANGE_TYPE, declarations, routing_key
-from engine.channel.rights import HUB, Rights, rights
-from engine.ports import Queue
+from engine.channel.rights import HUB, Rights, one_of, rights
 
-# A district that the hub does not serve for a while is held up before the broker's disk is full:
-# its own evaluate waits. It is room for some 400,000 pushes.
+# What a district leaves lying holds up that district, before the disk is full and all are held up.
+# It is room for some 400,000 pushes, or for the outcomes of three times as many.
 MOST_BYTES_WAITING: Final = 256 * 1024 * 1024
+MOST_BYTES_PARKED: Final = 64 * 1024 * 1024
+# The broker weighs bodies alone; one that is empty costs memory, too.
+MOST_MESSAGES: Final = 400_000
 # A district's stages need about ten and the hub three; what runs wild is refused the next one.
 MOST_CONNECTIONS: Final = 100
 
@@ -41,7 +43,7 @@ def definitions(districts: Sequence[str], passwords: Mapping[str, str]) -> Defin
         "permissions": list(map(_permission, allowed)),
         "topic_permissions": list(map(_topic_permission, allowed)),
         "parameters": list(map(_limit, districts)),
-        "policies": list(map(_policy, districts)),
+        "policies": list(chain.from_iterable(map(_policies, districts))),
         "exchanges": list(map(_exchange, districts)),
         "queues": list(chain.from_iterable(map(_queues, districts))),
         "bindings": list(chain.from_iterable(map(_bindings, districts))),
@@ -92,14 +94,31 @@ def _limit(district: str) -> Definition:
     }
 
 
-def _policy(district: str) -> Definition:
-    """With the queue's own `reject-publish` the district is refused and nothing is dropped."""
+def _policies(district: str) -> Sequence[Definition]:
+    """A limit for every queue: both sides can publish, and nobody can be made to take.
+
+    When a dead-letter queue is full, what would be parked stays in its own queue.
+    """
+    waiting = [queue.value for queue in AT_THE_HUB]
+    parked = [queue.dead for queue in AT_THE_HUB]
+    return [
+        _policy(district, "held-up-when-full", waiting, MOST_BYTES_WAITING),
+        _policy(district, "parked-until-full", parked, MOST_BYTES_PARKED),
+    ]
+
+
+def _policy(district: str, name: str, queues: Sequence[str], most_bytes: int) -> Definition:
+    """Who publishes to a full queue is refused; otherwise the oldest would be dropped for it."""
     return {
         "vhost": district,
-        "name": "held-up-when-full",
-        "pattern": f"^{Queue.PUSHES}$",
+        "name": name,
+        "pattern": one_of(*queues),
         "apply-to": "queues",
-        "definition": {"max-length-bytes": MOST_BYTES_WAITING},
+        "definition": {
+            "max-length-bytes": most_bytes,
+            "max-length": MOST_MESSAGES,
+            "overflow": "reject-publish",
+        },
         "priority": 0,
     }
 

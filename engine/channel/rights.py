@@ -40,12 +40,12 @@ class Rights:
     @property
     def write(self) -> str:
         """Where the user may publish: never to the default exchange, which leads to any queue."""
-        return _one_of(EXCHANGE)
+        return one_of(EXCHANGE)
 
     @property
     def read(self) -> str:
         """What the user may take messages from."""
-        return _one_of(self.takes.value, self.takes.dead)
+        return one_of(self.takes.value, self.takes.dead)
 
     @property
     def topic_write(self) -> str:
@@ -55,7 +55,7 @@ class Rights:
         latter it could only tell itself: the queue is the one that it takes from.
         """
         names = (self.publishes.value, self.takes.value, self.takes.dead)
-        return _one_of(*(routing_key(self.district, name) for name in names))
+        return one_of(*(routing_key(self.district, name) for name in names))
 
     @property
     def topic_read(self) -> str:
@@ -69,7 +69,7 @@ def rights(district: str) -> Iterator[Rights]:
     yield Rights(HUB, district, takes=Queue.PUSHES, publishes=Queue.OUTCOMES)
 
 
-def _one_of(*names: str) -> str:
+def one_of(*names: str) -> str:
     """A regular expression for these names alone; they are letters, digits, hyphens and dots."""
     alternatives = "|".join(name.replace(".", r"\.") for name in names)
     return f"^({alternatives})$"

@@ -106,6 +106,11 @@ APNS_SAYS: Final[Mapping[str, Meaning]] = {
     **{reason: Meaning(DEFERRED, reason, APNS_BACK_OFF) for reason in _APPLES_FAULT},
 }
 
+# Who are you, you may not, there is no such page, not here, not by law (RFC 9110, RFC 7725): a new
+# reason of the gateway's, or a proxy or filter on the way, but never a fault of one push.
+_ABOUT_US: Final = frozenset({401, 403, 404, 407, 421, 451})
+_TOO_SLOW: Final = 408
+
 # accepted perhaps; who says so without the name of the message is perhaps not FCM
 UNREADABLE: Final = Meaning(DEFERRED, "UNREADABLE_ANSWER", FCM_BACK_OFF)
 
@@ -128,9 +133,11 @@ def of_fcm(answer: Answer | NoAnswer) -> Meaning:
     if answer.status == 200:
         name = body.get("name")
         return _accepted(name) if isinstance(name, str) else UNREADABLE
-    code = _fcm_code(body.get("error"))
-    known = FCM_SAYS.get((answer.status, code)) or FCM_SAYS.get((answer.status, ""))
-    return _waiting(known or _unknown(answer.status, FCM_BACK_OFF), answer, FCM_BACK_OFF)
+    error = body.get("error")
+    known = FCM_SAYS.get((answer.status, _fcm_code(error))) or FCM_SAYS.get((answer.status, ""))
+    if known is None and isinstance(error, dict):
+        known = _unknown(answer.status, FCM_BACK_OFF)
+    return _waiting(known or _of_a_stranger(answer.status), answer, FCM_BACK_OFF)
 
 
 def of_apns(answer: Answer | NoAnswer) -> Meaning:
@@ -160,15 +167,24 @@ def _dead(known: Meaning, timestamp: object) -> Meaning:
 
 
 def _unknown(status: int, back_off: float) -> Meaning:
-    """A proxy's answer, or one that is not documented: never a dead token."""
-    if status >= 500:
+    """An answer that is in no table: never a dead token."""
+    if status >= 500 or status == _TOO_SLOW:
         return Meaning(DEFERRED, f"HTTP_{status}", back_off)
     if status == 429:
         return Meaning(DEFERRED, "HTTP_429", FCM_QUOTA_WAIT)
-    # a redirection, a page that is not there: whoever answers is not the gateway
-    if status < 400 or status == 404:
+    if status < 400 or status in _ABOUT_US:
         return _ours(f"HTTP_{status}")
     return Meaning(REFUSED, f"HTTP_{status}")
+
+
+def _of_a_stranger(status: int) -> Meaning:
+    """The answer of somebody who does not speak as FCM does: a proxy, or a filter's page.
+
+    (APNs is not asked for this: its path and headers hold what a district wrote, so that its own
+    front door may refuse a single push in few words.)
+    """
+    known = _unknown(status, FCM_BACK_OFF)
+    return _ours(known.reason) if known.verdict is REFUSED else known
 
 
 def _waiting(known: Meaning, answer: Answer, at_least: float) -> Meaning:

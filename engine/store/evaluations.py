@@ -65,7 +65,7 @@ class SqlRecords:
         """See ports.Records.evaluation."""
         with self._database.write() as connection:
             now = self._clock()
-            screen = self._screens.now(connection)
+            screen = self._screens.at(connection, now)
             yield SqlEvaluation(connection, self._source, screen, now, self._zone)
 
 
@@ -240,7 +240,7 @@ class SqlEvaluation:
             expires_at = self._now + WORTH_SENDING_FOR[subject.kind]
             heard = Told(
                 subject.kind, one.audience, self._audiences.languages[one.person],
-                subject.student_name, one.text, collapse, expires_at,
+                subject.student_name, one.text, collapse, self._now, expires_at,
             )  # fmt: skip
             notification_rows.append(
                 (

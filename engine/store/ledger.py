@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, Row, Select, case, delete, exists, func, select, update
 
 from engine.messages import Outcome, Push
@@ -36,6 +37,7 @@ from rules.change import ChangeId, Kind, PersonId, StudentId
 from rules.identity import first_id_at, notification_id
 from rules.outcomes import (
     DEVICE_GONE,
+    EXPIRED,
     SIGNED_OUT,
     SUPERSEDED,
     Alarm,
@@ -104,7 +106,7 @@ def record(
 
     The same outcome twice has the effect of once.
     """
-    new = _append(connection, found)
+    new = _append(connection, _on_our_clock(connection, found, now))
     judged = _judge(connection, new, now, chance)
     dead = [one for one, end in judged if end.retire is not Retire.NO]
     trusted = gateways.count(connection, new, dead, now)
@@ -120,14 +122,15 @@ def record(
     )
 
 
-def due(connection: Connection, now: datetime, lease: timedelta, screen: LockScreen) -> list[Push]:
+def due(connection: Connection, screen: LockScreen) -> list[Push]:
     """The pushes whose next try is due, for publishing before this transaction commits.
 
-    A retry stays planned until its outcome: should the broker lose it, it is due again after
-    *lease*. What a newer text has replaced, or whose device or session is gone, is refused for
-    good; what was answered late, after it was thought lost, is forgotten. Each is made anew: a
-    text may show what the district and the person allow now.
+    A retry stays planned until its outcome, and is published once; should the broker lose it,
+    `plan_lost` notices. What a newer text has replaced, whose device or session is gone, or whose
+    deadline is past, is refused for good; what was answered late, after it was thought lost, is
+    forgotten. Each is made anew: a text may show what the district and the person allow now.
     """
+    now = screen.now
     rows = connection.execute(
         _pushes()
         .add_columns(
@@ -137,10 +140,11 @@ def due(connection: Connection, now: datetime, lease: timedelta, screen: LockScr
                 (_superseded(), SUPERSEDED),
                 (devices.c.retired_at.is_not(None), DEVICE_GONE),
                 (~_is_signed_in(now), SIGNED_OUT),
+                (pushes.c.expires_at <= now, EXPIRED),
             ).label("given_up"),
         )
         .join(retries, retries.c.push_id == pushes.c.id)
-        .where(retries.c.due_at <= now)
+        .where(retries.c.due_at <= now, retries.c.published_at.is_(None))
         .order_by(retries.c.due_at)
         .limit(_AT_ONCE)
     ).all()
@@ -158,16 +162,17 @@ def due(connection: Connection, now: datetime, lease: timedelta, screen: LockScr
     connection.execute(
         update(retries)
         .where(one_of(connection, retries.c.push_id, going_ids))
-        .values(due_at=now + lease)
+        .values(published_at=now)
     )
     return going
 
 
 def plan_lost(connection: Connection, before: datetime, now: datetime) -> int:
-    """Plan a retry for pushes made *before* that have no outcome and no retry; return how many.
+    """Plan what was published *before* and has no outcome, for now; return how many pushes.
 
-    To be asked only while no push waits in the queues: then these were lost with a broker. Each
-    push is looked at once, because a watermark moves past it.
+    To be asked only while no push waits in the queues: then these were lost with a broker. A
+    first try is looked at once, because a watermark moves past it, and becomes a second; a retry
+    goes again as the same try.
     """
     mark = connection.execute(
         select(watermarks.c.at).where(watermarks.c.name == _SWEEP)
@@ -182,9 +187,12 @@ def plan_lost(connection: Connection, before: datetime, now: datetime) -> int:
             ~exists().where(retries.c.push_id == pushes.c.id),
         )
     ).all()
-    append(connection, retries, [(row.id, 2, now) for row in lost])
+    again = connection.execute(
+        update(retries).where(retries.c.published_at < before).values(due_at=now, published_at=None)
+    )
+    append(connection, retries, [(row.id, 2, now, None) for row in lost])
     _move_watermark(connection, mark, before)
-    return len(lost)
+    return len(lost) + again.rowcount
 
 
 def counts(connection: Connection, since: datetime) -> dict[str, int]:
@@ -195,6 +203,39 @@ def counts(connection: Connection, since: datetime) -> dict[str, int]:
         .group_by(outcomes.c.verdict)
     )
     return {row[0]: row[1] for row in found}
+
+
+def _on_our_clock(
+    connection: Connection, found: Sequence[Outcome], now: datetime
+) -> Sequence[Outcome]:
+    """What ran out on the way before its time is only deferred.
+
+    The deadline on the way may be an earlier one than ours: see `rules.timing.offered_until`.
+    """
+    lives = _deadlines(connection, {one.push_id for one in found if _ran_out(one)})
+    return (
+        [
+            msgspec.structs.replace(one, verdict=Verdict.DEFERRED)
+            if _ran_out(one) and lives.get(one.push_id, now) > now
+            else one
+            for one in found
+        ]
+        if lives
+        else found
+    )
+
+
+def _ran_out(outcome: Outcome) -> bool:
+    return outcome.verdict is Verdict.REFUSED and outcome.reason == EXPIRED
+
+
+def _deadlines(connection: Connection, push_ids: Collection[str]) -> Mapping[str, datetime]:
+    if not push_ids:
+        return {}
+    found = connection.execute(
+        select(pushes.c.id, pushes.c.expires_at).where(one_of(connection, pushes.c.id, push_ids))
+    )
+    return {push: expires_at for push, expires_at in found}
 
 
 def _append(connection: Connection, found: Sequence[Outcome]) -> list[Outcome]:
@@ -281,7 +322,9 @@ def _retire(
 
 
 def _plan_retries(connection: Connection, judged: _Judged, now: datetime) -> None:
-    planned = [(one.push_id, one.attempt + 1, end.retry_at) for one, end in judged if end.retry_at]
+    planned = [
+        (one.push_id, one.attempt + 1, end.retry_at, None) for one, end in judged if end.retry_at
+    ]
     ended = [
         (one.push_id, one.attempt + 1, Verdict.REFUSED, end.ends, "", now)
         for one, end in judged
@@ -301,7 +344,7 @@ def _pushes() -> Select[Any]:
     recipient, child = people.alias("recipient"), people.alias("child")
     return (
         select(
-            pushes.c.id, pushes.c.expires_at,
+            pushes.c.id, pushes.c.created_at, pushes.c.expires_at,
             notifications.c.title, notifications.c.body, notifications.c.collapse_id,
             notifications.c.kind, recipient.c.language, child.c.first_name,
             (students.c.person_id == notifications.c.person_id).label("is_student"), *COLUMNS,
@@ -351,6 +394,7 @@ def _push(row: Row[Any], screen: LockScreen, attempt: int) -> Push | None:
         row.first_name or "",
         Text(row.title, row.body),
         row.collapse_id,
+        row.created_at,
         row.expires_at,
     )
     stored = device(

@@ -20,13 +20,17 @@ from engine.store.keyring import Keyring
 from rules.audience import Audience
 from rules.change import Kind
 from rules.privacy import Level, shown
+from rules.timing import offered_until
 from rules.wording import Text, Wording
 
 TOKEN_UNREADABLE = "TOKEN_UNREADABLE"  # noqa: S105 - a reason
 
 
 class Told(NamedTuple):
-    """What one person was told, and who that is: without a *student*'s name none is shown."""
+    """What one person was told, and who that is: without a *student*'s name none is shown.
+
+    *told_at* is when it was decided, and after *expires_at* it is not worth sending.
+    """
 
     kind: Kind
     audience: Audience
@@ -34,6 +38,7 @@ class Told(NamedTuple):
     student: str
     text: Text
     collapse_id: str
+    told_at: datetime
     expires_at: datetime
 
 
@@ -45,10 +50,10 @@ class LockScreens:
     wording: Wording
     keyring: Keyring
 
-    def now(self, connection: Connection) -> LockScreen:
-        """By what the district allows now."""
+    def at(self, connection: Connection, now: datetime) -> LockScreen:
+        """By what the district allows *now*."""
         allowed = district.privacy(connection)
-        return LockScreen(self.district, allowed, self.wording, self.keyring)
+        return LockScreen(self.district, allowed, self.wording, self.keyring, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class LockScreen:
     allowed: Privacy
     wording: Wording
     keyring: Keyring
+    now: datetime
 
     def push(self, push_id: str, told: Told, device: Device, attempt: int = 1) -> Push | None:
         """The push of *told* to *device*; None when its address cannot be read any more.
@@ -70,9 +76,10 @@ class LockScreen:
         except Unprocessable:
             return None
         kind, title, body, sealed = self._on_screen(push_id, told, device.level, opened.push_key)
+        expires_at = told.expires_at if kind else offered_until(told.told_at, self.now)
         return Push(
             push_id, self.district, device.id, opened.token, kind, title, body,
-            told.collapse_id, told.expires_at, attempt, sealed,
+            told.collapse_id, expires_at, attempt, sealed,
         )  # fmt: skip
 
     def _on_screen(

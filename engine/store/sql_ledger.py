@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
+
+from sqlalchemy import Connection
 
 from engine.database import Database
 from engine.messages import Outcome, Push
 from engine.ports import Clock
+from engine.salvage import Unusable, usable
 from engine.store import gateways, ledger, tasks
 from engine.store.lock_screen import LockScreens
 from engine.telemetry import Event, emit
 
 REFUSED_TASK: Final = "refused push"
+OUTCOME_TASK: Final = "unusable outcome"
 
 
 class SqlLedger:
@@ -30,10 +35,12 @@ class SqlLedger:
         self._clock = clock
 
     def record(self, outcomes: Sequence[Outcome]) -> int:
-        """See ports.Ledger.record."""
+        """See ports.Ledger.record. What is wrong with one outcome concerns no other."""
         now = self._clock()
+        good, refused = usable(outcomes, now)
+        dropped = Counter(refused)
         with self._database.write() as connection:
-            recorded = ledger.record(connection, outcomes, now)
+            recorded = ledger.record(connection, good, now)
             broken = gateways.watch(
                 connection, recorded.new, recorded.misconfigured, recorded.trusted, now
             )
@@ -44,6 +51,9 @@ class SqlLedger:
                     "Look the code up under `Answers of the gateways` in the README.",
                     now,
                 )  # fmt: skip
+            _report_dropped(connection, dropped, now)
+        for field, count in dropped.items():
+            emit(Event.OUTCOMES_DROPPED, level=logging.WARNING, reason=field, count=count)
         for device in recorded.retired:
             emit(Event.DEVICE_RETIRED, device=device)
         for gateway in broken:
@@ -58,11 +68,22 @@ class SqlLedger:
     def due(self) -> Iterator[Sequence[Push]]:
         """See ports.Ledger.due."""
         with self._database.write() as connection:
-            screen = self._screens.now(connection)
-            yield ledger.due(connection, self._clock(), self._lost_after, screen)
+            screen = self._screens.at(connection, self._clock())
+            yield ledger.due(connection, screen)
 
     def plan_lost(self) -> int:
         """See ports.Ledger.plan_lost."""
         now = self._clock()
         with self._database.write() as connection:
             return ledger.plan_lost(connection, now - self._lost_after, now)
+
+
+def _report_dropped(connection: Connection, dropped: Mapping[Unusable, int], now: datetime) -> None:
+    for field in dropped:
+        tasks.report(
+            connection, OUTCOME_TASK, field,
+            f"An outcome came whose {field} is none, so it was not recorded; its push is sent again.",
+            "Find out who published it: nothing but Schoolbell may write to its queues, and the hub "
+            "may be at most one release away.",
+            now,
+        )  # fmt: skip

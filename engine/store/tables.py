@@ -259,7 +259,8 @@ retries = _table(
     Column("push_id", _Id, primary_key=True),
     Column("attempt", Integer, nullable=False),
     Column("due_at", _Moment, nullable=False),
-    Index(None, "due_at"),
+    Column("published_at", _Moment),
+    Index(None, "published_at", "due_at"),
 )
 
 gateway_minutes = _table(

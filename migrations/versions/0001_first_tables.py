@@ -246,10 +246,15 @@ def upgrade() -> None:
         sa.Column("push_id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("push_id", name=op.f("pk_schoolbell_retries")),
     )
     with op.batch_alter_table("schoolbell_retries", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_schoolbell_retries_due_at"), ["due_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_retries_published_at_due_at"),
+            ["published_at", "due_at"],
+            unique=False,
+        )
 
     op.create_table(
         "schoolbell_rights",
@@ -329,7 +334,7 @@ def downgrade() -> None:
 
     op.drop_table("schoolbell_rights")
     with op.batch_alter_table("schoolbell_retries", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_schoolbell_retries_due_at"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_retries_published_at_due_at"))
 
     op.drop_table("schoolbell_retries")
     with op.batch_alter_table("schoolbell_queue_messages", schema=None) as batch_op:

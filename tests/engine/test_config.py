@@ -253,6 +253,7 @@ def test_a_variable_that_is_no_setting_is_refused(
         ("[log]\nformat = 'xml'", "[log] format: Input should be 'console' or 'json'"),
         ("[log]\nlevel = 'loud'", "'debug', 'info', 'warning' or 'error'"),
         ("[district]\nid = 'St. Mary'", "[district] id: is made of small letters"),
+        ("[deliver]\ndistricts = ['north', 'ca']", "ca is a name that the hub itself needs"),
         ("[district]\ntimezone = 'Mars'", "write one like America/Chicago"),
         ("broker = 5", "[broker]: is a section"),
         ("[[broker]]\nurl = 'x'", "[broker]: is a section"),

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from engine.errors import Misconfigured, Unavailable
-from engine.messages import Changes, Outcomes, Pushes, encode
+from engine.messages import Changes, Outcomes, Pushes, decode, encode
 from engine.ports import Delivery, OutboxRow, Queue
 from engine.stages import ConsumingStage, RelayStage, ScheduleStage, consuming, publish_pushes
 from rules.change import Change
@@ -38,8 +38,12 @@ def holding(tag: int, *changes: Change, redelivered: bool = False) -> Delivery:
     return Delivery(tag, encode(Changes(changes)), redelivered)
 
 
-def stage_over(consumer: FakeConsumer, handler: Handler) -> ConsumingStage[Changes]:
-    return ConsumingStage(consumer, Changes, handler, batch=10, close=lambda: None)
+def changes(body: bytes) -> Sequence[Change]:
+    return decode(body, Changes).items
+
+
+def stage_over(consumer: FakeConsumer, handler: Handler) -> ConsumingStage:
+    return ConsumingStage(consumer, changes, handler, batch=10, close=lambda: None)
 
 
 # Consuming
@@ -98,7 +102,7 @@ def test_a_message_that_nobody_can_handle_is_parked_and_its_neighbours_are_handl
             raise ValueError("Ada Reyes scored 3/20")
         done.extend(items)
 
-    ConsumingStage(consumer, Changes, handle, batch=10, close=lambda: None).step(Flag())
+    ConsumingStage(consumer, changes, handle, batch=10, close=lambda: None).step(Flag())
 
     assert done == [ONE, THREE]
     assert consumer.acked == [1, 3]
@@ -189,7 +193,7 @@ class BrokenConsumer(FakeConsumer):
 def test_what_a_stage_holds_is_given_back_even_when_its_consumer_cannot_be_closed() -> None:
     closed = Flag()
     consumer = BrokenConsumer()
-    stage = ConsumingStage(consumer, Changes, Handler(consumer), batch=1, close=closed.set)
+    stage = ConsumingStage(consumer, changes, Handler(consumer), batch=1, close=closed.set)
 
     with pytest.raises(Unavailable):
         stage.close()
@@ -214,6 +218,39 @@ def test_each_queue_is_read_as_its_own_kind_of_message(
     consuming(broker, queue, handled.extend, 10, lambda: None).step(Flag())
 
     assert handled == list(message.items)
+
+
+def test_what_can_be_read_of_a_message_of_outcomes_is_recorded() -> None:
+    """A hub may be a release apart, and be wrong about one push of a hundred."""
+    good = an_outcome(a_push())
+    body = encode(Outcomes([good, an_outcome("p", attempt=2), good]))
+    spoilt = body.replace(b'"attempt":2', b'"attempt":"two"')
+    consumer, handled = FakeConsumer([Delivery(1, spoilt)]), list[object]()
+
+    consuming(FakeBroker(waiting=consumer), Queue.OUTCOMES, handled.extend, 10, lambda: None).step(
+        Flag()
+    )
+
+    assert (handled, consumer.acked, consumer.parked) == ([good, good], [1], [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        encode(Outcomes([an_outcome("p")])).replace(b'"attempt":1', b'"attempt":"one"'),
+        encode(Outcomes([an_outcome("p")], version=9)),
+        encode(Pushes([a_push()])),
+        b"not for us",
+    ],
+)
+def test_a_message_without_any_readable_outcome_is_parked(body: bytes) -> None:
+    consumer, handled = FakeConsumer([Delivery(1, body)]), list[object]()
+
+    consuming(FakeBroker(waiting=consumer), Queue.OUTCOMES, handled.extend, 10, lambda: None).step(
+        Flag()
+    )
+
+    assert (handled, [tag for tag, _ in consumer.parked]) == ([], [1])
 
 
 def test_a_consumer_may_hold_one_batch_in_hand_and_one_on_its_way() -> None:

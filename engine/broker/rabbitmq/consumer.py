@@ -150,7 +150,9 @@ class RabbitConsumer:
         if not kept:
             raise Unavailable(
                 f"The broker did not confirm a message for {self._queue.dead}.",
-                "It stays where it is; Schoolbell tries again.",
+                "It stays where it is; Schoolbell tries again. If that queue is full, look at it "
+                "with `schoolbell parked list`, put back what can be read with `schoolbell parked "
+                "retry`, and let who runs the broker purge the rest.",
             )
         self._session.ack([delivery.tag])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pika.adapters.utils.connection_workflow import (
@@ -49,20 +49,28 @@ class Refused(Misconfigured):
 
 
 # The same code also stands for passing trouble: a queue that is just restarting is "not found".
-_REFUSALS: Final[Mapping[int, tuple[str, str]]] = {
-    ACCESS_REFUSED: (
+_REFUSALS: Final[Sequence[tuple[int, str, str]]] = (
+    (
+        ACCESS_REFUSED,
         "",
         "Check user and password in the broker's URL, and the rights of this user at the broker.",
     ),
-    NOT_FOUND: ("no queue|no exchange", INSTALL),
-    RESOURCE_LOCKED: ("", "End the other program that holds this queue."),
-    PRECONDITION_FAILED: (
+    (NOT_FOUND, "no queue|no exchange", INSTALL),
+    (RESOURCE_LOCKED, "", "End the other program that holds this queue."),
+    (
+        PRECONDITION_FAILED,
         "inequivalent arg|invalid arg",
         "This queue was made in another way. Let it run empty, delete it, and run "
         "`schoolbell install` again.",
     ),
-    NOT_ALLOWED: ("", "Check the vhost in the broker's URL, and that this user may enter it."),
-}
+    (
+        PRECONDITION_FAILED,
+        "message size",
+        "Ask who runs the broker for a larger max_message_size in rabbitmq.conf; until then what "
+        "is too large holds up what comes after it.",
+    ),
+    (NOT_ALLOWED, "", "Check the vhost in the broker's URL, and that this user may enter it."),
+)
 
 _UNTRUSTED: Final[Mapping[int, str]] = {
     9: "Check the clocks of both machines.",  # X509_V_ERR_CERT_NOT_YET_VALID
@@ -170,9 +178,9 @@ def _reply(cause: BaseException) -> tuple[int, str] | None:
 
 
 def _replied(code: int, text: str, address: Address) -> SchoolbellError:
-    pattern, remedy = _REFUSALS.get(code, ("", ""))
-    if remedy and re.search(pattern, text):
-        return Refused(f"The broker at {address} refuses: {text.rstrip('.')}.", remedy, code)
+    for refusal, pattern, remedy in _REFUSALS:
+        if refusal == code and re.search(pattern, text):
+            return Refused(f"The broker at {address} refuses: {text.rstrip('.')}.", remedy, code)
     return Unavailable(f"The broker at {address} is out of service: {text}.", KEEP_TRYING)
 
 

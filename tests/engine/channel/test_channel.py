@@ -1,8 +1,10 @@
 """The written files in a real RabbitMQ: what each user can do there, and that it can do no more."""
 
+import json
 import socket
 import ssl
 import tomllib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,15 +20,17 @@ from engine.broker.linked import AT_THE_HUB
 from engine.broker.rabbitmq.address import in_vhost, read_address
 from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.channel.commands import channel
-from engine.channel.definitions import MOST_BYTES_WAITING
+from engine.channel.configuration import LARGEST_MESSAGE
+from engine.channel.definitions import MOST_BYTES_PARKED, MOST_BYTES_WAITING, MOST_MESSAGES
 from engine.config import BrokerSettings, HubSettings
-from engine.errors import Misconfigured, SchoolbellError
-from engine.ports import Depth, Parked, Queue
+from engine.errors import Misconfigured, SchoolbellError, Unavailable
+from engine.ports import Consumer, Delivery, Depth, Parked, Publisher, Queue
 from tests.contracts.brokers import bodies, eventually, publish, receive, received_bodies
 from tests.engine.broker.rabbits import IMPATIENT, allow_old_tls
 from tests.servers import CertificateAuthority, WrittenRabbitServer
 
 REFUSED = 403
+MANY = 100
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,43 @@ def ways_to_take(queue: str) -> list[Callable[[Any], object]]:
     ]
 
 
+@contextmanager
+def room_in_south(hub: Hub, for_messages: int) -> Iterator[None]:
+    """The written limits of one district, made so small that a test can reach them."""
+    written = (hub.folder / "definitions.json").read_text()
+    small = json.loads(written)
+    for policy in small["policies"]:
+        if policy["vhost"] == "south":
+            policy["definition"]["max-length"] = for_messages
+    apply(hub, json.dumps(small))
+    yield
+    apply(hub, written)
+
+
+def apply(hub: Hub, content: str) -> None:
+    """Import definitions while the broker runs."""
+    file = hub.server.folder / "imported.json"
+    file.write_text(content)
+    hub.server.control("import_definitions", str(file))
+
+
+def until_refused(publisher: Publisher, queue: Queue) -> list[bytes]:
+    """Publish one after the other; what was taken until the broker took no more, or all."""
+    taken = []
+    for body in bodies(MANY):
+        if not all(publisher.publish(queue, [body])):
+            break
+        taken.append(body)
+    return taken
+
+
+def park_all(consumer: Consumer, unread: deque[Delivery]) -> None:
+    """Park one after the other; what could not be parked is left in *unread*."""
+    while unread:
+        consumer.park(unread[0], "unreadable")
+        unread.popleft()
+
+
 def refused(broker: RabbitBroker) -> str:
     """What somebody is told who cannot come in."""
     with pytest.raises(SchoolbellError) as told:
@@ -152,16 +193,77 @@ def test_each_side_parks_what_it_takes_looks_at_it_and_puts_it_back(hub: Hub) ->
             assert received_bodies(consumer, 1) == bodies(1)
 
 
+def test_a_reason_that_somebody_made_up_cannot_rewrite_the_screen(by_passwords: Hub) -> None:
+    forged = pika.BasicProperties(headers={"reason": "\x1b[2J\n\u202eall is well" + "!" * 9_999})
+    by_passwords.attempt("hub", "north", lambda opened: opened.basic_publish(
+        "schoolbell", "north.pushes.dead", b"forged", forged))  # fmt: skip
+    spoke = by_passwords.spoke("north")
+    (parked,) = spoke.parked(Queue.PUSHES, 10)
+    assert parked.reason.startswith(" [2J  all is well!")
+    assert parked.reason.isprintable()
+    assert len(parked.reason) < 1_000
+    assert spoke.requeue_parked(Queue.PUSHES, 10) == 1
+    drain(by_passwords)
+
+
 def test_install_finds_all_in_place_without_the_right_to_make_anything(hub: Hub) -> None:
     assert list(hub.district("north").install()) == []
     assert list(hub.spoke("south").install()) == []
 
 
-def test_a_district_whose_pushes_nobody_takes_does_not_fill_the_disk(hub: Hub) -> None:
-    limits = hub.server.evaluate('[rabbit_policy:get(<<"max-length-bytes">>, Queue) || '
-                                 'Queue <- rabbit_amqqueue:list(<<"north">>)]')  # fmt: skip
-    assert limits.count(str(MOST_BYTES_WAITING)) == 1
-    assert limits.count("undefined") == 3
+def test_no_queue_of_a_district_can_fill_the_disk(hub: Hub) -> None:
+    def of_each_queue(key: str) -> list[str]:
+        found = hub.server.evaluate(f'[rabbit_policy:get(<<"{key}">>, Queue) || '
+                                    'Queue <- rabbit_amqqueue:list(<<"north">>)]')  # fmt: skip
+        return sorted(found.strip("[]").replace(" ", "").split(","))
+
+    assert of_each_queue("max-length-bytes") == sorted(
+        [str(MOST_BYTES_WAITING), str(MOST_BYTES_PARKED)] * 2
+    )
+    assert of_each_queue("max-length") == [str(MOST_MESSAGES)] * 4
+
+
+def test_a_message_that_is_too_large_is_refused_and_said_to_be(hub: Hub) -> None:
+    with closing(hub.district("north").publisher()) as publisher:
+        assert list(publisher.publish(Queue.PUSHES, [bytes(LARGEST_MESSAGE)])) == [True]
+        with pytest.raises(Misconfigured, match="max_message_size"):
+            publisher.publish(Queue.PUSHES, [bytes(LARGEST_MESSAGE + 1)])
+    with closing(hub.spoke("north").consumer(Queue.PUSHES, 3)) as consumer:
+        assert received_bodies(consumer, 1) == [bytes(LARGEST_MESSAGE)]
+        assert list(consumer.receive(1, timeout=0.2)) == []
+
+
+def test_outcomes_that_nobody_reads_hold_up_their_own_district_and_are_kept(
+    by_passwords: Hub,
+) -> None:
+    south, theirs = by_passwords.district("south"), by_passwords.spoke("south")
+    with (
+        room_in_south(by_passwords, for_messages=3),
+        closing(theirs.publisher()) as publisher,
+        closing(south.consumer(Queue.OUTCOMES, 100)) as consumer,
+    ):
+        kept = until_refused(publisher, Queue.OUTCOMES)
+        publish(by_passwords.spoke("north"), Queue.OUTCOMES, bodies(10))
+        assert 3 <= len(kept) < MANY
+        assert received_bodies(consumer, len(kept)) == kept
+        assert eventually(lambda: all(publisher.publish(Queue.OUTCOMES, [b"again"])))
+        drain(by_passwords, "south")
+    drain(by_passwords)
+
+
+def test_what_cannot_be_parked_any_more_stays_where_it_is(by_passwords: Hub) -> None:
+    south, theirs = by_passwords.district("south"), by_passwords.spoke("south")
+    publish(south, Queue.PUSHES, bodies(MANY))
+    with room_in_south(by_passwords, for_messages=3):
+        with closing(theirs.consumer(Queue.PUSHES, MANY)) as consumer:
+            unread = deque(receive(consumer, MANY))
+            with pytest.raises(Unavailable, match="If that queue is full"):
+                park_all(consumer, unread)
+        parked = MANY - len(unread)
+        assert parked >= 3
+        assert eventually(lambda: theirs.depths()[Queue.PUSHES] == Depth(len(unread), parked))
+    assert theirs.requeue_parked(Queue.PUSHES, MANY) == parked
+    drain(by_passwords, "south")
 
 
 # Who comes in
@@ -321,11 +423,11 @@ def test_the_broker_speaks_no_tls_before_1_2(hub: Hub) -> None:
         context.wrap_socket(line, server_hostname="127.0.0.1")
 
 
-def drain(hub: Hub) -> None:
+def drain(hub: Hub, district: str = "north") -> None:
     """Take what a test has left."""
     for broker, queue in (
-        (hub.spoke("north"), Queue.PUSHES),
-        (hub.district("north"), Queue.OUTCOMES),
+        (hub.spoke(district), Queue.PUSHES),
+        (hub.district(district), Queue.OUTCOMES),
     ):
         with closing(broker.consumer(queue, 10)) as consumer:
             while got := consumer.receive(10, timeout=0.5):

@@ -166,6 +166,30 @@ FCM_ROWS = {
         of_fcm(Answer(504, HTML)),
         Meaning(Verdict.DEFERRED, "HTTP_504", FCM_BACK_OFF),
     ),
+    "a filter's page": (
+        of_fcm(Answer(403, HTML)),
+        Meaning(Verdict.DEFERRED, "PERMISSION_DENIED", FCM_QUOTA_WAIT, misconfigured=True),
+    ),
+    "a filter's page with a status of its own": (
+        of_fcm(Answer(400, HTML)),
+        Meaning(Verdict.DEFERRED, "HTTP_400", FCM_QUOTA_WAIT, misconfigured=True),
+    ),
+    "a proxy that wants to know who we are": (
+        of_fcm(Answer(407, HTML)),
+        Meaning(Verdict.DEFERRED, "HTTP_407", FCM_QUOTA_WAIT, misconfigured=True),
+    ),
+    "a proxy's patience": (
+        of_fcm(Answer(408, HTML)),
+        Meaning(Verdict.DEFERRED, "HTTP_408", FCM_BACK_OFF),
+    ),
+    "a new reason to refuse our key": (
+        fcm(401, fcm_error("A_CODE_OF_2030")),
+        Meaning(Verdict.DEFERRED, "ACCESS_TOKEN_REFUSED", FCM_BACK_OFF, renew=True),
+    ),
+    "a new reason to refuse our project": (
+        fcm(403, fcm_error("A_CODE_OF_2030")),
+        Meaning(Verdict.DEFERRED, "PERMISSION_DENIED", FCM_QUOTA_WAIT, misconfigured=True),
+    ),
     "a new kind of refusal": (
         fcm(400, fcm_error("A_CODE_OF_2030")),
         Meaning(Verdict.REFUSED, "HTTP_400"),
@@ -265,8 +289,15 @@ APNS_ROWS: dict[tuple[int, str], Meaning] = {
     (429, "A reason of 2030"): Meaning(Verdict.DEFERRED, "HTTP_429", FCM_QUOTA_WAIT),
     (418, "A reason of 2030"): Meaning(Verdict.REFUSED, "HTTP_418"),
     (410, "A reason of 2030"): Meaning(Verdict.REFUSED, "HTTP_410"),
-    (404, ""): Meaning(Verdict.DEFERRED, "HTTP_404", FCM_QUOTA_WAIT, misconfigured=True),
-    (301, ""): Meaning(Verdict.DEFERRED, "HTTP_301", FCM_QUOTA_WAIT, misconfigured=True),
+    (400, ""): Meaning(Verdict.REFUSED, "HTTP_400"),
+    (408, ""): Meaning(Verdict.DEFERRED, "HTTP_408", APNS_BACK_OFF),
+    **{
+        (status, reason): Meaning(
+            Verdict.DEFERRED, f"HTTP_{status}", FCM_QUOTA_WAIT, misconfigured=True
+        )
+        for status in (301, 401, 403, 404, 407, 421, 451)
+        for reason in ("", "A reason of 2030")
+    },
 }
 
 

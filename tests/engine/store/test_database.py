@@ -183,7 +183,9 @@ class TestUnreachable:
         with made.write() as connection:
             connection.exec_driver_sql("CREATE TABLE note (id integer)")
         made.close()
-        error = problem_of(f"sqlite:///file:{file}?mode=ro&uri=true", "INSERT INTO note (id) VALUES (1)")
+        error = problem_of(
+            f"sqlite:///file:{file}?mode=ro&uri=true", "INSERT INTO note (id) VALUES (1)"
+        )
         assert (type(error), "may write" in error.remedy) == (Misconfigured, True)
 
     def test_a_file_that_another_program_holds_is_unavailable(self, tmp_path: Path) -> None:

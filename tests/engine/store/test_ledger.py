@@ -1,16 +1,17 @@
 """The ledger: outcomes in any order and perhaps twice, and what is owed again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
 from engine.messages import Outcome, Push
 from engine.store import app, ledger
 from engine.store.gateways import DEAD_TASK, GATEWAY_TASK
-from engine.store.sql_ledger import REFUSED_TASK
+from engine.store.sql_ledger import OUTCOME_TASK, REFUSED_TASK
 from engine.store.tables import devices, outcomes, retries
 from rules.change import PersonId
 from rules.outcomes import Verdict
@@ -102,6 +103,48 @@ def test_an_outcome_of_a_push_that_nobody_knows_is_kept(district: District) -> N
     lone = an_outcome("01a208d0-5240-8000-8000-000000000001")
 
     assert district.ledger.record([lone]) == 1
+
+
+@pytest.mark.parametrize("spell", [str.upper, lambda name: name.replace("-", "")])
+def test_another_spelling_of_a_push_is_the_same_push(
+    district: District, push: Push, spell: Callable[[str], str]
+) -> None:
+    other = district.push_of(marked())
+    district.ledger.record([an_outcome(push)])
+
+    again = msgspec.structs.replace(an_outcome(push), push_id=spell(push.id))
+
+    assert district.ledger.record([again, an_outcome(other)]) == 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"push_id": "nonsense"},
+        {"device_id": "x"},
+        {"device_id": str(10**30)},
+        {"attempt": 2**40},
+        {"at": NOW.replace(tzinfo=None)},
+        {"gateway": "g" * 100},
+    ],
+)
+def test_one_bad_outcome_does_not_keep_the_others_from_being_recorded(
+    district: District, push: Push, bad: dict[str, Any]
+) -> None:
+    other = district.push_of(marked())
+    wrong = msgspec.structs.replace(unregistered(other), **bad)
+
+    assert district.ledger.record([wrong, an_outcome(push)]) == 1
+
+    assert recorded(district) == [(1, "accepted", "")]
+    assert tasks_of(district, OUTCOME_TASK) == [(next(iter(bad)), 1)]
+
+
+@pytest.mark.parametrize("words", ["x" * 100, "\0", "\ud800"])
+def test_a_gateway_may_use_any_words(district: District, push: Push, words: str) -> None:
+    refusal = an_outcome(push, Verdict.REFUSED, reason=words, gateway_id=words)
+
+    assert district.ledger.record([refusal]) == 1
 
 
 # Dead devices
@@ -235,18 +278,52 @@ def test_a_push_that_is_due_is_the_same_push_with_the_next_attempt(
     assert (again.title, again.body, again.expires_at) == (push.title, push.body, push.expires_at)
 
 
-def test_a_push_that_is_due_is_lent_to_the_broker_for_a_while(
+def test_a_retry_is_published_once_however_long_it_waits_for_its_answer(
+    district: District, push: Push
+) -> None:
+    """While whoever delivers is away, more of the same would only fill the queue."""
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+    due(district)
+    district.clock.forward(timedelta(hours=3))
+
+    assert due(district) == []
+
+
+def test_a_retry_that_the_broker_lost_goes_again_as_the_same_try(
     district: District, push: Push
 ) -> None:
     district.ledger.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
     due(district)
-
-    at_once = due(district)
     district.clock.forward(LOST_AFTER)
-    after_a_loss = due(district)
+    young = district.ledger.plan_lost()  # the father's and Ada's first tries
+    district.clock.forward(timedelta(seconds=1))
 
-    assert (at_once, [one.id for one in after_a_loss]) == ([], [push.id])
+    assert (young, district.ledger.plan_lost()) == (2, 1)
+    assert [one.attempt for one in due(district) if one.id == push.id] == [2]
+
+
+def test_a_retry_whose_deadline_is_past_ends(district: District, push: Push) -> None:
+    district.ledger.record([deferred(push)])
+    district.clock.now = push.expires_at
+
+    assert due(district) == []
+    assert (2, "refused", "EXPIRED") in recorded(district)
+    assert planned(district) == []
+
+
+def test_a_retry_that_waits_in_a_queue_past_its_deadline_is_left_to_who_delivers_it(
+    district: District, push: Push
+) -> None:
+    """It may have been accepted at the last moment, with the answer on its way."""
+    district.ledger.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+    (again,) = due(district)
+    district.clock.now = push.expires_at + timedelta(hours=1)
+    due(district)
+
+    assert district.ledger.record([an_outcome(again)]) == 1
 
 
 def test_a_push_stays_due_when_it_could_not_be_published(district: District, push: Push) -> None:

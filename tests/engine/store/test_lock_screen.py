@@ -1,21 +1,24 @@
 """What each phone may show: at first, and when a push is made again later."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 import pytest
 from sqlalchemy import select
 
-from engine.messages import Push
+from engine.messages import Outcome, Push
 from engine.store import devices as store
 from engine.store import district as settings
 from engine.store.evaluations import DEVICE_TASK
 from engine.store.lock_screen import TOKEN_UNREADABLE
 from engine.store.tables import devices, notifications, outcomes
 from rules.audience import DeviceId
+from rules.change import Kind
 from rules.outcomes import Verdict
 from rules.privacy import Level
-from tests.builders import an_outcome
+from rules.timing import OFFERED_FOR, WORTH_SENDING_FOR
+from tests.builders import NOW, an_outcome
 from tests.district import (
     ADA_HERSELF,
     FATHER,
@@ -25,6 +28,7 @@ from tests.district import (
     TOKENS,
     District,
     marked,
+    paid,
     scored,
 )
 from tests.vectors.unseal import unseal
@@ -187,6 +191,65 @@ def test_a_student_who_left_the_directory_is_not_named(district: District) -> No
     district.sis("DELETE FROM schoolbell_students")
 
     assert shown(district, due_again(district, pushes))[MOTHER] == GENERIC[MOTHER]
+
+
+# What the way could learn from
+
+
+def deadlines(district: District) -> set[timedelta]:
+    """How long the pushes of each kind are offered, first and again."""
+    changes = (scored(9, 17), marked(), paid())
+    pushes = [push for change in changes for push in district.evaluate(change)]
+    again = due_again(district, pushes)
+    assert len(again) == len(pushes)
+    return {push.expires_at - NOW for push in (*pushes, *again)}
+
+
+@pytest.mark.parametrize("level", [Level.GENERIC, Level.NAMED])
+def test_where_the_kind_may_not_be_known_its_lifetime_does_not_tell_it(
+    district: District, level: Level
+) -> None:
+    allow(district, level)
+    district.app(settings.set_end_to_end, sealed=level is Level.NAMED)
+
+    assert deadlines(district) == {OFFERED_FOR}
+
+
+def test_where_the_kind_is_shown_each_has_its_own_lifetime(district: District) -> None:
+    assert deadlines(district) == {
+        WORTH_SENDING_FOR[kind] for kind in (Kind.ASSIGNMENT, Kind.ATTENDANCE, Kind.MEAL_BALANCE)
+    }
+
+
+def test_what_ran_out_on_the_way_but_is_still_worth_sending_is_offered_again(
+    district: District,
+) -> None:
+    """Whoever delivers was away for longer than a push is offered at once."""
+    allow(district, Level.GENERIC)
+    push = district.push_of(scored(9, 17))
+    district.clock.now = push.expires_at
+
+    district.ledger.record([expired(push, district)])
+    district.clock.forward(timedelta(seconds=15))
+    with district.ledger.due() as found:
+        (again,) = found
+
+    assert (again.id, again.attempt) == (push.id, 2)
+    assert district.clock.now < again.expires_at <= NOW + WORTH_SENDING_FOR[Kind.ASSIGNMENT]
+
+
+def test_what_ran_out_for_good_is_not_offered_again(district: District) -> None:
+    push = district.push_of(scored(9, 17))
+    district.clock.now = push.expires_at
+
+    district.ledger.record([expired(push, district)])
+
+    assert refused(district) == [("refused", "EXPIRED")]
+    assert due_again(district, []) == []
+
+
+def expired(push: Push, district: District) -> Outcome:
+    return an_outcome(push, Verdict.REFUSED, reason="EXPIRED", at=district.clock.now)
 
 
 # End to end
