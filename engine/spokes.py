@@ -76,11 +76,13 @@ class Spoke:
             self._thread.start()
 
     def arrived(self) -> Sequence[Push]:
-        """The pushes that have come in since the last call."""
-        found: list[Push] = []
-        while self._arrived:
-            found += self._arrived.popleft()
-        return found
+        """The pushes of one message that has come in, if there is one."""
+        return self._arrived.popleft() if self._arrived else ()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `arrived` would give pushes now."""
+        return bool(self._arrived)
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome, to be published."""
@@ -245,7 +247,7 @@ class DeliverStage:
             spoke.news = self._news
 
     def step(self, stop: Flag) -> None:
-        """Hand over what has come in, and collect answers.
+        """Hand over a message of each spoke, and collect answers.
 
         Raises the trouble of its spokes when there is none without: then the stage fails.
         """
@@ -254,8 +256,9 @@ class DeliverStage:
             spoke.share = self._share_of(spoke)
             spoke.start()
             self._deliver.submit(spoke.arrived())
-        self._collect(_GLANCE)
-        if not self._deliver.in_flight:
+        has_more = any(spoke.has_more for spoke in self._spokes.values())
+        self._collect(0.0 if has_more else _GLANCE)
+        if not (has_more or self._deliver.in_flight):
             self._require_one_without_trouble()
             if not stop.is_set():
                 self._news.wait(_NAP)

@@ -69,6 +69,8 @@ class Bench:
         self.stage.step(stopped())
         self.spoke.turn()
         self.stage.step(stopped())
+        while self.spoke.has_more:
+            self.stage.step(stopped())
 
     def steps_until(self, count: int) -> None:
         """Step until so many outcomes are published."""
@@ -263,6 +265,8 @@ class Hub:
         for spoke in self.spokes:
             spoke.turn()
         self.stage.step(stopped())
+        while any(spoke.has_more for spoke in self.spokes):
+            self.stage.step(stopped())
 
     def outcomes(self, district: str) -> list[Outcome]:
         """What went back to a district."""
@@ -316,6 +320,18 @@ def test_the_storm_of_one_district_leaves_room_for_another() -> None:
     late.deliveries.append(Delivery(1, encode(Pushes([a_push(district="south")]))))
     hub.step()
     assert hub.gateway.submitted[-1].district == "south"
+
+
+def test_districts_are_handed_over_a_message_each_in_turn() -> None:
+    storm = [phones(MAX_PACKED, district="north") for _ in range(5)]
+    hub = Hub(north=queue_of(*storm), south=queue_of([a_push(district="south")]))
+    for _ in range(2):
+        hub.stage.step(stopped())
+        for spoke in hub.spokes:
+            spoke.turn()
+    hub.stage.step(stopped())
+    assert {push.district for push in hub.gateway.submitted} == {"north", "south"}
+    assert len(hub.gateway.submitted) <= 2 * MAX_PACKED + 1
 
 
 def test_two_storms_share_what_may_be_in_flight() -> None:
