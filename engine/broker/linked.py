@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.broker import open_broker
-from engine.broker.rabbitmq.address import in_vhost
+from engine.broker.rabbitmq.address import in_vhost, vhost_of
 from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.config import Config
 from engine.database import Database
-from engine.errors import Misconfigured, SchoolbellError, Unavailable
+from engine.errors import ConfigError, Misconfigured, SchoolbellError, Unavailable
 from engine.ports import Broker, Consumer, Depth, Parked, Publisher, Queue
 
 AT_THE_HUB: Final = (Queue.PUSHES, Queue.OUTCOMES)
@@ -25,6 +25,7 @@ def open_district(config: Config, database: Database) -> Broker:
     district = config.district.id
     if not config.hub.used:
         return open_broker(config.broker, database, district)
+    _require_own_vhost(config)
     own = open_broker(config.broker, database, district, OUR_OWN)
     return LinkedBroker(own, RabbitBroker(config.hub, district, AT_THE_HUB))
 
@@ -35,6 +36,17 @@ def open_spokes(config: Config) -> Mapping[str, Broker]:
         district: RabbitBroker(in_vhost(config.broker, district), district, AT_THE_HUB)
         for district in config.deliver.districts
     }
+
+
+def _require_own_vhost(config: Config) -> None:
+    """The hub knows a district by its vhost, and lets it write that name's keys alone."""
+    district, vhost = config.district.id, vhost_of(config.hub)
+    if district != vhost:
+        raise ConfigError(
+            f"The vhost in [hub] url is {vhost}, and [district] id is {district}: at a hub they "
+            "are the same.",
+            f'Write id = "{vhost}" in [district], or the URL that the hub gave to this district.',
+        )
 
 
 class LinkedBroker:

@@ -12,6 +12,7 @@ from typing import Final
 import click
 from pydantic import TypeAdapter, ValidationError
 
+from engine.broker.rabbitmq.address import PORTS
 from engine.certificates import Authority, Issued, serves
 from engine.channel.configuration import (
     CA_FILE,
@@ -93,7 +94,7 @@ def channel() -> None:
     """Write what the administrator of a hub's RabbitMQ applies.
 
     A hub delivers for many districts. Each has a vhost and a user of its own at the hub's broker,
-    reached by AMQPS on port 5671, and can neither see nor touch what belongs to another.
+    reached by AMQPS, and can neither see nor touch what belongs to another.
     """
 
 
@@ -113,8 +114,15 @@ def channel() -> None:
     callback=_etc,
     help="The folder of the broker's machine in which these files will lie.",
 )
+@click.option(
+    "--port",
+    default=PORTS["amqps"],
+    show_default=True,
+    type=click.IntRange(1, 65_535),
+    help="The port on which the broker listens.",
+)
 def definitions_(
-    districts: tuple[str, ...], host: str, folder: Path, certificates: bool, etc: str
+    districts: tuple[str, ...], host: str, folder: Path, certificates: bool, etc: str, port: int
 ) -> None:
     """Write the broker's files, and one for each district.
 
@@ -125,9 +133,9 @@ def definitions_(
     them, stay as they are. To give somebody another password, move that file away first.
     """
     prepare_folder(folder)
-    held = list(handovers(folder, districts, host, certificates=certificates))
+    held = list(handovers(folder, districts, host, port, certificates=certificates))
     texts = {
-        folder / CONFIGURATION_FILE: rabbitmq_conf(etc, certificates=certificates),
+        folder / CONFIGURATION_FILE: rabbitmq_conf(etc, port, certificates=certificates),
         folder / PLUGINS_FILE: enabled_plugins(certificates=certificates),
     }
     new = {file: text for file, text in texts.items() if is_free_for(file, text)}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.broker.rabbitmq.address import PORTS
-
 CONFIGURATION_FILE: Final = "rabbitmq.conf"
 PLUGINS_FILE: Final = "enabled_plugins"
 DEFINITIONS_FILE: Final = "definitions.json"
@@ -61,12 +59,12 @@ cluster_partition_handling = pause_minority
 """
 
 
-def rabbitmq_conf(etc: str, *, certificates: bool) -> str:
-    """The text of rabbitmq.conf for files that lie in the folder *etc* of the broker's machine."""
+def rabbitmq_conf(etc: str, port: int, *, certificates: bool) -> str:
+    """The text of rabbitmq.conf, for files in the folder *etc* of the broker's machine."""
     text = _COMMON + (_EXTERNAL if certificates else _PLAIN) + _REST
     return text.format(
         etc=etc.rstrip("/"),
-        port=PORTS["amqps"],
+        port=port,
         server=SERVER,
         ca=CA_FILE,
         definitions=DEFINITIONS_FILE,

@@ -97,7 +97,8 @@ def _limit(district: str) -> Definition:
 def _policies(district: str) -> Sequence[Definition]:
     """A limit for every queue: both sides can publish, and nobody can be made to take.
 
-    When a dead-letter queue is full, what would be parked stays in its own queue.
+    When a dead-letter queue is full, what would be parked stays in its own queue. RabbitMQ (3.10.8)
+    does not count what was taken and is not acked yet.
     """
     waiting = [queue.value for queue in AT_THE_HUB]
     parked = [queue.dead for queue in AT_THE_HUB]

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from engine.broker.rabbitmq.address import PORTS
 from engine.channel.configuration import CA_FILE
 from engine.channel.rights import HUB
 from engine.errors import ConfigError
@@ -43,6 +42,7 @@ class Handover:
     file: Path
     user: str
     host: str
+    port: int
     password: str | None = field(repr=False)
     is_new: bool
 
@@ -54,7 +54,7 @@ class Handover:
     @property
     def shown_url(self) -> str:
         """The URL without its password."""
-        return _url(self.user, self.host, self.password and _HIDDEN)
+        return _url(self.user, self.host, self.port, self.password and _HIDDEN)
 
     def write(self) -> None:
         """Write the file; one that was there stays as it is."""
@@ -63,12 +63,13 @@ class Handover:
         whose = (
             "For the configuration of the hub."
             if self.user == HUB
-            else f"For the configuration of the district {self.user}: hand it over in a safe way."
+            else f"For the configuration of the district {self.user}: hand it over in a safe way.\n"
+            f'# There [district] must say id = "{self.user}", too.'
         )
         text = _FILE.format(
             whose=whose,
             section=self.section,
-            url=_url(self.user, self.host, self.password),
+            url=_url(self.user, self.host, self.port, self.password),
             ca_file=CA_FILE,
         )
         if self.password is None:
@@ -77,31 +78,31 @@ class Handover:
 
 
 def handovers(
-    folder: Path, districts: Sequence[str], host: str, *, certificates: bool
+    folder: Path, districts: Sequence[str], host: str, port: int, *, certificates: bool
 ) -> Iterator[Handover]:
     """One for each district and for the hub; a password that was made before is found again.
 
-    Raises ConfigError for a file that was made for another host or another way to come in.
+    Raises ConfigError for a file that was made for another host, port or way to come in.
     """
     for user in (*districts, HUB):
         file = folder / f"{user}.toml"
         found = read_if_there(file)
         if found is None:
             password = None if certificates else secrets.token_urlsafe(_PASSWORD_BYTES)
-            yield Handover(file, user, host, password, is_new=True)
+            yield Handover(file, user, host, port, password, is_new=True)
         else:
             password = _password(file, found)
-            handover = Handover(file, user, host, password, is_new=False)
+            handover = Handover(file, user, host, port, password, is_new=False)
             _require_same(handover, found, certificates=certificates)
             yield handover
 
 
-def _url(user: str, host: str, password: str | None) -> str:
+def _url(user: str, host: str, port: int, password: str | None) -> str:
     """The hub's names no vhost: it reads one for each district."""
     login = f"{user}:{password}@" if password else ""
     vhost = "" if user == HUB else f"/{user}"
     place = f"[{host}]" if ":" in host else host
-    return f"amqps://{login}{place}:{PORTS['amqps']}{vhost}"
+    return f"amqps://{login}{place}:{port}{vhost}"
 
 
 def _written_url(file: Path, content: bytes) -> str:
@@ -120,7 +121,7 @@ def _password(file: Path, content: bytes) -> str | None:
 
 
 def _require_same(handover: Handover, content: bytes, *, certificates: bool) -> None:
-    expected = _url(handover.user, handover.host, handover.password)
+    expected = _url(handover.user, handover.host, handover.port, handover.password)
     is_by_certificate = handover.password is None
     if _written_url(handover.file, content) != expected or is_by_certificate != certificates:
         raise _not_ours(handover.file)
@@ -128,7 +129,7 @@ def _require_same(handover: Handover, content: bytes, *, certificates: bool) -> 
 
 def _not_ours(file: Path) -> ConfigError:
     return ConfigError(
-        f"{file} was made for another host or another way to come in.",
+        f"{file} was made for another host or port, or another way to come in.",
         "Name the same as before, or move the file away to have it made anew, with another "
         "password.",
     )

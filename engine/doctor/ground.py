@@ -88,6 +88,14 @@ def database(config: Config) -> Diagnosis:
 def migrations(config: Config) -> Diagnosis:
     """Whether the engine's tables are those of this release."""
     with closing(Database(config.database.url)) as ours:
+        if migrate.current(ours) is None:
+            return broken(
+                f"The database {ours.name} has no tables of Schoolbell.",
+                "`schoolbell install` has not been run, or [database] url names another database "
+                "than the one in which it was.",
+                Who.US,
+                "Run `schoolbell install`.",
+            )
         migrate.require_newest(ours)
     return ok(f"at revision {migrate.newest()}, as this release needs")
 

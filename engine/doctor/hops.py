@@ -83,8 +83,9 @@ def _of(side: Side) -> tuple[Hop, ...]:
             f"{side.name}: login",
             unless(side.absent, partial(channel.login, side)),
             side.who,
-            "TLS is well, and then no talk in AMQP begins: another program listens there, a client "
-            "certificate is wanted that we do not have, or the broker is just starting.",
+            "The line is open, and then no talk in AMQP begins: another program listens there, TLS "
+            "is wanted where the URL says amqp://, or a client certificate that we do not have, or "
+            "the broker is just starting.",
         ),
         Hop(
             f"{side.name}: vhost",

@@ -96,7 +96,7 @@ class Apns:
         """What is said to a good request, in the order of the world."""
         phone = self._devices.find("apns", device_token(request))
         if phone is None:
-            strangers = self._devices.admit_strangers
+            strangers = self._devices.admit_strangers and device_token(request).strip("0")
             return self._accept(request, apns_id) if strangers else self._refuse("BadDeviceToken")
         if phone.uninstalled_at is not None:
             return self._refuse("Unregistered", phone.uninstalled_at)

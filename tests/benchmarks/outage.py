@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import exists, func, select
 
@@ -16,6 +16,8 @@ from rules.identity import first_id_at
 from rules.outcomes import Verdict
 from tests.servers import NginxSink
 from tests.site import Site
+
+WARM = datetime(2020, 1, 1, tzinfo=UTC)  # before everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ def measure(site: Site, away: NginxSink, count: int, rate: float) -> Outage:
     """Commit *count* changes, *rate* a second; FCM is away in the middle third of them."""
     third = count // 3
     with site.running():
+        _commit(site, 1, 10, rate)
+        site.wait_for(lambda: _all_accepted(site, WARM), "the first outcomes")
         began = utc_now()
         moments: list[datetime] = []
         for number, act in enumerate((_nothing, away.kill9, away.start)):

@@ -82,6 +82,18 @@ def test_a_hubs_broker_url_names_no_vhost(tmp_path: Path) -> None:
         _ = engine.brokers
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [('id = "north"', 'id = "north-high"'), ('id = "north"', "")]
+)
+def test_a_district_of_another_name_than_its_vhost_is_told_so(
+    tmp_path: Path, ours: str, theirs: str
+) -> None:
+    engine = engine_of(tmp_path, LINKED.replace(ours, theirs))
+    with pytest.raises(ConfigError, match=r"The vhost in \[hub\] url is north") as refused:
+        _ = engine.broker
+    assert 'Write id = "north" in [district]' in refused.value.remedy
+
+
 # --- what the operator sees ------------------------------------------------------------------
 
 

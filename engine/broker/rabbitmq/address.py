@@ -6,6 +6,7 @@ import logging
 import ssl
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -90,7 +91,7 @@ def read_address(settings: BrokerSettings) -> Address:
     return Address(
         host=url.hostname or "",
         port=url.port or PORTS[url.scheme],
-        vhost=unquote(url.path[1:]) or "/",
+        vhost=vhost_of(settings),
         user=unquote(url.username or ""),
         password=unquote(url.password or ""),
         tls=tls,
@@ -112,6 +113,11 @@ def in_vhost(settings: BrokerSettings, vhost: str) -> BrokerSettings:
         )
     named = url._replace(path="/" + quote(vhost, safe="")).geturl()
     return settings.model_copy(update={"url": named})
+
+
+def vhost_of(settings: BrokerSettings) -> str:
+    """The vhost that the URL names; raises ConfigError."""
+    return unquote(_parsed(settings).path[1:]) or "/"
 
 
 def plaintext(settings: BrokerSettings) -> str:
@@ -164,6 +170,8 @@ def _allow_plaintext(settings: BrokerSettings, host: str) -> None:
 
 def _tls(settings: BrokerSettings) -> ssl.SSLContext:
     """A context that verifies the broker's certificate and name; nobody can ask for less."""
+    for name in ("ca_file", "cert_file", "key_file"):
+        _require_readable(settings, name)
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -176,3 +184,18 @@ def _tls(settings: BrokerSettings) -> ssl.SSLContext:
             "Check ca_file, cert_file and key_file there.",
         ) from None
     return context
+
+
+def _require_readable(settings: BrokerSettings, name: str) -> None:
+    """OpenSSL says what is wrong and never with which file."""
+    file: Path | None = getattr(settings, name)
+    if file is None:
+        return
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise ConfigError(
+            f"The TLS files in {_section(settings)} cannot be read: {name} is {file}: "
+            f"{error.strerror}.",
+            f"Put the file there, or name another as {name}.",
+        ) from None

@@ -120,6 +120,15 @@ def test_tls_files_that_cannot_be_read_are_refused(tmp_path: Path, name: str) ->
             an_address("amqps://u:p@broker.example/", **{name: path})
 
 
+@pytest.mark.parametrize("name", ["ca_file", "cert_file", "key_file"])
+def test_a_tls_file_that_is_missing_is_named(tmp_path: Path, name: str) -> None:
+    CertificateAuthority(tmp_path)
+    there = {"cert_file": tmp_path / "ca.pem", "key_file": tmp_path / "ca.key.pem"}
+    files = {**there, name: tmp_path / "missing.pem"}
+    with pytest.raises(ConfigError, match=rf"{name} is .*missing\.pem: No such file"):
+        an_address("amqps://u:p@broker.example/", **files)
+
+
 @given(password=st.text(min_size=8, alphabet=st.characters(codec="utf-8")))
 def test_a_password_is_understood_and_never_shown(password: str) -> None:
     address = an_address(f"amqp://u:{quote(password, safe='')}@localhost/")

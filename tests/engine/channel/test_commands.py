@@ -71,6 +71,19 @@ def test_what_is_handed_over_is_a_configuration(tmp_path: Path) -> None:
     assert north.hub.ca_file == tmp_path / "ca.pem"
 
 
+def test_another_port_is_listened_to_and_handed_over(tmp_path: Path) -> None:
+    definitions(tmp_path, "north", how=("--port", "443"))
+    assert "listeners.ssl.default = 443\n" in (tmp_path / "rabbitmq.conf").read_text()
+    assert load(tmp_path / "north.toml").hub.url.endswith(f"@{HOST}:443/north")
+    assert load(tmp_path / "hub.toml").broker.url.endswith(f"@{HOST}:443")
+
+
+def test_a_district_is_told_which_id_it_must_have(tmp_path: Path) -> None:
+    definitions(tmp_path, "north")
+    assert '[district] must say id = "north"' in (tmp_path / "north.toml").read_text()
+    assert "[district]" not in (tmp_path / "hub.toml").read_text()
+
+
 def test_certificates_are_named_where_there_are_no_passwords(tmp_path: Path) -> None:
     certificates(tmp_path, "north", host="::1")
     definitions(tmp_path, "north", host="::1", how=("--certificates",))
@@ -148,6 +161,7 @@ def test_what_somebody_else_wrote_is_never_overwritten(
         (("north",), "elsewhere.example.org", (), "made for another host"),
         (("north",), HOST, ("--certificates",), "another way to come in"),
         (("north",), HOST, ("--etc", "/opt/rabbitmq"), "holds something else"),
+        (("north",), HOST, ("--port", "5672"), "another host or port"),
     ],
 )
 def test_a_second_run_with_other_words_changes_nothing(

@@ -50,6 +50,14 @@ def test_where_nothing_leaves_in_plain_text_nothing_is_said(bell: Bell, url: str
 
 def test_where_it_is_not_allowed_the_command_ends(bell: Bell) -> None:
     add(bell, "[broker]", f'url = "{NOBODY}"')
-    refused = bell.run("status").exception
+    refused = bell.run("run").exception
     assert isinstance(refused, ConfigError)
     assert "speaks to broker.invalid in plain text" in str(refused)
+
+
+def test_where_it_is_not_allowed_the_status_says_so(bell: Bell) -> None:
+    add(bell, "[broker]", f'url = "{NOBODY}"')
+    seen = bell.run("status")
+    assert seen.exit_code == 1
+    assert "speaks to broker.invalid in plain text" in seen.output
+    assert "secret" not in seen.output

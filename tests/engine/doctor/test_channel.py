@@ -186,6 +186,13 @@ def test_tls_by_somebody_who_is_no_broker(patient: Patient, tmp_path: Path) -> N
     assert "no AMQP" in found.found
 
 
+def test_the_port_for_tls_and_a_url_without(rabbit: Rabbit, patient: Patient) -> None:
+    url = at_port(rabbit, rabbit.server.tls_port).replace("amqps://", "amqp://")
+    found = patient.broken({"broker": {"url": url}}, ["broker"])
+    assert found.hop == "broker: login"
+    assert "TLS is wanted where the URL says amqp://" in found.meaning
+
+
 def test_a_broker_that_wants_a_client_certificate(patient: Patient, tmp_path: Path) -> None:
     authority = CertificateAuthority(tmp_path)
     with speaking_tls(authority.issue(), wants_certificate_of=authority.ca_file) as port:

@@ -186,6 +186,16 @@ def test_a_database_that_refuses_the_login(
     assert "refuses the login" in found.found
 
 
+def test_a_database_in_which_nothing_was_installed(patient: Patient) -> None:
+    other = patient.bell.folder / "other.db"
+    other.write_bytes(b"")
+    found = patient.broken({"database": {"url": "sqlite:///other.db"}})
+    assert found.hop == "migrations"
+    assert "no tables of Schoolbell" in found.found
+    assert "another release" not in found.meaning
+    assert "schoolbell install" in found.remedy
+
+
 def test_a_database_behind_migrations(patient: Patient) -> None:
     execute(patient, "UPDATE schoolbell_version SET version_num = '0000'")
     found = patient.broken()

@@ -199,11 +199,14 @@ def test_from_then_on_no_phone_is_said_to_be_dead(house: House) -> None:
     assert die(house, 1) == [("deferred", TOO_MANY_DEAD)]
 
 
-def test_a_share_of_dead_phones_that_is_usual_stops_nothing(house: House) -> None:
-    for _ in range(200):
-        house.says(Verdict.ACCEPTED)
-    die(house, 40)
-    assert not house.is_stopped()
+@pytest.mark.parametrize("of_four", [1, 2, 3])
+def test_a_district_that_is_not_all_dead_is_never_stopped(house: House, of_four: int) -> None:
+    for number in range(400):
+        if number % 4 < of_four:
+            die(house, 1)
+        else:
+            house.says(Verdict.ACCEPTED)
+        assert not house.is_stopped()
 
 
 def test_deaths_of_long_ago_do_not_count(house: House) -> None:
