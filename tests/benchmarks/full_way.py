@@ -45,7 +45,7 @@ class Latency:
 def measure(site: Site, servers: Mapping[str, int], first: int, last: int) -> Run:
     """Change the scores *first* to *last* in one commit, with the engine running and warm."""
     with site.running() as engine:
-        warm = _warm_up(site, first)
+        warm = warm_up(site, first)
         before = _usages(servers, engine.pid)
         known = site.count("pushes")
         touched = site.touch_scores(first + 10, last)
@@ -65,7 +65,7 @@ def measure(site: Site, servers: Mapping[str, int], first: int, last: int) -> Ru
 def latency(site: Site, first: int, count: int, rate: float) -> Latency:
     """Commit *count* changes one by one, *rate* a second, and ask the ledger how long each took."""
     with site.running():
-        warm = _warm_up(site, first)
+        warm = warm_up(site, first)
         began = utc_now()
         due = time.monotonic()
         rows = 0
@@ -87,7 +87,7 @@ def latency(site: Site, first: int, count: int, rate: float) -> Latency:
     return Latency(cuts[49], cuts[94], cuts[98])
 
 
-def _warm_up(site: Site, first: int) -> int:
+def warm_up(site: Site, first: int) -> int:
     """Ten changes go the whole way before anything is measured; how many there were by then."""
     known = site.count("changes")
     touched = site.touch_scores(first, first + 9)

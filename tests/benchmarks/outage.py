@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import exists, func, select
 
@@ -14,10 +14,9 @@ from engine.bootstrap import utc_now
 from engine.store.tables import changes, devices, notifications, outcomes, pushes
 from rules.identity import first_id_at
 from rules.outcomes import Verdict
+from tests.benchmarks.full_way import warm_up
 from tests.servers import NginxSink
 from tests.site import Site
-
-WARM = datetime(2020, 1, 1, tzinfo=UTC)  # before everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,7 @@ def measure(site: Site, away: NginxSink, count: int, rate: float) -> Outage:
     """Commit *count* changes, *rate* a second; FCM is away in the middle third of them."""
     third = count // 3
     with site.running():
-        _commit(site, 1, 10, rate)
-        site.wait_for(lambda: _all_accepted(site, WARM), "the first outcomes")
+        warm_up(site, 1)
         began = utc_now()
         moments: list[datetime] = []
         for number, act in enumerate((_nothing, away.kill9, away.start)):
