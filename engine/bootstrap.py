@@ -142,7 +142,10 @@ class Engine:
         counted = self.sync_directory()
         yield "The directory lists " + ", ".join(f"{n} {name}" for name, n in counted.items()) + "."
         made = self.broker.install()
-        yield f"The broker has its queues{': made ' + ', '.join(made) if made else ''}."
+        whose = (
+            "The broker and the hub have their" if self.config.hub.used else "The broker has its"
+        )
+        yield f"{whose} queues{': made ' + ', '.join(made) if made else ''}."
 
     def require_installed(self) -> None:
         """Raise Misconfigured with the remedy unless `install` was run with this release."""

@@ -120,18 +120,32 @@ def keys_show(engine: Engine) -> None:
 
 
 @keys.command("rotate")
+@click.option("--finish", is_flag=True, help="Drop the older key: every machine has the new file.")
 @with_engine
-def keys_rotate(engine: Engine) -> None:
-    """Make a new key, encrypt everything with it, drop the old one. The engine may run.
+def keys_rotate(engine: Engine, finish: bool) -> None:
+    """Make a new key and encrypt everything with it. The engine may run.
 
-    Interrupted, it goes on where it was when it is run again.
+    The older key stays in the keyring for the other machines. Copy the file to them, then run it
+    again with --finish. Interrupted, it goes on where it was when it is run again; until it is
+    finished it makes no further key.
     """
-    done = devices.rotate(engine.database, engine.config.keys.file, utc_now())
-    if done.resumed:
-        click.echo("An earlier rotation had not ended; this was its end.")
-    click.echo(f"{done.sealed} devices are encrypted with the new key {done.newest}.")
+    file = engine.config.keys.file
+    rotate = devices.finish_rotation if finish else devices.rotate
+    done = rotate(engine.database, file, utc_now())
+    if done.resumed and not finish:
+        click.echo("An earlier rotation was not finished, so no further key was made.")
+    click.echo(f"{done.sealed} devices are encrypted anew, with the key {done.newest}.")
     if done.unreadable:
         click.echo(f"{done.unreadable} were damaged in the database; they are retired.")
+    if not done.older:
+        click.echo(f"No older key is left in {file}.")
+    elif finish:
+        click.echo("Meanwhile a sign-in used an older key, which stays: run this again.")
+    else:
+        click.echo(
+            f"The older key stays for now: copy {file} to the other machines that run Schoolbell, "
+            "then run `schoolbell keys rotate --finish`."
+        )
 
 
 @keys.command("lost")

@@ -1,9 +1,10 @@
-"""The breaker: when too many phones die at once, it is our configuration that is wrong.
+"""The breaker: when hardly a phone is alive any more, it is our configuration that is wrong.
 
 A wrong project, endpoint or topic looks exactly like "all tokens are dead". To believe it would
-silence a whole district until each family opens the app again. So nothing is retired while too
-large a share of a gateway's recent answers says so, and what is doubtful is believed only while
-the gateway takes pushes to others. (facts: push 1 and 3.4)
+silence a whole district until each family opens the app again. So nothing is retired while hardly
+anything of what a gateway is sent is taken, and what is doubtful is believed only while it takes
+pushes to most others. After a summer a quarter of the phones may be dead, and for hours: that is
+no fault of anybody's, and they are retired. (facts: push 1, 2.5 and 3.4)
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ from rules.outcomes import Retire
 WINDOW: Final = timedelta(minutes=10)
 FEW: Final = 20
 """So many dead phones are no sign of anything: a class that changed its phones."""
-MOST: Final = 0.2
-"""The largest share of dead phones that is believed."""
+HARDLY_ANY: Final = 0.05
+"""A smaller share of pushes that are taken says that we are wrong, and not the phones."""
+MOST: Final = 0.5
+"""The largest share of dead phones of which also the doubtful ones are believed."""
 
 
 class Trust(StrEnum):
     """What the recent answers of a gateway say of our configuration."""
 
-    PROVEN = "it takes pushes, and few phones are dead"
+    PROVEN = "it takes pushes to most phones"
     UNPROVEN = "it has taken no push lately"
-    BROKEN = "too many phones are dead at once"
+    DOUBTED = "more phones are dead than alive"
+    BROKEN = "hardly a phone is alive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,11 @@ class Tally:
 
 def trust(tally: Tally) -> Trust:
     """Whether the gateway's word that a phone is dead is to be believed."""
-    if tally.dead >= FEW and tally.dead > MOST * (tally.accepted + tally.dead):
+    asked = tally.accepted + tally.dead
+    if tally.dead >= FEW and tally.accepted < HARDLY_ANY * asked:
         return Trust.BROKEN
+    if tally.dead >= FEW and tally.dead > MOST * asked:
+        return Trust.DOUBTED
     return Trust.PROVEN if tally.accepted else Trust.UNPROVEN
 
 

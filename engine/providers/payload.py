@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from pyfcm import FCMNotification
 
+from engine.fitting import fit, size
 from engine.messages import Push
-from engine.providers.fitting import fit, size
 
 LIMIT: Final = 4_096
 """Bytes of a payload: APNs counts its JSON, FCM the keys and values of what the app gets."""

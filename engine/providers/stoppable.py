@@ -5,9 +5,9 @@ Apple and counts against our quota at Google. So the gateway stops: what is subm
 at once, for the reason that it stopped for, and now and then one push is let through as a probe.
 The first answer that proves the configuration right lets all others go again.
 
-A wrong key stops everybody. Too many dead phones stop the district that they belong to, so that
-one district's tokens are not another's trouble; what such a district's phones are said to be is
-not told on then, because it is not to be believed.
+A wrong key stops everybody. A district of whose phones hardly one is alive is stopped by itself,
+so that one district's tokens are not another's trouble; what such a district's phones are said to
+be is not told on then, because it is not to be believed.
 """
 
 from __future__ import annotations

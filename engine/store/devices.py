@@ -5,23 +5,24 @@ A token is stored twice over: sealed, for sending, and as a keyed hash, for bein
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, literal_column, select, text, update
+from sqlalchemy import Connection, delete, func, literal_column, select, text, update
 
 from engine.database import Database
 from engine.errors import ConfigError, SchoolbellError, Unprocessable
 from engine.messages import DeviceKind, Token
 from engine.store import keyring as keyrings
 from engine.store.keyring import Keyring, key_of
-from engine.store.tables import devices
+from engine.store.tables import devices, sessions
 from rules.audience import DeviceId
 from rules.privacy import Level
 
 KEY_LOST: Final = "KEY_LOST"
+REPLACED: Final = "REPLACED"
 _AT_ONCE: Final = 1_000
 
 
@@ -46,12 +47,16 @@ class Opened(NamedTuple):
 
 
 class Rotation(NamedTuple):
-    """What a rotation came to. *resumed* is true where it finished an earlier one."""
+    """What a rotation came to. *resumed* is true where it went on with an earlier one.
+
+    *older* are the ids of the keys that are still there besides the newest.
+    """
 
     newest: str
     sealed: int
     unreadable: int
     resumed: bool
+    older: Sequence[str]
 
 
 _KEY_ID: Final = func.substr(devices.c.token_sealed, literal_column("1"), literal_column("4"))
@@ -93,14 +98,12 @@ def register(
     """
     _hold(connection, _REGISTERING)
     keyring.refresh()
-    hashes = _hashes(keyring, token)
-    found = connection.execute(
-        select(devices.c.id).where(devices.c.kind == token.kind, devices.c.token_hash.in_(hashes))
-    ).scalar_one_or_none()
+    found = _only_row(connection, keyring, token, now)
     if found is None:
+        hashed = _hashes(keyring, token)[0]
         found = connection.execute(
             devices.insert()
-            .values(kind=token.kind, token_hash=hashes[0], token_sealed=b"", registered_at=now)
+            .values(kind=token.kind, token_hash=hashed, token_sealed=b"", registered_at=now)
             .returning(devices.c.id)
         ).scalar_one()
     connection.execute(
@@ -112,6 +115,42 @@ def register(
         )
     )  # fmt: skip
     return DeviceId(str(found))
+
+
+def _only_row(connection: Connection, keyring: Keyring, token: Token, now: datetime) -> int | None:
+    """The row of the device with this token, if there is any; its newest, if there are several.
+
+    While a key was lost its devices could not be found, and those whose app was opened got a row
+    under the next key. When it is found again, the older row is let go.
+    """
+    rows = connection.execute(
+        select(devices.c.id)
+        .where(devices.c.kind == token.kind, devices.c.token_hash.in_(_hashes(keyring, token)))
+        .order_by(devices.c.registered_at.desc(), devices.c.id.desc())
+    )
+    found: list[int] = [row.id for row in rows]
+    for older in found[1:]:
+        _replace(connection, older, found[0], now)
+    return found[0] if found else None
+
+
+def _replace(connection: Connection, older: int, by: int, now: datetime) -> None:
+    """Let go of a row, and have who is signed in on it be signed in on the other."""
+    there = select(sessions.c.person_id).where(sessions.c.device_id == by)
+    connection.execute(
+        update(sessions)
+        .where(sessions.c.device_id == older, sessions.c.person_id.not_in(there))
+        .values(device_id=by)
+    )
+    connection.execute(delete(sessions).where(sessions.c.device_id == older))
+    connection.execute(
+        update(devices)
+        .where(devices.c.id == older)
+        .values(
+            token_hash=f"device {older}".encode(), token_sealed=b"", push_key_sealed=None,
+            retired_at=now, retired_reason=REPLACED,
+        )
+    )  # fmt: skip
 
 
 def new_row(keyring: Keyring, number: int, token: Token, now: datetime) -> tuple[Any, ...]:
@@ -138,6 +177,13 @@ def uses(connection: Connection) -> Mapping[str, int]:
     """How many devices are sealed with each key, by its id."""
     found = connection.execute(select(_KEY_ID, func.count()).group_by(_KEY_ID))
     return {bytes(name).hex(): count for name, count in found if name}
+
+
+def fits(connection: Connection, keyring: Keyring) -> bool:
+    """Whether the keyring can read any device."""
+    ours = [bytes.fromhex(key) for key in keyring.ids]
+    query = select(devices.c.id).where(_KEY_ID.in_(ours)).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def make_keyring(database: Database, file: Path, now: datetime) -> None:
@@ -178,18 +224,30 @@ def give_up_lost(database: Database, file: Path, now: datetime) -> int:
 
 
 def rotate(database: Database, file: Path, now: datetime) -> Rotation:
-    """Give the keyring in *file* a new key, seal everything with it, and drop the old ones.
+    """Give the keyring in *file* a new key, and seal everything with it.
 
     The engine may run, and each step may be the last: what is done is kept, and another rotation
-    goes on from there.
+    goes on from there. The older key stays, because a machine that has a copy of the file of
+    before seals with it until it gets the new one; `finish_rotation` drops it.
     """
     resumed = _add_key(database, file, now)
+    return _rotated(database, file, now, resumed)
+
+
+def finish_rotation(database: Database, file: Path, now: datetime) -> Rotation:
+    """Seal with the newest key what was sealed with an older one meanwhile, and drop those."""
+    done = _rotated(database, file, now, resumed=True)
+    _drop_old_keys(database, file)
+    return done._replace(older=keyrings.in_file(file).ids[1:])
+
+
+def _rotated(database: Database, file: Path, now: datetime, resumed: bool) -> Rotation:
     keyring = keyrings.in_file(file)
     sealed = unreadable = 0
     for fresh, lost in _seal_all(database, keyring, now):
         sealed, unreadable = sealed + fresh, unreadable + lost
-    _drop_old_keys(database, file)
-    return Rotation(keyring.ids[0], sealed, unreadable, resumed)
+    newest, *older = keyring.ids
+    return Rotation(newest, sealed, unreadable, resumed, older)
 
 
 def _add_key(database: Database, file: Path, now: datetime) -> bool:
@@ -224,7 +282,10 @@ def _seal_all(database: Database, keyring: Keyring, now: datetime) -> Iterator[t
         yield done.count(True), done.count(False)
 
 
-def _seal_again(connection: Connection, keyring: Keyring, one: Device, now: datetime) -> bool:
+def _seal_again(
+    connection: Connection, keyring: Keyring, one: Device, now: datetime
+) -> bool | None:
+    """Whether it could be read; None where another row is this device now."""
     this = update(devices).where(devices.c.id == int(one.id))
     try:
         token, push_key = opened(keyring, one)
@@ -234,6 +295,8 @@ def _seal_again(connection: Connection, keyring: Keyring, one: Device, now: date
                         retired_reason=KEY_LOST)
         )  # fmt: skip
         return False
+    if _only_row(connection, keyring, token, now) not in (None, int(one.id)):
+        return None
     connection.execute(this.values(**_sealed(keyring, int(one.id), token, push_key)))
     return True
 

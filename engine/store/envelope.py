@@ -23,12 +23,13 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from engine.fitting import fit
+
 KEY_SIZE: Final = 32  # bytes
 MOST: Final = 1_920  # bytes of JSON: both gateways take 4,096 bytes for the whole push
 _VERSION: Final = b"\x01"
 _NONCE: Final = 12
 _BLOCK: Final = 64
-_ELLIPSIS: Final = "…"
 
 
 def seal(
@@ -47,16 +48,9 @@ def seal(
 
 
 def _fitting(title: str, body: str, kind: str, push_id: str) -> bytes:
-    text = {"title": title, "body": body, "kind": kind, "push_id": push_id}
-    for half in ("body", "title"):
-        over = len(msgspec.json.encode(text)) - MOST
-        if over > 0:
-            text[half] = _cut(text[half], over)
-    return msgspec.json.encode(text)
+    room = MOST - len(_text("", "", kind, push_id))
+    return _text(*fit(title, body, room), kind, push_id)
 
 
-def _cut(words: str, over: int) -> str:
-    """Leave out *over* bytes at least at the end; JSON writes no byte of a text in fewer."""
-    encoded = words.encode()
-    kept = max(0, len(encoded) - over - len(_ELLIPSIS.encode()))
-    return encoded[:kept].decode("utf-8", "ignore").rstrip() + _ELLIPSIS
+def _text(title: str, body: str, kind: str, push_id: str) -> bytes:
+    return msgspec.json.encode({"title": title, "body": body, "kind": kind, "push_id": push_id})

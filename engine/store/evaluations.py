@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,7 +19,7 @@ from engine.sources.definition import DirectoryWatch, Entity
 from engine.sources.source import SqlSource
 from engine.store import candidates, directory, district, ledger, tasks
 from engine.store.bulk import append, one_of
-from engine.store.lock_screen import TOKEN_UNREADABLE, LockScreen, LockScreens, Told
+from engine.store.lock_screen import LockScreen, LockScreens, Told, Unsent
 from engine.store.tables import (
     changes,
     decisions,
@@ -227,7 +228,8 @@ class SqlEvaluation:
         tasks.report(self._connection, kind, subject, problem, remedy, self._now)
 
     def _store_told(self, told: Sequence[Decision]) -> list[Push]:
-        notification_rows, push_rows, made, unreadable = [], [], [], []
+        notification_rows, push_rows, made = [], [], []
+        unsent: dict[Unsent, list[tuple[PushId, DeviceId]]] = defaultdict(list)
         for one in told:
             if one.text is None:
                 continue
@@ -252,18 +254,25 @@ class SqlEvaluation:
                 which = push_id(subject.change, device)
                 push_rows.append((which, name, int(device), self._now, expires_at))
                 push = self._screen.push(which, heard, self._audiences.devices[device])
-                if push:
+                if isinstance(push, Push):
                     made.append(push)
                 else:
-                    unreadable.append((which, device))
+                    unsent[push].append((which, device))
         append(self._connection, notifications, notification_rows)
         append(self._connection, pushes, push_rows)
-        self._refuse_unreadable(unreadable)
+        self._refuse_unreadable(unsent[Unsent.TOKEN_UNREADABLE])
+        self._postpone(unsent[Unsent.KEY_UNKNOWN])
         return made
+
+    def _postpone(self, found: Sequence[tuple[PushId, DeviceId]]) -> None:
+        waiting = {push: self._audiences.devices[device] for push, device in found}
+        ledger.postpone(self._connection, waiting, self._now)
 
     def _refuse_unreadable(self, found: Sequence[tuple[PushId, DeviceId]]) -> None:
         """Who wrote to the table of devices cannot have a text sent elsewhere, but is noticed."""
-        refused = [(push, 1, Verdict.REFUSED, TOKEN_UNREADABLE, "", self._now) for push, _ in found]
+        refused = [
+            (push, 1, Verdict.REFUSED, Unsent.TOKEN_UNREADABLE, "", self._now) for push, _ in found
+        ]
         append(self._connection, outcomes, refused)
         for device in {device for _, device in found}:
             self._report(

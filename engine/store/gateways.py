@@ -23,6 +23,7 @@ from rules.outcomes import DEAD, DOUBTFUL, OF_SOME_PHONES, Verdict
 GATEWAY_TASK: Final = "gateway"
 DEAD_TASK: Final = "dead phones"
 KEPT: Final = timedelta(days=1)
+_GIVEN_BACK: Final = 2 * WINDOW  # pushes taken before a wrong setting are believed for a window
 
 NAMES: Final[Mapping[str, str]] = {"fcm": "FCM", "apns": "APNs"}
 _KINDS: Final[Mapping[str, Sequence[str]]] = {"fcm": ("fcm_token", "fcm_fid"), "apns": ("apns",)}
@@ -66,12 +67,12 @@ def count(
 
 
 def revive(connection: Connection, gateway: str, now: datetime) -> int:
-    """Give back the devices that were retired within the window; return how many."""
+    """Give back the devices that were retired lately; return how many."""
     return connection.execute(
         update(devices)
         .where(
             devices.c.kind.in_(_KINDS.get(gateway, ())),
-            devices.c.retired_at >= now - WINDOW,
+            devices.c.retired_at >= now - _GIVEN_BACK,
             devices.c.retired_reason.in_(sorted(DEAD | DOUBTFUL)),
         )
         .values(retired_at=None, retired_reason="")
@@ -182,7 +183,7 @@ def _report_fault(connection: Connection, subject: str, fault: Outcome, now: dat
 def _report_deaths(connection: Connection, gateway: str, now: datetime) -> bool:
     return tasks.report(
         connection, DEAD_TASK, gateway,
-        f"{NAMES.get(gateway, gateway)} calls too many phones dead at once, so none is retired.",
+        f"{NAMES.get(gateway, gateway)} calls nearly all phones dead, so none is retired.",
         _REMEDIES["TOO_MANY_DEAD"],
         now,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 Each key has an id, and from its secret two are derived (HKDF, RFC 5869): one seals, by AES-256 in
 Galois/Counter Mode, one makes what a token is looked up by, HMAC-SHA-256. The newest key is used
-for whatever is written; older ones are there until `schoolbell keys rotate` has replaced them.
+for whatever is written; older ones are there until `schoolbell keys rotate --finish` drops them.
 
 What is sealed reads: 4 bytes key id | 12 bytes nonce | ciphertext and tag. It belongs to one
 column of one row: moved elsewhere it cannot be opened.

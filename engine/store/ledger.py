@@ -15,10 +15,11 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, case, delete, exists, func, select, update
 
 from engine.messages import Outcome, Push
-from engine.store import gateways
+from engine.store import gateways, tasks
 from engine.store.bulk import append, append_new, one_of
-from engine.store.devices import COLUMNS, device
-from engine.store.lock_screen import TOKEN_UNREADABLE, LockScreen, Told
+from engine.store.devices import COLUMNS, Device, device
+from engine.store.keyring import key_of
+from engine.store.lock_screen import LockScreen, Told, Unsent
 from engine.store.tables import (
     decisions,
     devices,
@@ -34,7 +35,7 @@ from engine.store.tables import (
 from rules.audience import Audience
 from rules.breaker import Trust, may_retire
 from rules.change import ChangeId, Kind, PersonId, StudentId
-from rules.identity import first_id_at, notification_id
+from rules.identity import PushId, first_id_at, notification_id
 from rules.outcomes import (
     DEVICE_GONE,
     EXPIRED,
@@ -51,9 +52,11 @@ from rules.reasons import Reason
 from rules.wording import FALLBACK, Text
 
 SHORTENED = "SHORTENED"
+KEY_TASK = "keyring"
 
 _SWEEP = "sweep"
 _AT_ONCE = 1_000
+_FOR_A_KEY = timedelta(minutes=5)  # until a keyring that lacks one is looked into again
 _LONGEST_WISH = 1e9  # seconds; more than a timedelta holds may stand in a message
 
 
@@ -93,7 +96,35 @@ def unanswered(
         devices.c.retired_at.is_(None),
     )
     made = [_push(row, screen, 1) for row in connection.execute(query)]
-    return [push for push in made if push]
+    return [push for push in made if isinstance(push, Push)]
+
+
+def postpone(connection: Connection, waiting: Mapping[PushId, Device], now: datetime) -> None:
+    """Plan a later try of pushes to devices whose key our keyring lacks, and report the key.
+
+    A sign-in on a machine whose keyring is an older one may have encrypted them. They are not
+    refused: the file has only to be put right.
+    """
+    if not waiting:
+        return
+    planned = connection.execute(
+        update(retries)
+        .where(one_of(connection, retries.c.push_id, waiting.keys()))
+        .values(due_at=now + _FOR_A_KEY)
+        .returning(retries.c.push_id)
+    )
+    known = {row.push_id for row in planned}
+    new = [(push, 2, now + _FOR_A_KEY, None) for push in waiting if push not in known]
+    append(connection, retries, new)
+    for key in sorted({key_of(one.token_sealed) for one in waiting.values()}):
+        tasks.report(
+            connection, KEY_TASK, key,
+            f"Some devices are encrypted with the key {key}, which the keyring lacks.",
+            "A machine with an older keyring wrote them: copy the newest file there, and put the "
+            "key back into it from a copy of before; their pushes wait for it. Where no copy holds "
+            "it, `schoolbell keys lost` retires these devices until their app is opened again.",
+            now,
+        )  # fmt: skip
 
 
 def record(
@@ -150,15 +181,17 @@ def due(connection: Connection, screen: LockScreen) -> list[Push]:
     ).all()
     owed = [row for row in rows if not row.answered]
     made = {row.id: _push(row, screen, row.attempt) for row in owed if not row.given_up}
-    going = [push for push in made.values() if push]
+    going = [push for push in made.values() if isinstance(push, Push)]
     going_ids = {push.id for push in going}
+    waiting = {row.id: _device(row) for row in owed if made.get(row.id) is Unsent.KEY_UNKNOWN}
     given_up = [
-        (row.id, row.attempt, Verdict.REFUSED, row.given_up or TOKEN_UNREADABLE, "", now)
+        (row.id, row.attempt, Verdict.REFUSED, row.given_up or Unsent.TOKEN_UNREADABLE, "", now)
         for row in owed
-        if row.id not in going_ids
+        if row.id not in going_ids and row.id not in waiting
     ]
     append_new(connection, outcomes, given_up)
-    _forget_retries(connection, {row.id for row in rows} - going_ids)
+    _forget_retries(connection, {row.id for row in rows} - going_ids - waiting.keys())
+    postpone(connection, waiting, now)
     connection.execute(
         update(retries)
         .where(one_of(connection, retries.c.push_id, going_ids))
@@ -212,17 +245,16 @@ def _on_our_clock(
 
     The deadline on the way may be an earlier one than ours: see `rules.timing.offered_until`.
     """
-    lives = _deadlines(connection, {one.push_id for one in found if _ran_out(one)})
-    return (
-        [
-            msgspec.structs.replace(one, verdict=Verdict.DEFERRED)
-            if _ran_out(one) and lives.get(one.push_id, now) > now
-            else one
-            for one in found
-        ]
-        if lives
-        else found
-    )
+    ran_out = {one.push_id for one in found if _ran_out(one)}
+    if not ran_out:
+        return found
+    lives = _deadlines(connection, ran_out)
+    return [
+        msgspec.structs.replace(one, verdict=Verdict.DEFERRED)
+        if _ran_out(one) and lives.get(one.push_id, now) > now
+        else one
+        for one in found
+    ]
 
 
 def _ran_out(outcome: Outcome) -> bool:
@@ -230,12 +262,10 @@ def _ran_out(outcome: Outcome) -> bool:
 
 
 def _deadlines(connection: Connection, push_ids: Collection[str]) -> Mapping[str, datetime]:
-    if not push_ids:
-        return {}
     found = connection.execute(
         select(pushes.c.id, pushes.c.expires_at).where(one_of(connection, pushes.c.id, push_ids))
     )
-    return {push: expires_at for push, expires_at in found}
+    return {row.id: row.expires_at for row in found}
 
 
 def _append(connection: Connection, found: Sequence[Outcome]) -> list[Outcome]:
@@ -386,7 +416,7 @@ def _is_signed_in(now: datetime) -> Any:
     )
 
 
-def _push(row: Row[Any], screen: LockScreen, attempt: int) -> Push | None:
+def _push(row: Row[Any], screen: LockScreen, attempt: int) -> Push | Unsent:
     told = Told(
         Kind(row.kind),
         Audience.STUDENT if row.is_student else Audience.GUARDIAN,
@@ -397,10 +427,13 @@ def _push(row: Row[Any], screen: LockScreen, attempt: int) -> Push | None:
         row.created_at,
         row.expires_at,
     )
-    stored = device(
+    return screen.push(row.id, told, _device(row), attempt)
+
+
+def _device(row: Row[Any]) -> Device:
+    return device(
         row.device_id, row.device_kind, row.token_sealed, row.push_key_sealed, row.privacy
     )
-    return screen.push(row.id, told, stored, attempt)
 
 
 def _move_watermark(connection: Connection, mark: datetime | None, to: datetime) -> None:

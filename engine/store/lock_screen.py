@@ -5,13 +5,16 @@ One place makes every push, first or again: by the levels of now, in the person'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from engine.errors import Unprocessable
+from engine.errors import Misconfigured, Unprocessable
 from engine.messages import Push
 from engine.store import devices, district, envelope
 from engine.store.devices import Device
@@ -23,7 +26,12 @@ from rules.privacy import Level, shown
 from rules.timing import offered_until
 from rules.wording import Text, Wording
 
-TOKEN_UNREADABLE = "TOKEN_UNREADABLE"  # noqa: S105 - a reason
+
+class Unsent(StrEnum):
+    """Why a push could not be made."""
+
+    TOKEN_UNREADABLE = "TOKEN_UNREADABLE"  # noqa: S105 - a reason: what is stored was tampered with
+    KEY_UNKNOWN = "KEY_UNKNOWN"  # a machine with another keyring encrypted this one: it can wait
 
 
 class Told(NamedTuple):
@@ -53,28 +61,37 @@ class LockScreens:
     def at(self, connection: Connection, now: datetime) -> LockScreen:
         """By what the district allows *now*."""
         allowed = district.privacy(connection)
-        return LockScreen(self.district, allowed, self.wording, self.keyring, now)
+        fits = cache(lambda: devices.fits(connection, self.keyring))
+        return LockScreen(self.district, allowed, self.wording, self.keyring, now, fits)
 
 
 @dataclass(frozen=True, slots=True)
 class LockScreen:
-    """Makes the pushes of one transaction."""
+    """Makes the pushes of one transaction.
+
+    *fits* says whether the keyring can read any device of the district.
+    """
 
     district: str
     allowed: Privacy
     wording: Wording
     keyring: Keyring
     now: datetime
+    fits: Callable[[], bool]
 
-    def push(self, push_id: str, told: Told, device: Device, attempt: int = 1) -> Push | None:
-        """The push of *told* to *device*; None when its address cannot be read any more.
+    def push(self, push_id: str, told: Told, device: Device, attempt: int = 1) -> Push | Unsent:
+        """The push of *told* to *device*, or why its address cannot be read.
 
         Raises Misconfigured when the keyring is not the one of this database.
         """
         try:
             opened = devices.opened(self.keyring, device)
         except Unprocessable:
-            return None
+            return Unsent.TOKEN_UNREADABLE
+        except Misconfigured:
+            if not self.fits():
+                raise
+            return Unsent.KEY_UNKNOWN
         kind, title, body, sealed = self._on_screen(push_id, told, device.level, opened.push_key)
         expires_at = told.expires_at if kind else offered_until(told.told_at, self.now)
         return Push(

@@ -82,8 +82,8 @@ def _report_dropped(connection: Connection, dropped: Mapping[Unusable, int], now
     for field in dropped:
         tasks.report(
             connection, OUTCOME_TASK, field,
-            f"An outcome came whose {field} is none, so it was not recorded; its push is sent again.",
-            "Find out who published it: nothing but Schoolbell may write to its queues, and the hub "
-            "may be at most one release away.",
+            f"An outcome was not recorded, because its {field} cannot be right.",
+            "Find out who published it: nothing but Schoolbell may write to its queues, and a hub "
+            "may be one release away at most. The push is sent again.",
             now,
         )  # fmt: skip

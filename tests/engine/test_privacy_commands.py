@@ -243,18 +243,24 @@ def test_a_key_that_is_missing_is_shown(bell: Bell) -> None:
 
 
 def test_keys_are_rotated(bell: Bell) -> None:
+    file = bell.folder / "schoolbell.keys"
     said = bell("keys", "rotate")
+    key, *older = keyring.read(file)
+    finished = bell("keys", "rotate", "--finish")
 
-    (key,) = keyring.read(bell.folder / "schoolbell.keys")
-    assert said == f"3 devices are encrypted with the new key {key.id}.\n"
-    assert key.id != KEYS[0].id
+    assert older == list(KEYS)
+    assert said.startswith(f"3 devices are encrypted anew, with the key {key.id}.\n")
+    assert "copy" in said
+    assert "`schoolbell keys rotate --finish`" in said
+    assert finished.endswith(f"No older key is left in {file}.\n")
+    assert list(keyring.read(file)) == [key]
     assert len(evaluate(bell, scored(9, 17))) == 3
 
 
-def test_a_rotation_that_had_not_ended_is_told(bell: Bell) -> None:
+def test_a_rotation_that_was_not_finished_is_told(bell: Bell) -> None:
     keyring.write(bell.folder / "schoolbell.keys", [keyring.new_key(KEYS[0].created), *KEYS])
 
-    assert "An earlier rotation had not ended" in bell("keys", "rotate")
+    assert "An earlier rotation was not finished" in bell("keys", "rotate")
 
 
 def test_a_lost_keyring_has_a_way_out(bell: Bell) -> None:

@@ -1,26 +1,39 @@
 """Devices: found by a keyed hash, read by the keyring alone, sealed anew with a new key."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from engine.database import Database
 from engine.errors import ConfigError, Misconfigured, SchoolbellError
 from engine.messages import Push, Token
+from engine.store import app, keyring, migrate
 from engine.store import devices as store
-from engine.store import keyring, migrate
-from engine.store.devices import Rotation, rotate
+from engine.store.devices import Rotation, finish_rotation, rotate
 from engine.store.keyring import Key, Keyring
+from engine.store.ledger import KEY_TASK
 from engine.store.lock_screen import LockScreens
-from engine.store.tables import devices
+from engine.store.sql_ledger import SqlLedger
+from engine.store.tables import devices, sessions
 from rules.audience import DeviceId
+from rules.change import PersonId
 from rules.privacy import Level
 from rules.wording import Wording
 from tests.builders import NOW
-from tests.district import KEYRING, KEYS, MOTHER, TOKENS, District, scored
+from tests.district import (
+    GRANDMOTHER,
+    KEYRING,
+    KEYS,
+    LOST_AFTER,
+    MOTHER,
+    TOKENS,
+    District,
+    scored,
+)
 
 LATER_KEY: Final = Key("11111111", NOW, b"\x01" * 32)
 PUSH_KEY: Final = bytes(range(100, 132))
@@ -179,18 +192,143 @@ def test_only_devices_of_lost_keys_are_given_up(district: District, file: Path) 
     assert store.give_up_lost(district.database, file, NOW) == 0
 
 
+# A keyring that is found again
+
+
+def two_rows(district: District, file: Path) -> tuple[str, str]:
+    """The mother's device under the key of before and the next; the older, the newer row.
+
+    On the older row her mother was signed in, too.
+    """
+    older = district.sign_in(GRANDMOTHER, TOKENS[MOTHER])
+    file.unlink()
+    store.give_up_lost(district.database, file, NOW)
+    district.clock.forward(timedelta(days=1))
+    district.app(
+        app.sign_in, keyring.in_file(file), PersonId(MOTHER), TOKENS[MOTHER], district.clock.now
+    )
+    keyring.write(file, [*keyring.read(file), *KEYS])
+    newer = district.rows(select(func.max(devices.c.id)))[0][0]
+    return older, str(newer)
+
+
+def signed_in(district: District, device: str) -> set[str]:
+    query = select(sessions.c.person_id).where(sessions.c.device_id == int(device))
+    return {person for (person,) in district.rows(query)}
+
+
+def test_who_signs_in_after_the_key_was_found_has_one_device(
+    district: District, file: Path
+) -> None:
+    older, newer = two_rows(district, file)
+
+    found = register(district, keyring.in_file(file), TOKENS[MOTHER])
+
+    assert found == newer
+    assert signed_in(district, newer) == {MOTHER, GRANDMOTHER}
+    assert signed_in(district, older) == set()
+
+
+def test_a_rotation_after_the_key_was_found_leaves_one_row_for_each_device(
+    district: District, file: Path
+) -> None:
+    older, newer = two_rows(district, file)
+
+    done = rotate(district.database, file, NOW)
+    finish_rotation(district.database, file, NOW)
+
+    assert done.unreadable == 0
+    assert keys_of(file) == [done.newest]
+    assert signed_in(district, newer) == {MOTHER, GRANDMOTHER}
+    replaced = select(devices.c.id).where(devices.c.retired_reason == store.REPLACED)
+    assert district.rows(replaced) == [(int(older),)]
+
+
+# Several machines
+
+
+def copy_too_late(district: District) -> Token:
+    """On a machine that the new file was not copied to, somebody signs in on a new phone."""
+    token = Token("fcm_token", "a-new-phone")
+    district.app(app.sign_in, KEYRING, PersonId(MOTHER), token, NOW)
+    return token
+
+
+def test_a_sign_in_on_a_machine_with_the_older_file_can_be_read(
+    district: District, file: Path
+) -> None:
+    rotate(district.database, file, NOW)
+    token = copy_too_late(district)
+
+    found = pushes_by(district, keyring.in_file(file))
+
+    assert token in {push.token for push in found}
+
+
+def test_finishing_seals_what_was_sealed_meanwhile_and_drops_the_older_key(
+    district: District, file: Path
+) -> None:
+    rotate(district.database, file, NOW)
+    token = copy_too_late(district)
+
+    done = finish_rotation(district.database, file, NOW)
+
+    assert (done.sealed, done.older, keys_of(file)) == (1, [], [done.newest])
+    assert token in {push.token for push in pushes_by(district, keyring.in_file(file))}
+
+
+def test_until_it_is_finished_a_rotation_makes_no_further_key(
+    district: District, file: Path
+) -> None:
+    rotate(district.database, file, NOW)
+    before = keys_of(file)
+
+    assert rotate(district.database, file, NOW).resumed
+    assert keys_of(file) == before
+
+
+def test_a_device_of_a_key_that_is_gone_waits_alone(district: District, file: Path) -> None:
+    rotate_wholly(district, file)
+    token = copy_too_late(district)
+    ring = keyring.in_file(file)
+
+    found = pushes_by(district, ring)
+
+    assert {push.token for push in found} == set(TOKENS.values())
+    (task,) = district.tasks()
+    assert (task.kind, task.subject) == (KEY_TASK, KEYS[0].id)
+    assert token.value not in task.problem
+
+
+def test_what_waited_for_a_key_goes_when_the_key_is_there(district: District, file: Path) -> None:
+    rotate_wholly(district, file)
+    token = copy_too_late(district)
+    pushes_by(district, keyring.in_file(file))
+    screens = LockScreens(district.settings.id, Wording(), keyring.in_file(file))
+    ledger = SqlLedger(district.database, screens, LOST_AFTER, district.clock)
+
+    def due() -> list[tuple[Token, int]]:
+        with ledger.due() as pushes:
+            return [(push.token, push.attempt) for push in pushes]
+
+    at_once = due()
+    district.clock.forward(timedelta(minutes=5))
+    without = due()
+    keyring.write(file, [*keyring.read(file), *KEYS])
+    district.clock.forward(timedelta(minutes=5))
+
+    assert (at_once, without, due()) == ([], [], [(token, 2)])
+
+
 # Rotating
 
 
-def test_a_rotation_seals_everything_anew_and_drops_the_old_key(
-    district: District, file: Path
-) -> None:
+def test_a_rotation_seals_everything_anew(district: District, file: Path) -> None:
     before = addresses(district, KEYRING)
 
     done = rotate(district.database, file, NOW)
 
-    assert done == Rotation(keys_of(file)[0], 3, 0, resumed=False)
-    assert keys_of(file) == [done.newest]
+    assert done == Rotation(keys_of(file)[0], 3, 0, resumed=False, older=[KEYS[0].id])
     assert done.newest != KEYS[0].id
     assert uses(district) == {done.newest: 3}
     assert addresses(district, keyring.in_file(file)) == before
@@ -219,7 +357,7 @@ def test_many_devices_are_sealed_slice_by_slice(
     monkeypatch.setattr(store, "_AT_ONCE", 2)
 
     assert rotate(district.database, file, NOW).sealed == 3
-    assert set(uses(district)) == set(keys_of(file))
+    assert set(uses(district)) == {keys_of(file)[0]}
 
 
 def test_a_running_engine_goes_on_through_a_rotation(district: District, file: Path) -> None:
@@ -245,14 +383,19 @@ def test_keys_are_rotated_while_people_sign_in_and_pushes_are_made(
         signing_in = others.submit(sign_in)
         while not signing_in.done():
             rotate(district.database, file, NOW)
+            finish_rotation(district.database, file, NOW)
             assert len(pushes_by(district, running)) == len(TOKENS)
-    (last,) = keyring.read(file)
-
+    last = keyring.read(file)[0]
     registered = signing_in.result()
     assert registered[:40] == registered[40:80] == registered[80:]
     assert uses(district) == {last.id: len(tokens) + len(TOKENS)}
     found = addresses(district, keyring.in_file(file))
     assert [found[device] for device in registered[:40]] == tokens
+
+
+def rotate_wholly(district: District, file: Path) -> None:
+    rotate(district.database, file, NOW)
+    finish_rotation(district.database, file, NOW)
 
 
 class Killed(BaseException):
@@ -277,11 +420,12 @@ def test_a_rotation_that_was_killed_loses_nothing_and_is_finished_by_the_next(
         broken.setattr(store, "_AT_ONCE", 1)
         broken.setattr(store, step, die)
         with pytest.raises(Killed):
-            rotate(district.database, file, NOW)
+            rotate_wholly(district, file)
     meanwhile = addresses(district, keyring.in_file(file))
     newest = keys_of(file)[0]
 
     done = rotate(district.database, file, NOW)
+    finish_rotation(district.database, file, NOW)
 
     assert meanwhile == before
     assert (done.newest, done.resumed) == (newest, True)
@@ -301,7 +445,7 @@ def test_a_damaged_device_does_not_hold_up_the_others(district: District, file: 
     done = rotate(district.database, file, NOW)
 
     assert (done.sealed, done.unreadable) == (2, 1)
-    assert keys_of(file) == [done.newest]
+    assert finish_rotation(district.database, file, NOW).older == []
     retired = district.rows(select(devices.c.id).where(devices.c.retired_at.is_not(None)))
     assert retired == [(int(damaged),)]
 

@@ -76,6 +76,21 @@ def test_the_body_is_cut_before_the_title() -> None:
     assert len(text["body"]) > 800
 
 
+def test_a_text_is_cut_between_what_people_see_as_characters() -> None:
+    family = "👨‍👩‍👧‍👦"
+    body = sealed_text("Quiz", family * 120)["body"]
+
+    assert body.endswith(f"{family}…")
+    assert body.replace(family, "") == "…"
+
+
+def test_what_takes_more_room_than_it_seems_to_is_cut_no_more_than_needed() -> None:
+    """Where JSON needs six bytes for one."""
+    text = sealed_text("Quiz", "\x01" * 4_000)
+
+    assert len(json.dumps(text, separators=(",", ":"), ensure_ascii=False).encode()) >= MOST - 6
+
+
 def test_a_title_without_end_is_cut_too() -> None:
     text = sealed_text("子" * 4_000, 'say "x" ' * 900)
 

@@ -644,10 +644,62 @@ def test_a_few_dead_phones_are_retired_however_large_their_share(
     assert district.tasks() == []
 
 
-def test_when_too_many_die_at_once_none_is_retired_and_somebody_hears_of_it(
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [(Verdict.UNREGISTERED, "UNREGISTERED"), (Verdict.REFUSED, "BadDeviceToken")],
+)
+def test_after_a_summer_a_quarter_of_the_phones_is_retired(
+    district: District, push: Push, verdict: Verdict, reason: str
+) -> None:
+    for hour in range(3):
+        district.clock.forward(timedelta(hours=1))
+        accepted_by_others(district, 300, attempt=hour + 1, at=district.clock.now)
+        dead_others(district, 100, first=100_000 + hour * 1_000)
+
+    dead = an_outcome(push, verdict, reason=reason, gateway="fcm", at=district.clock.now)
+    district.ledger.record([dead])
+
+    assert not is_live(district)
+    assert district.tasks() == []
+
+
+def test_where_more_phones_are_dead_than_alive_only_the_surely_dead_are_retired(
     district: District, push: Push
 ) -> None:
     accepted_by_others(district, 50)
+    dead_others(district, 70)
+
+    district.ledger.record([an_outcome(push, Verdict.REFUSED, reason="SENDER_ID_MISMATCH",
+                                       gateway="fcm")])  # fmt: skip
+    doubtful_lives = is_live(district)
+    district.ledger.record([unregistered(push, gateway="fcm", attempt=2)])
+
+    assert (doubtful_lives, is_live(district)) == (True, False)
+
+
+def test_a_setting_that_became_wrong_retires_nothing_in_the_end(
+    district: District, push: Push
+) -> None:
+    """Until the pushes of before are out of the window, the gateway seems to take some."""
+    accepted_by_others(district, 100)
+    doubtful: dict[str, Any] = {"verdict": Verdict.REFUSED, "reason": "SENDER_ID_MISMATCH"}
+    district.ledger.record([an_outcome(push, gateway="fcm", **doubtful)])
+    believed = not is_live(district)
+
+    for minute in range(12):
+        district.clock.forward(timedelta(minutes=1))
+        district.ledger.record(
+            [lone(1_000 * (minute + 1) + number, **doubtful) for number in range(10)]
+        )
+
+    assert (believed, is_live(district)) == (True, True)
+    assert [subject for subject, _ in tasks_of(district, DEAD_TASK)] == ["fcm"]
+
+
+def test_when_hardly_a_phone_is_alive_none_is_retired_and_somebody_hears_of_it(
+    district: District, push: Push
+) -> None:
+    accepted_by_others(district, 1)
     dead_others(district, 19)
 
     district.ledger.record([unregistered(push, gateway="fcm")])
@@ -671,7 +723,7 @@ def test_those_retired_just_before_live_again(district: District, push: Push) ->
 
 def test_those_retired_long_before_stay_retired(district: District, push: Push) -> None:
     district.ledger.record([unregistered(push, gateway="fcm")])
-    district.clock.forward(timedelta(minutes=11))
+    district.clock.forward(timedelta(minutes=21))
 
     dead_others(district, 25)
 

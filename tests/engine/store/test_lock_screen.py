@@ -11,7 +11,7 @@ from engine.messages import Outcome, Push
 from engine.store import devices as store
 from engine.store import district as settings
 from engine.store.evaluations import DEVICE_TASK
-from engine.store.lock_screen import TOKEN_UNREADABLE
+from engine.store.lock_screen import Unsent
 from engine.store.tables import devices, notifications, outcomes
 from rules.audience import DeviceId
 from rules.change import Kind
@@ -333,7 +333,7 @@ def test_an_address_that_was_tampered_with_is_not_used_and_the_others_are(
     damage(district, MOTHER)
 
     assert set(shown(district, district.evaluate(scored(9, 17)))) == {FATHER, ADA_HERSELF}
-    assert refused(district) == [("refused", TOKEN_UNREADABLE)]
+    assert refused(district) == [("refused", Unsent.TOKEN_UNREADABLE)]
     (task,) = district.tasks()
     assert (task.kind, task.subject) == (DEVICE_TASK, district.devices()[MOTHER])
 
@@ -343,7 +343,7 @@ def test_a_retry_to_such_an_address_is_given_up_and_the_others_go(district: Dist
     damage(district, MOTHER)
 
     assert set(shown(district, due_again(district, pushes))) == {FATHER, ADA_HERSELF}
-    assert refused(district) == [("refused", TOKEN_UNREADABLE)]
+    assert refused(district) == [("refused", Unsent.TOKEN_UNREADABLE)]
 
 
 def test_a_retired_phone_is_not_published_to_again(district: District) -> None:
