@@ -105,7 +105,10 @@ class Engine:
     @cached_property
     def ledger(self) -> SqlLedger:
         """Pushes and outcomes."""
-        return SqlLedger(self.database, self.screens, self.config.schedule.lost_after, utc_now)
+        return SqlLedger(
+            self.database, self.screens, self.config.schedule.lost_after, utc_now,
+            by_hub=self.config.hub.used,
+        )  # fmt: skip
 
     @cached_property
     def records(self) -> SqlRecords:

@@ -39,7 +39,6 @@ class Unusable(StrEnum):
     DEVICE_ID = "device_id"
     AT = "at"
     DEAD_SINCE = "dead_since"
-    GATEWAY = "gateway"
 
 
 class Read(NamedTuple):
@@ -118,7 +117,7 @@ def _wrong(one: Outcome) -> Unusable | None:
         return Unusable.AT
     if one.dead_since is not None and not _is_moment(one.dead_since):
         return Unusable.DEAD_SINCE
-    return None if one.gateway in GATEWAYS else Unusable.GATEWAY
+    return None
 
 
 def _spelled(one: Outcome, now: datetime) -> Outcome:
@@ -128,13 +127,15 @@ def _spelled(one: Outcome, now: datetime) -> Outcome:
     gateway_id = _plain(one.gateway_id, LONGEST_GATEWAY_ID)
     at = one.at if one.at <= now + _CLOCKS_DIFFER else now
     dead_since = None if one.dead_since is not None and one.dead_since > at else one.dead_since
-    if (push_id, reason, gateway_id, at, dead_since) == (
-        one.push_id, one.reason, one.gateway_id, one.at, one.dead_since,
+    gateway = one.gateway if one.gateway in GATEWAYS else ""  # one of a later release
+    if (push_id, reason, gateway_id, at, dead_since, gateway) == (
+        one.push_id, one.reason, one.gateway_id, one.at, one.dead_since, one.gateway,
     ):  # fmt: skip
         return one
     return msgspec.structs.replace(
-        one, push_id=push_id, reason=reason, gateway_id=gateway_id, at=at, dead_since=dead_since
-    )
+        one, push_id=push_id, reason=reason, gateway_id=gateway_id, at=at, dead_since=dead_since,
+        gateway=gateway,
+    )  # fmt: skip
 
 
 def _canonical(push_id: str) -> str | None:

@@ -111,6 +111,9 @@ DOUBTFUL: Final = frozenset(
 DEAD: Final = frozenset({"UNREGISTERED", "APNS_UNREGISTERED", "Unregistered", "ExpiredToken"})
 """The token is dead for sure: the app was removed, or the token has expired."""
 
+TOO_MANY_DEAD: Final = "TOO_MANY_DEAD"
+"""What whoever delivers says instead, once it believes no more that phones are dead."""
+
 OF_SOME_PHONES: Final = frozenset({"THIRD_PARTY_AUTH_ERROR"})
 """A fault of ours that concerns the iPhones behind FCM alone, which no token tells apart."""
 

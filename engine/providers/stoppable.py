@@ -26,9 +26,8 @@ from engine.providers.answers import Meaning
 from engine.providers.outcome import outcome_of
 from engine.telemetry import Event, emit
 from rules.breaker import WINDOW, Tally, Trust, trust
-from rules.outcomes import DOUBTFUL, NOBODYS_FAULT, OF_SOME_PHONES, Verdict
+from rules.outcomes import DOUBTFUL, NOBODYS_FAULT, OF_SOME_PHONES, TOO_MANY_DEAD, Verdict
 
-TOO_MANY_DEAD: Final = "TOO_MANY_DEAD"
 PROBE_EVERY: Final = timedelta(seconds=10)
 RETRY_AFTER: Final = 60.0
 """Seconds that what is deferred here waits; `rules.outcomes` spreads it."""

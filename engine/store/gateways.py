@@ -18,7 +18,7 @@ from engine.messages import Outcome
 from engine.store import tasks
 from engine.store.tables import devices, gateway_minutes
 from rules.breaker import WINDOW, Tally, Trust, trust
-from rules.outcomes import DEAD, DOUBTFUL, OF_SOME_PHONES, Verdict
+from rules.outcomes import DEAD, DOUBTFUL, OF_SOME_PHONES, TOO_MANY_DEAD, Verdict
 
 GATEWAY_TASK: Final = "gateway"
 DEAD_TASK: Final = "dead phones"
@@ -48,10 +48,11 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "ExpiredProviderToken": "Set this machine's clock: it is off by a quarter of an hour or more.",
     "BadEnvironmentKeyIdInToken": _ENVIRONMENT,
     "BadCertificateEnvironment": _ENVIRONMENT,
-    "TOO_MANY_DEAD": "Check [fcm] project_id, or [apns] endpoint and topic: another app's phones "
+    TOO_MANY_DEAD: "Check [fcm] project_id, or [apns] endpoint and topic: another app's phones "
     "look dead.",
     "NO_GATEWAY": "Configure [fcm] for Android phones and [apns] for iPhones.",
 }
+_OF_THE_HUB: Final = "The hub delivers for this district: tell its operator what stands here."
 _OTHERWISE: Final = "Check the key, project, topic and endpoint in [fcm] and [apns]."
 
 
@@ -85,19 +86,22 @@ def watch(
     faults: Sequence[Outcome],
     trusted: Mapping[str, Trust],
     now: datetime,
+    *,
+    by_hub: bool = False,
 ) -> list[str]:
     """Report what gateways have against our configuration, and resolve what is mended.
 
-    Return those that call too many phones dead, where that is news.
+    Return those that call too many phones dead, where that is news. *by_hub*: whoever could mend
+    it is the operator of the hub.
     """
     known = tasks.known(connection, (GATEWAY_TASK, DEAD_TASK))
     if faults or GATEWAY_TASK in known:
-        _watch_configuration(connection, new, faults, now)
+        _watch_configuration(connection, new, faults, now, by_hub)
     if not trusted and DEAD_TASK not in known:
         return []
     suspects = known.get(DEAD_TASK, set()) & {one.gateway for one in new}
     again = {gateway: _trust(connection, gateway, now) for gateway in suspects}
-    return _watch_deaths(connection, {**again, **trusted}, now)
+    return _watch_deaths(connection, {**again, **trusted}, now, by_hub)
 
 
 def forget(connection: Connection, now: datetime) -> None:
@@ -105,20 +109,26 @@ def forget(connection: Connection, now: datetime) -> None:
     connection.execute(delete(gateway_minutes).where(gateway_minutes.c.minute < now - KEPT))
 
 
-def _watch_deaths(connection: Connection, found: Mapping[str, Trust], now: datetime) -> list[str]:
+def _watch_deaths(
+    connection: Connection, found: Mapping[str, Trust], now: datetime, by_hub: bool
+) -> list[str]:
     """The devices that were retired before too many deaths showed live again."""
     news = []
     for gateway, whether in sorted(found.items()):
         if whether is not Trust.BROKEN:
             tasks.resolve(connection, DEAD_TASK, gateway)
-        elif _report_deaths(connection, gateway, now):
+        elif _report_deaths(connection, gateway, now, by_hub):
             revive(connection, gateway, now)
             news.append(gateway)
     return news
 
 
 def _watch_configuration(
-    connection: Connection, new: Sequence[Outcome], faults: Sequence[Outcome], now: datetime
+    connection: Connection,
+    new: Sequence[Outcome],
+    faults: Sequence[Outcome],
+    now: datetime,
+    by_hub: bool,
 ) -> None:
     """A gateway that took a push after its last complaint has no complaint any more."""
     passed: dict[str, datetime] = {}
@@ -130,7 +140,7 @@ def _watch_configuration(
         tasks.resolve(connection, GATEWAY_TASK, gateway)
     for subject, fault in sorted(latest.items()):
         if subject not in passed or fault.at > passed[subject]:
-            _report_fault(connection, subject, fault, now)
+            _report_fault(connection, subject, fault, now, by_hub)
 
 
 def _add(connection: Connection, gateway: str, tally: Tally, now: datetime) -> None:
@@ -170,20 +180,26 @@ def _subject(fault: Outcome) -> str:
     return fault.gateway
 
 
-def _report_fault(connection: Connection, subject: str, fault: Outcome, now: datetime) -> None:
+def _report_fault(
+    connection: Connection, subject: str, fault: Outcome, now: datetime, by_hub: bool
+) -> None:
     name = NAMES.get(fault.gateway, "A push gateway")
     tasks.report(
         connection, GATEWAY_TASK, subject,
         f"{name} cannot be used as it is configured: {fault.reason}.",
-        f"{_REMEDIES.get(fault.reason, _OTHERWISE)} Pushes wait meanwhile and are tried again.",
+        f"{_remedy(fault.reason, by_hub)} Pushes wait meanwhile and are tried again.",
         now,
     )  # fmt: skip
 
 
-def _report_deaths(connection: Connection, gateway: str, now: datetime) -> bool:
+def _report_deaths(connection: Connection, gateway: str, now: datetime, by_hub: bool) -> bool:
     return tasks.report(
         connection, DEAD_TASK, gateway,
         f"{NAMES.get(gateway, gateway)} calls nearly all phones dead, so none is retired.",
-        _REMEDIES["TOO_MANY_DEAD"],
+        _remedy(TOO_MANY_DEAD, by_hub),
         now,
     )  # fmt: skip
+
+
+def _remedy(reason: str, by_hub: bool) -> str:
+    return _OF_THE_HUB if by_hub else _REMEDIES.get(reason, _OTHERWISE)

@@ -41,6 +41,7 @@ from rules.outcomes import (
     EXPIRED,
     SIGNED_OUT,
     SUPERSEDED,
+    TOO_MANY_DEAD,
     Alarm,
     Fate,
     Retire,
@@ -139,7 +140,11 @@ def record(
     """
     new = _append(connection, _on_our_clock(connection, found, now))
     judged = _judge(connection, new, now, chance)
-    dead = [one for one, end in judged if end.retire is not Retire.NO]
+    # What deliver believes no more counts all the same: else it would keep our count below the
+    # number from which we believe it no more, and what was retired before would stay so.
+    dead = [
+        one for one, end in judged if end.retire is not Retire.NO or one.reason == TOO_MANY_DEAD
+    ]
     trusted = gateways.count(connection, new, dead, now)
     retired = _retire(connection, judged, trusted, now)
     _forget_retries(connection, {outcome.push_id for outcome in new if outcome.attempt > 1})

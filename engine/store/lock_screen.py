@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from engine.errors import Misconfigured, Unprocessable
+from engine.fitting import fit
 from engine.messages import Push
 from engine.store import devices, district, envelope
 from engine.store.devices import Device
@@ -25,6 +26,8 @@ from rules.change import Kind
 from rules.privacy import Level, shown
 from rules.timing import offered_until
 from rules.wording import Text, Wording
+
+MOST_TEXT: Final = 4_096  # bytes as JSON: the whole payload of either gateway
 
 
 class Unsent(StrEnum):
@@ -115,8 +118,15 @@ class LockScreen:
     def _words(self, told: Told, level: Level) -> tuple[str, str, str]:
         """Kind, title and body; the kind is empty where it may not be known."""
         if level is Level.FULL:
-            return told.kind, told.text.title, told.text.body
+            return told.kind, *_bounded(told.text)
         if level is Level.NAMED and not told.student:
             level = Level.GENERIC
         text = self.wording.brief(level, told.kind, told.audience, told.language, told.student)
         return told.kind if level is Level.NAMED else "", text.title, text.body
+
+
+def _bounded(text: Text) -> tuple[str, str]:
+    """Title and body for the wire, where a message has a largest size. Gateways take less still."""
+    if len(text.title) + len(text.body) <= MOST_TEXT // 6:  # a character takes six bytes at most
+        return text.title, text.body
+    return fit(text.title, text.body, MOST_TEXT)

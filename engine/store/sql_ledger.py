@@ -24,11 +24,18 @@ OUTCOME_TASK: Final = "unusable outcome"
 
 
 class SqlLedger:
-    """Implements ports.Ledger."""
+    """Implements ports.Ledger. *by_hub*: it is a hub that delivers the pushes."""
 
     def __init__(
-        self, database: Database, screens: LockScreens, lost_after: timedelta, clock: Clock
+        self,
+        database: Database,
+        screens: LockScreens,
+        lost_after: timedelta,
+        clock: Clock,
+        *,
+        by_hub: bool = False,
     ) -> None:
+        self._by_hub = by_hub
         self._database = database
         self._screens = screens
         self._lost_after = lost_after
@@ -42,8 +49,9 @@ class SqlLedger:
         with self._database.write() as connection:
             recorded = ledger.record(connection, good, now)
             broken = gateways.watch(
-                connection, recorded.new, recorded.misconfigured, recorded.trusted, now
-            )
+                connection, recorded.new, recorded.misconfigured, recorded.trusted, now,
+                by_hub=self._by_hub,
+            )  # fmt: skip
             for reason in sorted({outcome.reason for outcome in recorded.refused}):
                 tasks.report(
                     connection, REFUSED_TASK, reason,

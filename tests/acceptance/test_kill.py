@@ -16,7 +16,7 @@ from tests.benchmarks.processes import command_line, descendants
 from tests.servers.private import PrivateServer
 from tests.site import Site, embedded_site, production_site
 
-CHANGES = 5_000
+CHANGES = 3_000
 STUDENTS = 1_000
 STAGES = ("relay", "evaluate", "deliver", "record", "schedule")
 

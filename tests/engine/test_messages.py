@@ -31,6 +31,7 @@ from tests.builders import a_change, a_push, an_outcome
 SECRET = "Ada Reyes scored 3/20"
 
 TEXTS = st.text(st.characters(codec="utf-8"))
+IDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=64)
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 SCALARS = (
     TEXTS | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
@@ -41,14 +42,14 @@ CHANGES = st.builds(
 )
 PUSHES = st.builds(
     Push,
-    TEXTS,
-    TEXTS,
-    TEXTS,
+    IDS,
+    IDS,
+    IDS,
     st.builds(Token, st.sampled_from(["fcm_token", "fcm_fid", "apns"]), TEXTS),
     st.sampled_from(Kind).map(str),
     TEXTS,
     TEXTS,
-    TEXTS,
+    IDS,
     MOMENTS,
     st.integers(1, 100),
 )
@@ -236,3 +237,26 @@ def test_a_moment_keeps_its_microseconds() -> None:
     at = datetime(2026, 11, 23, 14, 30, 1, 123456, tzinfo=UTC)
 
     assert decode(encode(Changes([a_change(at=at, after={})])), Changes).items[0].at == at
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("expires_at", "2099-01-01T00:00:00"),
+        ("attempt", 0),
+        ("attempt", -1),
+        ("attempt", 10**9),
+        ("id", ""),
+        ("id", "x" * 65),
+        ("device_id", "x" * 65),
+        ("collapse_id", "x" * 65),
+        ("title", "x" * 20_000),
+        ("token", ["apns", "a" * 5_000]),
+        ("token", ["pager", "a"]),
+    ],
+)
+def test_what_a_push_cannot_be_is_refused_on_the_wire(field: str, wrong: object) -> None:
+    message = json.loads(encode(Pushes([a_push()])))
+    message["items"][0][field] = wrong
+    with pytest.raises(Unprocessable, match=field):
+        decode(json.dumps(message).encode(), Pushes)

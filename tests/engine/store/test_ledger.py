@@ -11,10 +11,10 @@ from sqlalchemy import select
 from engine.messages import Outcome, Push
 from engine.store import app, ledger
 from engine.store.gateways import DEAD_TASK, GATEWAY_TASK
-from engine.store.sql_ledger import OUTCOME_TASK, REFUSED_TASK
+from engine.store.sql_ledger import OUTCOME_TASK, REFUSED_TASK, SqlLedger
 from engine.store.tables import devices, outcomes, retries
 from rules.change import PersonId
-from rules.outcomes import Verdict
+from rules.outcomes import TOO_MANY_DEAD, Verdict
 from tests.builders import NOW, an_outcome
 from tests.district import LOST_AFTER, MOTHER, TOKENS, District, marked, scored
 
@@ -125,7 +125,6 @@ def test_another_spelling_of_a_push_is_the_same_push(
         {"device_id": str(10**30)},
         {"attempt": 2**40},
         {"at": NOW.replace(tzinfo=None)},
-        {"gateway": "g" * 100},
     ],
 )
 def test_one_bad_outcome_does_not_keep_the_others_from_being_recorded(
@@ -719,6 +718,45 @@ def test_those_retired_just_before_live_again(district: District, push: Push) ->
     dead_others(district, 25)
 
     assert (retired, is_live(district)) == (True, True)
+
+
+def test_what_deliver_does_not_believe_any_more_is_not_believed_here_either(
+    district: District, push: Push
+) -> None:
+    """Deliver stops at the twentieth; the nineteen that it told on would stay retired for good."""
+    doubtful: dict[str, Any] = {"verdict": Verdict.REFUSED, "reason": "BadDeviceToken"}
+    accepted_by_others(district, 1)
+    district.ledger.record([an_outcome(push, gateway="fcm", **doubtful)])
+    dead_others(district, 18)
+    retired = not is_live(district)
+
+    district.ledger.record(
+        [
+            lone(500_000 + number, verdict=Verdict.DEFERRED, reason=TOO_MANY_DEAD,
+                 misconfigured=True)
+            for number in range(5)
+        ]
+    )  # fmt: skip
+
+    assert (retired, is_live(district)) == (True, True)
+    assert [subject for subject, _ in tasks_of(district, DEAD_TASK)] == ["fcm"]
+
+
+def test_with_a_hub_its_operator_is_named_as_who_can_mend_it(
+    district: District, push: Push
+) -> None:
+    ledger = SqlLedger(
+        district.database, district.screens, timedelta(minutes=15), district.clock, by_hub=True
+    )
+    ledger.record([misconfigured(push, "InvalidProviderToken", gateway="apns")])
+    ledger.record(
+        [lone(number, verdict=Verdict.UNREGISTERED, reason="UNREGISTERED") for number in range(25)]
+    )
+
+    assert [task.kind for task in district.tasks()] == [DEAD_TASK, GATEWAY_TASK]
+    for task in district.tasks():
+        assert "operator" in task.remedy
+        assert "[apns]" not in task.remedy
 
 
 def test_those_retired_long_before_stay_retired(district: District, push: Push) -> None:

@@ -1,0 +1,43 @@
+"""Retries on the embedded broker, whose queues are tables of the ledger's own database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from engine.bootstrap import utc_now
+from engine.evaluate import evaluate
+from engine.messages import Pushes, decode
+from engine.ports import Queue
+from engine.schedule import publish_due
+from rules.outcomes import Verdict
+from tests.builders import an_outcome
+from tests.district import scored
+from tests.engine.commands import Bell
+
+
+@pytest.mark.timeout(25)  # SQLite gives a lock up after 30 seconds
+def test_a_retry_is_published_while_the_ledger_is_being_written(tmp_path: Path) -> None:
+    bell = Bell.installed(tmp_path)
+    engine = bell.engine()
+    pushes = evaluate([scored(9, 17)], engine.source, engine.records, engine.wording)
+    now = utc_now()
+    engine.ledger.record(
+        [an_outcome(one, Verdict.DEFERRED, at=now, gateway="fcm") for one in pushes]
+    )
+    with engine.database.write() as connection:
+        connection.execute(
+            text("UPDATE schoolbell_retries SET due_at = :due"),
+            {"due": (now - timedelta(seconds=1)).replace(tzinfo=None)},
+        )
+    assert publish_due(engine.ledger, engine.broker.publisher()) == len(pushes) > 0
+    consumer = engine.broker.consumer(Queue.PUSHES, 10)
+    (delivery,) = consumer.receive(10, 0.0)
+    again = decode(delivery.body, Pushes).items
+    assert {(one.id, one.attempt) for one in again} == {(one.id, 2) for one in pushes}
+    assert publish_due(engine.ledger, engine.broker.publisher()) == 0
+    consumer.close()
+    bell.close()
