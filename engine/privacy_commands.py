@@ -13,13 +13,12 @@ from engine.command import with_engine
 from engine.store import devices, district, keyring
 from engine.store.envelope import KEY_SIZE
 from rules.audience import DeviceId
-from rules.privacy import Level
+from rules.privacy import Level, shown
 
 _AS_DISTRICT: Final = "district"
-_READ_BY: Final = (
-    "It may stand on a locked phone that lies on a table, and be read by whoever delivers it: the "
-    "hub, Google and Apple."
-)
+_ON_A_TABLE: Final = "It may stand on a locked phone that lies on a table"
+_READ_BY: Final = ", and be read by whoever delivers it: the hub, Google and Apple."
+_SEALED: Final = "; whoever delivers it carries it sealed."
 _MAY_SHOW: Final = {
     Level.GENERIC: "that there is something to read, and nothing else",
     Level.NAMED: "the student's first name and the kind of news, without any value",
@@ -48,22 +47,27 @@ PUSH_KEY: Final = _PushKey()
 
 
 @click.command()
-@click.argument("level", type=click.Choice([level.value for level in Level]))
+@click.argument("level", required=False, type=click.Choice([level.value for level in Level]))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_engine
-def privacy(engine: Engine, level: str, yes: bool) -> None:
+def privacy(engine: Engine, level: str | None, yes: bool) -> None:
     """Say what notifications may show in this district: generic, named or full.
 
     Everybody may choose less for a phone of theirs. The inbox in the app always holds all.
+    Without a LEVEL: say what they show now.
     """
-    chosen = Level(level)
-    if chosen is not Level.GENERIC:
-        click.echo(f"Each notification will show {_MAY_SHOW[chosen]}. {_READ_BY}")
+    with engine.database.read() as connection:
+        now = district.privacy(connection)
+    chosen = Level(level) if level else now.level
+    if shown(now.level, chosen) is not chosen:
+        who = _SEALED if now.end_to_end else _READ_BY
+        click.echo(f"Each notification will show {_MAY_SHOW[chosen]}. {_ON_A_TABLE}{who}")
         if not yes:
             click.confirm("Go on?", abort=True)
-    with engine.database.write() as connection:
-        district.found(connection)
-        district.set_privacy(connection, chosen)
+    if level:
+        with engine.database.write() as connection:
+            district.found(connection)
+            district.set_privacy(connection, chosen)
     click.echo(f"Notifications show {_MAY_SHOW[chosen]}.")
 
 

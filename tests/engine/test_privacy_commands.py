@@ -99,6 +99,31 @@ def test_a_script_says_yes_beforehand(bell: Bell) -> None:
     assert privacy(bell).level is Level.FULL
 
 
+def test_to_show_less_nobody_is_asked(bell: Bell) -> None:
+    bell("privacy", "full", "--yes")
+
+    bell("privacy", "named")
+
+    assert privacy(bell).level is Level.NAMED
+
+
+def test_who_asks_for_no_level_is_told_the_present_one(bell: Bell) -> None:
+    bell("privacy", "full", "--yes")
+
+    assert "the whole text" in bell("privacy")
+    assert privacy(bell).level is Level.FULL
+
+
+def test_what_is_sealed_is_read_by_nobody_on_the_way(bell: Bell) -> None:
+    bell("privacy", "generic")
+    bell("end-to-end", "on")
+
+    asked = bell.run("privacy", "full", input="n\n").output
+
+    assert "sealed" in asked
+    assert "read by" not in asked
+
+
 def test_a_script_that_forgot_to_is_refused(bell: Bell) -> None:
     bell("privacy", "generic")
 
