@@ -373,10 +373,14 @@ class TestWritesWithinWrites:
         assert _notes(sqlite) == [1, 2]
 
     def test_both_are_undone_when_the_outer_one_fails(self, sqlite: Database) -> None:
-        with pytest.raises(KeyError), sqlite.write() as outer:
-            outer.execute(text("INSERT INTO note (id) VALUES (1)"))
-            _note(sqlite, 2)
-            raise KeyError
+        def write_and_fail() -> None:
+            with sqlite.write() as outer:
+                outer.execute(text("INSERT INTO note (id) VALUES (1)"))
+                _note(sqlite, 2)
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            write_and_fail()
         assert _notes(sqlite) == []
         _note(sqlite, 3)
         assert _notes(sqlite) == [3]
