@@ -156,14 +156,11 @@ class FcmGateway:
         """Decide by an answer, or put the push on its way once more."""
         push, payload, token = sent
         meaning = of_fcm(answer)
-        if meaning.renew or self._sent_again:
-            name = (push.district, push.id, push.attempt)
-            if meaning.renew and name not in self._sent_again:
-                self._token.refuse(token)
-                self._sent_again.add(name)
-                self._waiting.append(push.district, _Waiting(push, payload, now))
-                return
-            self._sent_again.discard(name)
+        if meaning.renew and _name(push) not in self._sent_again:
+            self._token.refuse(token)
+            self._sent_again.add(_name(push))
+            self._waiting.append(push.district, _Waiting(push, payload, now))
+            return
         if meaning.reason == PROJECT_QUOTA and meaning.retry_after:
             self._rate.pause_for(meaning.retry_after, time.monotonic())
         self._decide(push, meaning, now, shortened=payload.shortened)
@@ -179,10 +176,16 @@ class FcmGateway:
     def _decide(
         self, push: Push, meaning: Meaning, now: datetime, *, shortened: bool = False
     ) -> None:
+        if self._sent_again:
+            self._sent_again.discard(_name(push))
         self._decided.append(outcome_of(push, meaning, now, FCM, shortened=shortened))
 
 
 _Try = tuple[str, str, int]  # a district's push, and which try of it
+
+
+def _name(push: Push) -> _Try:
+    return push.district, push.id, push.attempt
 
 
 class _Waiting(NamedTuple):
