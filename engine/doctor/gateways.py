@@ -47,7 +47,7 @@ WRONG_BY: Final = timedelta(minutes=5)
 DOUBTFUL: Final = timedelta(minutes=1)
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 MADE_UP_FCM: Final = "schoolbell-doctor-asks-whether-the-key-is-good"
-MADE_UP_APNS: Final = "0" * 64
+MADE_UP_APNS: Final = "f" * 64
 
 
 class Account(msgspec.Struct, frozen=True):

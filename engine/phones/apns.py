@@ -32,6 +32,8 @@ from engine.phones.provider_tokens import ProviderTokens
 
 TOPIC_SUFFIXES: Final = frozenset(kind.topic_suffix for kind in PUSH_TYPES.values())
 STREAMS_AFTER_A_REFUSAL: Final = 1
+NOBODYS: Final = "f" * 64
+"""A token of the right form that no phone has: who only tries a key rings at nobody's."""
 LAST_MOMENT: Final = 253_402_300_799  # the last second of the year 9999
 
 
@@ -96,8 +98,8 @@ class Apns:
         """What is said to a good request, in the order of the world."""
         phone = self._devices.find("apns", device_token(request))
         if phone is None:
-            strangers = self._devices.admit_strangers and device_token(request).strip("0")
-            return self._accept(request, apns_id) if strangers else self._refuse("BadDeviceToken")
+            is_welcome = self._devices.admit_strangers and device_token(request) != NOBODYS
+            return self._accept(request, apns_id) if is_welcome else self._refuse("BadDeviceToken")
         if phone.uninstalled_at is not None:
             return self._refuse("Unregistered", phone.uninstalled_at)
         if phone.app not in (None, self._topic):

@@ -147,7 +147,7 @@ class ApnsHouse(House):
         return phones.apns_endpoint
 
     def token(self, number: int) -> Token:
-        return Token("apns", f"{number + 1:064x}")  # zeros alone are nobody's
+        return Token("apns", f"{number:064x}")
 
     def accept(self, seen: Seen) -> Reaction:
         return Say(200, headers={"apns-id": seen.headers["apns-id"]}, streams=100)

@@ -146,6 +146,11 @@ def ended(outcome: Outcome) -> End:
     return End(outcome.verdict, outcome.reason, wait, end.retire, end.alarm)
 
 
+# Surely not taken, and sent again at once; but where the connection has ended by the time that a
+# busy machine looks, that is not sure any more.
+HARD_TO_TELL = frozenset({"goaway", "refused_stream"})
+
+
 def test_nothing_that_the_phones_can_say_is_left_out() -> None:
     assert set(FCM) == set(CATALOGUE["fcm"])
     assert set(APNS) == set(CATALOGUE["apns"])
@@ -165,7 +170,10 @@ def test_each_answer_has_its_end_and_harms_no_other_push(
     everybody_waits = name in ("QUOTA_EXCEEDED", "ACCESS_TOKEN_EXPIRED")
     others = [] if everybody_waits else send(sending, [house.push(3), house.push(2)])
 
-    assert ended(outcome) == (FCM if gateway == "fcm" else APNS)[name]
+    allowed = [(FCM if gateway == "fcm" else APNS)[name]]
+    if name in HARD_TO_TELL:
+        allowed.append(LOST)
+    assert ended(outcome) in allowed
     assert {other.verdict for other in others} <= {ACCEPTED}
 
 
