@@ -66,7 +66,7 @@ def _on_servers(site: Site, gateway: int, changes: int, wanted: set[str]) -> Non
     if "alone" in wanted:
         _show_alone(alone.measure(site, 1, changes))
     if "faults" in wanted:
-        _show_alone(alone.deliver_with_faults(site, 1, changes), "deliver alone, faults")
+        _show_alone(alone.deliver_with_faults(site, 1, 5 * changes), "deliver alone, faults")
     if "capture" in wanted:
         _show_capture(capture_cost.measure(site))
 
