@@ -64,7 +64,7 @@ def _on_servers(site: Site, gateway: int, changes: int, wanted: set[str]) -> Non
     if "latency" in wanted:
         _show_latency(full_way.latency(site, 1, 1_000, 50))
     if "alone" in wanted:
-        _show_alone(alone.measure(site, 1, changes))
+        _show_alone(alone.measure(site, 1, 5 * changes))
     if "faults" in wanted:
         _show_alone(alone.deliver_with_faults(site, 1, 5 * changes), "deliver alone, faults")
     if "capture" in wanted:
