@@ -74,7 +74,8 @@ class Database:
     def _one_writer(self) -> Iterator[Connection]:
         outer: Connection | None = getattr(self._open, "connection", None)
         if outer is not None:
-            yield outer
+            with self.translated():
+                yield outer
             return
         with self._writing, self.translated(), self.engine.connect() as connection:
             connection = connection.execution_options(schoolbell_write=True)

@@ -22,9 +22,8 @@ from typing import Final
 from engine.errors import Unprocessable
 from engine.messages import Outcome, Push
 from engine.ports import Clock, Gateway
-from rules.outcomes import Verdict
+from rules.outcomes import EXPIRED, Verdict
 
-EXPIRED: Final = "EXPIRED"
 NO_GATEWAY: Final = "NO_GATEWAY"
 UNBUILDABLE: Final = "UNBUILDABLE"
 

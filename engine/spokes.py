@@ -24,7 +24,7 @@ from engine.errors import SchoolbellError, Unprocessable
 from engine.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, decode, encode, packed
 from engine.ports import Consumer, Delivery, Publisher, Queue
 from engine.publish import publish_all
-from engine.telemetry import Event, emit
+from engine.telemetry import Event, emit, frames
 
 _IDLE: Final = 1.0  # seconds to wait for a first push
 _GLANCE: Final = 0.005  # seconds to wait for answers, or for more pushes, before looking elsewhere
@@ -124,7 +124,7 @@ class Spoke:
             except SchoolbellError as error:
                 self._rest(error)
             except Exception as error:  # one district's fault must not be the others'
-                self._rest(_unexpected(error))
+                self._rest(_unexpected(error), trace=frames(error))
             else:
                 self._is_well()
         try:
@@ -218,12 +218,12 @@ class Spoke:
 
     # --- out of reach ------------------------------------------------------------------------
 
-    def _rest(self, error: SchoolbellError) -> None:
+    def _rest(self, error: SchoolbellError, **more: str) -> None:
         """Leave the broker alone for a while, longer each time; the first failure is told."""
         if self.trouble is None:
             emit(
                 Event.DISTRICT_FAILED, level=logging.ERROR, district=self.district,
-                problem=error.problem, remedy=error.remedy,
+                problem=error.problem, remedy=error.remedy, **more,
             )  # fmt: skip
         self.trouble = error
         self._pause = min(self._pause * 2 or _FIRST_PAUSE, _LONGEST_PAUSE)
@@ -307,5 +307,5 @@ def _unexpected(error: Exception) -> SchoolbellError:
     """A foreign error's words may hold what was on the wire: only its type is told."""
     return SchoolbellError(
         f"The queues of a district met an unexpected {type(error).__name__}.",
-        "It is tried again; report this to the makers of Schoolbell.",
+        "It is tried again; report the trace in the log to the makers of Schoolbell.",
     )

@@ -22,15 +22,7 @@ _RECENT = timedelta(hours=1)
 _A_DAY = timedelta(days=1)
 _LONG = timedelta(minutes=1)  # for a row to wait; usually it is milliseconds
 
-_START = "start `schoolbell run {}`"
-_TAKERS = {
-    (Queue.CHANGES, False): _START.format("evaluate"),
-    (Queue.CHANGES, True): _START.format("evaluate"),
-    (Queue.PUSHES, False): _START.format("deliver"),
-    (Queue.PUSHES, True): "the hub does not run; tell its operator",
-    (Queue.OUTCOMES, False): _START.format("record"),
-    (Queue.OUTCOMES, True): _START.format("record"),
-}
+_TAKERS = {Queue.CHANGES: "evaluate", Queue.PUSHES: "deliver", Queue.OUTCOMES: "record"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +109,19 @@ def stalled(
     if runs is False and (waiting_rows or any(depth.ready for depth in queues.values())):
         return ["Work is waiting and the engine does not run: start `schoolbell run`."]
     found = [
-        f"Nobody takes from the queue {queue}: {_TAKERS[queue, hub]}."
+        f"Nobody takes from the queue {queue}: {_what_to_do(queue, hub=hub)}."
         for queue, depth in queues.items()
         if depth.ready and depth.consumers == 0
     ]
     if lag > _LONG:
         found.append("Captured rows are not relayed: start `schoolbell run`, or ask the doctor.")
     return found
+
+
+def _what_to_do(queue: Queue, *, hub: bool) -> str:
+    if hub and queue is Queue.PUSHES:
+        return "the hub does not run; tell its operator"
+    return f"start `schoolbell run {_TAKERS[queue]}`"
 
 
 def _queues(engine: Engine) -> tuple[Mapping[Queue, Depth], tuple[str, str] | None]:

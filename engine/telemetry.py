@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from enum import StrEnum
 from typing import Any, Final, TextIO
@@ -69,6 +70,11 @@ def emit(event: Event, *, level: int = logging.INFO, **keys: object) -> None:
     if unknown:
         raise KeyError(f"not a key of telemetry: {', '.join(sorted(unknown))}")
     _logger.log(level, event.value, **keys)
+
+
+def frames(error: BaseException) -> str:
+    """Where an unexpected error came from: lines of our code, and no values."""
+    return "".join(traceback.format_tb(error.__traceback__))
 
 
 def configure(settings: LogSettings, file: TextIO | None = None) -> None:

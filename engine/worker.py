@@ -10,14 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from threading import Event as Flag
 from typing import Final
 
 from engine.errors import SchoolbellError
 from engine.stages import Stage
-from engine.telemetry import Event, emit
+from engine.telemetry import Event, emit, frames
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
@@ -171,10 +170,8 @@ def _known(name: str, error: Exception) -> SchoolbellError:
 
 
 def _trace(error: Exception) -> dict[str, str]:
-    """The frames of an unexpected error: lines of our code, and no values."""
-    if isinstance(error, SchoolbellError):
-        return {}
-    return {"trace": "".join(traceback.format_tb(error.__traceback__))}
+    """The frames of an unexpected error; one of ours says by itself what is wrong."""
+    return {} if isinstance(error, SchoolbellError) else {"trace": frames(error)}
 
 
 def _close(stage: Stage) -> None:

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from engine.deliver import EXPIRED, NO_GATEWAY, UNBUILDABLE, Deliver
+from engine.deliver import NO_GATEWAY, UNBUILDABLE, Deliver
 from engine.messages import Outcome, Push, Token
-from rules.outcomes import Verdict
+from rules.outcomes import EXPIRED, Verdict
 from tests.builders import NOW, a_push
 from tests.fakes import FakeGateway, StoppedClock
 

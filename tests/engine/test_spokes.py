@@ -13,13 +13,14 @@ import pytest
 
 from engine.deliver import UNBUILDABLE, Deliver
 from engine.errors import Unavailable
-from engine.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, decode, encode
+from engine.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, Token, decode, encode
 from engine.ports import Delivery, Queue
 from engine.spokes import DeliverStage, Spoke
 from rules.outcomes import Verdict
 from tests.builders import a_push
 from tests.fakes import FakeConsumer, FakeGateway, FakePublisher, StoppedClock
 
+IPHONE = Token("apns", "ab" * 32)
 OUTAGE = Unavailable("The broker does not answer.", "Wait.")
 
 
@@ -450,6 +451,23 @@ def test_a_districts_broker_in_trouble_is_nobody_elses_trouble(trouble: str) -> 
     with running(Spoke("north", of_north, stuck), Spoke("south", of_south, fine)):
         wait_for(lambda: sorted(of_south.acked) == [1, 2])
         stuck.let_go.set()
+
+
+def test_an_unexpected_error_of_one_district_is_logged_with_its_frames(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Odd(FakeConsumer):
+        def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
+            del limit, timeout
+            raise KeyError(IPHONE.value)
+
+    fine = queue_of(phones(1, district="south"))
+    with running(Spoke("north", Odd(), FakePublisher()), Spoke("south", fine, FakePublisher())):
+        wait_for(lambda: fine.acked == [1])
+    logged = capsys.readouterr().out
+    assert "district.failed" in logged
+    assert "in receive" in logged
+    assert IPHONE.value not in logged
 
 
 def test_all_is_published_and_given_back_at_the_end() -> None:
