@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import Protocol
 
 from engine.errors import Unprocessable
-from engine.messages import Outcome, Push
+from engine.wire.messages import Outcome, Push
 from rules.audience import Candidate
 from rules.change import Change, StudentId, Subject
-from rules.evaluate import CandidateKey, Decision
+from rules.decide import CandidateKey, Decision
 from rules.gates import Circumstances
 
 Clock = Callable[[], datetime]

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any, Final
 from uuid import UUID
 
-from engine.messages import Outcome, Push, Token
+from engine.wire.messages import Outcome, Push, Token
 from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscription
 from rules.change import (
     CalendarId,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.phones.phones import Phones
+from engine.trial.phones.phones import Phones
 from tests.servers import PostgresServer, RabbitServer, Vhost
 
 _numbers = itertools.count(1)

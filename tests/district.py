@@ -16,19 +16,19 @@ from sqlalchemy import Connection, Table, func, select, text
 
 from engine.config import DistrictSettings
 from engine.database import Database
-from engine.evaluate import evaluate
-from engine.messages import Push, Token
 from engine.ports import Source
+from engine.secrets.keyring import Key, Keyring
 from engine.sources.definition import Definition, load
-from engine.sources.reference.create import create
 from engine.sources.source import SqlSource
-from engine.store import app, directory, district, migrate, tasks
+from engine.stages.evaluate import evaluate
+from engine.store import alarms, app, directory, district, migrate
+from engine.store.alarms import BackgroundTask
 from engine.store.evaluations import SqlRecords
-from engine.store.keyring import Key, Keyring
 from engine.store.lock_screen import LockScreens
 from engine.store.sql_ledger import SqlLedger
 from engine.store.tables import PREFIX, decisions, notifications, parked_changes
-from engine.store.tasks import BackgroundTask
+from engine.trial.reference.create import create
+from engine.wire.messages import Push, Token
 from rules.change import Change, Kind, PersonId, StudentId
 from rules.privacy import Level
 from rules.reasons import Reason
@@ -224,7 +224,7 @@ class District:
 
     def tasks(self) -> Sequence[BackgroundTask]:
         """The background tasks, the newest first."""
-        found: Sequence[BackgroundTask] = self.read(tasks.latest, 100)
+        found: Sequence[BackgroundTask] = self.read(alarms.latest, 100)
         return found
 
     def devices(self) -> Mapping[str, str]:

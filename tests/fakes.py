@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from threading import Event as Flag
 
 from engine.errors import SchoolbellError
-from engine.messages import Outcome, Push
 from engine.ports import Consumer, Delivery, Depth, OutboxRow, Parked, Publisher, Queue
+from engine.wire.messages import Outcome, Push
 from rules.outcomes import Verdict
 from tests.builders import NOW, an_outcome
 

@@ -19,15 +19,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import text
 
-from engine.bootstrap import Engine
 from engine.config import ENV_PREFIX, load
-from engine.messages import DeviceKind, Token
-from engine.sources.reference.create import create
-from engine.sources.reference.populate import populate
+from engine.runtime.district import Engine
 from engine.store import district
 from engine.store.bulk import append
 from engine.store.devices import new_row
 from engine.store.tables import accounts, devices, sessions, subscriptions
+from engine.trial.reference.create import create
+from engine.trial.reference.populate import populate
+from engine.wire.messages import DeviceKind, Token
 from rules.change import Kind
 from rules.privacy import Level
 from tests.servers import NginxSink, PostgresServer, RabbitServer, Sandbox

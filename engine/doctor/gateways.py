@@ -21,10 +21,10 @@ from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 
-from engine.bootstrap import utc_now
 from engine.config import Config
-from engine.doctor.asking import ANSWER_PATIENCE, Reply, Site, ask
-from engine.doctor.cures import (
+from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
+from engine.doctor.https_probe import ANSWER_PATIENCE, Reply, Site, ask
+from engine.doctor.remedies import (
     APNS_CURES,
     APNS_GOOD,
     BUSY,
@@ -36,11 +36,11 @@ from engine.doctor.cures import (
     TOKEN_OTHERWISE,
     Cure,
 )
-from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
 from engine.errors import ConfigError
-from engine.providers.answers import of_apns, of_fcm
-from engine.providers.apns import ApnsGateway, ProviderToken
-from engine.providers.exchange import Answer
+from engine.gateways.answers import of_apns, of_fcm
+from engine.gateways.apns import ApnsGateway, ProviderToken
+from engine.gateways.http2.exchange import Answer
+from engine.runtime.district import utc_now
 
 WRONG_BY: Final = timedelta(minutes=5)
 """From here on Google and Apple refuse what we sign: it would be of the past or the future."""

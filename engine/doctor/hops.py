@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from engine.config import Config, load
-from engine.doctor import channel, gateways, ground
-from engine.doctor.channel import BROKER, HUB, Side
+from engine.doctor import broker, gateways, local
+from engine.doctor.broker import BROKER, HUB, Side
 from engine.doctor.diagnosis import Diagnosis, State, Who, broken, unused
 from engine.errors import SchoolbellError
 
@@ -63,25 +63,25 @@ def _of(side: Side) -> tuple[Hop, ...]:
     return (
         Hop(
             f"{side.name}: name",
-            unless(side.absent, partial(channel.name, side)),
+            unless(side.absent, partial(broker.name, side)),
             Who.NAMES,
             "Its name leads nowhere.",
         ),
         Hop(
             f"{side.name}: port",
-            unless(side.absent, partial(channel.port, side)),
+            unless(side.absent, partial(broker.port, side)),
             Who.NETWORK,
             "It is out of reach.",
         ),
         Hop(
             f"{side.name}: TLS",
-            unless(side.absent, partial(channel.tls, side)),
+            unless(side.absent, partial(broker.tls, side)),
             side.who,
             "It cannot be trusted.",
         ),
         Hop(
             f"{side.name}: login",
-            unless(side.absent, partial(channel.login, side)),
+            unless(side.absent, partial(broker.login, side)),
             side.who,
             "The line is open, and then no talk in AMQP begins: another program listens there, TLS "
             "is wanted where the URL says amqp://, or a client certificate that we do not have, or "
@@ -89,19 +89,19 @@ def _of(side: Side) -> tuple[Hop, ...]:
         ),
         Hop(
             f"{side.name}: vhost",
-            unless(side.absent, partial(channel.vhost, side)),
+            unless(side.absent, partial(broker.vhost, side)),
             side.who,
             "The login is right, and the vhost is not to be had now.",
         ),
         Hop(
             f"{side.name}: permissions",
-            unless(side.absent, partial(channel.permissions, side)),
+            unless(side.absent, partial(broker.permissions, side)),
             side.who,
             "We are let in and cannot do what we must.",
         ),
         Hop(
             f"{side.name}: queues",
-            unless(side.absent, partial(channel.queues, side)),
+            unless(side.absent, partial(broker.queues, side)),
             side.who,
             "We are let in and the queues do not serve.",
         ),
@@ -111,43 +111,43 @@ def _of(side: Side) -> tuple[Hop, ...]:
 HOPS: Final = (
     Hop(
         "configuration",
-        ground.configuration,
+        local.configuration,
         Who.US,
         "Schoolbell does not start with this configuration.",
     ),
     Hop(
         "disk",
-        unless(ground.why_no_database, ground.disk),
+        unless(local.why_no_database, local.disk),
         Who.US,
         "Schoolbell cannot keep what it must.",
     ),
     Hop(
         "database",
-        unless(ground.why_no_database, ground.database),
+        unless(local.why_no_database, local.database),
         Who.DATABASE,
         "Nothing is evaluated or remembered while this database does not answer.",
     ),
     Hop(
         "migrations",
-        unless(ground.why_no_database, ground.migrations),
+        unless(local.why_no_database, local.migrations),
         Who.US,
         "The tables are of another release than this program, which would misread them.",
     ),
     Hop(
         "keys",
-        unless(ground.why_no_database, ground.keys),
+        unless(local.why_no_database, local.keys),
         Who.US,
         "The addresses of phones are encrypted in the database, and cannot be read without.",
     ),
     Hop(
         "SIS",
-        unless(ground.why_no_database, ground.sis),
+        unless(local.why_no_database, local.sis),
         Who.SIS,
         "Changes cannot be read while this is so. They are not lost.",
     ),
     Hop(
         "capture",
-        unless(ground.why_no_database, ground.captured),
+        unless(local.why_no_database, local.captured),
         Who.US,
         "What is changed in these tables while this is so is noted nowhere, and nobody hears of "
         "it later. An upgrade of the SIS that makes its tables anew takes the triggers away.",

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, delete, select, update
 
-from engine.messages import Token
+from engine.secrets.keyring import Keyring
 from engine.store import devices
-from engine.store.keyring import Keyring
 from engine.store.tables import accounts, sessions, subscriptions
+from engine.wire.messages import Token
 from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
 

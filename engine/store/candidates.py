@@ -26,7 +26,7 @@ from engine.store.tables import (
 )
 from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscription
 from rules.change import Kind, PersonId, StudentId
-from rules.evaluate import CandidateKey
+from rules.decide import CandidateKey
 
 
 class Audiences(NamedTuple):

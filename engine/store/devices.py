@@ -14,10 +14,10 @@ from sqlalchemy import Connection, delete, func, literal_column, select, text, u
 
 from engine.database import Database
 from engine.errors import ConfigError, SchoolbellError, Unprocessable
-from engine.messages import DeviceKind, Token
-from engine.store import keyring as keyrings
-from engine.store.keyring import Keyring, key_of
+from engine.secrets import keyring as keyrings
+from engine.secrets.keyring import Keyring, key_of
 from engine.store.tables import devices, sessions
+from engine.wire.messages import DeviceKind, Token
 from rules.audience import DeviceId
 from rules.privacy import Level
 

@@ -13,11 +13,10 @@ import msgspec
 from sqlalchemy import Connection, delete, select
 
 from engine.database import Database
-from engine.messages import Push
 from engine.ports import Clock, Verdicts
 from engine.sources.definition import DirectoryWatch, Entity
 from engine.sources.source import SqlSource
-from engine.store import candidates, directory, district, ledger, tasks
+from engine.store import alarms, candidates, directory, district, ledger
 from engine.store.bulk import append, one_of
 from engine.store.lock_screen import LockScreen, LockScreens, Told, Unsent
 from engine.store.tables import (
@@ -31,9 +30,10 @@ from engine.store.tables import (
     students,
 )
 from engine.telemetry import Event, emit
+from engine.wire.messages import Push
 from rules.audience import Candidate, DeviceId
 from rules.change import Change, StudentId
-from rules.evaluate import CandidateKey, Decision
+from rules.decide import CandidateKey, Decision
 from rules.gates import Circumstances
 from rules.identity import PushId, collapse_id, notification_id, push_id
 from rules.outcomes import Verdict
@@ -207,7 +207,7 @@ class SqlEvaluation:
         )
         gone = {row.id for row in unparked}
         for watch in {one.watch for one in kept if one.id in gone}:
-            tasks.resolve(self._connection, PARKED_TASK, watch)
+            alarms.resolve(self._connection, PARKED_TASK, watch)
 
     def _report_faults(self, verdicts: Verdicts) -> None:
         for one, why in verdicts.parked:
@@ -225,7 +225,7 @@ class SqlEvaluation:
             )
 
     def _report(self, kind: str, subject: str, problem: str, remedy: str) -> None:
-        tasks.report(self._connection, kind, subject, problem, remedy, self._now)
+        alarms.report(self._connection, kind, subject, problem, remedy, self._now)
 
     def _store_told(self, told: Sequence[Decision]) -> list[Push]:
         notification_rows, push_rows, made = [], [], []

@@ -14,9 +14,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from engine.messages import Outcome
-from engine.store import tasks
+from engine.store import alarms
 from engine.store.tables import devices, gateway_minutes
+from engine.wire.messages import Outcome
 from rules.breaker import WINDOW, Tally, Trust, trust
 from rules.outcomes import DEAD, DOUBTFUL, OF_SOME_PHONES, TOO_MANY_DEAD, Verdict
 
@@ -94,7 +94,7 @@ def watch(
     Return those that call too many phones dead, where that is news. *by_hub*: whoever could mend
     it is the operator of the hub.
     """
-    known = tasks.known(connection, (GATEWAY_TASK, DEAD_TASK))
+    known = alarms.known(connection, (GATEWAY_TASK, DEAD_TASK))
     if faults or GATEWAY_TASK in known:
         _watch_configuration(connection, new, faults, now, by_hub)
     if not trusted and DEAD_TASK not in known:
@@ -116,7 +116,7 @@ def _watch_deaths(
     news = []
     for gateway, whether in sorted(found.items()):
         if whether is not Trust.BROKEN:
-            tasks.resolve(connection, DEAD_TASK, gateway)
+            alarms.resolve(connection, DEAD_TASK, gateway)
         elif _report_deaths(connection, gateway, now, by_hub):
             revive(connection, gateway, now)
             news.append(gateway)
@@ -137,7 +137,7 @@ def _watch_configuration(
             passed[one.gateway] = max(one.at, passed.get(one.gateway, one.at))
     latest = {_subject(one): one for one in sorted(faults, key=lambda one: one.at)}
     for gateway in sorted(passed):
-        tasks.resolve(connection, GATEWAY_TASK, gateway)
+        alarms.resolve(connection, GATEWAY_TASK, gateway)
     for subject, fault in sorted(latest.items()):
         if subject not in passed or fault.at > passed[subject]:
             _report_fault(connection, subject, fault, now, by_hub)
@@ -184,7 +184,7 @@ def _report_fault(
     connection: Connection, subject: str, fault: Outcome, now: datetime, by_hub: bool
 ) -> None:
     name = NAMES.get(fault.gateway, "A push gateway")
-    tasks.report(
+    alarms.report(
         connection, GATEWAY_TASK, subject,
         f"{name} cannot be used as it is configured: {fault.reason}.",
         f"{_remedy(fault.reason, by_hub)} Pushes wait meanwhile and are tried again.",
@@ -193,7 +193,7 @@ def _report_fault(
 
 
 def _report_deaths(connection: Connection, gateway: str, now: datetime, by_hub: bool) -> bool:
-    return tasks.report(
+    return alarms.report(
         connection, DEAD_TASK, gateway,
         f"{NAMES.get(gateway, gateway)} calls nearly all phones dead, so none is retired.",
         _remedy(TOO_MANY_DEAD, by_hub),

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, Table, delete, select
 
-from engine.store import gateways, tasks
+from engine.store import alarms, gateways
 from engine.store.bulk import one_of
 from engine.store.tables import changes, decisions, notifications, outcomes, pushes
 from rules.identity import first_id_at
@@ -24,7 +24,7 @@ def forget(
     Texts go first: who was told of what, and why, is kept much longer than the words. Background
     tasks that nothing was heard of for a month are forgotten, too.
     """
-    tasks.forget(connection, now - _KEEP_TASKS)
+    alarms.forget(connection, now - _KEEP_TASKS)
     gateways.forget(connection, now)
     return _forget_content(connection, now - keep_content) + _forget_decisions(
         connection, now - keep_decisions

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Row, Select, case, delete, exists, func, select, update
 
-from engine.messages import Outcome, Push
-from engine.store import gateways, tasks
+from engine.secrets.keyring import key_of
+from engine.store import alarms, gateways
 from engine.store.bulk import append, append_new, one_of
 from engine.store.devices import COLUMNS, Device, device
-from engine.store.keyring import key_of
 from engine.store.lock_screen import LockScreen, Told, Unsent
 from engine.store.tables import (
     decisions,
@@ -32,6 +31,7 @@ from engine.store.tables import (
     students,
     watermarks,
 )
+from engine.wire.messages import Outcome, Push
 from rules.audience import Audience
 from rules.breaker import Trust, may_retire
 from rules.change import ChangeId, Kind, PersonId, StudentId
@@ -118,7 +118,7 @@ def postpone(connection: Connection, waiting: Mapping[PushId, Device], now: date
     new = [(push, 2, now + _FOR_A_KEY, None) for push in waiting if push not in known]
     append(connection, retries, new)
     for key in sorted({key_of(one.token_sealed) for one in waiting.values()}):
-        tasks.report(
+        alarms.report(
             connection, KEY_TASK, key,
             f"Some devices are encrypted with the key {key}, which the keyring lacks.",
             "A machine with an older keyring wrote them: copy the newest file there, and put the "

@@ -15,12 +15,13 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from engine.errors import Misconfigured, Unprocessable
-from engine.fitting import fit
-from engine.messages import Push
-from engine.store import devices, district, envelope
+from engine.secrets import envelope
+from engine.secrets.keyring import Keyring
+from engine.store import devices, district
 from engine.store.devices import Device
 from engine.store.district import Privacy
-from engine.store.keyring import Keyring
+from engine.wire.fitting import fit
+from engine.wire.messages import Push
 from rules.audience import Audience
 from rules.change import Kind
 from rules.privacy import Level, shown

@@ -12,12 +12,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from engine.database import Database
-from engine.messages import Outcome, Push
 from engine.ports import Clock
-from engine.salvage import Unusable, usable
-from engine.store import gateways, ledger, tasks
+from engine.store import alarms, gateways, ledger
 from engine.store.lock_screen import LockScreens
 from engine.telemetry import Event, emit
+from engine.wire.messages import Outcome, Push
+from engine.wire.tolerant_decoding import Unusable, usable
 
 REFUSED_TASK: Final = "refused push"
 OUTCOME_TASK: Final = "unusable outcome"
@@ -53,7 +53,7 @@ class SqlLedger:
                 by_hub=self._by_hub,
             )  # fmt: skip
             for reason in sorted({outcome.reason for outcome in recorded.refused}):
-                tasks.report(
+                alarms.report(
                     connection, REFUSED_TASK, reason,
                     f"A push gateway refused a push for good: {reason}.",
                     "Look the code up under `Answers of the gateways` in the README.",
@@ -88,7 +88,7 @@ class SqlLedger:
 
 def _report_dropped(connection: Connection, dropped: Mapping[Unusable, int], now: datetime) -> None:
     for field in dropped:
-        tasks.report(
+        alarms.report(
             connection, OUTCOME_TASK, field,
             f"An outcome was not recorded, because its {field} cannot be right.",
             "Find out who published it: nothing but Schoolbell may write to its queues, and a hub "

@@ -17,8 +17,8 @@ from typing import TypeVar
 from sqlalchemy import select, text
 
 from engine.errors import SchoolbellError
-from engine.phones.phones import Phones
 from engine.store.tables import devices, sessions, students
+from engine.trial.phones.phones import Phones
 from tests.site import Site, token_of
 
 IN_ONE_TRANSACTION = 50

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from engine.channel.commands import channel
-from engine.phones.phones import Behaviour, Phones
+from engine.cli.hub_setup import channel
+from engine.trial.phones.phones import Behaviour, Phones
 from rules.outcomes import Verdict
 from tests.acceptance.screens import change_scores_and, require_screens, wait
 from tests.servers import WrittenRabbitServer

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from engine.phones.phones import Behaviour, Phones
+from engine.trial.phones.phones import Behaviour, Phones
 from tests.acceptance.screens import change_scores_and, require_screens, wait
 from tests.benchmarks.processes import command_line, descendants
 from tests.servers.private import PrivateServer

@@ -33,20 +33,24 @@ PLANTS: Final = {
         "rules/gates.py", "import engine.errors", "rules.gates -> engine.errors"
     ),
     "a stage gets its adapters passed in: it imports no driver": Plant(
-        "engine/record.py",
+        "engine/stages/record.py",
         "import engine.store.ledger",
-        "engine.record -> engine.store.ledger",
+        "engine.stages.record -> engine.store.ledger",
     ),
     "no stage imports another": Plant(
-        "engine/relay.py", "import engine.record", "engine.relay -> engine.record"
+        "engine/stages/relay.py",
+        "import engine.stages.record",
+        "engine.stages.relay -> engine.stages.record",
     ),
     "deliver knows no database: a hub has none": Plant(
-        "engine/providers/fcm.py", "import sqlalchemy", "engine.providers.fcm -> sqlalchemy"
+        "engine/gateways/fcm.py", "import sqlalchemy", "engine.gateways.fcm -> sqlalchemy"
     ),
     "the phones stand for Google and Apple: they know nothing of the engine": Plant(
-        "engine/phones/devices.py", "import engine.messages", "devices -> engine.messages"
+        "engine/trial/phones/devices.py",
+        "import engine.wire.messages",
+        "devices -> engine.wire.messages",
     ),
-    "arrows go one way: commands, wiring, stages, adapters, values": Plant(
+    "arrows go one way: commands, services, wiring, stages, adapters, values": Plant(
         "engine/ports.py", "import engine.database", "engine.ports -> engine.database"
     ),
 }

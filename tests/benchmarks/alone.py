@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from engine.bootstrap import utc_now
 from engine.ports import Queue
+from engine.runtime.district import utc_now
 from engine.sources.outbox import backlog
 from tests.benchmarks.processes import usage_of
 from tests.site import Site

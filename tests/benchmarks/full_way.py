@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from engine.bootstrap import utc_now
+from engine.runtime.district import utc_now
 from engine.store.tables import changes, notifications, outcomes, pushes
 from rules.identity import first_id_at
 from tests.benchmarks.processes import Usage, alone, command_line, descendants, usage_of

@@ -15,12 +15,12 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from engine.bootstrap import utc_now
-from engine.broker.linked import AT_THE_HUB
+from engine.broker.hub_link import AT_THE_HUB
 from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.config import BrokerSettings
-from engine.messages import MAX_PACKED, Outcomes, Push, Pushes, Token, decode, encode
 from engine.ports import Consumer, Publisher, Queue
+from engine.runtime.district import utc_now
+from engine.wire.messages import MAX_PACKED, Outcomes, Push, Pushes, Token, decode, encode
 from tests.servers import RabbitServer
 from tests.site import Sections, token_of
 

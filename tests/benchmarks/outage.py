@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import exists, func, select
 
-from engine.bootstrap import utc_now
+from engine.runtime.district import utc_now
 from engine.store.tables import changes, devices, notifications, outcomes, pushes
 from rules.identity import first_id_at
 from rules.outcomes import Verdict

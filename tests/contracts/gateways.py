@@ -10,15 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from engine.bootstrap import utc_now
 from engine.config import ApnsSettings, FcmSettings
-from engine.messages import Outcome, Push, Token
-from engine.phones.phones import Phones
+from engine.gateways.apns import ApnsGateway
+from engine.gateways.fcm import FcmGateway
 from engine.ports import Clock, Gateway
-from engine.providers.apns import ApnsGateway
-from engine.providers.fcm import FcmGateway
+from engine.runtime.district import utc_now
+from engine.trial.phones.phones import Phones
+from engine.wire.messages import Outcome, Push, Token
 from tests.builders import a_push
-from tests.engine.providers.peer import Peer, Reaction, Say, Seen
+from tests.engine.gateways.peer import Peer, Reaction, Say, Seen
 
 LONG = timedelta(seconds=10)
 UNSHAPED = {"quota_per_minute": 60_000_000, "ramp_up": timedelta(seconds=1)}

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from h2.errors import ErrorCodes
 
-from engine.messages import Outcome
-from engine.phones.phones import Phones
+from engine.trial.phones.phones import Phones
+from engine.wire.messages import Outcome
 from rules.outcomes import Verdict
 from tests.contracts.gateways import ApnsHouse, FcmHouse, House, collected, send
-from tests.engine.providers.peer import Cut, GoAway, Peer, Reaction, Reset, Say, Seen, Silence
+from tests.engine.gateways.peer import Cut, GoAway, Peer, Reaction, Reset, Say, Seen, Silence
 from tests.servers import CertificateAuthority, free_port
 
 SHORT = timedelta(seconds=0.5)

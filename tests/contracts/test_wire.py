@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.messages import VERSION, Outcome, Outcomes, Push, Pushes, Token, decode, encode
+from engine.wire.messages import VERSION, Outcome, Outcomes, Push, Pushes, Token, decode, encode
 from rules.outcomes import Verdict
 from tests.builders import a_push, an_outcome
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from engine.bootstrap import utc_now
-from engine.evaluate import evaluate
-from engine.messages import Pushes, decode
 from engine.ports import Queue
-from engine.schedule import publish_due
+from engine.runtime.district import utc_now
+from engine.stages.evaluate import evaluate
+from engine.stages.schedule import publish_due
+from engine.wire.messages import Pushes, decode
 from rules.outcomes import Verdict
 from tests.builders import an_outcome
 from tests.district import scored
-from tests.engine.commands import Bell
+from tests.engine.cli.commands import Bell
 
 
 @pytest.mark.timeout(25)  # SQLite gives a lock up after 30 seconds

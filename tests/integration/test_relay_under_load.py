@@ -18,10 +18,10 @@ from typing import Any, Final
 import pytest
 
 from engine.errors import Unavailable
-from engine.messages import Changes, decode
 from engine.ports import Queue
-from engine.relay import relay
 from engine.sources import capture
+from engine.stages.relay import relay
+from engine.wire.messages import Changes, decode
 from rules.change import Change
 from tests.engine.sources.sis import Sis, a_definition, a_watch, connect
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rules.audience import Audience, Candidate, Right, Subscription
 from rules.change import Kind, Subject, Value
-from rules.evaluate import CandidateKey
+from rules.decide import CandidateKey
 from rules.gates import Case, Circumstances
 from tests.builders import (
     TODAY,

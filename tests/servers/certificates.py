@@ -4,8 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from engine.certificates import Authority
-from engine.certificates import Issued as IssuedCertificate
+from engine.secrets.certificates import Authority
+from engine.secrets.certificates import Issued as IssuedCertificate
 
 __all__ = ["CertificateAuthority", "IssuedCertificate"]
 

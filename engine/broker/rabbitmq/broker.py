@@ -12,7 +12,7 @@ from typing import Final
 from engine.broker.rabbitmq.address import Patience, read_address
 from engine.broker.rabbitmq.connection import Channel, Connection, Done, Fetched
 from engine.broker.rabbitmq.consumer import RabbitConsumer, Subscription
-from engine.broker.rabbitmq.meaning import (
+from engine.broker.rabbitmq.errors import (
     ACCESS_REFUSED,
     NOT_FOUND,
     RESOURCE_LOCKED,
@@ -30,8 +30,8 @@ from engine.broker.rabbitmq.topology import (
     routing_key,
 )
 from engine.config import BrokerSettings
-from engine.plain import plain
 from engine.ports import Depth, Parked, Queue
+from engine.wire.plain import plain
 
 _REQUEUED_AT_ONCE: Final = 500
 

@@ -21,7 +21,7 @@ from pika.exceptions import ConnectionClosedByClient
 from pika.spec import Basic
 
 from engine.broker.rabbitmq.address import Address, Patience
-from engine.broker.rabbitmq.meaning import meaning
+from engine.broker.rabbitmq.errors import meaning
 from engine.errors import SchoolbellError, Unavailable
 
 Channel = Any  # pika ships no types

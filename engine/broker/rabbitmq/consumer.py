@@ -11,8 +11,8 @@ from typing import Any, Final
 from engine.broker.promises import SINGLE_ACTIVE
 from engine.broker.rabbitmq.address import Address, Patience
 from engine.broker.rabbitmq.connection import Channel, Connection
-from engine.broker.rabbitmq.line import Line
 from engine.broker.rabbitmq.publisher import RabbitPublisher
+from engine.broker.rabbitmq.reconnecting import Line
 from engine.broker.rabbitmq.topology import REASON_HEADER
 from engine.errors import SchoolbellError, Unavailable
 from engine.ports import Delivery, Queue

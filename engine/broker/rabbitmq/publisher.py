@@ -11,8 +11,8 @@ from pika.spec import Basic
 
 from engine.broker.rabbitmq.address import Address, Patience
 from engine.broker.rabbitmq.connection import Channel, Connection
-from engine.broker.rabbitmq.line import Line
-from engine.broker.rabbitmq.meaning import missing_queue
+from engine.broker.rabbitmq.errors import missing_queue
+from engine.broker.rabbitmq.reconnecting import Line
 from engine.broker.rabbitmq.topology import EXCHANGE, routing_key
 from engine.errors import SchoolbellError, Unavailable
 from engine.ports import Queue

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from engine.demo.toml import as_toml
 from engine.doctor.diagnosis import Diagnosis, State
 from engine.doctor.hops import HOPS, walk
-from tests.engine.commands import Bell
+from engine.trial.demo.toml import as_toml
+from tests.engine.cli.commands import Bell
 
 Settings = Mapping[str, Mapping[str, Any]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 from engine.doctor.diagnosis import Who
-from engine.doctor.line import Place
+from engine.doctor.network_probe import Place
 from tests.servers import IssuedCertificate
 
 HOST = "127.0.0.1"

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from engine.doctor.diagnosis import State, Who
 from engine.doctor.gateways import MADE_UP_APNS
-from engine.phones.fault import Fault
-from engine.phones.phones import Phones
-from tests.engine.commands import Bell
+from engine.trial.phones.fault import Fault
+from engine.trial.phones.phones import Phones
+from tests.engine.cli.commands import Bell
 from tests.engine.doctor.patients import Patient, hops_of
 from tests.engine.doctor.places import black_hole
 from tests.servers import CertificateAuthority, free_port

@@ -12,7 +12,7 @@ from engine.config import Config
 from engine.doctor.diagnosis import Diagnosis, State, Who, broken, ok
 from engine.doctor.hops import HOPS, Hop, walk
 from engine.errors import Misconfigured
-from tests.engine.commands import Bell
+from tests.engine.cli.commands import Bell
 from tests.servers import free_port
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from engine.messages import Changes, decode, encode
 from engine.sources import capture
+from engine.wire.messages import Changes, decode, encode
 from rules.change import Change, Op
 from tests.engine.sources.sis import Sis, a_watch, conninfo
 from tests.servers import find_program

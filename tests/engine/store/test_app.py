@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from engine.messages import Token
 from engine.store import app
 from engine.store.tables import accounts, devices, sessions, subscriptions
+from engine.wire.messages import Token
 from rules.change import Kind, PersonId, StudentId
 from tests.builders import NOW
 from tests.district import ADA, GRANDMOTHER, MOTHER, TOKENS, District

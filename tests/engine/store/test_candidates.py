@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import event
 
-from engine.messages import Token
 from engine.store import app, candidates
 from engine.store.devices import opened
+from engine.wire.messages import Token
 from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscription
 from rules.change import Kind, PersonId, StudentId
 from tests.builders import NOW

@@ -10,15 +10,16 @@ from sqlalchemy import func, select
 
 from engine.database import Database
 from engine.errors import ConfigError, Misconfigured, SchoolbellError
-from engine.messages import Push, Token
-from engine.store import app, keyring, migrate
+from engine.secrets import keyring
+from engine.secrets.keyring import Key, Keyring
+from engine.store import app, migrate
 from engine.store import devices as store
 from engine.store.devices import Rotation, finish_rotation, rotate
-from engine.store.keyring import Key, Keyring
 from engine.store.ledger import KEY_TASK
 from engine.store.lock_screen import LockScreens
 from engine.store.sql_ledger import SqlLedger
 from engine.store.tables import devices, sessions
+from engine.wire.messages import Push, Token
 from rules.audience import DeviceId
 from rules.change import PersonId
 from rules.privacy import Level

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from engine.store import housekeeping, tasks
+from engine.store import alarms, housekeeping
 from engine.store.tables import (
     changes,
     decisions,
@@ -83,7 +83,7 @@ def test_an_old_change_that_was_evaluated_lately_is_kept(district: District) -> 
 
 
 def test_a_trouble_that_nothing_was_heard_of_for_a_month_is_forgotten(district: District) -> None:
-    district.app(tasks.report, "gateway", "fcm", "Broken.", "Mend it.", NOW)
+    district.app(alarms.report, "gateway", "fcm", "Broken.", "Mend it.", NOW)
 
     forget(district, timedelta(days=30))
     known_for_a_month = len(district.tasks())

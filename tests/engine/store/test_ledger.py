@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from engine.messages import Outcome, Push
 from engine.store import app, ledger
 from engine.store.gateways import DEAD_TASK, GATEWAY_TASK
 from engine.store.sql_ledger import OUTCOME_TASK, REFUSED_TASK, SqlLedger
 from engine.store.tables import devices, outcomes, retries
+from engine.wire.messages import Outcome, Push
 from rules.change import PersonId
 from rules.outcomes import TOO_MANY_DEAD, Verdict
 from tests.builders import NOW, an_outcome

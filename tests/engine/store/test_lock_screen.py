@@ -7,12 +7,12 @@ from typing import Final
 import pytest
 from sqlalchemy import select
 
-from engine.messages import Outcome, Push
 from engine.store import devices as store
 from engine.store import district as settings
 from engine.store.evaluations import DEVICE_TASK
 from engine.store.lock_screen import Unsent
 from engine.store.tables import devices, notifications, outcomes
+from engine.wire.messages import Outcome, Push
 from rules.audience import DeviceId
 from rules.change import Kind
 from rules.outcomes import Verdict

@@ -1,0 +1,149 @@
+"""How answers look in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import click
+
+from engine.broker.rabbitmq.address import PLAINTEXT_WARNING, plaintext
+from engine.config import Config
+from engine.ports import Parked, Queue
+from engine.runtime.district import Engine
+from engine.services.hub import District
+from engine.services.parked import ParkedChange
+from engine.services.status import Status
+from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer
+from engine.sources.capture import Finding
+from engine.wire.plain import plain
+from rules.reasons import Reason
+
+_MARKS = {
+    YES: ("✓", "green"),
+    NO: ("✗", "red"),
+    NOT_ASKED: ("·", "bright_black"),
+    BY_CHANGE: ("?", "yellow"),
+}
+
+
+def warn_of_plaintext(config: Config) -> None:
+    """Say it at the top of every command when families' data travels without TLS."""
+    for section, settings in (("broker", config.broker), ("hub", config.hub)):
+        host = plaintext(settings)
+        if host and settings.allow_plaintext:
+            where = f"([{section}] url speaks to {host} without TLS.)"
+            click.secho(f"{PLAINTEXT_WARNING} {where}", fg="red", bold=True, err=True)
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """One line for each watch, and what capture would miss."""
+    for finding in found:
+        mark = click.style(
+            "✓" if finding.in_place else "✗", fg="green" if finding.in_place else "red"
+        )
+        click.echo(f"{mark} {finding.table:<22} {finding.watch:<22} {finding.state}")
+    if found:
+        click.echo(f"\nNot seen by triggers: {found[0].missed}.")
+
+
+def status(found: Status, now: datetime) -> None:
+    """The whole status on one screen."""
+    click.echo(f"Push notifications   {'on' if found.enabled else 'off, for the whole district'}")
+    sealed = "on" if found.end_to_end else "off"
+    click.echo(f"Lock screens show    {found.lock_screen} texts; end-to-end sealing {sealed}")
+    broken = [finding for finding in found.captured if not finding.in_place]
+    captured = f"{len(found.captured)} watches in place"
+    if broken:
+        captured = ", ".join(f"{finding.table} {finding.state}" for finding in broken)
+    click.echo(f"Capture              {captured}")
+    click.echo(f"Not relayed yet      {found.waiting_rows} rows, the oldest {_ago(found.lag)}")
+    if found.broker:
+        click.echo(f"Queues               {click.style(found.broker[0], fg='red')}")
+        click.echo(f"                     {found.broker[1]}")
+    for queue, depth in found.queues.items():
+        dead = f", {depth.dead} dead-lettered" if depth.dead else ""
+        click.echo(f"Queue {queue:<15}{depth.ready} messages{dead}")
+    outcomes = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.outcomes.items()))
+    click.echo(f"The last hour        {found.changes} changes; pushes: {outcomes or 'none'}")
+    click.echo(f"Retries planned      {found.retries}")
+    click.echo(f"Parked changes       {found.parked}")
+    for sentence in found.stalled:
+        click.secho(sentence, fg="red")
+    if found.tasks:
+        click.echo("\nBackground tasks with errors, the newest first")
+    for task in found.tasks:
+        again = f", {task.times} times" if task.times > 1 else ""
+        age = _ago(now - task.last_at)
+        click.echo(f"  {task.kind} {task.subject} ({age} ago{again})")
+        click.echo(f"    {task.problem}\n    {task.remedy}")
+
+
+def parked(engine: Engine, changes: Sequence[ParkedChange]) -> None:
+    """Each parked change and message, with its reason."""
+    for change in changes:
+        click.echo(f"change {change.id}\n  {change.problem}\n  {change.remedy}")
+    for queue in Queue:
+        for message in engine.broker.parked(queue, 20):
+            click.echo(f"message in {queue.dead}\n  {plain(message.reason)}")
+    if not changes and not any(depth.dead for depth in engine.broker.depths().values()):
+        click.echo("Nothing is parked.")
+
+
+def hub(found: Sequence[District]) -> None:
+    """One line for each district of a hub, and what is wrong with it."""
+    width = max(len(one.name) for one in found) + 2
+    for one in found:
+        mark = click.style("✓", fg="green") if one.healthy else click.style("✗", fg="red")
+        depths = ", ".join(
+            f"{depth.ready} {queue}" + (f" and {depth.dead} dead-lettered" if depth.dead else "")
+            for queue, depth in one.queues.items()
+        )
+        click.echo(f"{mark} {one.name:<{width}}{one.problem or 'waiting: ' + depths}")
+        if one.remedy:
+            click.echo(f"  {'':<{width}}{one.remedy}")
+
+
+def parked_at_hub(found: Sequence[tuple[str, Parked]]) -> None:
+    """Each parked message, with its district and its reason."""
+    for district, message in found:
+        click.echo(f"message in {Queue.PUSHES.dead} of {district}\n  {plain(message.reason)}")
+    if not found:
+        click.echo("Nothing is parked.")
+
+
+def answers(decided: Sequence[Answer], standing: Sequence[Answer]) -> None:
+    """What was decided, and how things stand now."""
+    for one in decided:
+        answer(one)
+        click.echo()
+    if not decided:
+        click.echo("No change about this student was ever decided on for this person.\n")
+    click.echo("If something changed now:")
+    for one in standing:
+        told = one.reason is Reason.TOLD
+        words = "would be told, if the change itself passes" if told else one.reason.for_staff
+        click.echo(f"  {_mark(YES if told else NO)} {one.kind:<20} {words}")
+
+
+def answer(one: Answer) -> None:
+    """One decision, gate by gate."""
+    when = f"{one.committed_at:%Y-%m-%d %H:%M:%S}" if one.committed_at else ""
+    click.echo(f"{when} {one.kind} ({one.watch}), change {one.change}")
+    for step in one.steps:
+        click.echo(f"  {_mark(step.answer)} {step.gate}")
+    click.echo(f"  {one.reason}: {one.reason.for_staff}")
+    for push in one.pushes:
+        click.echo(f"    {push}")
+
+
+def _mark(answer_: str) -> str:
+    mark, colour = _MARKS[answer_]
+    return click.style(mark, fg=colour)
+
+
+def _ago(age: timedelta) -> str:
+    seconds = max(0, int(age.total_seconds()))
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

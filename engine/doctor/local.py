@@ -1,0 +1,226 @@
+"""The hops on this machine and in the databases: what Schoolbell itself stands on."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from engine.config import Config
+from engine.database import POSTGRESQL, SQLITE, Database
+from engine.doctor.broker import BROKER, HUB
+from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
+from engine.doctor.gateways import require_keys, why_no_apns, why_no_fcm
+from engine.doctor.network_probe import Place, reach
+from engine.errors import ConfigError
+from engine.runtime.district import Engine
+from engine.sources import capture
+from engine.store import devices, migrate
+
+_NO_PHONES: Final = "Neither [fcm] nor [apns] nor [hub] is set up, so there is no way to any phone."
+_POSTGRESQL_PORT: Final = 5432
+_BESIDE_SQLITE: Final = ("", "-wal", "-shm", ".lock")
+_PROBE_BYTES: Final = 65_536
+
+_CANNOT_WRITE: Final = {
+    errno.EACCES: "This user may not write there.",
+    errno.EPERM: "This user may not write there.",
+    errno.EROFS: "The disk is mounted for reading only; a disk does that to itself after an error.",
+    errno.ENOSPC: "The disk is full.",
+    errno.EDQUOT: "This user's share of the disk is used up.",
+    errno.EFBIG: "This process may not write files of a useful size (`ulimit -f`, or a quota).",
+    errno.ENOENT: "The folder does not exist.",
+    errno.ENOTDIR: "A file stands where a folder should be.",
+    errno.EISDIR: "A folder stands where a file should be.",
+}
+
+
+def why_no_database(config: Config) -> str:
+    """Why nothing of a school is kept here; empty when it is."""
+    return "this is a hub, which keeps no database" if config.deliver.districts else ""
+
+
+def configuration(config: Config) -> Diagnosis:
+    """Whether all that the configuration names can be read and fits together."""
+    for side in (BROKER, HUB):
+        if not side.absent(config):
+            side.vhosts(config)
+    require_keys(config)
+    reaches_phones = config.hub.used or not (why_no_fcm(config) and why_no_apns(config))
+    note = "" if reaches_phones else _NO_PHONES
+    if config.deliver.districts:
+        return ok(f"a hub for {', '.join(config.deliver.districts)}", note)
+    with closing(Engine(config)) as engine:
+        _ = engine.wording, engine.database, engine.broker
+        definition = engine.source.definition
+    return ok(f"district {config.district.id}, source definition {definition.name}", note)
+
+
+def disk(config: Config) -> Diagnosis:
+    """Whether what Schoolbell writes on this machine can be written: a real try."""
+    written: dict[Path, None] = {}
+    for file in _files(config):
+        folder = file.absolute().parent
+        try:
+            if folder not in written:
+                _write_in(folder)
+            _open_for_writing(file)
+        except OSError as error:
+            return _unwritable(Path(error.filename or folder), error)
+        written[folder] = None
+    if not written:
+        return unused("Schoolbell writes no file on this machine")
+    return ok("can be written: " + ", ".join(map(str, written)))
+
+
+def database(config: Config) -> Diagnosis:
+    """Whether the engine's own database answers."""
+    return _answers(config.database.url, "Schoolbell's database", "[database] url", Who.DATABASE)
+
+
+def migrations(config: Config) -> Diagnosis:
+    """Whether the engine's tables are those of this release."""
+    with closing(Database(config.database.url)) as ours:
+        if migrate.current(ours) is None:
+            return broken(
+                f"The database {ours.name} has no tables of Schoolbell.",
+                "`schoolbell install` has not been run, or [database] url names another database "
+                "than the one in which it was.",
+                Who.US,
+                "Run `schoolbell install`.",
+            )
+        migrate.require_newest(ours)
+    return ok(f"at revision {migrate.newest()}, as this release needs")
+
+
+def keys(config: Config) -> Diagnosis:
+    """Whether every device's address can be read with the keyring."""
+    file = config.keys.file
+    with closing(Engine(config)) as engine, engine.database.read() as connection:
+        ours = set(engine.keyring.ids)
+        lost = sum(count for key, count in devices.uses(connection).items() if key not in ours)
+    if lost:
+        return broken(
+            f"{lost} devices are encrypted with a key that is not in {file}.",
+            "Nothing can be sent to them: the database and the keys are not of the same time or "
+            "the same installation.",
+            Who.US,
+            f"Put the copy of {file} back that belongs to this database; if it is lost, see "
+            "`schoolbell keys lost --help`.",
+        )
+    return ok(f"every device can be read with {file}")
+
+
+def sis(config: Config) -> Diagnosis:
+    """Whether the SIS's database answers, also to the queries of the source definition."""
+    wrong = _answers(config.source_url, "the SIS's database", "[source] url", Who.SIS)
+    if wrong.meaning:
+        return wrong
+    with closing(Engine(config)) as engine:
+        try:
+            engine.source.check()
+        except ConfigError as error:
+            return broken(
+                error.problem,
+                "The SIS is not as the source definition describes it: it was upgraded, or this "
+                "is another database.",
+                Who.US,
+                error.remedy,
+            )
+        return ok(f"answers every query of the definition {engine.source.definition.name}")
+
+
+def captured(config: Config) -> Diagnosis:
+    """Whether the triggers are in place."""
+    with closing(Engine(config)) as engine:
+        source = engine.source
+        capture.require(source.database, source.definition)
+        return ok(f"changes of {len(source.definition.captured)} tables are captured")
+
+
+def _files(config: Config) -> Iterator[Path]:
+    """The files that Schoolbell writes, made yet or not. A keyring that is there is only read."""
+    for url in (config.database.url, config.source_url):
+        if file := _sqlite_file(url):
+            for beside in _BESIDE_SQLITE:
+                yield file.with_name(file.name + beside)
+    if not os.path.exists(config.keys.file):  # where Path's own raises for a closed folder
+        yield config.keys.file
+
+
+def _sqlite_file(url: str) -> Path | None:
+    parsed = make_url(url)
+    name = parsed.database or ""
+    if parsed.get_backend_name() != SQLITE or not name or name.startswith((":memory:", "file:")):
+        return None
+    return Path(name)
+
+
+def _write_in(folder: Path) -> None:
+    """Write something to the disk itself; it has no name there and is gone when it is closed."""
+    with TemporaryFile(dir=folder) as file:
+        file.write(bytes(_PROBE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _open_for_writing(file: Path) -> None:
+    """Writes nothing. What another user made, as root in a trial, may be closed to this one."""
+    with suppress(FileNotFoundError), file.open("r+b"):
+        pass
+
+
+def _unwritable(path: Path, error: OSError) -> Diagnosis:
+    reason = error.strerror or type(error).__name__
+    return broken(
+        f"{path} cannot be written by user {os.geteuid()}: {reason}.",
+        _CANNOT_WRITE.get(error.errno or 0, "The operating system refuses to write there."),
+        Who.US,
+        "Make room, or make it writable for the user that Schoolbell runs as, or name another "
+        "place as url in [database] or file in [keys].",
+    )
+
+
+def _answers(url: str, called: str, setting: str, who: Who) -> Diagnosis:
+    if wrong := _missing_file(url, called, setting) or _out_of_reach(url, called, setting, who):
+        return wrong
+    with closing(Database(url)) as asked, asked.read() as connection:
+        connection.execute(text("SELECT 1"))
+        return ok(f"{asked.name} answers")
+
+
+def _missing_file(url: str, called: str, setting: str) -> Diagnosis | None:
+    """SQLite would make an empty database in its place, and call that an answer."""
+    file = _sqlite_file(url)
+    if file is None or file.exists():
+        return None
+    return broken(
+        f"There is no file {file}, which should be {called}.",
+        "It was not made yet, or the configuration names another place than the one in use.",
+        Who.US,
+        f"Check {setting}; if it is right, run `schoolbell install`.",
+    )
+
+
+def _out_of_reach(url: str, called: str, setting: str, who: Who) -> Diagnosis | None:
+    """What is wrong with the way to a database on a machine; a local socket has no way."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != POSTGRESQL or not parsed.host:
+        return None
+    return reach(
+        Place(
+            parsed.host,
+            parsed.port or _POSTGRESQL_PORT,
+            called,
+            "the protocol of PostgreSQL",
+            who,
+            setting,
+        )
+    )

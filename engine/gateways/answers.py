@@ -1,0 +1,247 @@
+"""Answers: what each answer of FCM and APNs means, as tables with a reason for each line.
+
+The same status means "dead device", "our bug" or "our configuration", so nothing is judged by
+the status alone. UNREGISTERED is said only for an explicit code of a dead token, because
+retiring a device is the one thing that cannot be taken back. What is not known is never dead.
+(facts: push 2.5 and 3.4, from Google's and Apple's documents)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from engine.gateways.http2.exchange import Answer, NoAnswer
+from rules.outcomes import Verdict
+
+ACCEPTED, UNREGISTERED, DEFERRED, REFUSED = Verdict
+
+FCM_BACK_OFF: Final = 10.0  # FCM: never sooner than 10 s
+FCM_QUOTA_WAIT: Final = 60.0  # FCM: the default after 429
+APNS_BACK_OFF: Final = 900.0  # APNs: "After 15 minutes, you can retry"
+APNS_DEVICE_WAIT: Final = 60.0
+LONGEST_WAIT: Final = 3_600.0  # a gateway's wish beyond this is a fault of its own
+PROJECT_QUOTA: Final = "QUOTA_EXCEEDED"
+LONGEST_ID: Final = 200  # characters; what a gateway says is not ours to trust
+
+
+class Meaning(msgspec.Struct, frozen=True):
+    """What an answer means for its push.
+
+    *misconfigured*: our key, project or topic is wrong. *renew*: the access token was refused,
+    so fetch another and send once more. *reconnect*: the connection is bound to another key.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    retry_after: float | None = None
+    misconfigured: bool = False
+    renew: bool = False
+    reconnect: bool = False
+    dead_since: datetime | None = None
+    gateway_id: str = ""
+
+
+def _ours(reason: str) -> Meaning:
+    return Meaning(DEFERRED, reason, FCM_QUOTA_WAIT, misconfigured=True)
+
+
+FCM_SAYS: Final[Mapping[tuple[int, str], Meaning]] = {
+    # our payload: the same bytes are never taken
+    (400, "INVALID_ARGUMENT"): Meaning(REFUSED, "INVALID_ARGUMENT"),
+    # malformed; also said of a good token with a bad field: believed while others are accepted
+    (400, "INVALID_TOKEN"): Meaning(REFUSED, "INVALID_TOKEN"),
+    # a dead iPhone behind FCM
+    (400, "APNS_UNREGISTERED"): Meaning(UNREGISTERED, "APNS_UNREGISTERED"),
+    # our OAuth token
+    (401, ""): Meaning(DEFERRED, "ACCESS_TOKEN_REFUSED", FCM_BACK_OFF, renew=True),
+    # the APNs or web-push key in the Firebase console
+    (401, "THIRD_PARTY_AUTH_ERROR"): _ours("THIRD_PARTY_AUTH_ERROR"),
+    # a token of another project: looks dead when in truth our project is wrong
+    (403, "SENDER_ID_MISMATCH"): Meaning(REFUSED, "SENDER_ID_MISMATCH"),
+    # the role is missing, or the API is switched off
+    (403, ""): _ours("PERMISSION_DENIED"),
+    # the app was removed, or the token has expired
+    (404, "UNREGISTERED"): Meaning(UNREGISTERED, "UNREGISTERED"),
+    # a wrong URL or project, often as HTML
+    (404, ""): _ours("NOT_FOUND"),
+    # the whole project sends too much
+    (429, "QUOTA_EXCEEDED"): Meaning(DEFERRED, PROJECT_QUOTA, FCM_QUOTA_WAIT),
+    (429, ""): Meaning(DEFERRED, PROJECT_QUOTA, FCM_QUOTA_WAIT),
+    # this phone or topic alone
+    (429, "DEVICE_QUOTA_EXCEEDED"): Meaning(DEFERRED, "DEVICE_QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
+    (500, "INTERNAL"): Meaning(DEFERRED, "INTERNAL", FCM_BACK_OFF),
+    (503, "UNAVAILABLE"): Meaning(DEFERRED, "UNAVAILABLE", FCM_BACK_OFF),
+}
+
+_OUR_BUG: Final = (
+    "MissingDeviceToken", "BadCollapseId", "BadExpirationDate", "BadMessageId", "BadPriority",
+    "DuplicateHeaders", "InvalidPushType", "PayloadEmpty", "BadPath", "MethodNotAllowed",
+    "PayloadTooLarge",
+)  # fmt: skip
+_OUR_CONFIGURATION: Final = (
+    "BadTopic", "MissingTopic", "TopicDisallowed", "BadCertificate", "BadCertificateEnvironment",
+    "Forbidden", "InvalidProviderToken", "MissingProviderToken", "BadEnvironmentKeyIdInToken",
+    # we mint long before a token expires: only a wrong clock explains this
+    "ExpiredProviderToken",
+)  # fmt: skip
+_APPLES_FAULT: Final = ("InternalServerError", "ServiceUnavailable", "Shutdown")
+
+APNS_SAYS: Final[Mapping[str, Meaning]] = {
+    "Unregistered": Meaning(UNREGISTERED, "Unregistered"),  # the app was removed
+    "ExpiredToken": Meaning(UNREGISTERED, "ExpiredToken"),  # the token has expired
+    # dead, or of the other environment: a wrong endpoint must not retire every iPhone
+    "BadDeviceToken": Meaning(REFUSED, "BadDeviceToken"),
+    "DeviceTokenNotForTopic": Meaning(REFUSED, "DeviceTokenNotForTopic"),
+    **{reason: Meaning(REFUSED, reason) for reason in _OUR_BUG},
+    **{reason: _ours(reason) for reason in _OUR_CONFIGURATION},
+    "UnrelatedKeyIdInToken": Meaning(DEFERRED, "UnrelatedKeyIdInToken", 10.0, reconnect=True),
+    "TooManyRequests": Meaning(DEFERRED, "TooManyRequests", APNS_DEVICE_WAIT),  # to this phone
+    "TooManyProviderTokenUpdates": Meaning(DEFERRED, "TooManyProviderTokenUpdates", APNS_BACK_OFF),
+    # the connection, not the push
+    "IdleTimeout": Meaning(DEFERRED, "IdleTimeout", FCM_BACK_OFF, reconnect=True),
+    **{reason: Meaning(DEFERRED, reason, APNS_BACK_OFF) for reason in _APPLES_FAULT},
+}
+
+# Who are you, you may not, there is no such page, not here, not by law (RFC 9110, RFC 7725): a new
+# reason of the gateway's, or a proxy or filter on the way, but never a fault of one push.
+_ABOUT_US: Final = frozenset({401, 403, 404, 407, 421, 451})
+_TOO_SLOW: Final = 408
+
+# accepted perhaps; who says so without the name of the message is perhaps not FCM
+UNREADABLE: Final = Meaning(DEFERRED, "UNREADABLE_ANSWER", FCM_BACK_OFF)
+
+NOT_ANSWERED: Final[Mapping[NoAnswer, Meaning]] = {
+    NoAnswer.UNREACHABLE: Meaning(DEFERRED, "UNREACHABLE", FCM_BACK_OFF),
+    NoAnswer.UNTRUSTED: _ours("UNTRUSTED"),
+    NoAnswer.NOT_HTTP2: _ours("NOT_HTTP2"),
+    NoAnswer.BUSY: Meaning(DEFERRED, "BUSY", FCM_BACK_OFF),
+    # it may have arrived; the next try replaces it on the phone
+    NoAnswer.TIMED_OUT: Meaning(DEFERRED, "TIMED_OUT", FCM_BACK_OFF),
+    NoAnswer.LOST: Meaning(DEFERRED, "CONNECTION_LOST", FCM_BACK_OFF),
+}
+
+
+def of_fcm(answer: Answer | NoAnswer) -> Meaning:
+    """What FCM's *answer* means."""
+    if isinstance(answer, NoAnswer):
+        return NOT_ANSWERED[answer]
+    body = _json(answer.body)
+    if answer.status == 200:
+        name = body.get("name")
+        return _accepted(name) if isinstance(name, str) else UNREADABLE
+    error = body.get("error")
+    known = FCM_SAYS.get((answer.status, _fcm_code(error))) or FCM_SAYS.get((answer.status, ""))
+    if known is None and isinstance(error, dict):
+        known = _unknown(answer.status, FCM_BACK_OFF)
+    return _waiting(known or _of_a_stranger(answer.status), answer, FCM_BACK_OFF)
+
+
+def of_apns(answer: Answer | NoAnswer) -> Meaning:
+    """What APNs' *answer* means. A 410 says since when the token is dead."""
+    if isinstance(answer, NoAnswer):
+        return NOT_ANSWERED[answer]
+    if answer.status == 200:
+        return Meaning(ACCEPTED)
+    body = _json(answer.body)
+    known = APNS_SAYS.get(str(body.get("reason", ""))) or _unknown(answer.status, APNS_BACK_OFF)
+    if known.verdict is UNREGISTERED:
+        return _dead(known, body.get("timestamp"))
+    return _waiting(known, answer, known.retry_after or 0.0)
+
+
+def _accepted(name: str) -> Meaning:
+    return Meaning(ACCEPTED, gateway_id=name.rpartition("/")[2][:LONGEST_ID])
+
+
+def _dead(known: Meaning, timestamp: object) -> Meaning:
+    """Dead since a moment; a phone that registered later lives, so without one nothing is dead."""
+    try:
+        since = datetime.fromtimestamp(float(str(timestamp)) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return Meaning(REFUSED, known.reason)
+    return Meaning(known.verdict, known.reason, dead_since=since)
+
+
+def _unknown(status: int, back_off: float) -> Meaning:
+    """An answer that is in no table: never a dead token."""
+    if status >= 500 or status == _TOO_SLOW:
+        return Meaning(DEFERRED, f"HTTP_{status}", back_off)
+    if status == 429:
+        return Meaning(DEFERRED, "HTTP_429", FCM_QUOTA_WAIT)
+    if status < 400 or status in _ABOUT_US:
+        return _ours(f"HTTP_{status}")
+    return Meaning(REFUSED, f"HTTP_{status}")
+
+
+def _of_a_stranger(status: int) -> Meaning:
+    """The answer of somebody who does not speak as FCM does: a proxy, or a filter's page.
+
+    (APNs is not asked for this: its path and headers hold what a district wrote, so that its own
+    front door may refuse a single push in few words.)
+    """
+    known = _unknown(status, FCM_BACK_OFF)
+    return _ours(known.reason) if known.verdict is REFUSED else known
+
+
+def _waiting(known: Meaning, answer: Answer, at_least: float) -> Meaning:
+    """The gateway's own wish goes before our default, within reason."""
+    if known.verdict is not DEFERRED or answer.retry_after is None:
+        return known
+    wait = min(max(float(answer.retry_after), at_least), LONGEST_WAIT)
+    return Meaning(
+        known.verdict, known.reason, wait, known.misconfigured, known.renew, known.reconnect
+    )
+
+
+def _json(body: bytes) -> Mapping[str, Any]:
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _fcm_code(error: object) -> str:
+    """FcmError's code, told apart further by what else the details say."""
+    if not isinstance(error, dict):
+        return ""
+    details = [one for one in _list(error.get("details")) if isinstance(one, dict)]
+    code = next((str(one.get("errorCode")) for one in details if _is(one, "FcmError")), "")
+    if _is_dead_iphone(details):
+        return "APNS_UNREGISTERED"
+    if code == "INVALID_ARGUMENT" and "registration token" in str(error.get("message", "")):
+        return "INVALID_TOKEN"
+    if code == "QUOTA_EXCEEDED" and _is_of_one_device(details):
+        return "DEVICE_QUOTA_EXCEEDED"
+    return code
+
+
+def _is_dead_iphone(details: list[dict[str, Any]]) -> bool:
+    return any(
+        _is(one, "ApnsError")
+        and (one.get("statusCode") == 410 or one.get("reason") in ("Unregistered", "ExpiredToken"))
+        for one in details
+    )
+
+
+def _is_of_one_device(details: list[dict[str, Any]]) -> bool:
+    """Whether every quota that was exceeded is that of a device or a topic."""
+    violations = [
+        str(violation).lower()
+        for one in details
+        if _is(one, "QuotaFailure")
+        for violation in _list(one.get("violations"))
+    ]
+    return bool(violations) and all("device" in words or "topic" in words for words in violations)
+
+
+def _is(detail: dict[str, Any], kind: str) -> bool:
+    return str(detail.get("@type", "")).endswith(f".{kind}")
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

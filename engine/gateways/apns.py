@@ -1,0 +1,161 @@
+"""Apple Push Notification service, with a provider token over HTTP/2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from engine.config import ApnsSettings
+from engine.errors import ConfigError
+from engine.gateways.answers import Meaning, of_apns
+from engine.gateways.http2.exchange import Answer, Limits, NoAnswer, Request
+from engine.gateways.http2.transport import Http2
+from engine.gateways.outcome import outcome_of
+from engine.gateways.payload import PLAIN_HEADERS, apns_payload
+from engine.ports import Clock
+from engine.wire.messages import Outcome, Push
+from rules.outcomes import Verdict
+
+CONNECTIONS: Final = 4
+STREAMS: Final = 100
+# Apple wants a token renewed not sooner than after 20 minutes and not later than after 60. All
+# processes that hold a key take the begin of the same 40 minutes, also after a restart, so that
+# together they never renew too often (facts: push 3.2).
+TOKEN_WINDOW: Final = timedelta(minutes=40)
+APNS: Final = "apns"
+_HEXADECIMAL: Final = re.compile("[0-9a-fA-F]+")
+_VISIBLE: Final = re.compile("[!-~]+")
+
+
+class ProviderToken:
+    """The JWT that proves who we are, the same moment of issue in every process."""
+
+    def __init__(self, key: EllipticCurvePrivateKey, settings: ApnsSettings, clock: Clock) -> None:
+        self._key = key
+        self._settings = settings
+        self._clock = clock
+        self._issued_at = 0
+        self._value = ""
+
+    def value(self) -> str:
+        """The token to use now."""
+        issued_at = _begin_of_window(self._clock())
+        if issued_at != self._issued_at:
+            self._issued_at = issued_at
+            self._value = jwt.encode(
+                {"iss": self._settings.team_id, "iat": issued_at},
+                self._key,
+                algorithm="ES256",
+                headers={"kid": self._settings.key_id},
+            )
+        return self._value
+
+
+class ApnsGateway:
+    """Implements ports.Gateway for APNs device tokens."""
+
+    def __init__(
+        self, settings: ApnsSettings, clock: Clock, timeout: timedelta = timedelta(seconds=10)
+    ) -> None:
+        self._clock = clock
+        self._topic = settings.topic
+        self._token = ProviderToken(_key(settings), settings, clock)
+        limits = Limits(CONNECTIONS, STREAMS, timeout, wary=True)
+        self._http: Http2[_Sent] = Http2(settings.endpoint, limits, settings.ca_file)
+        self._reconnected: set[tuple[str, str, int]] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """See ports.Gateway."""
+        return self._http.in_flight
+
+    def submit(self, push: Push) -> None:
+        """See ports.Gateway. Raises ValueError for a text or a token that cannot be sent."""
+        if not _HEXADECIMAL.fullmatch(push.token.value):
+            raise ValueError("an APNs token is hexadecimal: it becomes part of a URL")
+        if not (_VISIBLE.fullmatch(push.id) and _VISIBLE.fullmatch(push.collapse_id)):
+            raise ValueError("an id is visible ASCII: it becomes part of a header")
+        payload = apns_payload(push)
+        path = f"/3/device/{push.token.value}"
+        sent = (push, payload.shortened)
+        self._http.submit(Request(sent, path, self._headers(push), payload.body, push.district))
+
+    def collect(self, timeout: float) -> Sequence[Outcome]:
+        """See ports.Gateway."""
+        if not self._http.in_flight:
+            return []
+        answered = self._http.collect(timeout)
+        now = self._clock()
+        return [
+            one for sent, answer in answered if (one := self._judge(sent, answer, now)) is not None
+        ]
+
+    def close(self) -> None:
+        """See ports.Gateway."""
+        self._http.close()
+
+    def _headers(self, push: Push) -> tuple[str, ...]:
+        return (
+            f"authorization: bearer {self._token.value()}",
+            f"apns-topic: {self._topic}",
+            "apns-push-type: alert",
+            "apns-priority: 10",
+            f"apns-id: {push.id}",
+            f"apns-collapse-id: {push.collapse_id}",
+            f"apns-expiration: {int(push.expires_at.timestamp())}",
+            *PLAIN_HEADERS,
+        )
+
+    def _judge(self, sent: _Sent, answer: Answer | NoAnswer, now: datetime) -> Outcome | None:
+        """The outcome of an answer; None when the push is on its way on a new connection."""
+        push, shortened = sent
+        meaning = of_apns(answer)
+        name = (push.district, push.id, push.attempt)
+        if meaning.reconnect and isinstance(answer, Answer) and name not in self._reconnected:
+            self._reconnected.add(name)
+            self._http.let_go(answer.connection)
+            self.submit(push)
+            return None
+        self._reconnected.discard(name)
+        if meaning.verdict is Verdict.ACCEPTED:
+            # APNs goes by the id that it was given.
+            meaning = Meaning(Verdict.ACCEPTED, gateway_id=push.id)
+        return outcome_of(push, meaning, now, APNS, shortened=shortened)
+
+
+_Sent = tuple[Push, bool]  # a push, and whether its text was cut
+
+
+def _begin_of_window(now: datetime) -> int:
+    seconds = int(TOKEN_WINDOW.total_seconds())
+    return int(now.timestamp()) // seconds * seconds
+
+
+def _key(settings: ApnsSettings) -> EllipticCurvePrivateKey:
+    """The signing key; raises ConfigError naming the file or the empty setting."""
+    for name in ("key_id", "team_id", "topic"):
+        if not _VISIBLE.fullmatch(getattr(settings, name)):
+            raise ConfigError(
+                f"[apns] {name} is empty or no identifier.",
+                "Set it from your Apple developer account.",
+            )
+    try:
+        key = load_pem_private_key(Path(settings.key_file or "").read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"The APNs key file {settings.key_file} cannot be used: {type(error).__name__}.",
+            "Download the .p8 key from your Apple developer account.",
+        ) from error
+    if not isinstance(key, EllipticCurvePrivateKey):
+        raise ConfigError(
+            f"The APNs key file {settings.key_file} holds no elliptic-curve key.",
+            "Download the .p8 key from your Apple developer account.",
+        )
+    return key

@@ -1,0 +1,261 @@
+"""Lanes and slots: one connection, and one request on it, as libcurl knows them.
+
+A lane is one connection from beginning to end, with a libcurl pool of its own. Only its first
+request may open the connection. When libcurl wants another one later, the lane is at its end or
+full, and what libcurl would do by itself is stopped: it would write a request again that the
+peer may have taken, or open a hundred streams on a connection whose SETTINGS it has not seen.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pycurl
+
+from engine.gateways.http2.exchange import Limits, Request
+
+MAX_ANSWER_BYTES: Final = 8_192
+PATIENCE: Final = 1.0
+"""Seconds that a cold connection may be silent before another is tried beside it."""
+NEVER: Final = math.inf
+# from Linux's tcp_states.h: established; just asking, closed
+TCP_ESTABLISHED: Final = 1
+TCP_NEVER_OPEN: Final = frozenset({2, 7})
+KEEP_SECONDS: Final = 12 * 3_600  # libcurl gives up an idle connection after two minutes
+KEEPALIVE_SECONDS: Final = 60
+SMALLEST_BUFFER: Final = 16_384  # instead of 64 KiB for each request: measured a tenth faster
+
+Option = tuple[int, int | str]
+
+OPTIONS: Final[tuple[Option, ...]] = (
+    # Offers h2 alone, so that an HTTP/1.1 server cannot take the request by mistake.
+    (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE),
+    (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
+    (pycurl.PIPEWAIT, 1),
+    (pycurl.NOSIGNAL, 1),
+    (pycurl.TCP_NODELAY, 1),
+    (pycurl.TCP_KEEPALIVE, 1),
+    (pycurl.TCP_KEEPIDLE, KEEPALIVE_SECONDS),
+    (pycurl.TCP_KEEPINTVL, KEEPALIVE_SECONDS),
+    (pycurl.MAXAGE_CONN, KEEP_SECONDS),
+    (pycurl.UPLOAD_BUFFERSIZE, SMALLEST_BUFFER),
+)
+EPOLL_EVENTS: Final = {
+    pycurl.POLL_NONE: 0,
+    pycurl.POLL_IN: select.EPOLLIN,
+    pycurl.POLL_OUT: select.EPOLLOUT,
+    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
+}
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A request that has no stream: until when it waits for one, how often it was refused."""
+
+    request: Request[Any]
+    until: float
+    refusals: int = 0
+
+
+class Slot:
+    """A place for one request in flight, used again and again."""
+
+    waiting: Waiting
+    lane: Lane
+
+    def __init__(self, endpoint: str, trust: tuple[Option, ...], timeout: float) -> None:
+        self.handle = pycurl.Curl()
+        # Kept, because to look up a method of a handle costs a microsecond.
+        self.getinfo = self.handle.getinfo
+        self._setopt = self.handle.setopt
+        self.chunks: list[bytes] = []
+        self.started_at = 0.0
+        self.was_stopped = False
+        self.was_connected = False
+        self._length = 0
+        self._endpoint = endpoint
+        self._path = ""
+        self._headers: tuple[str, ...] = ()
+        for option, value in (*OPTIONS, *trust):
+            self._setopt(option, value)
+        self._setopt(pycurl.TIMEOUT_MS, int(timeout * 1_000))
+        self._setopt(pycurl.WRITEFUNCTION, self._take)
+        self._setopt(pycurl.SOCKOPTFUNCTION, self._open)
+
+    @property
+    def was_written(self) -> bool:
+        """Whether the peer may have some of the request."""
+        return bool(self.getinfo(pycurl.REQUEST_SIZE))
+
+    def start(self, lane: Lane, waiting: Waiting, now: float) -> None:
+        """Send *waiting* on *lane*."""
+        request = waiting.request
+        if request.path != self._path:
+            self._path = request.path
+            self._setopt(pycurl.URL, self._endpoint + request.path)
+        if request.headers is not self._headers:
+            self._headers = request.headers
+            self._setopt(pycurl.HTTPHEADER, request.headers)
+        self._setopt(pycurl.POSTFIELDS, request.body)
+        self.chunks = []
+        self._length = 0
+        self.was_stopped = False
+        self.started_at = now
+        self.waiting = waiting
+        self.lane = lane
+        lane.add(self)
+
+    def _take(self, chunk: bytes) -> None:
+        """A part of the answer's body. All of it is read, for flow control; not all is kept."""
+        if self._length < MAX_ANSWER_BYTES:
+            self.chunks.append(chunk[: MAX_ANSWER_BYTES - self._length])
+            self._length += len(chunk)
+
+    def _open(self, file: int, _purpose: int) -> int:
+        """libcurl is about to connect a socket: at the beginning of a lane it may."""
+        if self.lane.opens(file):
+            return pycurl.SOCKOPT_OK
+        if not self.was_stopped:  # it tries every address of the host
+            self.was_stopped = True
+            self.was_connected = self.lane.is_connected
+        return pycurl.SOCKOPT_ERROR
+
+
+class Lane:
+    """One connection, the *number*-th of its transport."""
+
+    def __init__(
+        self,
+        number: int,
+        limits: Limits,
+        epoll: select.epoll,
+        owners: dict[int, Lane],
+        now: float,
+    ) -> None:
+        self.number = number
+        self.slots: dict[pycurl.Curl, Slot] = {}
+        self.heard_at = now
+        self.due = NEVER
+        self._is_sealed = False
+        self._limits = limits
+        self._streams = limits.streams
+        self._is_warm = False
+        self._sockets: list[socket.socket] = []
+        self._epoll = epoll
+        self._owners = owners
+        self.multi = pycurl.CurlMulti()
+        self._add = self.multi.add_handle
+        self._remove = self.multi.remove_handle
+        self.multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
+        self.multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, limits.streams)
+        self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self.multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether TCP holds, as far as the kernel knows."""
+        return any(_state(ours) == TCP_ESTABLISHED for ours in self._sockets)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the peer has closed the connection while nothing was in flight.
+
+        libcurl does not listen to an idle connection, and would notice while writing.
+        """
+        return self._is_sealed and not self.slots and not self.is_connected
+
+    @property
+    def room(self) -> int:
+        """How many more requests it may have."""
+        return (self._streams if self._is_warm else 1) - len(self.slots)
+
+    def is_awaited(self, now: float) -> bool:
+        """Whether an answer that gives it more room may still come soon."""
+        return not self._is_warm and now - self.heard_at < PATIENCE
+
+    def opens(self, file: int) -> bool:
+        """Whether libcurl may connect this socket. We keep a hand on it, to ask the kernel."""
+        if self._is_sealed or any(_state(ours) not in TCP_NEVER_OPEN for ours in self._sockets):
+            return False
+        self._sockets.append(socket.socket(fileno=os.dup(file)))
+        return True
+
+    def add(self, slot: Slot) -> None:
+        """A request begins."""
+        self.slots[slot.handle] = slot
+        self._add(slot.handle)
+
+    def drop(self, slot: Slot) -> None:
+        """A request is over; from the first on, the lane has had its connection."""
+        if not self._is_sealed:
+            self._seal(slot)
+        del self.slots[slot.handle]
+        self._remove(slot.handle)
+
+    def heard(self, now: float, *, accepted: bool) -> None:
+        """The peer has answered."""
+        self.heard_at = now
+        if accepted or not self._limits.wary:
+            self._is_warm = True
+        elif self._is_warm:
+            self._is_warm = False
+            self._streams = self._limits.streams
+
+    def fill_up(self) -> None:
+        """The peer allows no more streams than it has now."""
+        self._streams = len(self.slots)
+
+    def close(self) -> None:
+        """Close the connection; what is in flight ends without an answer."""
+        for handle in self.slots:
+            self._remove(handle)
+            handle.close()
+        self.multi.close()
+        for ours in self._sockets:
+            ours.close()
+
+    def _seal(self, slot: Slot) -> None:
+        """From the end of its first request on a lane has its connection, or none."""
+        self._is_sealed = True
+        port = slot.getinfo(pycurl.LOCAL_PORT)
+        for ours in tuple(self._sockets):
+            if ours.getsockname()[1] != port:  # another address of the host, which was slower
+                self._sockets.remove(ours)
+                ours.close()
+
+    # --- libcurl's sockets and timers ------------------------------------------------------
+
+    def drive(self, now: float) -> None:
+        """Let libcurl do what is due by the clock."""
+        if self.due <= now:
+            self.due = NEVER
+            self.multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def react(self, file: int, events: int) -> None:
+        """Let libcurl use a socket; an error on it is for libcurl to find by reading."""
+        readable = events & ~select.EPOLLOUT and pycurl.CSELECT_IN
+        writable = events & select.EPOLLOUT and pycurl.CSELECT_OUT
+        self.multi.socket_action(file, readable | writable)
+
+    def _set_timer(self, milliseconds: int) -> None:
+        self.due = NEVER if milliseconds < 0 else time.monotonic() + milliseconds / 1_000
+
+    def _watch(self, what: int, file: int, _multi: pycurl.CurlMulti, _data: object) -> None:
+        known = file in self._owners
+        if what != pycurl.POLL_REMOVE:
+            (self._epoll.modify if known else self._epoll.register)(file, EPOLL_EVENTS[what])
+            self._owners[file] = self
+        elif known:
+            self._epoll.unregister(file)
+            del self._owners[file]
+
+
+def _state(connection: socket.socket) -> int:
+    """What the kernel knows of a connection."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]

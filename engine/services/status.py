@@ -1,0 +1,132 @@
+"""Status: what an operator wants to see at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from engine.errors import SchoolbellError
+from engine.ports import Depth, Queue
+from engine.runtime.district import Engine
+from engine.sources import capture, outbox
+from engine.store import alarms, district, ledger
+from engine.store.alarms import BackgroundTask
+from engine.store.tables import changes, parked_changes, retries
+from rules.identity import first_id_at
+from rules.privacy import Level
+
+_RECENT = timedelta(hours=1)
+_A_DAY = timedelta(days=1)
+_LONG = timedelta(minutes=1)  # for a row to wait; usually it is milliseconds
+
+_TAKERS = {Queue.CHANGES: "evaluate", Queue.PUSHES: "deliver", Queue.OUTCOMES: "record"}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A district's engine at one moment. *lag* is the age of the oldest row not yet relayed.
+
+    *troubles* counts the background tasks that came up within the last day; *tasks* are the
+    newest, of any age. *stalled* says what is waiting with nobody to take it, and *broker* why
+    the queues cannot be seen, as problem and remedy.
+    """
+
+    enabled: bool
+    lock_screen: Level
+    end_to_end: bool
+    captured: Sequence[capture.Finding]
+    waiting_rows: int
+    lag: timedelta
+    queues: Mapping[Queue, Depth]
+    changes: int
+    outcomes: Mapping[str, int]
+    retries: int
+    parked: int
+    tasks: Sequence[BackgroundTask]
+    troubles: int
+    stalled: Sequence[str] = ()
+    broker: tuple[str, str] | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing is broken, parked or standing still, and nothing was reported for a day."""
+        return (
+            self.broker is None
+            and not self.stalled
+            and all(finding.in_place for finding in self.captured)
+            and not any(depth.dead for depth in self.queues.values())
+            and not self.parked
+            and not self.troubles
+        )
+
+
+def look(engine: Engine, now: datetime) -> Status:
+    """Ask the databases and the broker; raises what the databases raise."""
+    source = engine.source
+    waiting, lag = outbox.backlog(source.database, now)
+    queues, broker = _queues(engine)
+    with engine.database.read() as connection:
+        allowed = district.privacy(connection)
+        newest = alarms.latest(connection, 10)
+        return Status(
+            enabled=district.is_enabled(connection),
+            lock_screen=allowed.level,
+            end_to_end=allowed.end_to_end,
+            captured=capture.check(source.database, source.definition),
+            waiting_rows=waiting,
+            lag=lag,
+            queues=queues,
+            changes=connection.execute(
+                select(func.count()).where(changes.c.id >= first_id_at(now - _RECENT))
+            ).scalar_one(),
+            outcomes=ledger.counts(connection, now - _RECENT),
+            retries=connection.execute(select(func.count()).select_from(retries)).scalar_one(),
+            parked=connection.execute(
+                select(func.count()).select_from(parked_changes)
+            ).scalar_one(),
+            tasks=newest,
+            troubles=sum(task.last_at >= now - _A_DAY for task in newest),
+            stalled=stalled(waiting, lag, queues, runs=engine.runs, hub=engine.config.hub.used),
+            broker=broker,
+        )
+
+
+def stalled(
+    waiting_rows: int,
+    lag: timedelta,
+    queues: Mapping[Queue, Depth],
+    *,
+    runs: bool | None,
+    hub: bool,
+) -> list[str]:
+    """What is waiting with nobody to take it, a sentence each with what to do.
+
+    *runs* is Engine.runs; *hub*: pushes are another's to deliver.
+    """
+    if runs is False and (waiting_rows or any(depth.ready for depth in queues.values())):
+        return ["Work is waiting and the engine does not run: start `schoolbell run`."]
+    found = [
+        f"Nobody takes from the queue {queue}: {_what_to_do(queue, hub=hub)}."
+        for queue, depth in queues.items()
+        if depth.ready and depth.consumers == 0
+    ]
+    if lag > _LONG:
+        found.append("Captured rows are not relayed: start `schoolbell run`, or ask the doctor.")
+    return found
+
+
+def _what_to_do(queue: Queue, *, hub: bool) -> str:
+    if hub and queue is Queue.PUSHES:
+        return "the hub does not run; tell its operator"
+    return f"start `schoolbell run {_TAKERS[queue]}`"
+
+
+def _queues(engine: Engine) -> tuple[Mapping[Queue, Depth], tuple[str, str] | None]:
+    """The queues, or why they cannot be seen: all else is worth knowing without them."""
+    try:
+        return engine.broker.depths(), None
+    except SchoolbellError as error:
+        return {}, (error.problem, error.remedy)

@@ -1,0 +1,76 @@
+"""Quiet: every committed row evaluated, every push with a final outcome, every queue empty."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import func, select, text
+
+from engine.database import Database
+from engine.runtime.district import Engine
+from engine.store.tables import changes, outcomes, parked_changes, pushes
+from rules.outcomes import Verdict
+
+FINAL: Final = (Verdict.ACCEPTED, Verdict.UNREGISTERED, Verdict.REFUSED)
+_HAS_FINAL_OUTCOME: Final = (
+    select(outcomes.c.push_id)
+    .where(outcomes.c.push_id == pushes.c.id, outcomes.c.verdict.in_(FINAL))
+    .exists()
+)
+_OUTBOX: Final = {"sqlite": "schoolbell_outbox", "postgresql": "schoolbell_capture.outbox"}
+_LOOK_EVERY: Final = 0.03  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What has not had all of its effect: rows to evaluate, pushes to answer, messages to take."""
+
+    rows: int
+    pushes: int
+    messages: int
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is under way."""
+        return not (self.rows or self.pushes or self.messages)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows} captured rows are not evaluated, {self.pushes} pushes have no final "
+            f"outcome, {self.messages} messages wait in queues"
+        )
+
+
+def remaining(engine: Engine) -> Remaining:
+    """Look once. Depths alone would not do: a message may be in somebody's hands."""
+    captured = _captured(engine.source.database)
+    with engine.database.read() as connection:
+        evaluated = sum(
+            connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (changes, parked_changes)
+        )
+        unanswered = connection.execute(
+            select(func.count()).select_from(pushes).where(~_HAS_FINAL_OUTCOME)
+        ).scalar_one()
+    waiting = sum(depth.ready for depth in engine.broker.depths().values())
+    return Remaining(captured - evaluated, unanswered, waiting)
+
+
+def wait_until_quiet(engine: Engine, limit: float, tick: Callable[[Remaining], None]) -> Remaining:
+    """Wait at most *limit* seconds; *tick* hears of every look, and the last look is the answer."""
+    end = time.monotonic() + limit
+    while True:
+        left = remaining(engine)
+        tick(left)
+        if left.is_quiet or time.monotonic() >= end:
+            return left
+        time.sleep(_LOOK_EVERY)
+
+
+def _captured(sis: Database) -> int:
+    with sis.read() as connection:
+        counted = text(f"SELECT count(*) FROM {_OUTBOX[sis.dialect]}")  # noqa: S608 - our own name
+        return int(connection.execute(counted).scalar_one())

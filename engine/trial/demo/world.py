@@ -1,0 +1,292 @@
+"""The world of the demonstration: a SIS, an engine and phones, with everybody signed in."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Engine as SqlEngine
+
+from engine.config import (
+    ApnsSettings,
+    Config,
+    DatabaseSettings,
+    DistrictSettings,
+    FcmSettings,
+    KeysSettings,
+    SourceSettings,
+)
+from engine.database import Database
+from engine.errors import ConfigError
+from engine.runtime.district import Engine, utc_now
+from engine.secrets.keyring import Keyring
+from engine.store import app, district
+from engine.trial.demo import cast, crowd
+from engine.trial.demo.crowd import Crowd
+from engine.trial.demo.expected import Text
+from engine.trial.demo.school import School, enroll
+from engine.trial.demo.toml import as_toml
+from engine.trial.phones.devices import Kind as PhoneKind
+from engine.trial.phones.devices import Received
+from engine.trial.phones.phones import Phones
+from engine.trial.reference.create import create
+from engine.trial.reference.populate import FEWEST_STUDENTS, populate
+from engine.wire.messages import DeviceKind, Token
+from rules.audience import Audience
+from rules.change import Kind, PersonId, SchoolId, StudentId
+from rules.privacy import Level
+
+FEWEST: Final = FEWEST_STUDENTS + len(cast.STUDENTS)
+CONFIG_FILE: Final = "schoolbell.toml"
+LOG_FILE: Final = "engine.log"
+_SQLITE_PATIENCE: Final = 30  # seconds
+_PAGE: Final = 1_000
+STRANGER: Final = "a phone that nobody has"
+_KINDS: Final[tuple[DeviceKind, ...]] = ("fcm_token", "apns")
+
+
+class PhoneBook:
+    """The name of every phone, and its address."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, Token] = {}
+        self._names: dict[tuple[PhoneKind, str], str] = {}
+
+    def add(self, name: str, kind: DeviceKind) -> Token:
+        """Buy a phone: it has an address from now on."""
+        token = Token(kind, _an_address(kind))
+        self._tokens[name] = token
+        self._names["apns" if kind == "apns" else "fcm", token.value] = name
+        return token
+
+    def token(self, name: str) -> Token:
+        """The address of the phone *name*."""
+        return self._tokens[name]
+
+    def name(self, kind: PhoneKind, token: str) -> str:
+        """The name of the phone with this address."""
+        return self._names.get((kind, token), STRANGER)
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All of it, ready for the first act."""
+
+    folder: Path
+    engine: Engine
+    sis: SqlEngine
+    school: School
+    crowd: Crowd
+    phones: Phones
+    book: PhoneBook
+    arrived: SimpleQueue[Received]
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration with which any other command finds this world."""
+        return self.folder / CONFIG_FILE
+
+    @property
+    def log(self) -> Path:
+        """What the engine logs."""
+        return self.folder / LOG_FILE
+
+    def arrivals(self) -> Iterator[tuple[str, Text]]:
+        """What has come to which phone since this was last asked."""
+        while True:
+            try:
+                received = self.arrived.get_nowait()
+            except Empty:
+                return
+            phone = self.book.name(received.kind, received.token)
+            yield phone, Text(received.title, received.body)
+
+    def on_screens(self) -> dict[str, list[Text]]:
+        """What every phone shows now that shows anything."""
+        devices = self.phones.devices
+        found: dict[str, list[Text]] = {}
+        for first in range(0, devices.counts().phones, _PAGE):
+            for screen in devices.screens(after=first):
+                if screen.shown:
+                    texts = found.setdefault(self.book.name(screen.kind, screen.token), [])
+                    texts += (Text(one.title, one.body) for one in screen.shown)
+        return found
+
+
+@contextmanager
+def build(
+    folder: Path, config: Config | None, students: int, done: Callable[[str], None]
+) -> Iterator[World]:
+    """Build it in *folder*; without *config* all of it is embedded. *done* hears of each step."""
+    arrived: SimpleQueue[Received] = SimpleQueue()
+    with Phones(folder / "phones", on_push=arrived.put) as phones:
+        done(f"Android phones and iPhones, to be seen at {phones.control_url}")
+        settled = _settled(config or _embedded(folder), phones)
+        engine = Engine(settled)
+        sis = _as_users_reach_it(engine.source.database)
+        try:
+            _require_empty(engine)
+            _write(settled, folder / CONFIG_FILE)
+            school, others = _open_schools(sis, engine.today(utc_now()), students)
+            done(f"A student information system with {students} students")
+            _install(engine, school)
+            done("Schoolbell beside it: triggers in the SIS, its own tables, its queues")
+            book = _hand_out_phones(engine, phones, school, others)
+            done(f"Families signed in on {len(book)} phones, with what they asked to hear of")
+            done("Full texts on lock screens, to be read here; a new district shows generic ones")
+            yield World(folder, engine, sis, school, others, phones, book, arrived)
+        finally:
+            sis.dispose()
+            engine.close()
+
+
+def _embedded(folder: Path) -> Config:
+    """Everything in *folder*, whatever the environment says: it may name a real district."""
+    return Config.model_construct(
+        district=DistrictSettings(id="demo"),
+        database=DatabaseSettings(url=f"sqlite:///{folder / 'schoolbell.db'}"),
+        source=SourceSettings(url=f"sqlite:///{folder / 'sis.db'}"),
+        keys=KeysSettings(file=folder / "schoolbell.keys"),
+    )
+
+
+def _settled(config: Config, phones: Phones) -> Config:
+    """The same configuration, with the local phones in place of Google and Apple."""
+    return config.model_copy(
+        update={
+            "fcm": FcmSettings.model_validate(phones.settings["fcm"]),
+            "apns": ApnsSettings.model_validate(phones.settings["apns"]),
+            "keys": KeysSettings(file=config.keys.file.absolute()),
+        }
+    )
+
+
+def _as_users_reach_it(database: Database) -> SqlEngine:
+    """The SIS as an ordinary program has it: with connections and transactions of its own."""
+    return create_engine(
+        database.engine.url,
+        connect_args={"timeout": _SQLITE_PATIENCE} if database.is_sqlite else {},
+    )
+
+
+def _require_empty(engine: Engine) -> None:
+    """A demonstration never touches a database that something is in."""
+    if engine.config.source.definition != "reference":
+        raise ConfigError(
+            "The demonstration plays in the reference SIS, and the configuration names another.",
+            'Set definition = "reference" in [source], with an empty database.',
+        )
+    for database in (engine.source.database, engine.database):
+        require_empty(database, "The demonstration fills a school of its own: name empty ones.")
+
+
+def require_empty(database: Database, remedy: str) -> None:
+    """Raise ConfigError with *remedy* unless there is no table at all in *database*."""
+    with database.read() as connection:
+        if inspect(connection).get_table_names():
+            raise ConfigError(f"The database {database.name} is not empty.", remedy)
+
+
+def _write(config: Config, file: Path) -> None:
+    """Keep the configuration where every other command finds it. It may hold a password."""
+    values = config.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    file.touch(mode=0o600)
+    file.write_text("# Written by `schoolbell demo`.\n\n" + as_toml(values), "utf-8")
+
+
+def _open_schools(sis: SqlEngine, today: date, students: int) -> tuple[School, Crowd]:
+    create(sis)
+    with sis.begin() as connection:
+        populate(connection, students - len(cast.STUDENTS))
+        others = crowd.find(connection, today)
+        return enroll(connection), others
+
+
+def _install(engine: Engine, school: School) -> None:
+    list(engine.install())
+    if any(depth.ready or depth.dead for depth in engine.broker.depths().values()):
+        raise ConfigError(
+            "The broker's queues are not empty.", "Give the demonstration a vhost of its own."
+        )
+    with engine.database.write() as connection:
+        district.set_enabled(connection, enabled=True)
+        district.set_privacy(connection, Level.FULL)
+        district.set_display_option(
+            connection,
+            SchoolId(str(school.hidden_at)),
+            Kind.ATTENDANCE,
+            Audience.GUARDIAN,
+            shown=False,
+        )
+
+
+# --- people and their phones --------------------------------------------------------------------
+
+
+def _hand_out_phones(engine: Engine, phones: Phones, school: School, others: Crowd) -> PhoneBook:
+    book = PhoneBook()
+    with engine.database.write() as connection:
+        _sign_in_cast(connection, engine.keyring, book, school.people)
+        _subscribe_cast(connection, school)
+        _sign_in_crowd(connection, engine.keyring, book, others)
+    for name in cast.APP_REMOVED:
+        phones.devices.uninstall("apns", book.token(name).value)
+    return book
+
+
+def _sign_in_cast(
+    connection: Connection, keyring: Keyring, book: PhoneBook, people: Mapping[str, int]
+) -> None:
+    now = utc_now()
+    for name, kind in cast.PHONES.items():
+        book.add(name, kind)
+    for one in cast.SIGN_INS:
+        person = PersonId(str(people[one.name]))
+        device = app.sign_in(
+            connection, keyring, person, book.token(one.phone), now, stay_logged_in=one.stays
+        )
+        if one.signed_out:
+            app.sign_out(connection, person, device, now)
+
+
+def _subscribe_cast(connection: Connection, school: School) -> None:
+    for wish in cast.WISHES:
+        app.subscribe(
+            connection,
+            PersonId(str(school.people[wish.name])),
+            StudentId(str(school.students[wish.student])),
+            wish.kind,
+            threshold=wish.below,
+        )
+
+
+def _sign_in_crowd(
+    connection: Connection, keyring: Keyring, book: PhoneBook, others: Crowd
+) -> None:
+    """Everybody: who may not see a student wants to hear of them just the same."""
+    now = utc_now()
+    relatives = [one for pupil in others.pupils for one in pupil.relatives]
+    for person in dict.fromkeys(one.person for one in relatives):
+        token = book.add(crowd.phone_of(person), _KINDS[person % len(_KINDS)])
+        app.sign_in(connection, keyring, PersonId(str(person)), token, now)
+    for one in relatives:
+        for kind in crowd.HEARS_OF:
+            person_id, student_id = PersonId(str(one.person)), StudentId(str(one.student))
+            app.subscribe(connection, person_id, student_id, kind)
+
+
+def _an_address(kind: DeviceKind) -> str:
+    """An address as the real gateways give it."""
+    if kind == "apns":
+        return secrets.token_hex(32)
+    return f"{secrets.token_urlsafe(16)}:APA91b{secrets.token_urlsafe(100)}"

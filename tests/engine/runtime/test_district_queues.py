@@ -1,0 +1,494 @@
+"""The deliver stage: a message is done when all of its pushes are, and no district is another's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from threading import Event as Flag
+
+import pytest
+
+from engine.errors import Unavailable
+from engine.ports import Delivery, Queue
+from engine.runtime.district_queues import DeliverStage, Spoke
+from engine.stages.deliver import UNBUILDABLE, Deliver
+from engine.wire.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, Token, decode, encode
+from rules.outcomes import Verdict
+from tests.builders import a_push
+from tests.fakes import FakeConsumer, FakeGateway, FakePublisher, StoppedClock
+
+IPHONE = Token("apns", "ab" * 32)
+OUTAGE = Unavailable("The broker does not answer.", "Wait.")
+
+
+def phones(count: int, **differences: object) -> list[Push]:
+    """A push to each of so many phones."""
+    return [a_push(device_id=f"phone-{number}", **differences) for number in range(count)]
+
+
+def fates(outcomes: Sequence[Outcome]) -> Counter[tuple[Verdict, str]]:
+    return Counter((outcome.verdict, outcome.reason) for outcome in outcomes)
+
+
+class SpokeByHand(Spoke):
+    """Has no thread: a test says when it has its turn."""
+
+    def start(self) -> None:
+        pass
+
+
+def queue_of(*messages: Sequence[Push] | bytes) -> FakeConsumer:
+    bodies = [one if isinstance(one, bytes) else encode(Pushes(one)) for one in messages]
+    return FakeConsumer([Delivery(tag, body) for tag, body in enumerate(bodies, 1)])
+
+
+class Bench:
+    """A stage between a consumer, a gateway and a publisher that a test looks into."""
+
+    def __init__(
+        self,
+        *messages: Sequence[Push] | bytes,
+        consumer: FakeConsumer | None = None,
+        publisher: FakePublisher | None = None,
+        gateway: FakeGateway | None = None,
+        in_flight: int = 1_000,
+    ) -> None:
+        self.consumer = consumer or queue_of(*messages)
+        self.publisher = publisher or FakePublisher()
+        self.gateway = gateway or FakeGateway()
+        self.spoke = SpokeByHand("district", self.consumer, self.publisher)
+        self.stage = DeliverStage(
+            [self.spoke],
+            Deliver({"fcm_token": self.gateway}, StoppedClock()),
+            in_flight=in_flight,
+        )
+
+    def step(self) -> None:
+        self.stage.step(stopped())
+        self.spoke.turn()
+        self.stage.step(stopped())
+        while self.spoke.has_more:
+            self.stage.step(stopped())
+
+    def steps_until(self, count: int) -> None:
+        """Step until so many outcomes are published."""
+        while len(self.outcomes) < count:
+            self.gateway.answer()
+            self.step()
+
+    @property
+    def groups(self) -> list[Sequence[Outcome]]:
+        """The outcomes of each published message."""
+        return [decode(body, Outcomes).items for body in self.publisher.bodies(Queue.OUTCOMES)]
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [outcome for group in self.groups for outcome in group]
+
+
+def test_every_push_of_a_message_becomes_an_outcome_and_the_message_is_acked() -> None:
+    pushes = phones(3)
+    bench = Bench(pushes)
+    bench.step()
+    assert bench.outcomes == []
+    assert bench.consumer.acked == []
+    bench.steps_until(3)
+    assert {outcome.push_id for outcome in bench.outcomes} == {push.id for push in pushes}
+    assert bench.consumer.acked == [1]
+
+
+def test_a_message_waits_for_its_last_push() -> None:
+    quick, slow = phones(2)
+    bench = Bench([quick, slow])
+    bench.step()
+    bench.gateway.answer(quick)
+    while not bench.outcomes:
+        bench.step()
+    assert bench.consumer.acked == []
+    bench.steps_until(2)
+    assert bench.consumer.acked == [1]
+
+
+def test_a_message_whose_pushes_are_done_does_not_wait_for_another() -> None:
+    first, second = phones(2)
+    bench = Bench([first], [second])
+    bench.step()
+    bench.gateway.answer(second)
+    while not bench.outcomes:
+        bench.step()
+    assert bench.consumer.acked == [2]
+
+
+def test_outcomes_are_packed() -> None:
+    pushes = phones(2 * MAX_PACKED + 50)
+    bench = Bench(pushes[:MAX_PACKED], pushes[MAX_PACKED : 2 * MAX_PACKED], pushes[-50:])
+    bench.step()
+    bench.steps_until(len(pushes))
+    assert [len(group) for group in bench.groups] == [MAX_PACKED, MAX_PACKED, 50]
+    assert sorted(bench.consumer.acked) == [1, 2, 3]
+
+
+def test_no_more_is_taken_than_may_be_in_flight() -> None:
+    pushes = phones(4 * MAX_PACKED)
+    messages = [pushes[at : at + MAX_PACKED] for at in range(0, len(pushes), MAX_PACKED)]
+    bench = Bench(*messages, in_flight=2 * MAX_PACKED)
+    for _ in range(3):
+        bench.step()
+    assert len(bench.gateway.submitted) == 2 * MAX_PACKED
+    bench.steps_until(len(pushes))
+    assert sorted(bench.consumer.acked) == [1, 2, 3, 4]
+
+
+def test_an_unreadable_message_is_parked_and_its_neighbours_are_delivered() -> None:
+    bench = Bench(b"no JSON", phones(1))
+    bench.step()
+    bench.steps_until(1)
+    ((tag, reason),) = bench.consumer.parked
+    assert tag == 1
+    assert "not readable as pushes" in reason
+    assert bench.consumer.acked == [2]
+
+
+def test_a_message_without_pushes_is_acked() -> None:
+    bench = Bench([])
+    bench.step()
+    assert bench.consumer.acked == [1]
+    assert bench.outcomes == []
+
+
+def test_outcomes_that_the_broker_did_not_confirm_are_published_again_before_the_ack() -> None:
+    refusals = iter([True, True, False])
+    publisher = FakePublisher(refuse=lambda _: next(refusals))
+    bench = Bench(phones(1), publisher=publisher)
+    bench.step()
+    bench.steps_until(1)
+    assert publisher.calls == 3
+    assert bench.consumer.acked == [1]
+
+
+def test_nothing_is_acked_or_forgotten_while_the_broker_cannot_be_reached() -> None:
+    bench = Bench(phones(2), publisher=FakePublisher(fails=OUTAGE))
+    bench.step()
+    bench.gateway.answer()
+    with pytest.raises(Unavailable):
+        bench.steps_until(2)
+    assert bench.consumer.acked == []
+    bench.steps_until(2)
+    assert bench.consumer.acked == [1]
+    assert len(bench.gateway.submitted) == 2
+
+
+def test_a_message_that_comes_again_is_sent_again_under_the_same_collapse_id() -> None:
+    pushes = phones(2)
+    bench = Bench(pushes, pushes)
+    bench.step()
+    bench.steps_until(4)
+    assert sorted(bench.consumer.acked) == [1, 2]
+    assert Counter(push.collapse_id for push in bench.gateway.submitted) == {
+        pushes[0].collapse_id: 4
+    }
+
+
+def test_a_push_that_cannot_be_built_is_published_as_refused() -> None:
+    good, bad = phones(2)
+    bench = Bench([good, bad], gateway=FakeGateway(unbuildable=frozenset({bad.id})))
+    bench.step()
+    bench.steps_until(2)
+    assert fates(bench.outcomes) == {
+        (Verdict.REFUSED, UNBUILDABLE): 1,
+        (Verdict.ACCEPTED, ""): 1,
+    }
+    assert bench.consumer.acked == [1]
+
+
+class AnsweringGateway(FakeGateway):
+    """Answers one push at each look."""
+
+    def collect(self, timeout: float) -> Sequence[Outcome]:
+        if self.waiting:
+            self.answer(self.waiting[0])
+        return super().collect(timeout)
+
+
+def test_draining_waits_for_what_is_in_flight_and_takes_nothing_new() -> None:
+    first, second = phones(5), phones(5)
+    bench = Bench(first, in_flight=5, gateway=AnsweringGateway())
+    bench.step()
+    bench.consumer.deliveries.append(Delivery(9, encode(Pushes(second))))
+    bench.stage.drain()
+    bench.spoke.turn()
+    assert len(bench.outcomes) == 5
+    assert bench.consumer.acked == [1]
+    assert len(bench.consumer.deliveries) == 1
+
+
+def test_closing_gives_everything_back() -> None:
+    bench = Bench(phones(1))
+    bench.step()
+    bench.stage.close()
+    assert bench.gateway.closed
+    assert bench.consumer.closed
+    assert bench.publisher.closed
+    assert bench.consumer.acked == []
+
+
+# --- a hub: many districts ------------------------------------------------------------------------
+
+
+class Hub:
+    """A stage that serves several districts, each with a queue and a publisher of its own."""
+
+    def __init__(self, in_flight: int = 1_000, **queues: FakeConsumer) -> None:
+        self.queues = queues
+        self.publishers = {district: FakePublisher() for district in queues}
+        self.gateway = FakeGateway()
+        self.spokes = [
+            SpokeByHand(name, queue, self.publishers[name]) for name, queue in queues.items()
+        ]
+        self.stage = DeliverStage(
+            self.spokes,
+            Deliver({"fcm_token": self.gateway}, StoppedClock()),
+            in_flight=in_flight,
+        )
+
+    def steps(self, count: int) -> None:
+        """Do so many steps; the gateway answers all before each."""
+        for _ in range(count):
+            self.gateway.answer()
+            self.step()
+
+    def step(self) -> None:
+        """Let each have its turn once."""
+        self.stage.step(stopped())
+        for spoke in self.spokes:
+            spoke.turn()
+        self.stage.step(stopped())
+        while any(spoke.has_more for spoke in self.spokes):
+            self.stage.step(stopped())
+
+    def outcomes(self, district: str) -> list[Outcome]:
+        """What went back to a district."""
+        bodies = self.publishers[district].bodies(Queue.OUTCOMES)
+        return [outcome for body in bodies for outcome in decode(body, Outcomes).items]
+
+
+def stopped() -> Flag:
+    """A flag that lets nobody wait."""
+    flag = Flag()
+    flag.set()
+    return flag
+
+
+def test_outcomes_go_back_to_the_district_that_sent_though_ids_are_the_same() -> None:
+    of_north = a_push(district="north")
+    of_south = a_push(district="south", id=of_north.id)
+    hub = Hub(north=queue_of([of_north]), south=queue_of([of_south]))
+    hub.steps(3)
+    for district in ("north", "south"):
+        (outcome,) = hub.outcomes(district)
+        assert outcome.district == district
+        assert hub.queues[district].acked == [1]
+
+
+def test_a_district_cannot_send_in_the_name_of_another() -> None:
+    mixed = [a_push(district="south"), a_push(district="north")]
+    hub = Hub(north=queue_of([a_push(district="south")], mixed), south=queue_of())
+    hub.steps(3)
+    assert hub.gateway.submitted == []
+    assert [tag for tag, _ in hub.queues["north"].parked] == [1, 2]
+    assert "another district" in hub.queues["north"].parked[0][1]
+
+
+def test_a_message_beyond_all_measure_is_set_aside() -> None:
+    hub = Hub(north=queue_of(phones(20 * MAX_PACKED, district="north")), south=queue_of())
+    hub.steps(2)
+    assert hub.gateway.submitted == []
+    ((_, reason),) = hub.queues["north"].parked
+    assert "Pack at most" in reason
+
+
+def test_the_storm_of_one_district_leaves_room_for_another() -> None:
+    storm = phones(50 * MAX_PACKED, district="north")
+    messages = [storm[at : at + MAX_PACKED] for at in range(0, len(storm), MAX_PACKED)]
+    late = FakeConsumer()
+    hub = Hub(in_flight=10 * MAX_PACKED, north=queue_of(*messages), south=late)
+    for _ in range(30):
+        hub.step()
+    assert 0 < len(hub.gateway.submitted) < 10 * MAX_PACKED
+    late.deliveries.append(Delivery(1, encode(Pushes([a_push(district="south")]))))
+    hub.step()
+    assert hub.gateway.submitted[-1].district == "south"
+
+
+def test_districts_are_handed_over_a_message_each_in_turn() -> None:
+    storm = [phones(MAX_PACKED, district="north") for _ in range(5)]
+    hub = Hub(north=queue_of(*storm), south=queue_of([a_push(district="south")]))
+    for _ in range(2):
+        hub.stage.step(stopped())
+        for spoke in hub.spokes:
+            spoke.turn()
+    hub.stage.step(stopped())
+    assert {push.district for push in hub.gateway.submitted} == {"north", "south"}
+    assert len(hub.gateway.submitted) <= 2 * MAX_PACKED + 1
+
+
+def test_two_storms_share_what_may_be_in_flight() -> None:
+    queues = {}
+    for district in ("north", "south"):
+        pushes = phones(200 * MAX_PACKED, district=district)
+        groups = [pushes[at : at + MAX_PACKED] for at in range(0, len(pushes), MAX_PACKED)]
+        queues[district] = queue_of(*groups)
+    hub = Hub(in_flight=30 * MAX_PACKED, **queues)
+    hub.steps(5)
+    sent = Counter(push.district for push in hub.gateway.waiting)
+    assert sent["north"] == sent["south"] > 0
+
+
+def test_outcomes_wait_for_a_broker_that_is_out_of_reach() -> None:
+    hub = Hub(north=queue_of(phones(3, district="north")), south=queue_of())
+    hub.publishers["north"].fails = OUTAGE
+    hub.step()
+    hub.gateway.answer()
+    with pytest.raises(Unavailable):
+        hub.steps(2)
+    hub.steps(2)
+    assert len(hub.outcomes("north")) == 3
+    assert hub.queues["north"].acked == [1]
+    assert len(hub.gateway.submitted) == 3
+
+
+def test_an_id_that_is_used_twice_holds_up_nothing_for_ever() -> None:
+    """Nothing but honesty keeps a district from it."""
+    first, second = phones(2, district="north", id=a_push().id)
+    hub = Hub(north=queue_of([first, second]), south=queue_of())
+    hub.steps(3)
+    assert len(hub.outcomes("north")) == 2
+    for push in (first, second):
+        hub.queues["north"].deliveries.append(Delivery(7, encode(Pushes([push]))))
+        hub.steps(3)
+    assert len(hub.outcomes("north")) == 4
+
+
+def test_a_message_that_cannot_be_parked_now_holds_up_none_that_came_with_it() -> None:
+    class NoParking(FakeConsumer):
+        tries = 0
+
+        def park(self, delivery: Delivery, reason: str) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise OUTAGE
+            super().park(delivery, reason)
+
+    made = queue_of(phones(1), b"no JSON", phones(1))
+    bench = Bench(consumer=NoParking(made.deliveries))
+    with pytest.raises(Unavailable):
+        bench.step()
+    bench.steps_until(2)
+    assert len(bench.consumer.parked) == 1
+    assert sorted(bench.consumer.acked) == [1, 3]
+
+
+# --- with threads -----------------------------------------------------------------------------
+
+
+class Stuck(FakePublisher):
+    """A broker that confirms nothing until a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = Flag()
+
+    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
+        self.let_go.wait()
+        return super().publish(queue, bodies)
+
+
+class Cut(FakeConsumer):
+    """A broker that cannot be reached."""
+
+    def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
+        del limit, timeout
+        raise OUTAGE
+
+
+@contextmanager
+def running(*spokes: Spoke) -> Iterator[FakeGateway]:
+    """A stage that goes on by itself, with a gateway that answers at once."""
+    gateway, stop = AnsweringGateway(), Flag()
+    stage = DeliverStage(spokes, Deliver({"fcm_token": gateway}, StoppedClock()), in_flight=1_000)
+
+    def run() -> None:
+        while not stop.is_set():
+            with suppress(Unavailable):
+                stage.step(stop)
+        stage.drain()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield gateway
+    finally:
+        stop.set()
+        thread.join()
+        stage.close()
+
+
+def wait_for(is_so: Callable[[], object]) -> None:
+    limit = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < limit
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("trouble", ["no confirm", "out of reach"])
+def test_a_districts_broker_in_trouble_is_nobody_elses_trouble(trouble: str) -> None:
+    stuck, fine = Stuck(), FakePublisher()
+    of_north = Cut() if trouble == "out of reach" else queue_of(phones(3, district="north"))
+    of_south = queue_of(phones(3, district="south"), phones(3, district="south"))
+    with running(Spoke("north", of_north, stuck), Spoke("south", of_south, fine)):
+        wait_for(lambda: sorted(of_south.acked) == [1, 2])
+        stuck.let_go.set()
+
+
+def test_an_unexpected_error_of_one_district_is_logged_with_its_frames(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Odd(FakeConsumer):
+        def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
+            del limit, timeout
+            raise KeyError(IPHONE.value)
+
+    fine = queue_of(phones(1, district="south"))
+    with running(Spoke("north", Odd(), FakePublisher()), Spoke("south", fine, FakePublisher())):
+        wait_for(lambda: fine.acked == [1])
+    logged = capsys.readouterr().out
+    assert "district.failed" in logged
+    assert "in receive" in logged
+    assert IPHONE.value not in logged
+
+
+def test_all_is_published_and_given_back_at_the_end() -> None:
+    queue, publisher = queue_of(phones(3)), FakePublisher()
+    with running(Spoke("district", queue, publisher)) as gateway:
+        wait_for(lambda: gateway.submitted)
+    assert queue.acked == [1]
+    assert queue.closed
+    assert publisher.closed
+
+
+def test_a_broker_that_comes_back_is_found() -> None:
+    class Returning(FakeConsumer):
+        looks = 0
+
+        def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
+            self.looks += 1
+            if self.looks == 1:
+                raise OUTAGE
+            return super().receive(limit, timeout)
+
+    queue = Returning(queue_of(phones(1)).deliveries)
+    with running(Spoke("district", queue, FakePublisher())):
+        wait_for(lambda: queue.acked == [1])

@@ -1,0 +1,358 @@
+"""Status: what an operator sees at a glance."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.cli import show
+from engine.errors import Unavailable
+from engine.ports import Depth, Queue
+from engine.runtime.district import Engine
+from engine.services.status import Status, look, stalled
+from engine.sources.capture import Finding
+from engine.stages.evaluate import evaluate
+from engine.store import alarms
+from engine.store.alarms import BackgroundTask
+from rules.change import Change
+from rules.outcomes import Verdict
+from rules.privacy import Level
+from tests.builders import a_change, an_outcome
+from tests.district import scored
+from tests.engine.cli.commands import Bell
+
+NOW = datetime.now(UTC)  # the command line has the real clock
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Bell:
+    return Bell.installed(tmp_path_factory.mktemp("bell"))
+
+
+@pytest.fixture
+def bell(original: Bell, tmp_path: Path) -> Iterator[Bell]:
+    """An installed district that this test may spoil."""
+    bell = original.copy_to(tmp_path)
+    yield bell
+    bell.close()
+
+
+def evaluated(engine: Engine, *changes: Change) -> list[str]:
+    """Let changes be evaluated; the ids of their pushes."""
+    pushes = evaluate(changes, engine.source, engine.records, engine.wording)
+    return [push.id for push in pushes]
+
+
+def report(engine: Engine, problem: str = "The key is wrong.") -> None:
+    with engine.database.write() as connection:
+        alarms.report(connection, "gateway", "fcm", problem, "Mend it.", NOW)
+
+
+def status(bell: Bell) -> tuple[int, str]:
+    """The exit code, and what is printed."""
+    result = bell.run("status")
+    return result.exit_code, result.stdout
+
+
+def as_json(bell: Bell) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(bell.run("status", "--json").stdout)
+    return found
+
+
+def a_status(**differences: Any) -> Status:
+    values: dict[str, Any] = {
+        "enabled": True,
+        "lock_screen": Level.GENERIC,
+        "end_to_end": False,
+        "captured": [Finding("score", "score", "in place", "nothing")],
+        "waiting_rows": 1,
+        "lag": timedelta(),
+        "queues": {queue: Depth(0, 0) for queue in Queue},
+        "changes": 0,
+        "outcomes": {},
+        "retries": 0,
+        "parked": 0,
+        "tasks": [],
+        "troubles": 0,
+    }
+    return Status(**{**values, **differences})
+
+
+# Looking
+
+
+def test_a_fresh_installation_is_healthy(bell: Bell) -> None:
+    found = look(bell.engine(), NOW)
+
+    assert found.healthy
+    assert found.enabled
+    assert (found.waiting_rows, found.lag) == (0, timedelta())
+
+
+def test_rows_that_wait_are_counted_with_the_age_of_the_oldest(bell: Bell) -> None:
+    connection = sqlite3.connect(bell.folder / "bell.db", isolation_level=None)
+    connection.execute("UPDATE score SET points = points + 1")
+    connection.close()
+
+    found = look(bell.engine(), datetime.now(UTC) + timedelta(days=2))
+
+    assert found.waiting_rows == 6
+    assert timedelta(days=2) <= found.lag < timedelta(days=2, hours=1)
+
+
+def test_the_changes_and_outcomes_of_the_last_hour_are_counted(bell: Bell) -> None:
+    engine = bell.engine()
+    ids = evaluated(engine, scored(9, 17, at=NOW), scored(8, 9, at=NOW - timedelta(hours=2)))
+    young = [one for one in ids if one[:8] == max(ids)[:8]]
+    engine.ledger.record([an_outcome(one, at=NOW) for one in young[:2]])
+    engine.ledger.record([an_outcome(young[2], Verdict.DEFERRED, reason="UNAVAILABLE", at=NOW)])
+
+    found = look(engine, NOW)
+
+    assert found.changes == 1
+    assert found.outcomes == {"accepted": 2, "deferred": 1}
+    assert found.retries == 1
+
+
+def test_what_waits_in_the_queues_is_counted(bell: Bell) -> None:
+    engine = bell.engine()
+    engine.broker.publisher().publish(Queue.PUSHES, [b"1", b"2"])
+
+    assert look(engine, NOW).queues[Queue.PUSHES] == Depth(ready=2, dead=0)
+
+
+@pytest.mark.parametrize("trouble", ["a parked change", "a task", "a dead letter", "no trigger"])
+def test_an_engine_with_trouble_is_not_healthy(bell: Bell, trouble: str) -> None:
+    engine = bell.engine()
+    match trouble:
+        case "a parked change":
+            evaluated(engine, a_change("cafeteria", after={}))
+        case "a task":
+            report(engine)
+        case "a dead letter":
+            engine.broker.publisher().publish(Queue.PUSHES, [b"1"])
+            consumer = engine.broker.consumer(Queue.PUSHES, 1)
+            consumer.park(consumer.receive(1, timeout=5)[0], "not readable")
+        case "no trigger":
+            with engine.database.write() as connection:
+                connection.exec_driver_sql("DROP TRIGGER schoolbell_score_update")
+
+    assert not look(engine, NOW).healthy
+
+
+def test_a_trouble_that_did_not_come_up_for_a_day_is_shown_and_no_trouble_any_more(
+    bell: Bell,
+) -> None:
+    engine = bell.engine()
+    report(engine)
+
+    found = look(engine, NOW + timedelta(hours=25))
+
+    assert found.healthy
+    assert [task.subject for task in found.tasks] == ["fcm"]
+
+
+A_TASK = BackgroundTask("stage", "relay", "Gone.", "Wait.", 1, NOW, NOW)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param({"parked": 1}, id="parked changes"),
+        pytest.param({"tasks": [A_TASK], "troubles": 1}, id="background tasks"),
+        pytest.param({"queues": {Queue.CHANGES: Depth(0, 1)}}, id="dead letters"),
+        pytest.param({"captured": [Finding("x", "x", "missing", "")]}, id="no trigger"),
+    ],
+)
+def test_one_trouble_is_enough(trouble: dict[str, Any]) -> None:
+    assert (a_status().healthy, a_status(**trouble).healthy) == (True, False)
+
+
+def test_what_is_only_busy_is_healthy() -> None:
+    busy = a_status(waiting_rows=9, lag=timedelta(hours=1), retries=5, outcomes={"refused": 1})
+
+    assert busy.healthy
+
+
+def test_a_district_that_is_off_is_healthy(bell: Bell) -> None:
+    bell("disable")
+
+    assert look(bell.engine(), NOW).healthy
+
+
+# Printing
+
+
+def test_the_status_of_a_healthy_engine_fits_on_a_screen_and_exits_0(bell: Bell) -> None:
+    code, said = status(bell)
+
+    assert code == 0
+    assert said.splitlines() == [
+        "Push notifications   on",
+        "Lock screens show    full texts; end-to-end sealing off",
+        "Capture              13 watches in place",
+        "Not relayed yet      0 rows, the oldest 0 s",
+        "Queue changes        0 messages",
+        "Queue pushes         0 messages",
+        "Queue outcomes       0 messages",
+        "The last hour        0 changes; pushes: none",
+        "Retries planned      0",
+        "Parked changes       0",
+    ]
+
+
+def test_a_district_that_is_off_is_said_to_be_so(bell: Bell) -> None:
+    bell("disable")
+
+    assert "off, for the whole district" in status(bell)[1]
+
+
+def test_what_is_wrong_is_shown_with_its_remedy_and_exits_1(bell: Bell) -> None:
+    report(bell.engine())
+
+    code, said = status(bell)
+
+    assert code == 1
+    assert re.search(r"gateway fcm \([^)]+ ago\)\n    The key is wrong\.\n    Mend it\.", said)
+
+
+def test_a_trigger_that_is_gone_is_named(bell: Bell) -> None:
+    with bell.engine().database.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER schoolbell_score_update")
+
+    code, said = status(bell)
+
+    assert code == 1
+    assert "Capture              score missing" in said
+
+
+def printed(found: Status, capsys: pytest.CaptureFixture[str]) -> str:
+    show.status(found, NOW)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("lag", "words"),
+    [
+        (timedelta(seconds=-3), "0 s"),
+        (timedelta(seconds=119), "119 s"),
+        (timedelta(minutes=2), "2 min"),
+        (timedelta(minutes=119), "119 min"),
+        (timedelta(hours=2), "2 h"),
+        (timedelta(days=3, hours=1), "73 h"),
+    ],
+)
+def test_an_age_is_told_in_the_unit_that_fits(
+    lag: timedelta, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"1 rows, the oldest {words}\n" in printed(a_status(lag=lag), capsys)
+
+
+def test_dead_letters_are_shown_beside_their_queue(capsys: pytest.CaptureFixture[str]) -> None:
+    queues = {**a_status().queues, Queue.PUSHES: Depth(3, 2)}
+
+    assert "Queue pushes         3 messages, 2 dead-lettered" in printed(
+        a_status(queues=queues), capsys
+    )
+
+
+def test_a_task_that_came_often_says_how_often(capsys: pytest.CaptureFixture[str]) -> None:
+    earlier = NOW - timedelta(hours=3)
+    task = BackgroundTask("stage", "relay", "Gone.", "Wait.", 7, earlier, earlier)
+
+    assert "stage relay (3 h ago, 7 times)" in printed(a_status(tasks=[task]), capsys)
+
+
+def test_outcomes_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    found = a_status(outcomes={"refused": 1, "accepted": 20})
+
+    assert "pushes: 20 accepted, 1 refused" in printed(found, capsys)
+
+
+# JSON
+
+
+def test_json_holds_everything(bell: Bell) -> None:
+    found = as_json(bell)
+
+    assert set(found) == {
+        *("enabled", "captured", "waiting_rows", "lag", "queues", "changes", "outcomes"),
+        *("retries", "parked", "tasks", "troubles", "lock_screen", "end_to_end"),
+        *("stalled", "broker"),
+    }
+    assert found["queues"]["pushes"] == {"ready": 0, "dead": 0, "consumers": None}
+    assert found["captured"][0]["state"] == "in place"
+    assert found["lag"] == "P0D"
+
+
+def test_json_exits_1_when_something_is_wrong(bell: Bell) -> None:
+    report(bell.engine())
+
+    assert bell.run("status", "--json").exit_code == 1
+    assert as_json(bell)["tasks"][0]["subject"] == "fcm"
+
+
+# Standing still
+
+
+EMPTY = {queue: Depth(0, 0) for queue in Queue}
+
+
+@pytest.mark.parametrize(
+    ("waiting", "lag", "queues", "runs", "hub", "words"),
+    [
+        (0, 0, EMPTY, False, False, None),
+        (3, 0, EMPTY, True, False, None),
+        (3, 0, EMPTY, False, False, "the engine does not run"),
+        (0, 0, {**EMPTY, Queue.PUSHES: Depth(1, 0)}, False, False, "the engine does not run"),
+        (3, 600, EMPTY, None, False, "not relayed"),
+        (0, 0, {**EMPTY, Queue.PUSHES: Depth(1, 0, 0)}, None, False, "schoolbell run deliver"),
+        (0, 0, {**EMPTY, Queue.PUSHES: Depth(1, 0, 0)}, None, True, "tell its operator"),
+        (0, 0, {**EMPTY, Queue.PUSHES: Depth(1, 0, 1)}, None, False, None),
+        (0, 0, {**EMPTY, Queue.PUSHES: Depth(0, 0, 0)}, None, False, None),
+    ],
+)
+def test_what_stands_still_is_said(
+    waiting: int,
+    lag: int,
+    queues: dict[Queue, Depth],
+    runs: bool | None,
+    hub: bool,
+    words: str | None,
+) -> None:
+    found = stalled(waiting, timedelta(seconds=lag), queues, runs=runs, hub=hub)
+    if words is None:
+        assert found == []
+    else:
+        (sentence,) = found
+        assert words in sentence
+    assert a_status(stalled=found).healthy == (words is None)
+
+
+def test_an_embedded_engine_is_known_to_run_while_it_does(bell: Bell) -> None:
+    engine, other = bell.engine(), bell.engine()
+    assert engine.runs is False
+    with other.alone():
+        assert engine.runs is True
+    assert engine.runs is False
+
+
+def test_a_broker_out_of_reach_hides_nothing_else(
+    bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = bell.engine()
+    away = Unavailable("The broker does not answer.", "Wait for it.")
+
+    def fail() -> dict[Queue, Depth]:
+        raise away
+
+    monkeypatch.setattr(engine.broker, "depths", fail)
+    found = look(engine, NOW)
+    assert found.broker == (away.problem, away.remedy)
+    assert found.captured
+    assert not found.healthy

@@ -1,0 +1,81 @@
+"""Background tasks: a problem that comes again counts up, and one that is mended goes."""
+
+from datetime import timedelta
+
+from engine.store import alarms
+from engine.store.alarms import BackgroundTask
+from tests.builders import NOW
+from tests.district import District
+
+LATER = NOW + timedelta(hours=1)
+
+
+def report(
+    district: District, subject: str, problem: str = "It is broken.", at: object = NOW
+) -> None:
+    district.app(alarms.report, "gateway", subject, problem, "Mend it.", at)
+
+
+def test_a_problem_is_kept_with_its_remedy(district: District) -> None:
+    report(district, "fcm")
+
+    assert district.tasks() == [
+        BackgroundTask("gateway", "fcm", "It is broken.", "Mend it.", 1, NOW, NOW)
+    ]
+
+
+def test_the_same_problem_again_counts_up_and_keeps_when_it_began(district: District) -> None:
+    report(district, "fcm")
+    report(district, "fcm", "It is still broken.", LATER)
+
+    (task,) = district.tasks()
+    assert (task.times, task.first_at, task.last_at) == (2, NOW, LATER)
+    assert task.problem == "It is still broken."
+
+
+def test_problems_of_two_subjects_are_two(district: District) -> None:
+    report(district, "fcm")
+    report(district, "apns")
+
+    assert {task.subject for task in district.tasks()} == {"fcm", "apns"}
+
+
+def test_the_newest_come_first_and_no_more_than_asked_for(district: District) -> None:
+    for minutes, subject in enumerate(("first", "second", "third")):
+        report(district, subject, at=NOW + timedelta(minutes=minutes))
+
+    newest = district.read(alarms.latest, 2)
+
+    assert [task.subject for task in newest] == ["third", "second"]
+
+
+def test_whether_a_problem_is_new_is_told(district: District) -> None:
+    def tell() -> bool:
+        found: bool = district.app(alarms.report, "gateway", "fcm", "Broken.", "Mend it.", NOW)
+        return found
+
+    assert [tell(), tell()] == [True, False]
+
+
+def test_what_did_not_come_up_for_long_is_forgotten(district: District) -> None:
+    report(district, "fcm", at=NOW)
+    report(district, "apns", at=LATER)
+
+    district.app(alarms.forget, LATER)
+
+    assert [task.subject for task in district.tasks()] == ["apns"]
+
+
+def test_a_mended_problem_goes_and_the_others_stay(district: District) -> None:
+    report(district, "fcm")
+    report(district, "apns")
+
+    district.app(alarms.resolve, "gateway", "fcm")
+
+    assert [task.subject for task in district.tasks()] == ["apns"]
+
+
+def test_what_was_never_reported_may_be_resolved(district: District) -> None:
+    district.app(alarms.resolve, "gateway", "fcm")
+
+    assert district.tasks() == []
