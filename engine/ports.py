@@ -59,14 +59,6 @@ class Depth:
     consumers: int | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """A captured change and its place in the outbox."""
-
-    id: int
-    change: Change
-
-
 class Outbox(Protocol):
     """The rows that triggers wrote. One relay reads an outbox; a second one stands by."""
 
@@ -78,16 +70,17 @@ class Outbox(Protocol):
         """Let another process be the relay. Safe to call twice."""
         ...
 
-    def read(self, limit: int) -> Sequence[OutboxRow]:
-        """The oldest committed rows that are not relayed, at most *limit*, by id.
+    def read(self, limit: int) -> Sequence[Change]:
+        """The oldest committed changes that are not relayed, at most *limit*, by position.
 
-        For one record, id order is commit order. The next read returns the same rows, and more,
-        until they are marked.
+        For one record, the order of positions is the order of commits, and no change that comes
+        later has a lower one, also when the outbox was made anew or restored from a copy. The
+        next read returns the same changes, and more, until they are marked.
         """
         ...
 
-    def mark_relayed(self, rows: Sequence[OutboxRow]) -> None:
-        """Remember that the broker has all of these rows, which the last read returned."""
+    def mark_relayed(self, changes: Sequence[Change]) -> None:
+        """Remember that the broker has all of these changes, which the last read returned."""
         ...
 
 

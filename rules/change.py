@@ -43,7 +43,9 @@ class Change:
     *id* is a time-ordered UUID made at capture, so it survives a restore of the SIS database.
     *watch* names the entry of the source definition that caught it, *key* is the record's
     primary key as text. *before* and *after* hold the watched columns only; *before* is None
-    for an insert, *after* for a delete. *at* is the moment of the write.
+    for an insert, *after* for a delete. *at* is the moment of the write. *position* is the
+    change's place in the outbox: for one record the order of positions is the order of commits,
+    whatever the clock of the SIS says; 0 is a change that no outbox gave a place.
     """
 
     id: ChangeId
@@ -54,6 +56,7 @@ class Change:
     before: Mapping[str, Scalar] | None
     after: Mapping[str, Scalar] | None
     at: datetime
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)

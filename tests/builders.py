@@ -68,10 +68,13 @@ def a_change(
     *,
     change_id: ChangeId | None = None,
     at: datetime = NOW,
+    position: int = 0,
 ) -> Change:
     """A committed change of the reference SIS; insert, update or delete as the rows say."""
     op = Op.INSERT if before is None else Op.DELETE if after is None else Op.UPDATE
-    return Change(change_id or a_change_id(at), "reference", watch, op, str(key), before, after, at)
+    return Change(
+        change_id or a_change_id(at), "reference", watch, op, str(key), before, after, at, position
+    )
 
 
 def a_subject(

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from threading import Event as Flag
 
 from engine.errors import SchoolbellError
-from engine.ports import Consumer, Delivery, Depth, OutboxRow, Parked, Publisher, Queue
+from engine.ports import Consumer, Delivery, Depth, Parked, Publisher, Queue
 from engine.wire.messages import Outcome, Push
+from rules.change import Change
 from rules.outcomes import Verdict
 from tests.builders import NOW, an_outcome
 
@@ -187,7 +188,7 @@ class FakeLedger:
 class FakeOutbox:
     """Rows that wait, and a lock that may be another's."""
 
-    rows: list[OutboxRow] = field(default_factory=list)
+    rows: list[Change] = field(default_factory=list)
     ours: bool = True
     released: int = 0
 
@@ -197,10 +198,10 @@ class FakeOutbox:
     def release(self) -> None:
         self.released += 1
 
-    def read(self, limit: int) -> Sequence[OutboxRow]:
+    def read(self, limit: int) -> Sequence[Change]:
         return self.rows[:limit]
 
-    def mark_relayed(self, rows: Sequence[OutboxRow]) -> None:
+    def mark_relayed(self, rows: Sequence[Change]) -> None:
         self.rows = [row for row in self.rows if row not in rows]
 
 

@@ -21,7 +21,6 @@ import msgspec
 from sqlalchemy import Connection, Row, text
 
 from engine.database import Database
-from engine.ports import OutboxRow
 from rules.change import Change, ChangeId, Op, Scalar
 
 _ADVISORY_LOCK: Final = 0x5C4001BE11  # one relay for each SIS database
@@ -68,19 +67,19 @@ class SqliteOutbox:
     def release(self) -> None:
         """There is nothing to release."""
 
-    def read(self, limit: int) -> Sequence[OutboxRow]:
+    def read(self, limit: int) -> Sequence[Change]:
         """See ports.Outbox.read."""
         with self._database.read() as connection:
             self._high = connection.execute(text("SELECT high FROM schoolbell_cursor")).scalar_one()
             found = connection.execute(_SQLITE_READ, {"high": self._high, "limit": limit})
-            return [_outbox_row(self._source, row) for row in found]
+            return [_change(self._source, row) for row in found]
 
-    def mark_relayed(self, rows: Sequence[OutboxRow]) -> None:
+    def mark_relayed(self, changes: Sequence[Change]) -> None:
         """See ports.Outbox.mark_relayed. A cursor that was lowered meanwhile stays so."""
         with self._database.write() as connection:
             connection.execute(
                 text("UPDATE schoolbell_cursor SET high = :high WHERE high = :was"),
-                {"high": rows[-1].id, "was": self._high},
+                {"high": changes[-1].position, "was": self._high},
             )
 
 
@@ -117,23 +116,22 @@ class PostgresqlOutbox:
         self._connection = connection
         return True
 
-    def read(self, limit: int) -> Sequence[OutboxRow]:
+    def read(self, limit: int) -> Sequence[Change]:
         """See ports.Outbox.read. The lock's own connection reads: without it nobody does."""
         with self._holding() as connection:
             found = self._found(connection, limit)
             while found[0].cursor != self._high:
                 self._restore(connection)
                 found = self._found(connection, limit)
-        rows = [_outbox_row(self._source, row) for row in found if row.id is not None]
-        looked_through = rows[-1].id if len(rows) == limit else self._high
-        self._gaps = _still_open(
-            self._gaps, [row.id for row in rows], found[0].xmin, looked_through
-        )
-        return rows
+        changes = [_change(self._source, row) for row in found if row.id is not None]
+        shown = [change.position for change in changes]
+        looked_through = shown[-1] if len(shown) == limit else self._high
+        self._gaps = _still_open(self._gaps, shown, found[0].xmin, looked_through)
+        return changes
 
-    def mark_relayed(self, rows: Sequence[OutboxRow]) -> None:
+    def mark_relayed(self, changes: Sequence[Change]) -> None:
         """See ports.Outbox.mark_relayed. A cursor that was lowered meanwhile stays so."""
-        done = [row.id for row in rows]
+        done = [change.position for change in changes]
         high = max(self._high, done[-1])
         new_gaps = list(_skipped(self._high, [id_ for id_ in done if id_ > self._high]))
         gaps = _without(self._gaps, done)
@@ -329,19 +327,17 @@ def backlog(database: Database, now: datetime) -> tuple[int, timedelta]:
     return count, (now - _moment(oldest)) if count else timedelta()
 
 
-def _outbox_row(source: str, row: Row[Any]) -> OutboxRow:
-    return OutboxRow(
-        row.id,
-        Change(
-            id=ChangeId(row.event_id),
-            source=source,
-            watch=row.watch,
-            op=Op(row.op),
-            key=row.key,
-            before=_values(row.before),
-            after=_values(row.after),
-            at=_moment(row.at),
-        ),
+def _change(source: str, row: Row[Any]) -> Change:
+    return Change(
+        id=ChangeId(row.event_id),
+        source=source,
+        watch=row.watch,
+        op=Op(row.op),
+        key=row.key,
+        before=_values(row.before),
+        after=_values(row.after),
+        at=_moment(row.at),
+        position=row.id,
     )
 
 

@@ -11,28 +11,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from zlib import crc32
 
-from engine.ports import Outbox, OutboxRow, Publisher, Queue
+from engine.ports import Outbox, Publisher, Queue
 from engine.stages.publishing import publish_all
 from engine.wire.messages import MAX_PACKED, Changes, encode
+from rules.change import Change
 
 
 def relay(outbox: Outbox, publisher: Publisher, *, limit: int) -> int:
-    """Publish the oldest waiting rows and return how many the broker confirmed.
+    """Publish the oldest waiting changes and return how many the broker confirmed.
 
-    Rows are marked all together: a row left behind would be overtaken by its record's next one.
+    They are marked all together: one left behind would be overtaken by its record's next one.
     """
-    rows = outbox.read(limit)
-    if rows:
-        bodies = [encode(Changes([row.change for row in group])) for group in _groups(rows)]
+    changes = outbox.read(limit)
+    if changes:
+        bodies = [encode(Changes(group)) for group in _groups(changes)]
         publish_all(publisher, Queue.CHANGES, bodies)
-        outbox.mark_relayed(rows)
-    return len(rows)
+        outbox.mark_relayed(changes)
+    return len(changes)
 
 
-def _groups(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
-    """Pack rows so that one record's rows are in one message: nacks cannot change their order."""
-    count = -(-len(rows) // MAX_PACKED)
-    groups: list[list[OutboxRow]] = [[] for _ in range(count)]
-    for row in rows:
-        groups[crc32(f"{row.change.watch}/{row.change.key}".encode()) % count].append(row)
+def _groups(changes: Sequence[Change]) -> list[list[Change]]:
+    """Pack so that one record's changes are in one message: nacks cannot change their order."""
+    count = -(-len(changes) // MAX_PACKED)
+    groups: list[list[Change]] = [[] for _ in range(count)]
+    for change in changes:
+        groups[crc32(f"{change.watch}/{change.key}".encode()) % count].append(change)
     return [group for group in groups if group]

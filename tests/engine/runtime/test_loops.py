@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from engine.errors import Misconfigured, Unavailable
-from engine.ports import Delivery, OutboxRow, Queue
+from engine.ports import Delivery, Queue
 from engine.runtime.loops import (
     ConsumingStage,
     RelayStage,
@@ -270,8 +270,8 @@ def test_a_consumer_may_hold_one_batch_in_hand_and_one_on_its_way() -> None:
 # Relaying
 
 
-def rows(count: int) -> list[OutboxRow]:
-    return [OutboxRow(number, a_change(key=str(number), after={})) for number in range(count)]
+def rows(count: int) -> list[Change]:
+    return [a_change(key=number, after={}, position=number) for number in range(count)]
 
 
 def relay_stage(outbox: FakeOutbox, publisher: FakePublisher) -> RelayStage:

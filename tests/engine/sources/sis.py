@@ -141,7 +141,7 @@ class Sis:
         """Everything that was captured and is not relayed."""
         outbox = open_outbox(self.database, SOURCE)
         assert outbox.acquire(), "Some other relay holds this outbox."
-        found = [row.change for row in outbox.read(100_000)]
+        found = list(outbox.read(100_000))
         outbox.release()
         return found
 

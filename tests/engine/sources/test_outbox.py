@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from engine.errors import Misconfigured
-from engine.ports import Outbox, OutboxRow
+from engine.ports import Outbox
 from engine.sources.outbox import backlog, forget, replay
+from rules.change import Change
 from tests.engine.sources.sis import Sis, a_watch
 
 AT_ONCE = timedelta()
@@ -27,16 +28,22 @@ class TestReading:
 
     def test_rows_come_in_the_order_of_their_ids(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2, 3)
-        ids = [row.id for row in outbox.read(10)]
+        ids = [row.position for row in outbox.read(10)]
         assert ids == sorted(ids)
+
+    def test_a_records_later_change_has_a_higher_position(self, sis: Sis, outbox: Outbox) -> None:
+        _score(sis, 1)
+        sis.write("UPDATE score SET points = 8 WHERE id = 1")
+        first, second = outbox.read(10)
+        assert 0 < first.position < second.position
 
     def test_a_row_names_its_source(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1)
-        assert outbox.read(1)[0].change.source == "sis"
+        assert outbox.read(1)[0].source == "sis"
 
     def test_the_moment_of_a_row_has_a_zone(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1)
-        assert outbox.read(1)[0].change.at.utcoffset() is not None
+        assert outbox.read(1)[0].at.utcoffset() is not None
 
     def test_a_read_gives_no_more_than_its_limit(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2, 3)
@@ -77,7 +84,7 @@ class TestReading:
             "UPDATE score SET other = 'y'",
         )  # fmt: skip
         rows = _acquired(empty_sis).read(10)
-        assert [row.change.watch for row in rows][2:] == ["b", "a"]
+        assert [row.watch for row in rows][2:] == ["b", "a"]
 
     def test_a_relay_that_is_started_again_goes_on_where_the_last_one_stopped(
         self, sis: Sis, outbox: Outbox
@@ -251,7 +258,7 @@ class TestBacklog:
 
     def test_it_has_waited_for_as_long_as_its_oldest_row(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2)
-        at = outbox.read(1)[0].change.at
+        at = outbox.read(1)[0].at
         assert backlog(sis.database, at + timedelta(hours=3))[1] == timedelta(hours=3)
 
     def test_the_count_is_bounded(self, sis: Sis) -> None:
@@ -275,8 +282,8 @@ def _score(sis: Sis, *ids: int) -> None:
     sis.write(f"INSERT INTO score (id, points) VALUES {', '.join(f'({one}, 7)' for one in ids)}")
 
 
-def _keys(rows: list[OutboxRow]) -> list[str]:
-    return [row.change.key for row in rows]
+def _keys(rows: list[Change]) -> list[str]:
+    return [row.key for row in rows]
 
 
 def _table(sis: Sis) -> str:

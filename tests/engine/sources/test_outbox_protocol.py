@@ -10,9 +10,9 @@ import pytest
 
 from engine.database import Database
 from engine.errors import Misconfigured, Unavailable
-from engine.ports import OutboxRow
 from engine.sources import capture
 from engine.sources.outbox import PostgresqlOutbox, forget, open_outbox, replay
+from rules.change import Change
 from tests.engine.sources.sis import SCORE, Program, Sis, a_definition
 from tests.servers import wait_until
 
@@ -96,9 +96,9 @@ class Story:
         wait_until(one_more_round_leaves_nothing, within=5, what="the gaps are given up")
 
 
-def what(rows: list[OutboxRow]) -> list[tuple[int, int]]:
+def what(rows: list[Change]) -> list[tuple[int, int]]:
     """Records with their points, in the order of *rows*."""
-    return [(int(row.change.key), int(str((row.change.after or {})["points"]))) for row in rows]
+    return [(int(row.key), int(str((row.after or {})["points"]))) for row in rows]
 
 
 @pytest.fixture

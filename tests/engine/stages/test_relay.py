@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import Misconfigured, Unavailable
-from engine.ports import OutboxRow, Queue
+from engine.ports import Queue
 from engine.stages.relay import relay
 from engine.wire.messages import MAX_PACKED, Changes, decode
 from rules.change import Change
@@ -19,8 +19,8 @@ from tests.builders import a_change
 class FakeOutbox:
     """Rows in a list; what is marked is gone."""
 
-    rows: list[OutboxRow]
-    marked: list[OutboxRow] = field(default_factory=list)
+    rows: list[Change]
+    marked: list[Change] = field(default_factory=list)
 
     def acquire(self) -> bool:
         return True
@@ -28,10 +28,10 @@ class FakeOutbox:
     def release(self) -> None:
         """There is nothing to release."""
 
-    def read(self, limit: int) -> Sequence[OutboxRow]:
+    def read(self, limit: int) -> Sequence[Change]:
         return self.rows[:limit]
 
-    def mark_relayed(self, rows: Sequence[OutboxRow]) -> None:
+    def mark_relayed(self, rows: Sequence[Change]) -> None:
         self.marked += rows
         self.rows = [row for row in self.rows if row not in rows]
 
@@ -65,7 +65,7 @@ class FakePublisher:
 def an_outbox(*keys: int) -> FakeOutbox:
     """An outbox in which the records of these keys changed, one after the other."""
     return FakeOutbox(
-        [OutboxRow(number, a_change(key=key)) for number, key in enumerate(keys, start=1)]
+        [a_change(key=key, position=number) for number, key in enumerate(keys, start=1)]
     )
 
 
@@ -97,7 +97,7 @@ class TestWhatIsPublished:
 
     def test_every_row_is_published_as_it_was_captured(self) -> None:
         outbox, publisher = an_outbox(1, 2, 3), FakePublisher()
-        wanted = [row.change for row in outbox.rows]
+        wanted = list(outbox.rows)
         relay(outbox, publisher, limit=10)
         assert list(changes_in(publisher.kept)) == wanted
 
@@ -145,13 +145,13 @@ class TestOrder:
     @given(st.lists(st.integers(0, 9), max_size=400), st.integers(1, 150))
     def test_one_records_rows_keep_their_order(self, keys: list[int], limit: int) -> None:
         outbox, publisher = an_outbox(*keys), FakePublisher()
-        wanted = of_records(row.change for row in outbox.rows)
+        wanted = of_records(iter(outbox.rows))
         while relay(outbox, publisher, limit=limit):
             pass
         assert of_records(changes_in(publisher.kept)) == wanted
 
     def test_records_of_one_key_in_two_tables_are_two_records(self) -> None:
-        rows = [OutboxRow(n, a_change(watch=f"w{n % 50}", key=1)) for n in range(1, 1_001)]
+        rows = [a_change(watch=f"w{n % 50}", key=1) for n in range(1, 1_001)]
         publisher = FakePublisher()
         relay(FakeOutbox(rows), publisher, limit=1_000)
         assert len(publisher.kept) > 1
@@ -160,7 +160,7 @@ class TestOrder:
     @given(st.lists(st.integers(0, 9), max_size=400), st.integers(2, 5))
     def test_nacks_do_not_change_the_order_of_a_record(self, keys: list[int], every: int) -> None:
         outbox = an_outbox(*keys)
-        wanted = of_records(row.change for row in outbox.rows)
+        wanted = of_records(iter(outbox.rows))
         publisher = FakePublisher(confirms=lambda number: bool(number % every))
         while relay(outbox, publisher, limit=150):
             pass
