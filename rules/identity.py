@@ -1,7 +1,9 @@
 """The same thing always has the same id, however often it is worked out.
 
-Ids begin with the change's time-ordered six bytes, so that rows arrive at the end of their
-index; the rest is a blake2b of what they name, parted by NUL, which no id can hold.
+A notification's id begins with the change's time-ordered six bytes, so that rows arrive at the
+end of their index; the rest is a blake2b of what it names, parted by NUL, which no id can hold.
+A push's id is its origin's id and its device's, so that whoever reads it needs no table to know
+what it belongs to.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ PushId = NewType("PushId", str)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_PART = 13  # the hex digits and the hyphen that hold a UUIDv7's milliseconds
+_UUID = 36  # characters of a UUID in its canonical text
+_HYPHENS = (8, 13, 18, 23)
+_MOST_DIGITS = 19  # of a device's number, which is a signed integer of eight bytes
 
 
 def notification_id(change: ChangeId, student: StudentId, person: PersonId) -> NotificationId:
@@ -26,9 +31,22 @@ def notification_id(change: ChangeId, student: StudentId, person: PersonId) -> N
     return NotificationId(_derived(change, f"notification\0{change}\0{student}\0{person}"))
 
 
-def push_id(change: ChangeId, device: DeviceId) -> PushId:
-    """Name the one push of one change to one device. A UUID in text."""
-    return PushId(_derived(change, f"push\0{change}\0{device}"))
+def push_id(origin: str, device: DeviceId) -> PushId:
+    """Name the one push of one *origin* to one device: `<origin>.<device>`, 56 characters at most.
+
+    *origin* is the id of a change or of a notification, a UUID in its canonical text.
+    """
+    return PushId(f"{origin}.{device}")
+
+
+def parts_of(push: str) -> tuple[str, DeviceId] | None:
+    """The origin and the device of a push's id; None when *push* is no such id."""
+    origin, device = push[:_UUID], push[_UUID + 1 :]
+    if push[_UUID : _UUID + 1] != "." or not _is_uuid(origin):
+        return None
+    if not (device.isascii() and device.isdigit() and len(device) <= _MOST_DIGITS):
+        return None
+    return origin, DeviceId(device)
 
 
 def first_id_at(moment: datetime) -> str:
@@ -53,4 +71,14 @@ def _derived(change: ChangeId, name: str) -> str:
     rest = blake2b(name.encode(), digest_size=10).hexdigest()
     return (
         f"{change[:_TIME_PART]}-8{rest[:3]}-{'89ab'[int(rest[3], 16) & 3]}{rest[4:7]}-{rest[7:19]}"
+    )
+
+
+def _is_uuid(text: str) -> bool:
+    """Whether *text*, of 36 characters, is a UUID with hyphens and digits in lower case."""
+    digits = text.replace("-", "")
+    return (
+        len(digits) == _UUID - len(_HYPHENS)
+        and all(text[at] == "-" for at in _HYPHENS)
+        and not digits.strip("0123456789abcdef")
     )

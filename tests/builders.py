@@ -28,6 +28,7 @@ from rules.change import (
     Value,
 )
 from rules.gates import Case, Circumstances
+from rules.identity import parts_of, push_id
 from rules.outcomes import Verdict
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -156,7 +157,7 @@ def a_case(
 def a_push(**differences: Any) -> Push:
     """A push to an Android phone."""
     values: dict[str, Any] = {
-        "id": a_change_id(),
+        "id": push_id(a_change_id(), DeviceId(differences.get("device_id", "1"))),
         "district": "district",
         "device_id": "1",
         "token": Token("fcm_token", "a-token-that-is-secret"),
@@ -177,5 +178,6 @@ def an_outcome(
         named = {"district": push.district, "device_id": push.device_id, "attempt": push.attempt}
         differences = {**named, **differences}
         push = push.id
-    values: dict[str, Any] = {"device_id": "1", "attempt": 1, "at": NOW}
+    parts = parts_of(push)
+    values: dict[str, Any] = {"device_id": parts[1] if parts else "1", "attempt": 1, "at": NOW}
     return Outcome(push_id=push, verdict=verdict, **{**values, **differences})

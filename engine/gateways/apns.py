@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -80,8 +81,8 @@ class ApnsGateway:
         """See ports.Gateway. Raises ValueError for a text or a token that cannot be sent."""
         if not _HEXADECIMAL.fullmatch(push.token.value):
             raise ValueError("an APNs token is hexadecimal: it becomes part of a URL")
-        if not (_VISIBLE.fullmatch(push.id) and _VISIBLE.fullmatch(push.collapse_id)):
-            raise ValueError("an id is visible ASCII: it becomes part of a header")
+        if not _VISIBLE.fullmatch(push.collapse_id):
+            raise ValueError("a collapse id is visible ASCII: it becomes part of a header")
         payload = apns_payload(push)
         path = f"/3/device/{push.token.value}"
         sent = (push, payload.shortened)
@@ -107,7 +108,7 @@ class ApnsGateway:
             f"apns-topic: {self._topic}",
             "apns-push-type: alert",
             "apns-priority: 10",
-            f"apns-id: {push.id}",
+            f"apns-id: {apns_id(push)}",
             f"apns-collapse-id: {push.collapse_id}",
             f"apns-expiration: {int(push.expires_at.timestamp())}",
             *PLAIN_HEADERS,
@@ -125,12 +126,20 @@ class ApnsGateway:
             return None
         self._reconnected.discard(name)
         if meaning.verdict is Verdict.ACCEPTED:
-            # APNs goes by the id that it was given.
-            meaning = Meaning(Verdict.ACCEPTED, gateway_id=push.id)
+            # APNs answers with the id that it was given.
+            meaning = Meaning(Verdict.ACCEPTED, gateway_id=apns_id(push))
         return outcome_of(push, meaning, now, APNS, shortened=shortened)
 
 
 _Sent = tuple[Push, bool]  # a push, and whether its text was cut
+
+
+def apns_id(push: Push) -> str:
+    """The UUID that names *push* at APNs, the same for every try; APNs takes nothing but a UUID."""
+    name = f"{push.district}\0{push.id}".encode("utf-8", "surrogatepass")
+    digits = blake2b(name, digest_size=16).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _begin_of_window(now: datetime) -> int:

@@ -75,6 +75,8 @@ def _bare(dialect: Dialect) -> bool:
 
 _Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 _Id = Uuid(as_uuid=False)
+# Ids of pushes are compared as bytes, so that they stand in the order of their changes' time.
+_PushId = String(56).with_variant(String(56, collation="C"), "postgresql")
 _BigId = BigInteger().with_variant(Integer(), "sqlite")
 _Moment = Moment()
 
@@ -235,7 +237,7 @@ notifications = _table(
 
 pushes = _table(
     "pushes",
-    Column("id", _Id, primary_key=True),
+    Column("id", _PushId, primary_key=True),
     Column("notification_id", _Id, nullable=False),
     Column("device_id", BigInteger, nullable=False),
     Column("created_at", _Moment, nullable=False),
@@ -246,7 +248,7 @@ pushes = _table(
 
 outcomes = _table(
     "outcomes",
-    Column("push_id", _Id, primary_key=True),
+    Column("push_id", _PushId, primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("verdict", String(16), nullable=False),
     Column("reason", String(64), nullable=False),
@@ -256,7 +258,7 @@ outcomes = _table(
 
 retries = _table(
     "retries",
-    Column("push_id", _Id, primary_key=True),
+    Column("push_id", _PushId, primary_key=True),
     Column("attempt", Integer, nullable=False),
     Column("due_at", _Moment, nullable=False),
     Column("published_at", _Moment),

@@ -23,7 +23,7 @@ from engine.errors import Unprocessable
 from rules.change import Change
 from rules.outcomes import Verdict
 
-VERSION: Final = 2
+VERSION: Final = 3
 MAX_PACKED: Final = 100
 
 DeviceKind = Literal["fcm_token", "fcm_fid", "apns"]
@@ -36,6 +36,7 @@ Code = Annotated[str, msgspec.Meta(max_length=64)]
 Address = Annotated[str, msgspec.Meta(max_length=4_096)]
 Words = Annotated[str, msgspec.Meta(max_length=16_384)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+Position = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True):
@@ -51,11 +52,13 @@ class Token(msgspec.Struct, frozen=True, array_like=True):
 class Push(msgspec.Struct, frozen=True):
     """One notification to one device.
 
-    *id* is the same for every try. *collapse_id* (22 characters, base64url) replaces what a
-    phone shows of the same record for the same person. *attempt* counts from 1. After
-    *expires_at* the push is not worth sending. *kind* is empty where it may not be known on the
-    way. *sealed* (base64, since version 2) is what only the phone can read; *title* and *body*
-    are then what is shown when it cannot.
+    *id* is the same for every try (see `rules.identity.push_id`). *collapse_id* (22 characters,
+    base64url) replaces what a phone shows of the same record for the same person. *attempt*
+    counts from 1. After *expires_at* the push is not worth sending. *kind* is empty where it may
+    not be known on the way. *sealed* (base64, since version 2) is what only the phone can read;
+    *title* and *body* are then what is shown when it cannot. *position* (since version 3) is that
+    of the change that it tells: of two pushes for one place on a screen the one with the higher
+    position is newer.
     """
 
     id: Id
@@ -69,6 +72,7 @@ class Push(msgspec.Struct, frozen=True):
     expires_at: Moment
     attempt: Count = 1
     sealed: Words = ""
+    position: Position = 0
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Salvage: what can be used of outcomes that came from elsewhere.
+"""Tolerant decoding: what can be used of outcomes that came from elsewhere.
 
 A hub is run by others and may be a release apart. What it gets wrong about one push must not keep
 the answers to the others from being recorded.
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
-from uuid import UUID
 
 import msgspec
 
 from engine.errors import Unprocessable
 from engine.wire.messages import VERSION, Outcome, Outcomes, decode
+from rules.identity import parts_of
 
 LONGEST_REASON: Final = 64
 LONGEST_GATEWAY_ID: Final = 256
@@ -26,8 +26,6 @@ GATEWAYS: Final = frozenset({"", "fcm", "apns"})
 _LARGEST_ID: Final = 2**63 - 1
 _FIRST_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _CLOCKS_DIFFER: Final = timedelta(days=1)
-_CANONICAL: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NUMBER: Final = re.compile(r"[0-9]{1,19}")
 _NOT_PLAIN: Final = re.compile(r"[^\x20-\x7e]")
 
 
@@ -107,11 +105,12 @@ def _read(raw: msgspec.Raw) -> Outcome | None:
 
 
 def _wrong(one: Outcome) -> Unusable | None:
-    if _canonical(one.push_id) is None:
+    parts = parts_of(one.push_id)
+    if parts is None:
         return Unusable.PUSH_ID
     if not 1 <= one.attempt <= MOST_ATTEMPTS:
         return Unusable.ATTEMPT
-    if not _NUMBER.fullmatch(one.device_id) or int(one.device_id) > _LARGEST_ID:
+    if one.device_id != parts[1] or int(one.device_id) > _LARGEST_ID:
         return Unusable.DEVICE_ID
     if not _is_moment(one.at):
         return Unusable.AT
@@ -122,29 +121,19 @@ def _wrong(one: Outcome) -> Unusable | None:
 
 def _spelled(one: Outcome, now: datetime) -> Outcome:
     """Most outcomes are spelled right already: to copy those would cost as much as to read them."""
-    push_id = _canonical(one.push_id) or one.push_id
     reason = _plain(one.reason, LONGEST_REASON)
     gateway_id = _plain(one.gateway_id, LONGEST_GATEWAY_ID)
     at = one.at if one.at <= now + _CLOCKS_DIFFER else now
     dead_since = None if one.dead_since is not None and one.dead_since > at else one.dead_since
     gateway = one.gateway if one.gateway in GATEWAYS else ""  # one of a later release
-    if (push_id, reason, gateway_id, at, dead_since, gateway) == (
-        one.push_id, one.reason, one.gateway_id, one.at, one.dead_since, one.gateway,
+    if (reason, gateway_id, at, dead_since, gateway) == (
+        one.reason, one.gateway_id, one.at, one.dead_since, one.gateway,
     ):  # fmt: skip
         return one
     return msgspec.structs.replace(
-        one, push_id=push_id, reason=reason, gateway_id=gateway_id, at=at, dead_since=dead_since,
+        one, reason=reason, gateway_id=gateway_id, at=at, dead_since=dead_since,
         gateway=gateway,
     )  # fmt: skip
-
-
-def _canonical(push_id: str) -> str | None:
-    if _CANONICAL.fullmatch(push_id):
-        return push_id
-    try:
-        return str(UUID(push_id))
-    except ValueError:
-        return None
 
 
 def _is_moment(found: datetime) -> bool:

@@ -173,7 +173,11 @@ def upgrade() -> None:
 
     op.create_table(
         "schoolbell_outcomes",
-        sa.Column("push_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column(
+            "push_id",
+            sa.String(length=56).with_variant(sa.String(length=56, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("verdict", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.String(length=64), nullable=False),
@@ -206,7 +210,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "schoolbell_pushes",
-        sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column(
+            "id",
+            sa.String(length=56).with_variant(sa.String(length=56, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("notification_id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("device_id", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -243,7 +251,11 @@ def upgrade() -> None:
 
     op.create_table(
         "schoolbell_retries",
-        sa.Column("push_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column(
+            "push_id",
+            sa.String(length=56).with_variant(sa.String(length=56, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),

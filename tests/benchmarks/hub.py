@@ -144,7 +144,7 @@ def _publish_storm(publisher: Publisher, pushes: int) -> None:
 
 def _push(district: str, number: int) -> Push:
     return Push(
-        id=str(uuid4()), district=district, device_id=str(number),
+        id=f"{uuid4()}.{number}", district=district, device_id=str(number),
         token=Token("fcm_token", token_of(number, "fcm_token")), kind="assignment",
         title="Biology 9: Quiz 1", body="Ada scored 17/20.", collapse_id=f"record-{number}",
         expires_at=utc_now() + timedelta(hours=1),

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from rules.audience import DeviceId
 from rules.change import ChangeId, Kind, PersonId, StudentId
-from rules.identity import collapse_id, first_id_at, notification_id, push_id
+from rules.identity import collapse_id, first_id_at, notification_id, parts_of, push_id
 from tests.builders import EPOCH, NOW, a_change_id
 
 CHANGE: Final = ChangeId("01937a5c-8f00-7abc-8def-0123456789ab")
 
 # What a database can hold as the text of an id.
 NAMES = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=12)
+DEVICES = st.integers(min_value=0, max_value=2**63 - 1).map(str).map(DeviceId)
 CHANGES = st.builds(
     a_change_id,
     st.integers(min_value=0, max_value=2**42).map(lambda ms: EPOCH + timedelta(milliseconds=ms)),
@@ -40,28 +41,58 @@ def test_ids_are_the_same_in_every_release() -> None:
         "collapse": shown("district", Kind.ASSIGNMENT, "91", "34"),
     } == {
         "notification": "01937a5c-8f00-8cdd-91fa-504ded25e888",
-        "push": "01937a5c-8f00-8cce-98c2-dfd0292d656b",
+        "push": "01937a5c-8f00-7abc-8def-0123456789ab.7",
         "collapse": "Kut5fHQu1v-FE7R9kLzELg",
     }
 
 
-@given(CHANGES, NAMES, NAMES, NAMES)
-def test_ids_are_valid_uuids_in_their_usual_text(
-    change: ChangeId, student: str, person: str, device: str
+@given(CHANGES, NAMES, NAMES)
+def test_the_id_of_a_notification_is_a_uuid_in_its_usual_text(
+    change: ChangeId, student: str, person: str
 ) -> None:
-    for made in (told(change, student, person), push_id(change, DeviceId(device))):
-        assert str(UUID(made)) == made
-        assert (UUID(made).variant, UUID(made).version) == (UUID(change).variant, 8)
+    made = told(change, student, person)
+
+    assert str(UUID(made)) == made
+    assert (UUID(made).variant, UUID(made).version) == (UUID(change).variant, 8)
 
 
-@given(CHANGES, CHANGES, NAMES, NAMES)
+@given(CHANGES, DEVICES)
+def test_the_id_of_a_push_says_what_it_belongs_to(change: ChangeId, device: DeviceId) -> None:
+    for origin in (change, told(change, "41", "34")):
+        assert parts_of(push_id(origin, device)) == (origin, device)
+        assert len(push_id(origin, device)) <= 56
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "",
+        CHANGE,
+        f"{CHANGE}.",
+        f"{CHANGE}-7",
+        f"{CHANGE}.-7",
+        f"{CHANGE}.7.8",
+        f"{CHANGE}.{10**19}",
+        f"{CHANGE}.\u0663",
+        f"{CHANGE.upper()}.7",
+        f"{{{CHANGE[1:-1]}}}.7",
+        f"{CHANGE.replace('-', '0')}.7",
+        f"{CHANGE[:8]}0{CHANGE[9:]}.7",
+        f"-{CHANGE[1:]}.7",
+    ],
+)
+def test_what_is_no_id_of_a_push_belongs_to_nothing(other: str) -> None:
+    assert parts_of(other) is None
+
+
+@given(CHANGES, CHANGES, DEVICES, DEVICES)
 def test_ids_stand_in_the_order_of_the_changes_time(
-    one: ChangeId, other: ChangeId, first: str, second: str
+    one: ChangeId, other: ChangeId, first: DeviceId, second: DeviceId
 ) -> None:
     assume(one[:13] < other[:13])
 
     assert told(one, first, second) < told(other, second, first)
-    assert push_id(one, DeviceId(first)) < push_id(other, DeviceId(second))
+    assert push_id(one, first) < push_id(other, second)
 
 
 @given(CHANGES, st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES))

@@ -6,8 +6,10 @@ import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import jwt
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -20,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from engine.config import ApnsSettings
 from engine.errors import ConfigError
-from engine.gateways.apns import TOKEN_WINDOW, ApnsGateway
+from engine.gateways.apns import TOKEN_WINDOW, ApnsGateway, apns_id
 from engine.runtime.district import utc_now
 from engine.trial.phones.credentials import KEY_ID, TEAM_ID, TOPIC
 from engine.trial.phones.phones import Phones
@@ -59,7 +61,7 @@ def test_a_push_is_a_post_to_its_device_with_the_headers_that_apple_asks_for(hou
         "apns-topic": TOPIC,
         "apns-push-type": "alert",
         "apns-priority": "10",
-        "apns-id": push.id,
+        "apns-id": apns_id(push),
         "apns-collapse-id": push.collapse_id,
         "apns-expiration": "1800000000",
     }
@@ -70,7 +72,16 @@ def test_a_push_is_a_post_to_its_device_with_the_headers_that_apple_asks_for(hou
 def test_an_accepted_push_is_known_by_the_id_it_was_given(house: House) -> None:
     push = house.push()
     (outcome,) = send(house.open(), [push])
-    assert outcome.gateway_id == push.id
+    assert outcome.gateway_id == house.peer.seen[0].headers["apns-id"]
+
+
+def test_a_push_has_one_uuid_for_all_of_its_tries(house: House) -> None:
+    push = house.push()
+    other_device, other_district = house.push(), house.push(id=push.id, district="another")
+    send(house.open(), [push, msgspec.structs.replace(push, attempt=2)])
+    first, second = (seen.headers["apns-id"] for seen in house.peer.seen)
+    assert first == second == str(UUID(first))
+    assert len({apns_id(one) for one in (push, other_device, other_district)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -79,7 +90,7 @@ def test_an_accepted_push_is_known_by_the_id_it_was_given(house: House) -> None:
         {"token": Token("apns", "../../elsewhere")},
         {"token": Token("apns", "")},
         {"token": Token("apns", "ab" * 32 + "\n")},
-        {"id": "an id\r\napns-priority: 5"},
+        {"collapse_id": "an id\r\napns-priority: 5"},
         {"collapse_id": "é"},
         {"collapse_id": ""},
     ],

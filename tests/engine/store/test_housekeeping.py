@@ -93,7 +93,7 @@ def test_a_trouble_that_nothing_was_heard_of_for_a_month_is_forgotten(district: 
 
 
 def test_counters_of_answers_go_after_a_day(told: District) -> None:
-    told.ledger.record([an_outcome("01a208d0-5240-8000-8000-000000000001", gateway="fcm")])
+    told.ledger.record([an_outcome("01a208d0-5240-8000-8000-000000000001.1", gateway="fcm")])
 
     forget(told, timedelta(hours=23))
     counted = told.count(gateway_minutes)

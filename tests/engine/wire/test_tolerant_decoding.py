@@ -1,4 +1,4 @@
-"""Salvage: one bad outcome spoils no other, and what can be recorded is in our own spelling."""
+"""Tolerant decoding: one bad outcome spoils no other; what can be recorded is in our spelling."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from engine.wire.tolerant_decoding import (
 from rules.outcomes import Verdict
 from tests.builders import NOW, an_outcome
 
-PUSH = "01a208d0-5240-8000-8000-000000000001"
+PUSH = "01a208d0-5240-8000-8000-000000000001.1"
 GOOD = an_outcome(PUSH, gateway="fcm", gateway_id="projects/x/messages/1")
 
 
@@ -26,11 +26,21 @@ def test_what_is_right_is_taken_as_it_is() -> None:
     assert refused == []
 
 
-@pytest.mark.parametrize("spelling", [PUSH.upper(), PUSH.replace("-", ""), f"{{{PUSH}}}"])
-def test_a_push_has_one_name_however_it_is_spelled(spelling: str) -> None:
-    (one,), _ = usable([an_outcome(spelling)], NOW)
+@pytest.mark.parametrize(
+    "spelling", [PUSH.upper(), PUSH.replace("-", ""), f"{{{PUSH}}}", PUSH[:36], f"{PUSH}.1"]
+)
+def test_a_push_has_one_spelling(spelling: str) -> None:
+    assert usable([an_outcome(spelling)], NOW) == ([], [Unusable.PUSH_ID])
 
-    assert one.push_id == PUSH
+
+def test_a_number_of_a_device_has_eight_bytes_at_most() -> None:
+    beyond = an_outcome(f"{PUSH[:36]}.{2**63}")
+
+    assert usable([beyond], NOW) == ([], [Unusable.DEVICE_ID])
+
+
+def test_an_outcome_is_of_the_device_that_its_push_names() -> None:
+    assert usable([an_outcome(PUSH, device_id="2")], NOW) == ([], [Unusable.DEVICE_ID])
 
 
 @pytest.mark.parametrize(
