@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -10,6 +11,14 @@ from engine.trial.phones.phones import Phones
 from tests.servers import PostgresServer, RabbitServer, Vhost
 
 _numbers = itertools.count(1)
+
+_TESTS: Final = Path(__file__).parent
+_LONGEST: Final = ("acceptance", "integration", "contracts")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: item.path.relative_to(_TESTS).parts[0] not in _LONGEST)
 
 
 @pytest.fixture(scope="session")

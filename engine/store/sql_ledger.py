@@ -56,7 +56,7 @@ class SqlLedger:
                 alarms.report(
                     connection, REFUSED_TASK, reason,
                     f"A push gateway refused a push for good: {reason}.",
-                    "Look the code up under `Answers of the gateways` in the README.",
+                    "Look the code up in docs/answers-of-the-gateways.md.",
                     now,
                 )  # fmt: skip
             _report_dropped(connection, dropped, now)

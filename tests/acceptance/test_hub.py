@@ -59,7 +59,7 @@ def phones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phones]:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, phones: Phones) -> Iterator[Hub]:
-    """Made with the commands of the README alone; only the port is one that is free here."""
+    """Made with the commands of docs/run-a-hub.md alone; only the port is one that is free here."""
     folder = tmp_path_factory.mktemp("hub")
     files = folder / "channel"
     for command in ("certificates", "definitions"):

@@ -86,13 +86,21 @@ def free_port() -> int:
 
     It lies below the ports that the kernel gives to outgoing connections. So a server that is
     down for a moment finds its port free again, and a client that knocks meanwhile can not be
-    connected to itself.
+    connected to itself. Workers of pytest-xdist take turns at the ports, so that no worker is
+    given the port of a server of another one that is down for a moment.
     """
-    for port in SystemRandom().sample(range(_FIRST_PORT, _ephemeral_start()), k=200):
+    ours = _our_ports()
+    for port in SystemRandom().sample(ours, k=min(200, len(ours))):
         if port not in _handed_out and _is_free(port):
             _handed_out.add(port)
             return port
     raise ServerError("No free port was found in 200 tries.")
+
+
+def _our_ports() -> range:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return range(_FIRST_PORT + worker, _ephemeral_start(), workers)
 
 
 def _ephemeral_start() -> int:
