@@ -264,7 +264,7 @@ def build(url: str) -> None:
     migrate.upgrade(database)
     with database.write() as connection:
         directory.sync(database, load("reference"), connection)
-        district.found(connection, enabled=True)
+        district.create(connection, enabled=True)
         district.set_privacy(connection, Level.FULL)
         for person, token in TOKENS.items():
             app.sign_in(connection, KEYRING, PersonId(person), token, NOW - timedelta(days=30))

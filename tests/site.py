@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import text
 
 from engine.config import ENV_PREFIX, load
-from engine.runtime.district import Engine
-from engine.store import district
+from engine.runtime.district import District
+from engine.services import settings
+from engine.services.install import install
 from engine.store.bulk import append
 from engine.store.devices import new_row
 from engine.store.tables import accounts, devices, sessions, subscriptions
@@ -56,7 +57,7 @@ class Site:
 
     folder: Path
     config_file: Path
-    engine: Engine
+    district: District
     postgres: PostgresServer | None = None
     rabbit: RabbitServer | None = None
 
@@ -82,7 +83,7 @@ class Site:
 
     def count(self, table: str, where: str = "true") -> int:
         """The rows of one of the engine's tables."""
-        with self.engine.database.read() as connection:
+        with self.district.database.read() as connection:
             found = connection.execute(
                 text(f"SELECT count(*) FROM schoolbell_{table} WHERE {where}")
             )
@@ -105,7 +106,7 @@ class Site:
 
     def touch_scores(self, first: int, last: int) -> Touched:
         """A teacher's program adds a point to each score from *first* to *last*."""
-        with self.engine.source.database.write() as connection:
+        with self.district.source.database.write() as connection:
             touched = connection.execute(
                 text(
                     "UPDATE score SET points = points + 1"
@@ -135,9 +136,9 @@ def production_site(
             "broker": {"url": vhost.amqps_url, "ca_file": str(rabbit.ca_file)},
             **gateways,
         }
-        with _installed(sandbox.folder, sections, students, students_only) as engine:
+        with _installed(sandbox.folder, sections, students, students_only) as district:
             rabbit.settle()
-            yield Site(sandbox.folder, sandbox.folder / CONFIG, engine, postgres, rabbit)
+            yield Site(sandbox.folder, sandbox.folder / CONFIG, district, postgres, rabbit)
 
 
 @contextmanager
@@ -151,27 +152,27 @@ def embedded_site(
             "source": {"url": f"sqlite:///{sandbox.folder}/sis.db"},
             **gateways,
         }
-        with _installed(sandbox.folder, sections, students, students_only) as engine:
-            yield Site(sandbox.folder, sandbox.folder / CONFIG, engine)
+        with _installed(sandbox.folder, sections, students, students_only) as district:
+            yield Site(sandbox.folder, sandbox.folder / CONFIG, district)
 
 
 @contextmanager
 def _installed(
     folder: Path, sections: Sections, students: int, students_only: bool
-) -> Iterator[Engine]:
+) -> Iterator[District]:
     (folder / CONFIG).write_text(toml(sections), "utf-8")
-    engine = Engine(load(folder / CONFIG))
+    district = District(load(folder / CONFIG))
     try:
-        create(engine.source.database.engine)
-        with engine.source.database.write() as connection:
+        create(district.source.database.engine)
+        with district.source.database.write() as connection:
             populate(connection, students)
-        list(engine.install())
+        list(install(district))
         kinds: tuple[DeviceKind, ...] = ("fcm_token",)
         kinds += ("apns",) if "apns" in sections else ()
-        _sign_everybody_in(engine, kinds, students_only)
-        yield engine
+        _sign_everybody_in(district, kinds, students_only)
+        yield district
     finally:
-        engine.close()
+        district.close()
 
 
 def toml(sections: Sections) -> str:
@@ -240,10 +241,12 @@ def token_of(number: int, kind: str) -> str:
     return f"{number:064x}" if kind == "apns" else f"token-of-phone-{number}:".ljust(140, "x")
 
 
-def _sign_everybody_in(engine: Engine, kinds: Sequence[DeviceKind], students_only: bool) -> None:
+def _sign_everybody_in(
+    district: District, kinds: Sequence[DeviceKind], students_only: bool
+) -> None:
     """Every student and guardian has one phone, of one kind or another, and hears of everything."""
     now = datetime.now(UTC)
-    with engine.database.write() as connection:
+    with district.database.write() as connection:
         pairs = connection.execute(
             text(
                 "SELECT id, person_id FROM schoolbell_students"
@@ -258,7 +261,7 @@ def _sign_everybody_in(engine: Engine, kinds: Sequence[DeviceKind], students_onl
             connection,
             devices,
             [
-                new_row(engine.keyring, number, Token(kind, token_of(number, kind)), now)
+                new_row(district.keyring, number, Token(kind, token_of(number, kind)), now)
                 for number, kind in zip(range(1, len(people) + 1), cycle(kinds))
             ],
         )
@@ -272,5 +275,5 @@ def _sign_everybody_in(engine: Engine, kinds: Sequence[DeviceKind], students_onl
             subscriptions,
             [(student, person, kind, True, None) for student, person in pairs for kind in Kind],
         )
-        district.set_enabled(connection, enabled=True)
-        district.set_privacy(connection, Level.FULL)
+    settings.enable(district.database)
+    settings.set_privacy(district.database, Level.FULL)

@@ -1,8 +1,9 @@
-"""What every command of a district begins with."""
+"""What a command begins with: the installation that the configuration describes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec
 
@@ -10,23 +11,52 @@ import click
 
 from engine.cli import show
 from engine.config import load
-from engine.runtime.district import Engine
+from engine.errors import ConfigError
+from engine.runtime.district import District
+from engine.runtime.installation import Installation, open_installation
 from engine.telemetry import configure
 
 P = ParamSpec("P")
 
 
-def with_engine(command: Callable[Concatenate[Engine, P], None]) -> Callable[P, None]:
-    """Give a command the engine of its configuration, and close it afterwards."""
+def with_installation(
+    command: Callable[Concatenate[Installation, P], None],
+) -> Callable[P, None]:
+    """Give a command the district or the hub of its configuration, and close it afterwards."""
 
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        config = load(click.get_current_context().obj)
-        configure(config.log)
-        show.warn_of_plaintext(config)
-        engine = Engine(config)
-        try:
-            command(engine, *args, **kwargs)
-        finally:
-            engine.close()
+        with _opened() as installation:
+            command(installation, *args, **kwargs)
 
     return update_wrapper(wrapped, command)
+
+
+def with_district(command: Callable[Concatenate[District, P], None]) -> Callable[P, None]:
+    """Give a command the district of its configuration; at a hub, raise ConfigError."""
+
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        with _opened() as installation:
+            command(_require_district(installation), *args, **kwargs)
+
+    return update_wrapper(wrapped, command)
+
+
+@contextmanager
+def _opened() -> Iterator[Installation]:
+    config = load(click.get_current_context().obj)
+    configure(config.log)
+    show.warn_of_plaintext(config)
+    installation = open_installation(config)
+    try:
+        yield installation
+    finally:
+        installation.close()
+
+
+def _require_district(installation: Installation) -> District:
+    if isinstance(installation, District):
+        return installation
+    raise ConfigError(
+        "A hub holds no school's data, so this has to be asked in the district.",
+        "Run it there; or take `districts` out of [deliver] if this is no hub.",
+    )

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import click
 
-from engine.cli.command import with_engine
-from engine.runtime.district import Engine, utc_now
+from engine.cli.command import with_district
+from engine.runtime.clock import utc_now
+from engine.runtime.district import District
 from engine.secrets import keyring
 from engine.secrets.envelope import KEY_SIZE
-from engine.store import devices, district
+from engine.services import settings
+from engine.store import devices
 from rules.audience import DeviceId
 from rules.privacy import Level, shown
 
@@ -50,15 +52,14 @@ PUSH_KEY: Final = _PushKey()
 @click.command()
 @click.argument("level", required=False, type=click.Choice([level.value for level in Level]))
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@with_engine
-def privacy(engine: Engine, level: str | None, yes: bool) -> None:
+@with_district
+def privacy(district: District, level: str | None, yes: bool) -> None:
     """Say what notifications may show in this district: generic, named or full.
 
     Everybody may choose less for a phone of theirs. The inbox in the app always holds all.
     Without a LEVEL: say what they show now.
     """
-    with engine.database.read() as connection:
-        now = district.privacy(connection)
+    now = settings.privacy(district.database)
     chosen = Level(level) if level else now.level
     if shown(now.level, chosen) is not chosen:
         who = _SEALED if now.end_to_end else _READ_BY
@@ -66,24 +67,20 @@ def privacy(engine: Engine, level: str | None, yes: bool) -> None:
         if not yes:
             click.confirm("Go on?", abort=True)
     if level:
-        with engine.database.write() as connection:
-            district.found(connection)
-            district.set_privacy(connection, chosen)
+        settings.set_privacy(district.database, chosen)
     click.echo(f"Notifications show {_MAY_SHOW[chosen]}.")
 
 
 @click.command("end-to-end")
 @click.argument("wanted", type=click.Choice(["on", "off"]))
-@with_engine
-def end_to_end(engine: Engine, wanted: str) -> None:
+@with_district
+def end_to_end(district: District, wanted: str) -> None:
     """Seal texts for the phone, so that the hub, Google and Apple carry what they cannot read.
 
     A phone whose app has given no key then shows that there is something to read, nothing else.
     """
-    with engine.database.write() as connection:
-        district.found(connection)
-        district.set_end_to_end(connection, sealed=wanted == "on")
-        level = district.privacy(connection).level
+    settings.set_end_to_end(district.database, sealed=wanted == "on")
+    level = settings.privacy(district.database).level
     click.echo(f"End-to-end sealing is {wanted}.")
     if wanted == "on":
         click.echo(f"Phones that can open what is sealed show {_MAY_SHOW[level]}.")
@@ -97,11 +94,11 @@ def device_() -> None:
 @device_.command("privacy")
 @click.option("--device", required=True, type=int, help="The device, as `sign-in` names it.")
 @click.argument("level", type=click.Choice([*(level.value for level in Level), _AS_DISTRICT]))
-@with_engine
-def device_privacy(engine: Engine, device: int, level: str) -> None:
+@with_district
+def device_privacy(district: District, device: int, level: str) -> None:
     """Choose what one device may show, as the app does. The district's word may be stricter."""
     chosen = None if level == _AS_DISTRICT else Level(level)
-    with engine.database.write() as connection:
+    with district.database.write() as connection:
         devices.set_level(connection, DeviceId(str(device)), chosen)
     at_most = "what the district allows" if chosen is None else f"at most {_MAY_SHOW[chosen]}"
     click.echo(f"Device {device} shows {at_most}.")
@@ -113,12 +110,12 @@ def keys() -> None:
 
 
 @keys.command("show")
-@with_engine
-def keys_show(engine: Engine) -> None:
+@with_district
+def keys_show(district: District) -> None:
     """List the keys, and how many devices are encrypted with each; never a secret."""
-    with engine.database.read() as connection:
+    with district.database.read() as connection:
         used = dict(devices.uses(connection))
-    for key in keyring.read(engine.config.keys.file):
+    for key in keyring.read(district.config.keys.file):
         click.echo(f"{key.id}  made {key.created:%Y-%m-%d}  {used.pop(key.id, 0)} devices")
     for lost, count in used.items():
         click.echo(f"{lost}  not in the keyring  {count} devices")
@@ -126,17 +123,17 @@ def keys_show(engine: Engine) -> None:
 
 @keys.command("rotate")
 @click.option("--finish", is_flag=True, help="Drop the older key: every machine has the new file.")
-@with_engine
-def keys_rotate(engine: Engine, finish: bool) -> None:
+@with_district
+def keys_rotate(district: District, finish: bool) -> None:
     """Make a new key and encrypt everything with it. The engine may run.
 
     The older key stays in the keyring for the other machines. Copy the file to them, then run it
     again with --finish. Interrupted, it goes on where it was when it is run again; until it is
     finished it makes no further key.
     """
-    file = engine.config.keys.file
+    file = district.config.keys.file
     rotate = devices.finish_rotation if finish else devices.rotate
-    done = rotate(engine.database, file, utc_now())
+    done = rotate(district.database, file, utc_now())
     if done.resumed and not finish:
         click.echo("An earlier rotation was not finished, so no further key was made.")
     click.echo(f"{done.sealed} devices are encrypted anew, with the key {done.newest}.")
@@ -157,10 +154,10 @@ def keys_rotate(engine: Engine, finish: bool) -> None:
 @click.confirmation_option(
     prompt="People hear of nothing on these devices until they open the app again. Go on?"
 )
-@with_engine
-def keys_lost(engine: Engine) -> None:
+@with_district
+def keys_lost(district: District) -> None:
     """Retire all devices whose key is lost; where there is no keyring, make a new one."""
-    count = devices.give_up_lost(engine.database, engine.config.keys.file, utc_now())
+    count = devices.give_up_lost(district.database, district.config.keys.file, utc_now())
     click.echo(f"{count} devices are retired. What opens the app again is registered anew.")
 
 

@@ -9,10 +9,8 @@ import click
 
 from engine.broker.rabbitmq.address import PLAINTEXT_WARNING, plaintext
 from engine.config import Config
-from engine.ports import Parked, Queue
-from engine.runtime.district import Engine
-from engine.services.hub import District
-from engine.services.parked import ParkedChange
+from engine.services.hub import HubStatus
+from engine.services.parked import Parked
 from engine.services.status import Status
 from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer
 from engine.sources.capture import Finding
@@ -47,8 +45,16 @@ def findings(found: Sequence[Finding]) -> None:
         click.echo(f"\nNot seen by triggers: {found[0].missed}.")
 
 
-def status(found: Status, now: datetime) -> None:
+def status(found: Status | HubStatus, now: datetime) -> None:
     """The whole status on one screen."""
+    match found:
+        case HubStatus():
+            _hub(found)
+        case Status():
+            _district(found, now)
+
+
+def _district(found: Status, now: datetime) -> None:
     click.echo(f"Push notifications   {'on' if found.enabled else 'off, for the whole district'}")
     sealed = "on" if found.end_to_end else "off"
     click.echo(f"Lock screens show    {found.lock_screen} texts; end-to-end sealing {sealed}")
@@ -79,21 +85,21 @@ def status(found: Status, now: datetime) -> None:
         click.echo(f"    {task.problem}\n    {task.remedy}")
 
 
-def parked(engine: Engine, changes: Sequence[ParkedChange]) -> None:
+def parked(found: Parked) -> None:
     """Each parked change and message, with its reason."""
-    for change in changes:
+    for change in found.changes:
         click.echo(f"change {change.id}\n  {change.problem}\n  {change.remedy}")
-    for queue in Queue:
-        for message in engine.broker.parked(queue, 20):
-            click.echo(f"message in {queue.dead}\n  {plain(message.reason)}")
-    if not changes and not any(depth.dead for depth in engine.broker.depths().values()):
+    for message in found.messages:
+        whose = f" of {message.district}" if message.district else ""
+        click.echo(f"message in {message.queue.dead}{whose}\n  {plain(message.reason)}")
+    if not found.changes and not found.dead:
         click.echo("Nothing is parked.")
 
 
-def hub(found: Sequence[District]) -> None:
+def _hub(found: HubStatus) -> None:
     """One line for each district of a hub, and what is wrong with it."""
-    width = max(len(one.name) for one in found) + 2
-    for one in found:
+    width = max(len(one.name) for one in found.districts) + 2
+    for one in found.districts:
         mark = click.style("✓", fg="green") if one.healthy else click.style("✗", fg="red")
         depths = ", ".join(
             f"{depth.ready} {queue}" + (f" and {depth.dead} dead-lettered" if depth.dead else "")
@@ -102,14 +108,6 @@ def hub(found: Sequence[District]) -> None:
         click.echo(f"{mark} {one.name:<{width}}{one.problem or 'waiting: ' + depths}")
         if one.remedy:
             click.echo(f"  {'':<{width}}{one.remedy}")
-
-
-def parked_at_hub(found: Sequence[tuple[str, Parked]]) -> None:
-    """Each parked message, with its district and its reason."""
-    for district, message in found:
-        click.echo(f"message in {Queue.PUSHES.dead} of {district}\n  {plain(message.reason)}")
-    if not found:
-        click.echo("Nothing is parked.")
 
 
 def answers(decided: Sequence[Answer], standing: Sequence[Answer]) -> None:

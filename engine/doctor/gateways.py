@@ -40,7 +40,7 @@ from engine.errors import ConfigError
 from engine.gateways.answers import of_apns, of_fcm
 from engine.gateways.apns import ApnsGateway, ProviderToken
 from engine.gateways.http2.exchange import Answer
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 
 WRONG_BY: Final = timedelta(minutes=5)
 """From here on Google and Apple refuse what we sign: it would be of the past or the future."""

@@ -20,7 +20,7 @@ from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
 from engine.doctor.gateways import require_keys, why_no_apns, why_no_fcm
 from engine.doctor.network_probe import Place, reach
 from engine.errors import ConfigError
-from engine.runtime.district import Engine
+from engine.runtime.district import District
 from engine.sources import capture
 from engine.store import devices, migrate
 
@@ -57,9 +57,9 @@ def configuration(config: Config) -> Diagnosis:
     note = "" if reaches_phones else _NO_PHONES
     if config.deliver.districts:
         return ok(f"a hub for {', '.join(config.deliver.districts)}", note)
-    with closing(Engine(config)) as engine:
-        _ = engine.wording, engine.database, engine.broker
-        definition = engine.source.definition
+    with closing(District(config)) as district:
+        _ = district.wording, district.database, district.broker
+        definition = district.source.definition
     return ok(f"district {config.district.id}, source definition {definition.name}", note)
 
 
@@ -103,8 +103,8 @@ def migrations(config: Config) -> Diagnosis:
 def keys(config: Config) -> Diagnosis:
     """Whether every device's address can be read with the keyring."""
     file = config.keys.file
-    with closing(Engine(config)) as engine, engine.database.read() as connection:
-        ours = set(engine.keyring.ids)
+    with closing(District(config)) as district, district.database.read() as connection:
+        ours = set(district.keyring.ids)
         lost = sum(count for key, count in devices.uses(connection).items() if key not in ours)
     if lost:
         return broken(
@@ -123,9 +123,9 @@ def sis(config: Config) -> Diagnosis:
     wrong = _answers(config.source_url, "the SIS's database", "[source] url", Who.SIS)
     if wrong.meaning:
         return wrong
-    with closing(Engine(config)) as engine:
+    with closing(District(config)) as district:
         try:
-            engine.source.check()
+            district.source.check()
         except ConfigError as error:
             return broken(
                 error.problem,
@@ -134,13 +134,13 @@ def sis(config: Config) -> Diagnosis:
                 Who.US,
                 error.remedy,
             )
-        return ok(f"answers every query of the definition {engine.source.definition.name}")
+        return ok(f"answers every query of the definition {district.source.definition.name}")
 
 
 def captured(config: Config) -> Diagnosis:
     """Whether the triggers are in place."""
-    with closing(Engine(config)) as engine:
-        source = engine.source
+    with closing(District(config)) as district:
+        source = district.source
         capture.require(source.database, source.definition)
         return ok(f"changes of {len(source.definition.captured)} tables are captured")
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -28,22 +28,6 @@ from engine.wire.messages import Changes, Outcome, Pushes, decode, encode, packe
 from engine.wire.tolerant_decoding import read_outcomes
 
 _IDLE: Final = 1.0  # seconds that a consumer waits for a first message
-
-
-class Stage(Protocol):
-    """Something that a worker runs."""
-
-    def step(self, stop: Flag) -> None:
-        """Do one batch, or wait a moment for one; return soon once *stop* is set."""
-        ...
-
-    def drain(self) -> None:
-        """Finish what is under way, before a graceful stop."""
-        ...
-
-    def close(self) -> None:
-        """Give everything back; what is not finished comes again."""
-        ...
 
 
 class RelayStage:

@@ -11,11 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from threading import Event as Flag
 from typing import Final
 
 from engine.errors import SchoolbellError
-from engine.runtime.loops import Stage
+from engine.runtime.stage import Makers, Stage
 from engine.telemetry import Event, emit, frames
 
 _FIRST_PAUSE: Final = 0.2
@@ -99,7 +100,7 @@ def spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def run_threads(makers: Mapping[str, Callable[[], Stage]], stop: Flag, report: Report) -> None:
+def run_threads(makers: Makers, stop: Flag, report: Report) -> None:
     """Run each stage in a thread of its own until *stop*."""
     threads = [
         threading.Thread(target=run_stage, args=(name, make, stop, report), name=name)
@@ -153,9 +154,9 @@ def stop_on_signals() -> Flag:
     return stop
 
 
-def stage_command(stage: str, config: str | None) -> list[str]:
+def stage_command(stage: str, config: Path | None) -> list[str]:
     """The command line that runs one stage in a process of its own."""
-    chosen = ["--config", config] if config else []
+    chosen = ["--config", str(config)] if config else []
     return [sys.executable, "-m", "engine.cli", *chosen, "run", stage]
 
 

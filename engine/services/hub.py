@@ -1,19 +1,18 @@
-"""What an operator looks at and mends at a hub: the queues of each district that it serves."""
+"""What an operator sees at a hub: the queues of each district that it serves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.errors import SchoolbellError
-from engine.ports import Broker, Depth, Parked, Queue
+from engine.ports import Broker, Depth, Queue
 
-_AT_ONCE = 10_000
 _NOBODY = "Pushes are waiting, and nobody takes them."
 
 
 @dataclass(frozen=True, slots=True)
-class District:
+class ServedDistrict:
     """The queues of one district now; *problem* and *remedy* say why they cannot be seen."""
 
     name: str
@@ -27,35 +26,28 @@ class District:
         return not self.problem and not any(depth.dead for depth in self.queues.values())
 
 
-def install(brokers: Mapping[str, Broker]) -> Iterator[str]:
-    """Check, and where we may also make, the queues of each district, saying what."""
-    for name, broker in brokers.items():
-        made = broker.install()
-        yield f"The district {name} has its queues{': made ' + ', '.join(made) if made else ''}."
+@dataclass(frozen=True, slots=True)
+class HubStatus:
+    """A hub at one moment."""
+
+    districts: Sequence[ServedDistrict]
+
+    @property
+    def healthy(self) -> bool:
+        """Every district can be served."""
+        return all(one.healthy for one in self.districts)
 
 
-def look(brokers: Mapping[str, Broker]) -> Sequence[District]:
+def look(brokers: Mapping[str, Broker]) -> HubStatus:
     """Every district; one that cannot be reached hides no other."""
-    return [_look(name, broker) for name, broker in brokers.items()]
+    return HubStatus([_look(name, broker) for name, broker in brokers.items()])
 
 
-def parked(brokers: Mapping[str, Broker], limit: int = 20) -> Iterator[tuple[str, Parked]]:
-    """Pushes that could not be read, each with its district."""
-    for name, broker in brokers.items():
-        for message in broker.parked(Queue.PUSHES, limit):
-            yield name, message
-
-
-def retry(brokers: Mapping[str, Broker]) -> int:
-    """Give dead-lettered messages back to their queues; return how many."""
-    return sum(broker.requeue_parked(Queue.PUSHES, _AT_ONCE) for broker in brokers.values())
-
-
-def _look(name: str, broker: Broker) -> District:
+def _look(name: str, broker: Broker) -> ServedDistrict:
     try:
         queues = broker.depths()
         if queues[Queue.PUSHES].ready and queues[Queue.PUSHES].consumers == 0:
-            return District(name, queues, _NOBODY, "Start `schoolbell run` here.")
-        return District(name, queues)
+            return ServedDistrict(name, queues, _NOBODY, "Start `schoolbell run` here.")
+        return ServedDistrict(name, queues)
     except SchoolbellError as error:
-        return District(name, {}, error.problem, error.remedy)
+        return ServedDistrict(name, {}, error.problem, error.remedy)

@@ -2,58 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-import msgspec
-from sqlalchemy import select
-
-from engine.ports import Queue
-from engine.runtime.district import Engine
+from engine.ports import Broker, Publisher, Queue
+from engine.runtime.district import District
+from engine.runtime.hub import Hub
+from engine.runtime.installation import Installation
 from engine.stages.publishing import publish_all
-from engine.store.tables import parked_changes
+from engine.store import parked
+from engine.store.parked import ParkedChange
 from engine.wire.messages import Changes, encode, packed
-from rules.change import Change, ChangeId
+from rules.change import Change
 
+_CHANGES_SHOWN = 50
+_MESSAGES_SHOWN = 20  # of each queue
 _AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class ParkedChange:
-    """A change that could not be evaluated, with what is wrong and what to do."""
+class ParkedMessage:
+    """A dead-lettered message: why it is there and, at a hub, the district whose it is."""
 
-    id: ChangeId
-    problem: str
-    remedy: str
-    parked_at: datetime
-
-
-def changes(engine: Engine, limit: int = 50) -> Sequence[ParkedChange]:
-    """The oldest parked changes."""
-    table = parked_changes.c
-    with engine.database.read() as connection:
-        found = connection.execute(
-            select(table.id, table.problem, table.remedy, table.parked_at)
-            .order_by(table.id)
-            .limit(limit)
-        )
-        return [ParkedChange(*row) for row in found]
+    queue: Queue
+    reason: str
+    district: str = ""
 
 
-def retry(engine: Engine) -> tuple[int, int]:
-    """Publish parked changes again and requeue dead-lettered messages; return how many of each.
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The oldest of what is parked; *dead* counts all dead-lettered messages."""
+
+    changes: Sequence[ParkedChange]
+    messages: Sequence[ParkedMessage]
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many changes and messages are on their way again."""
+
+    changes: int
+    messages: int
+
+
+def look(installation: Installation) -> Parked:
+    """What is parked here."""
+    match installation:
+        case Hub():
+            return _at_hub(installation.brokers)
+        case District():
+            return _in_district(installation)
+
+
+def retry(installation: Installation) -> Retried:
+    """Publish parked changes again and requeue dead-lettered messages.
 
     A parked change stays parked until it is evaluated with success.
     """
-    with engine.database.read() as connection:
-        found = connection.execute(
-            select(parked_changes.c.change).order_by(parked_changes.c.id).limit(_AT_ONCE)
-        )
-        again = [msgspec.convert(row.change, Change) for row in found]
-    publisher = engine.broker.publisher()
+    match installation:
+        case Hub():
+            requeued = (
+                broker.requeue_parked(Queue.PUSHES, _AT_ONCE)
+                for broker in installation.brokers.values()
+            )
+            return Retried(0, sum(requeued))
+        case District():
+            with installation.database.read() as connection:
+                changes = parked.changes(connection, _AT_ONCE)
+            _publish(installation.broker.publisher(), changes)
+            broker = installation.broker
+            return Retried(
+                len(changes), sum(broker.requeue_parked(queue, _AT_ONCE) for queue in Queue)
+            )
+
+
+def _at_hub(brokers: Mapping[str, Broker]) -> Parked:
+    messages = [
+        ParkedMessage(Queue.PUSHES, message.reason, name)
+        for name, broker in brokers.items()
+        for message in broker.parked(Queue.PUSHES, _MESSAGES_SHOWN)
+    ]
+    dead = sum(broker.depths()[Queue.PUSHES].dead for broker in brokers.values())
+    return Parked([], messages, dead)
+
+
+def _in_district(district: District) -> Parked:
+    with district.database.read() as connection:
+        changes = parked.oldest(connection, _CHANGES_SHOWN)
+    dead = sum(depth.dead for depth in district.broker.depths().values())
+    return Parked(changes, list(_messages(district.broker)), dead)
+
+
+def _messages(broker: Broker) -> Iterator[ParkedMessage]:
+    for queue in Queue:
+        for message in broker.parked(queue, _MESSAGES_SHOWN):
+            yield ParkedMessage(queue, message.reason)
+
+
+def _publish(publisher: Publisher, changes: Sequence[Change]) -> None:
     try:
-        publish_all(publisher, Queue.CHANGES, [encode(Changes(group)) for group in packed(again)])
+        publish_all(publisher, Queue.CHANGES, [encode(Changes(group)) for group in packed(changes)])
     finally:
         publisher.close()
-    return len(again), sum(engine.broker.requeue_parked(queue, _AT_ONCE) for queue in Queue)

@@ -10,11 +10,15 @@ from sqlalchemy import func, select
 
 from engine.errors import SchoolbellError
 from engine.ports import Depth, Queue
-from engine.runtime.district import Engine
+from engine.runtime.district import District
+from engine.runtime.hub import Hub
+from engine.runtime.installation import Installation
+from engine.services import hub
+from engine.services.hub import HubStatus
 from engine.sources import capture, outbox
-from engine.store import alarms, district, ledger
+from engine.store import alarms, district, ledger, parked
 from engine.store.alarms import BackgroundTask
-from engine.store.tables import changes, parked_changes, retries
+from engine.store.tables import changes, retries
 from rules.identity import first_id_at
 from rules.privacy import Level
 
@@ -63,12 +67,21 @@ class Status:
         )
 
 
-def look(engine: Engine, now: datetime) -> Status:
+def look(installation: Installation, now: datetime) -> Status | HubStatus:
+    """How an installation stands; raises what its databases raise."""
+    match installation:
+        case Hub():
+            return hub.look(installation.brokers)
+        case District():
+            return of_district(installation, now)
+
+
+def of_district(here: District, now: datetime) -> Status:
     """Ask the databases and the broker; raises what the databases raise."""
-    source = engine.source
+    source, lock = here.source, here.lock
     waiting, lag = outbox.backlog(source.database, now)
-    queues, broker = _queues(engine)
-    with engine.database.read() as connection:
+    queues, broker = _queues(here)
+    with here.database.read() as connection:
         allowed = district.privacy(connection)
         newest = alarms.latest(connection, 10)
         return Status(
@@ -84,12 +97,12 @@ def look(engine: Engine, now: datetime) -> Status:
             ).scalar_one(),
             outcomes=ledger.counts(connection, now - _RECENT),
             retries=connection.execute(select(func.count()).select_from(retries)).scalar_one(),
-            parked=connection.execute(
-                select(func.count()).select_from(parked_changes)
-            ).scalar_one(),
+            parked=parked.count(connection),
             tasks=newest,
             troubles=sum(task.last_at >= now - _A_DAY for task in newest),
-            stalled=stalled(waiting, lag, queues, runs=engine.runs, hub=engine.config.hub.used),
+            stalled=stalled(
+                waiting, lag, queues, runs=lock.is_held if lock else None, hub=here.config.hub.used
+            ),
             broker=broker,
         )
 
@@ -104,7 +117,8 @@ def stalled(
 ) -> list[str]:
     """What is waiting with nobody to take it, a sentence each with what to do.
 
-    *runs* is Engine.runs; *hub*: pushes are another's to deliver.
+    *runs* says whether the embedded engine does, None where there is none; *hub* says that
+    pushes are another's to deliver.
     """
     if runs is False and (waiting_rows or any(depth.ready for depth in queues.values())):
         return ["Work is waiting and the engine does not run: start `schoolbell run`."]
@@ -124,9 +138,9 @@ def _what_to_do(queue: Queue, *, hub: bool) -> str:
     return f"start `schoolbell run {_TAKERS[queue]}`"
 
 
-def _queues(engine: Engine) -> tuple[Mapping[Queue, Depth], tuple[str, str] | None]:
+def _queues(here: District) -> tuple[Mapping[Queue, Depth], tuple[str, str] | None]:
     """The queues, or why they cannot be seen: all else is worth knowing without them."""
     try:
-        return engine.broker.depths(), None
+        return here.broker.depths(), None
     except SchoolbellError as error:
         return {}, (error.problem, error.remedy)

@@ -28,7 +28,7 @@ class Privacy(NamedTuple):
     salt: str = ""
 
 
-def found(connection: Connection, *, enabled: bool = False, food_service: bool = True) -> None:
+def create(connection: Connection, *, enabled: bool = False, food_service: bool = True) -> None:
     """Make the district's row unless it is there. Nothing is sent until somebody enables it."""
     if connection.execute(select(district.c.id)).first() is None:
         connection.execute(

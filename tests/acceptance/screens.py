@@ -83,7 +83,7 @@ def wait(is_so: Callable[[], object], what: str, sites: Sequence[Site] = ()) -> 
 
 def _expected(site: Site, changes: int) -> Screens:
     """Asked of the SIS in its own words: this year's released scores of enrolled students."""
-    with site.engine.source.database.read() as connection:
+    with site.district.source.database.read() as connection:
         scores = connection.execute(
             text(
                 "SELECT score.student_id, score.points, assignment.points_possible AS possible"
@@ -105,7 +105,7 @@ def _expected(site: Site, changes: int) -> Screens:
 
 
 def _tokens(site: Site) -> dict[str, str]:
-    with site.engine.database.read() as connection:
+    with site.district.database.read() as connection:
         found = connection.execute(
             select(students.c.id, devices.c.id.label("device"), devices.c.kind)
             .join(sessions, sessions.c.person_id == students.c.person_id)
@@ -118,11 +118,11 @@ def _state(site: Site) -> str:
     """What a person would look at first when a test fails."""
     counts = {name: site.count(name) for name in ("changes", "pushes", "outcomes", "retries")}
     log = (site.folder / "engine.log").read_text("utf-8")
-    return f"{counts}, {site.engine.broker.depths()}, log: {log[-3000:]}"
+    return f"{counts}, {site.district.broker.depths()}, log: {log[-3000:]}"
 
 
 def _is_quiet(site: Site) -> bool:
-    waiting = any(depth.ready or depth.dead for depth in site.engine.broker.depths().values())
+    waiting = any(depth.ready or depth.dead for depth in site.district.broker.depths().values())
     return not waiting and site.count("retries") == 0
 
 

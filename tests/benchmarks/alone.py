@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from engine.ports import Queue
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 from engine.sources.outbox import backlog
 from tests.benchmarks.processes import usage_of
 from tests.site import Site
@@ -70,7 +70,7 @@ def _run(site: Site, stage: str, waiting: Callable[[], int], items: int, **setti
 
 def _outbox(site: Site) -> int:
 
-    return backlog(site.engine.source.database, utc_now())[0]
+    return backlog(site.district.source.database, utc_now())[0]
 
 
 def _queue(site: Site, name: str) -> int:
@@ -79,4 +79,4 @@ def _queue(site: Site, name: str) -> int:
     What a stage holds in its hands at the end is not waited for, up to 8,000 pushes: so the load
     must be many times as large.
     """
-    return site.engine.broker.depths()[Queue(name)].ready
+    return site.district.broker.depths()[Queue(name)].ready

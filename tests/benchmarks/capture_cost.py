@@ -26,7 +26,7 @@ class CaptureCost:
 
 def measure(site: Site) -> CaptureCost:
     """Time rounds of single-row updates, removing and installing capture between them."""
-    source = site.engine.source
+    source = site.district.source
     pairs = []
     for _ in range(_ROUNDS):
         capture.remove(source.database)
@@ -43,7 +43,7 @@ def measure(site: Site) -> CaptureCost:
 def _median_write(site: Site) -> float:
     times = []
     statement = text("UPDATE score SET points = points + 1 WHERE score_id = :id")
-    with site.engine.source.database.engine.connect() as connection:
+    with site.district.source.database.engine.connect() as connection:
         for number in range(1, _WRITES + 1):
             began = time.perf_counter()
             connection.execute(statement, {"id": number})

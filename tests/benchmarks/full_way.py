@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 from engine.store.tables import changes, notifications, outcomes, pushes
 from rules.identity import first_id_at
 from tests.benchmarks.processes import Usage, alone, command_line, descendants, usage_of
@@ -74,7 +74,7 @@ def latency(site: Site, first: int, count: int, rate: float) -> Latency:
             due += 1 / rate
             time.sleep(max(0.0, due - time.monotonic()))
         site.wait_until_answered(warm + rows)
-    with site.engine.database.read() as connection:
+    with site.district.database.read() as connection:
         found = connection.execute(
             select(outcomes.c.at, changes.c.committed_at)
             .join(pushes, pushes.c.id == outcomes.c.push_id)
@@ -96,7 +96,7 @@ def warm_up(site: Site, first: int) -> int:
 
 
 def _last_answer(site: Site) -> float:
-    with site.engine.database.read() as connection:
+    with site.district.database.read() as connection:
         found: datetime = connection.execute(select(func.max(outcomes.c.at))).scalar_one()
     return found.timestamp()
 

@@ -19,7 +19,7 @@ from engine.broker.hub_link import AT_THE_HUB
 from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.config import BrokerSettings
 from engine.ports import Consumer, Publisher, Queue
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 from engine.wire.messages import MAX_PACKED, Outcomes, Push, Pushes, Token, decode, encode
 from tests.servers import RabbitServer
 from tests.site import Sections, token_of

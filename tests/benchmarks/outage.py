@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import exists, func, select
 
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 from engine.store.tables import changes, devices, notifications, outcomes, pushes
 from rules.identity import first_id_at
 from rules.outcomes import Verdict
@@ -76,8 +76,8 @@ def _all_accepted(site: Site, since: datetime) -> bool:
     accepted = exists().where(
         outcomes.c.push_id == pushes.c.id, outcomes.c.verdict == Verdict.ACCEPTED
     )
-    depths = site.engine.broker.depths()
-    with site.engine.database.read() as connection:
+    depths = site.district.broker.depths()
+    with site.district.database.read() as connection:
         owed = connection.execute(
             select(func.count()).where(pushes.c.id >= first_id_at(since), ~accepted)
         ).scalar_one()
@@ -93,7 +93,7 @@ def _part(site: Site, name: str, since: datetime, until: datetime) -> Part:
 def _times(site: Site, since: datetime, until: datetime) -> Mapping[str, Sequence[float]]:
     """By kind of device, how long each push took from commit to acceptance, in milliseconds."""
     found: dict[str, list[float]] = {"apns": [], "fcm_token": []}
-    with site.engine.database.read() as connection:
+    with site.district.database.read() as connection:
         for kind, answered, committed in connection.execute(
             select(devices.c.kind, outcomes.c.at, changes.c.committed_at)
             .join(pushes, pushes.c.id == outcomes.c.push_id)
@@ -112,7 +112,7 @@ def _times(site: Site, since: datetime, until: datetime) -> Mapping[str, Sequenc
 
 def _own(site: Site, since: datetime) -> tuple[int, datetime]:
     """How many pushes the gateway that was away has accepted, and when the last of them."""
-    with site.engine.database.read() as connection:
+    with site.district.database.read() as connection:
         row = connection.execute(
             select(func.count(), func.max(outcomes.c.at))
             .join(pushes, pushes.c.id == outcomes.c.push_id)

@@ -14,7 +14,7 @@ from engine.config import ApnsSettings, FcmSettings
 from engine.gateways.apns import ApnsGateway
 from engine.gateways.fcm import FcmGateway
 from engine.ports import Clock, Gateway
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 from engine.trial.phones.phones import Phones
 from engine.wire.messages import Outcome, Push, Token
 from tests.builders import a_push

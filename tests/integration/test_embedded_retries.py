@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from engine.ports import Queue
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 from engine.stages.evaluate import evaluate
 from engine.stages.schedule import publish_due
 from engine.wire.messages import Pushes, decode
@@ -22,22 +22,22 @@ from tests.engine.cli.commands import Bell
 @pytest.mark.timeout(25)  # SQLite gives a lock up after 30 seconds
 def test_a_retry_is_published_while_the_ledger_is_being_written(tmp_path: Path) -> None:
     bell = Bell.installed(tmp_path)
-    engine = bell.engine()
-    pushes = evaluate([scored(9, 17)], engine.source, engine.records, engine.wording)
+    district = bell.district()
+    pushes = evaluate([scored(9, 17)], district.source, district.records, district.wording)
     now = utc_now()
-    engine.ledger.record(
+    district.ledger.record(
         [an_outcome(one, Verdict.DEFERRED, at=now, gateway="fcm") for one in pushes]
     )
-    with engine.database.write() as connection:
+    with district.database.write() as connection:
         connection.execute(
             text("UPDATE schoolbell_retries SET due_at = :due"),
             {"due": (now - timedelta(seconds=1)).replace(tzinfo=None)},
         )
-    assert publish_due(engine.ledger, engine.broker.publisher()) == len(pushes) > 0
-    consumer = engine.broker.consumer(Queue.PUSHES, 10)
+    assert publish_due(district.ledger, district.broker.publisher()) == len(pushes) > 0
+    consumer = district.broker.consumer(Queue.PUSHES, 10)
     (delivery,) = consumer.receive(10, 0.0)
     again = decode(delivery.body, Pushes).items
     assert {(one.id, one.attempt) for one in again} == {(one.id, 2) for one in pushes}
-    assert publish_due(engine.ledger, engine.broker.publisher()) == 0
+    assert publish_due(district.ledger, district.broker.publisher()) == 0
     consumer.close()
     bell.close()

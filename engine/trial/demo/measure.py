@@ -33,7 +33,7 @@ def took(world: World, ours: Callable[[str], bool]) -> Took:
         .join(changes, changes.c.id == notifications.c.change_id)
         .where(outcomes.c.verdict == Verdict.ACCEPTED)
     )
-    with world.engine.database.read() as connection:
+    with world.district.database.read() as connection:
         # FCM gives a message a name of its own; APNs takes ours.
         committed = {name or push: at for name, push, at in connection.execute(query)}
     times = [

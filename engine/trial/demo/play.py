@@ -85,7 +85,7 @@ class Play:
         """
         with self._world.sis.begin() as connection:
             day.set_language(connection, self._world.school.people["Linh"], "vi")
-        left = wait_until_quiet(self._world.engine, self._limit, self._look)
+        left = wait_until_quiet(self._world.district, self._limit, self._look)
         if not left.is_quiet:
             raise Unavailable(
                 f"The engine has not begun its work within {self._limit:.0f} seconds: {left}.",
@@ -112,7 +112,7 @@ class Play:
         known = self._ask(act)
         self._came = defaultdict(list)
         act.play(self._scene)
-        left = wait_until_quiet(self._world.engine, self._limit, self._look)
+        left = wait_until_quiet(self._world.district, self._limit, self._look)
         self._come_in()
         if not left.is_quiet:
             self.findings.stuck = left
@@ -143,7 +143,7 @@ class Play:
     def _ask(self, act: Act) -> list[Answer | None]:
         """Ask, as staff would, what became of the newest change for those whom the act names."""
         school, answers = self._world.school, []
-        with self._world.engine.database.read() as connection:
+        with self._world.district.database.read() as connection:
             for asked in act.why:
                 student = StudentId(str(school.students[asked.student]))
                 person = PersonId(str(school.people[asked.person]))
@@ -152,5 +152,5 @@ class Play:
         return answers
 
     def _switch(self, enabled: bool) -> None:
-        with self._world.engine.database.write() as connection:
+        with self._world.district.database.write() as connection:
             district.set_enabled(connection, enabled=enabled)

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import func, select, text
 
 from engine.database import Database
-from engine.runtime.district import Engine
+from engine.runtime.district import District
 from engine.store.tables import changes, outcomes, parked_changes, pushes
 from rules.outcomes import Verdict
 
@@ -44,10 +44,10 @@ class Remaining:
         )
 
 
-def remaining(engine: Engine) -> Remaining:
+def remaining(district: District) -> Remaining:
     """Look once. Depths alone would not do: a message may be in somebody's hands."""
-    captured = _captured(engine.source.database)
-    with engine.database.read() as connection:
+    captured = _captured(district.source.database)
+    with district.database.read() as connection:
         evaluated = sum(
             connection.execute(select(func.count()).select_from(table)).scalar_one()
             for table in (changes, parked_changes)
@@ -55,15 +55,17 @@ def remaining(engine: Engine) -> Remaining:
         unanswered = connection.execute(
             select(func.count()).select_from(pushes).where(~_HAS_FINAL_OUTCOME)
         ).scalar_one()
-    waiting = sum(depth.ready for depth in engine.broker.depths().values())
+    waiting = sum(depth.ready for depth in district.broker.depths().values())
     return Remaining(captured - evaluated, unanswered, waiting)
 
 
-def wait_until_quiet(engine: Engine, limit: float, tick: Callable[[Remaining], None]) -> Remaining:
+def wait_until_quiet(
+    district: District, limit: float, tick: Callable[[Remaining], None]
+) -> Remaining:
     """Wait at most *limit* seconds; *tick* hears of every look, and the last look is the answer."""
     end = time.monotonic() + limit
     while True:
-        left = remaining(engine)
+        left = remaining(district)
         tick(left)
         if left.is_quiet or time.monotonic() >= end:
             return left

@@ -9,7 +9,7 @@ from rich.text import Text as Words
 from sqlalchemy import func, select
 
 from engine.cli import show
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 from engine.services.status import look
 from engine.store.tables import changes, decisions
 from engine.trial.demo import cast
@@ -76,7 +76,7 @@ def _says(one: Explained) -> Words:
 
 
 def _show_numbers(world: World, terminal: Terminal, phones: int) -> None:
-    with world.engine.database.read() as connection:
+    with world.district.database.read() as connection:
         captured = connection.execute(select(func.count()).select_from(changes)).scalar_one()
         decided = connection.execute(select(func.count()).select_from(decisions)).scalar_one()
         told = connection.execute(
@@ -112,7 +112,7 @@ def judge(world: World, terminal: Terminal, findings: Findings) -> None:
         terminal.verdict(words, good=False)
     terminal.differences(findings.differences)
     terminal.heading("How the engine stands")
-    show.status(look(world.engine, utc_now()), utc_now())
+    show.status(look(world.district, utc_now()), utc_now())
 
 
 def _faults(findings: Findings) -> Iterator[str]:

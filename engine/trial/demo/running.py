@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.config import ENV_PREFIX, LogSettings
 from engine.errors import Unavailable
-from engine.runtime.district import Engine
+from engine.runtime.district import District
 from engine.runtime.worker import PARENT_PIPE, run_threads
 from engine.telemetry import configure
 from engine.trial.demo.world import World
@@ -28,8 +28,8 @@ Check = Callable[[], None]
 @contextmanager
 def running(world: World) -> Iterator[Check]:
     """Run every stage until the block ends; the value raises Unavailable once it ended earlier."""
-    if world.engine.config.broker.embedded:
-        with world.engine.alone(), _in_threads(world.engine) as is_alive:
+    if world.district.lock:
+        with world.district.lock.hold(), _in_threads(world.district) as is_alive:
             yield lambda: _require(is_alive(), world.log)
     else:
         with _in_processes(world.config_file, world.log) as is_alive:
@@ -59,9 +59,9 @@ def logging_to(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _in_threads(engine: Engine) -> Iterator[Callable[[], bool]]:
+def _in_threads(district: District) -> Iterator[Callable[[], bool]]:
     stop = threading.Event()
-    arguments = (engine.makers(engine.stages), stop, engine.report)
+    arguments = (district.makers, stop, district.alarms.of_stage)
     thread = threading.Thread(target=run_threads, args=arguments, name="engine")
     thread.start()
     try:

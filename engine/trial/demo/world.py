@@ -25,9 +25,12 @@ from engine.config import (
 )
 from engine.database import Database
 from engine.errors import ConfigError
-from engine.runtime.district import Engine, utc_now
+from engine.runtime.clock import utc_now
+from engine.runtime.district import District
 from engine.secrets.keyring import Keyring
-from engine.store import app, district
+from engine.services import settings
+from engine.services.install import install
+from engine.store import app
 from engine.trial.demo import cast, crowd
 from engine.trial.demo.crowd import Crowd
 from engine.trial.demo.expected import Text
@@ -83,7 +86,7 @@ class World:
     """All of it, ready for the first act."""
 
     folder: Path
-    engine: Engine
+    district: District
     sis: SqlEngine
     school: School
     crowd: Crowd
@@ -132,22 +135,22 @@ def build(
     with Phones(folder / "phones", on_push=arrived.put) as phones:
         done(f"Android phones and iPhones, to be seen at {phones.control_url}")
         settled = _settled(config or _embedded(folder), phones)
-        engine = Engine(settled)
-        sis = _as_users_reach_it(engine.source.database)
+        district = District(settled)
+        sis = _as_users_reach_it(district.source.database)
         try:
-            _require_empty(engine)
+            _require_empty(district)
             _write(settled, folder / CONFIG_FILE)
-            school, others = _open_schools(sis, engine.today(utc_now()), students)
+            school, others = _open_schools(sis, district.today(utc_now()), students)
             done(f"A student information system with {students} students")
-            _install(engine, school)
+            _install(district, school)
             done("Schoolbell beside it: triggers in the SIS, its own tables, its queues")
-            book = _hand_out_phones(engine, phones, school, others)
+            book = _hand_out_phones(district, phones, school, others)
             done(f"Families signed in on {len(book)} phones, with what they asked to hear of")
             done("Full texts on lock screens, to be read here; a new district shows generic ones")
-            yield World(folder, engine, sis, school, others, phones, book, arrived)
+            yield World(folder, district, sis, school, others, phones, book, arrived)
         finally:
             sis.dispose()
-            engine.close()
+            district.close()
 
 
 def _embedded(folder: Path) -> Config:
@@ -179,14 +182,14 @@ def _as_users_reach_it(database: Database) -> SqlEngine:
     )
 
 
-def _require_empty(engine: Engine) -> None:
+def _require_empty(district: District) -> None:
     """A demonstration never touches a database that something is in."""
-    if engine.config.source.definition != "reference":
+    if district.config.source.definition != "reference":
         raise ConfigError(
             "The demonstration plays in the reference SIS, and the configuration names another.",
             'Set definition = "reference" in [source], with an empty database.',
         )
-    for database in (engine.source.database, engine.database):
+    for database in (district.source.database, district.database):
         require_empty(database, "The demonstration fills a school of its own: name empty ones.")
 
 
@@ -212,33 +215,31 @@ def _open_schools(sis: SqlEngine, today: date, students: int) -> tuple[School, C
         return enroll(connection), others
 
 
-def _install(engine: Engine, school: School) -> None:
-    list(engine.install())
-    if any(depth.ready or depth.dead for depth in engine.broker.depths().values()):
+def _install(district: District, school: School) -> None:
+    list(install(district))
+    if any(depth.ready or depth.dead for depth in district.broker.depths().values()):
         raise ConfigError(
             "The broker's queues are not empty.", "Give the demonstration a vhost of its own."
         )
-    with engine.database.write() as connection:
-        district.set_enabled(connection, enabled=True)
-        district.set_privacy(connection, Level.FULL)
-        district.set_display_option(
-            connection,
-            SchoolId(str(school.hidden_at)),
-            Kind.ATTENDANCE,
-            Audience.GUARDIAN,
-            shown=False,
-        )
+    settings.enable(district.database)
+    settings.set_privacy(district.database, Level.FULL)
+    hidden_at = SchoolId(str(school.hidden_at))
+    settings.set_display_option(
+        district.database, hidden_at, Kind.ATTENDANCE, Audience.GUARDIAN, shown=False
+    )
 
 
 # --- people and their phones --------------------------------------------------------------------
 
 
-def _hand_out_phones(engine: Engine, phones: Phones, school: School, others: Crowd) -> PhoneBook:
+def _hand_out_phones(
+    district: District, phones: Phones, school: School, others: Crowd
+) -> PhoneBook:
     book = PhoneBook()
-    with engine.database.write() as connection:
-        _sign_in_cast(connection, engine.keyring, book, school.people)
+    with district.database.write() as connection:
+        _sign_in_cast(connection, district.keyring, book, school.people)
         _subscribe_cast(connection, school)
-        _sign_in_crowd(connection, engine.keyring, book, others)
+        _sign_in_crowd(connection, district.keyring, book, others)
     for name in cast.APP_REMOVED:
         phones.devices.uninstall("apns", book.token(name).value)
     return book

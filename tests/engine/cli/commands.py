@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from engine.cli.main import cli
 from engine.config import load
-from engine.runtime.district import Engine
+from engine.runtime.district import District
 from engine.secrets import keyring
 from tests.district import KEYS, build, build_sis
 
@@ -32,7 +32,7 @@ class Bell:
     """A folder with a configuration and its database."""
 
     folder: Path
-    _engines: list[Engine] = field(default_factory=list)
+    _opened: list[District] = field(default_factory=list)
 
     @classmethod
     def with_sis_only(cls, folder: Path) -> Bell:
@@ -74,21 +74,21 @@ class Bell:
             raise AssertionError(result.output) from result.exception
         return result.stdout
 
-    def engine(self) -> Engine:
-        """The engine of this configuration, until `close`."""
-        self._engines.append(Engine(load(self.config_file)))
-        return self._engines[-1]
+    def district(self) -> District:
+        """The district of this configuration, until `close`."""
+        self._opened.append(District(load(self.config_file)))
+        return self._opened[-1]
 
     def ask(self, question: Callable[..., Any], *args: object) -> Any:
         """Ask the store something."""
-        engine = Engine(load(self.config_file))
+        district = District(load(self.config_file))
         try:
-            with engine.database.read() as connection:
+            with district.database.read() as connection:
                 return question(connection, *args)
         finally:
-            engine.close()
+            district.close()
 
     def close(self) -> None:
         """Close what was opened."""
-        while self._engines:
-            self._engines.pop().close()
+        while self._opened:
+            self._opened.pop().close()

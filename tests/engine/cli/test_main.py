@@ -49,8 +49,8 @@ def spoil(bell: Bell, statement: str) -> None:
 
 def evaluate(bell: Bell, *changes: Change) -> None:
     """Let changes be evaluated, as the engine would."""
-    engine = bell.engine()
-    stages.evaluate(changes, engine.source, engine.records, engine.wording)
+    district = bell.district()
+    stages.evaluate(changes, district.source, district.records, district.wording)
 
 
 # Installing
@@ -282,9 +282,9 @@ def test_what_is_parked_is_listed_with_what_is_wrong(bell: Bell) -> None:
 
 def test_what_is_parked_is_tried_again(bell: Bell) -> None:
     evaluate(bell, a_change("cafeteria", after={}), a_change("library", after={}))
-    engine = bell.engine()
-    engine.broker.publisher().publish(Queue.PUSHES, [b"not for us"])
-    consumer = engine.broker.consumer(Queue.PUSHES, 1)
+    district = bell.district()
+    district.broker.publisher().publish(Queue.PUSHES, [b"not for us"])
+    consumer = district.broker.consumer(Queue.PUSHES, 1)
     (delivery,) = consumer.receive(1, timeout=5)
     consumer.park(delivery, "not readable")
 
@@ -300,7 +300,7 @@ def test_a_change_that_is_tried_again_is_on_its_way_as_it_came(bell: Bell) -> No
     evaluate(bell, change)
     bell("parked", "retry")
 
-    (delivery,) = bell.engine().broker.consumer(Queue.CHANGES, 1).receive(1, timeout=5)
+    (delivery,) = bell.district().broker.consumer(Queue.CHANGES, 1).receive(1, timeout=5)
     assert delivery.body == encode(Changes([change]))
 
 
@@ -413,7 +413,7 @@ def test_a_templates_file_that_cannot_be_read_is_an_error_with_its_remedy(
 def test_a_second_engine_on_the_same_database_is_refused(
     bell: Bell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with bell.engine().alone():
+    with bell.district().lock.hold():
         code = run_main("--config", str(bell.config_file), "run")
 
     assert code == 2
@@ -468,7 +468,7 @@ def test_the_version_is_known() -> None:
 
 
 def test_a_person_who_signed_in_by_the_app_is_known_to_the_command(bell: Bell) -> None:
-    with bell.engine().database.write() as connection:
+    with bell.district().database.write() as connection:
         device = app.sign_in(connection, KEYRING, PersonId("36"), Token("apns", "abc"), NOW)
 
     said = bell("sign-in", "--person", "36", "--kind", "apns", "--token", "abc")

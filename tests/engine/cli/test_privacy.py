@@ -62,8 +62,8 @@ def level_of(bell: Bell, device: str) -> str | None:
 
 
 def evaluate(bell: Bell, *changes: Change) -> list[Push]:
-    engine = bell.engine()
-    return list(stages.evaluate(changes, engine.source, engine.records, engine.wording))
+    district = bell.district()
+    return list(stages.evaluate(changes, district.source, district.records, district.wording))
 
 
 # Lock screens
@@ -216,7 +216,7 @@ def test_an_own_short_template_that_shows_a_value_is_refused(bell: Bell) -> None
         file.write('[wording]\ntemplates_file = "words.toml"\n')
 
     with pytest.raises(ConfigError, match=r"en\.named\.grade\.guardian: unknown variable after"):
-        _ = bell.engine().wording
+        _ = bell.district().wording
 
 
 # Keys
@@ -319,7 +319,7 @@ def test_a_wrong_keyring_is_shown_with_its_remedy(
 
 def test_a_token_and_a_key_stand_nowhere(bell: Bell) -> None:
     """In no output, no log and no file, through all that a district does with a device."""
-    engine = bell.engine()
+    district = bell.district()
     which = ("--student", ADA, "--person", MOTHER)
     said = [
         bell.run(
@@ -329,7 +329,7 @@ def test_a_token_and_a_key_stand_nowhere(bell: Bell) -> None:
     ]
     pushes = evaluate(bell, scored(9, 17), a_change("no-such-watch"))
     ours = next(push for push in pushes if push.token.value == TOKEN)
-    engine.ledger.record([an_outcome(ours, Verdict.UNREGISTERED, reason="Unregistered")])
+    district.ledger.record([an_outcome(ours, Verdict.UNREGISTERED, reason="Unregistered")])
     for command in (
         ("status",), ("status", "--json"), ("why", *which), ("why", *which, "--last", "1"),
         ("parked", "list"), ("keys", "show"), ("keys", "rotate"), ("sync",), ("install",),
@@ -358,9 +358,9 @@ def keyring_secret(bell: Bell) -> bytes:
 
 
 def test_a_parked_push_does_not_show_its_token(bell: Bell) -> None:
-    engine = bell.engine()
+    district = bell.district()
     (push, *_) = evaluate(bell, scored(9, 17))
-    publisher, consumer = engine.broker.publisher(), engine.broker.consumer(Queue.PUSHES, 10)
+    publisher, consumer = district.broker.publisher(), district.broker.consumer(Queue.PUSHES, 10)
     publisher.publish(Queue.PUSHES, [encode(Pushes([push]))])
     consumer.park(consumer.receive(1, 1.0)[0], "A message is not readable.")
 

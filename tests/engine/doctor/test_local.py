@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from engine.config import load
 from engine.database import Database
 from engine.doctor.diagnosis import State, Who
-from engine.runtime.district import Engine
+from engine.runtime.district import District
 from engine.secrets import keyring
 from engine.sources import capture
 from tests.district import KEYS, build
@@ -47,8 +47,8 @@ def on_postgres(tmp_path: Path, postgres_url: str) -> tuple[Patient, Mapping[str
     settings = {"database": {"url": postgres_url}, "broker": {"url": A_BROKER}}
     patient = Patient(Bell(tmp_path))
     patient.write(settings)
-    with closing(Engine(load(patient.bell.config_file))) as engine:
-        capture.install(engine.source.database, engine.source.definition)
+    with closing(District(load(patient.bell.config_file))) as district:
+        capture.install(district.source.database, district.source.definition)
     return patient, settings
 
 

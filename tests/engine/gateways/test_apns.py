@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from engine.config import ApnsSettings
 from engine.errors import ConfigError
 from engine.gateways.apns import TOKEN_WINDOW, ApnsGateway, apns_id
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 from engine.trial.phones.credentials import KEY_ID, TEAM_ID, TOPIC
 from engine.trial.phones.phones import Phones
 from engine.wire.messages import Token

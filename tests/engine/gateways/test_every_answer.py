@@ -16,7 +16,7 @@ import pytest
 
 from engine.config import Config
 from engine.gateways import access_token
-from engine.runtime.district import gateways
+from engine.runtime.delivery import gateways
 from engine.trial.phones.catalogue import CATALOGUE
 from engine.trial.phones.fault import Fault
 from engine.trial.phones.phones import Phones

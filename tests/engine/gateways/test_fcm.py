@@ -19,7 +19,7 @@ from engine.config import FcmSettings
 from engine.errors import ConfigError
 from engine.gateways.fcm import HELD, PER_DEVICE, FcmGateway
 from engine.ports import Gateway
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 from engine.trial.phones.phones import Phones
 from engine.wire.messages import Outcome
 from rules.outcomes import Verdict

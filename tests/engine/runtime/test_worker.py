@@ -17,7 +17,7 @@ import structlog
 
 from engine.config import LogSettings
 from engine.errors import Unavailable
-from engine.runtime.loops import Stage
+from engine.runtime.stage import Stage
 from engine.runtime.worker import run_stage, run_threads, stage_command
 from engine.telemetry import configure
 from tests.fakes import FakeStage, Reports
@@ -364,10 +364,10 @@ def test_a_child_ends_with_its_supervisor_even_when_that_is_killed() -> None:
     ("config", "expected"),
     [
         (None, ["-m", "engine.cli", "run", "relay"]),
-        ("my.toml", ["-m", "engine.cli", "--config", "my.toml", "run", "relay"]),
+        (Path("my.toml"), ["-m", "engine.cli", "--config", "my.toml", "run", "relay"]),
     ],
 )
 def test_a_stage_is_run_by_the_command_that_people_use(
-    config: str | None, expected: list[str]
+    config: Path | None, expected: list[str]
 ) -> None:
     assert stage_command("relay", config) == [sys.executable, *expected]

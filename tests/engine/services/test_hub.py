@@ -13,7 +13,8 @@ from engine.cli.main import cli
 from engine.config import load
 from engine.errors import ConfigError, SchoolbellError, Unavailable
 from engine.ports import Depth, Parked, Queue
-from engine.runtime.district import STAGES, Engine
+from engine.runtime.installation import Installation, open_installation
+from engine.runtime.stage import STAGES
 from engine.services import hub
 from tests.fakes import FakeBroker
 
@@ -31,9 +32,9 @@ url = "amqps://north:secret@localhost:1/north"
 """
 
 
-def engine_of(folder: Path, text: str) -> Engine:
+def installation_of(folder: Path, text: str) -> Installation:
     (folder / "schoolbell.toml").write_text(text)
-    return Engine(load(folder / "schoolbell.toml"))
+    return open_installation(load(folder / "schoolbell.toml"))
 
 
 def schoolbell(folder: Path, *words: str) -> Result:
@@ -41,11 +42,11 @@ def schoolbell(folder: Path, *words: str) -> Result:
 
 
 def test_a_hub_delivers_and_does_nothing_else(tmp_path: Path) -> None:
-    assert engine_of(tmp_path, HUB).stages == ("deliver",)
+    assert installation_of(tmp_path, HUB).stages == ("deliver",)
 
 
 def test_with_a_hub_a_district_does_all_but_deliver(tmp_path: Path) -> None:
-    assert set(STAGES) - set(engine_of(tmp_path, LINKED).stages) == {"deliver"}
+    assert set(STAGES) - set(installation_of(tmp_path, LINKED).stages) == {"deliver"}
 
 
 @pytest.mark.parametrize(
@@ -56,14 +57,14 @@ def test_with_a_hub_a_district_does_all_but_deliver(tmp_path: Path) -> None:
 def test_a_stage_of_the_other_side_is_refused(
     tmp_path: Path, text: str, stage: str, where: str
 ) -> None:
-    engine_of(tmp_path, text)
+    installation_of(tmp_path, text)
     refused = schoolbell(tmp_path, "run", stage).exception
     assert isinstance(refused, ConfigError)
     assert where in refused.problem
 
 
 def test_a_hub_makes_no_database_and_says_where_to_ask(tmp_path: Path) -> None:
-    engine_of(tmp_path, HUB)
+    installation_of(tmp_path, HUB)
     refused = schoolbell(tmp_path, "why", "--student", "1", "--person", "2").exception
     assert isinstance(refused, ConfigError)
     assert "in the district" in refused.problem
@@ -73,13 +74,13 @@ def test_a_hub_makes_no_database_and_says_where_to_ask(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", ["North", "no/rth", ""])
 def test_a_district_that_cannot_name_a_vhost_is_refused(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(ConfigError, match="districts"):
-        engine_of(tmp_path, HUB.replace('"south"', f'"{wrong}"'))
+        installation_of(tmp_path, HUB.replace('"south"', f'"{wrong}"'))
 
 
 def test_a_hubs_broker_url_names_no_vhost(tmp_path: Path) -> None:
-    engine = engine_of(tmp_path, HUB.replace(":1", ":1/north"))
+    installation = installation_of(tmp_path, HUB.replace(":1", ":1/north"))
     with pytest.raises(ConfigError, match="each district has its own"):
-        _ = engine.brokers
+        _ = installation.brokers
 
 
 @pytest.mark.parametrize(
@@ -88,9 +89,9 @@ def test_a_hubs_broker_url_names_no_vhost(tmp_path: Path) -> None:
 def test_a_district_of_another_name_than_its_vhost_is_told_so(
     tmp_path: Path, ours: str, theirs: str
 ) -> None:
-    engine = engine_of(tmp_path, LINKED.replace(ours, theirs))
+    installation = installation_of(tmp_path, LINKED.replace(ours, theirs))
     with pytest.raises(ConfigError, match=r"The vhost in \[hub\] url is north") as refused:
-        _ = engine.broker
+        _ = installation.broker
     assert 'Write id = "north" in [district]' in refused.value.remedy
 
 
@@ -105,7 +106,8 @@ class BrokerAway(FakeBroker):
 
 
 def test_a_district_that_cannot_be_reached_hides_no_other() -> None:
-    north, south = hub.look({"north": BrokerAway(), "south": FakeBroker({Queue.PUSHES: 7})})
+    brokers = {"north": BrokerAway(), "south": FakeBroker({Queue.PUSHES: 7})}
+    north, south = hub.look(brokers).districts
     assert not north.healthy
     assert "cannot be reached" in north.problem
     assert south.healthy
@@ -113,7 +115,7 @@ def test_a_district_that_cannot_be_reached_hides_no_other() -> None:
 
 
 def test_status_at_a_hub_names_each_district_and_exits_1(tmp_path: Path) -> None:
-    engine_of(tmp_path, HUB)
+    installation_of(tmp_path, HUB)
     shown = schoolbell(tmp_path, "status")
     assert shown.exit_code == 1
     assert "north" in shown.output
@@ -179,7 +181,7 @@ def test_pushes_that_nobody_takes_are_seen_at_the_hub() -> None:
         def depths(self) -> Mapping[Queue, Depth]:
             return {queue: Depth(2, 0, consumers=0) for queue in Queue}
 
-    (north,) = hub.look({"north": NobodyThere()})
+    (north,) = hub.look({"north": NobodyThere()}).districts
     assert not north.healthy
     assert "nobody takes them" in north.problem
 

@@ -13,7 +13,7 @@ import pytest
 from engine.cli import show
 from engine.errors import Unavailable
 from engine.ports import Depth, Queue
-from engine.runtime.district import Engine
+from engine.runtime.district import District
 from engine.services.status import Status, look, stalled
 from engine.sources.capture import Finding
 from engine.stages.evaluate import evaluate
@@ -42,14 +42,14 @@ def bell(original: Bell, tmp_path: Path) -> Iterator[Bell]:
     bell.close()
 
 
-def evaluated(engine: Engine, *changes: Change) -> list[str]:
+def evaluated(district: District, *changes: Change) -> list[str]:
     """Let changes be evaluated; the ids of their pushes."""
-    pushes = evaluate(changes, engine.source, engine.records, engine.wording)
+    pushes = evaluate(changes, district.source, district.records, district.wording)
     return [push.id for push in pushes]
 
 
-def report(engine: Engine, problem: str = "The key is wrong.") -> None:
-    with engine.database.write() as connection:
+def report(district: District, problem: str = "The key is wrong.") -> None:
+    with district.database.write() as connection:
         alarms.report(connection, "gateway", "fcm", problem, "Mend it.", NOW)
 
 
@@ -87,7 +87,7 @@ def a_status(**differences: Any) -> Status:
 
 
 def test_a_fresh_installation_is_healthy(bell: Bell) -> None:
-    found = look(bell.engine(), NOW)
+    found = look(bell.district(), NOW)
 
     assert found.healthy
     assert found.enabled
@@ -99,20 +99,20 @@ def test_rows_that_wait_are_counted_with_the_age_of_the_oldest(bell: Bell) -> No
     connection.execute("UPDATE score SET points = points + 1")
     connection.close()
 
-    found = look(bell.engine(), datetime.now(UTC) + timedelta(days=2))
+    found = look(bell.district(), datetime.now(UTC) + timedelta(days=2))
 
     assert found.waiting_rows == 6
     assert timedelta(days=2) <= found.lag < timedelta(days=2, hours=1)
 
 
 def test_the_changes_and_outcomes_of_the_last_hour_are_counted(bell: Bell) -> None:
-    engine = bell.engine()
-    ids = evaluated(engine, scored(9, 17, at=NOW), scored(8, 9, at=NOW - timedelta(hours=2)))
+    district = bell.district()
+    ids = evaluated(district, scored(9, 17, at=NOW), scored(8, 9, at=NOW - timedelta(hours=2)))
     young = [one for one in ids if one[:8] == max(ids)[:8]]
-    engine.ledger.record([an_outcome(one, at=NOW) for one in young[:2]])
-    engine.ledger.record([an_outcome(young[2], Verdict.DEFERRED, reason="UNAVAILABLE", at=NOW)])
+    district.ledger.record([an_outcome(one, at=NOW) for one in young[:2]])
+    district.ledger.record([an_outcome(young[2], Verdict.DEFERRED, reason="UNAVAILABLE", at=NOW)])
 
-    found = look(engine, NOW)
+    found = look(district, NOW)
 
     assert found.changes == 1
     assert found.outcomes == {"accepted": 2, "deferred": 1}
@@ -120,38 +120,38 @@ def test_the_changes_and_outcomes_of_the_last_hour_are_counted(bell: Bell) -> No
 
 
 def test_what_waits_in_the_queues_is_counted(bell: Bell) -> None:
-    engine = bell.engine()
-    engine.broker.publisher().publish(Queue.PUSHES, [b"1", b"2"])
+    district = bell.district()
+    district.broker.publisher().publish(Queue.PUSHES, [b"1", b"2"])
 
-    assert look(engine, NOW).queues[Queue.PUSHES] == Depth(ready=2, dead=0)
+    assert look(district, NOW).queues[Queue.PUSHES] == Depth(ready=2, dead=0)
 
 
 @pytest.mark.parametrize("trouble", ["a parked change", "a task", "a dead letter", "no trigger"])
 def test_an_engine_with_trouble_is_not_healthy(bell: Bell, trouble: str) -> None:
-    engine = bell.engine()
+    district = bell.district()
     match trouble:
         case "a parked change":
-            evaluated(engine, a_change("cafeteria", after={}))
+            evaluated(district, a_change("cafeteria", after={}))
         case "a task":
-            report(engine)
+            report(district)
         case "a dead letter":
-            engine.broker.publisher().publish(Queue.PUSHES, [b"1"])
-            consumer = engine.broker.consumer(Queue.PUSHES, 1)
+            district.broker.publisher().publish(Queue.PUSHES, [b"1"])
+            consumer = district.broker.consumer(Queue.PUSHES, 1)
             consumer.park(consumer.receive(1, timeout=5)[0], "not readable")
         case "no trigger":
-            with engine.database.write() as connection:
+            with district.database.write() as connection:
                 connection.exec_driver_sql("DROP TRIGGER schoolbell_score_update")
 
-    assert not look(engine, NOW).healthy
+    assert not look(district, NOW).healthy
 
 
 def test_a_trouble_that_did_not_come_up_for_a_day_is_shown_and_no_trouble_any_more(
     bell: Bell,
 ) -> None:
-    engine = bell.engine()
-    report(engine)
+    district = bell.district()
+    report(district)
 
-    found = look(engine, NOW + timedelta(hours=25))
+    found = look(district, NOW + timedelta(hours=25))
 
     assert found.healthy
     assert [task.subject for task in found.tasks] == ["fcm"]
@@ -182,7 +182,7 @@ def test_what_is_only_busy_is_healthy() -> None:
 def test_a_district_that_is_off_is_healthy(bell: Bell) -> None:
     bell("disable")
 
-    assert look(bell.engine(), NOW).healthy
+    assert look(bell.district(), NOW).healthy
 
 
 # Printing
@@ -213,7 +213,7 @@ def test_a_district_that_is_off_is_said_to_be_so(bell: Bell) -> None:
 
 
 def test_what_is_wrong_is_shown_with_its_remedy_and_exits_1(bell: Bell) -> None:
-    report(bell.engine())
+    report(bell.district())
 
     code, said = status(bell)
 
@@ -222,7 +222,7 @@ def test_what_is_wrong_is_shown_with_its_remedy_and_exits_1(bell: Bell) -> None:
 
 
 def test_a_trigger_that_is_gone_is_named(bell: Bell) -> None:
-    with bell.engine().database.write() as connection:
+    with bell.district().database.write() as connection:
         connection.exec_driver_sql("DROP TRIGGER schoolbell_score_update")
 
     code, said = status(bell)
@@ -291,7 +291,7 @@ def test_json_holds_everything(bell: Bell) -> None:
 
 
 def test_json_exits_1_when_something_is_wrong(bell: Bell) -> None:
-    report(bell.engine())
+    report(bell.district())
 
     assert bell.run("status", "--json").exit_code == 1
     assert as_json(bell)["tasks"][0]["subject"] == "fcm"
@@ -335,24 +335,24 @@ def test_what_stands_still_is_said(
 
 
 def test_an_embedded_engine_is_known_to_run_while_it_does(bell: Bell) -> None:
-    engine, other = bell.engine(), bell.engine()
-    assert engine.runs is False
-    with other.alone():
-        assert engine.runs is True
-    assert engine.runs is False
+    district, other = bell.district(), bell.district()
+    assert district.lock.is_held is False
+    with other.lock.hold():
+        assert district.lock.is_held is True
+    assert district.lock.is_held is False
 
 
 def test_a_broker_out_of_reach_hides_nothing_else(
     bell: Bell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = bell.engine()
+    district = bell.district()
     away = Unavailable("The broker does not answer.", "Wait for it.")
 
     def fail() -> dict[Queue, Depth]:
         raise away
 
-    monkeypatch.setattr(engine.broker, "depths", fail)
-    found = look(engine, NOW)
+    monkeypatch.setattr(district.broker, "depths", fail)
+    found = look(district, NOW)
     assert found.broker == (away.problem, away.remedy)
     assert found.captured
     assert not found.healthy

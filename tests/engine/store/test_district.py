@@ -35,7 +35,7 @@ def test_a_district_that_was_never_set_up_is_off(district: District) -> None:
 
 def test_a_new_district_is_off_and_has_food_service(district: District) -> None:
     district.sis("DELETE FROM schoolbell_district")
-    district.app(settings.found)
+    district.app(settings.create)
 
     holds = circumstances(district)
 
@@ -45,7 +45,7 @@ def test_a_new_district_is_off_and_has_food_service(district: District) -> None:
 def test_founding_it_again_changes_nothing(district: District) -> None:
     private = district.read(settings.privacy)
 
-    district.app(settings.found, enabled=False, food_service=False)
+    district.app(settings.create, enabled=False, food_service=False)
 
     holds = circumstances(district)
     assert (holds.enabled, holds.food_service) == (True, True)
@@ -55,7 +55,7 @@ def test_founding_it_again_changes_nothing(district: District) -> None:
 def test_each_district_has_a_salt_of_its_own(district: District) -> None:
     def salt() -> str:
         district.sis("DELETE FROM schoolbell_district")
-        district.app(settings.found)
+        district.app(settings.create)
         found: settings.Privacy = district.read(settings.privacy)
         return found.salt
 

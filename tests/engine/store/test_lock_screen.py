@@ -97,7 +97,7 @@ def test_each_phone_shows_what_the_district_allows(district: District, level: Le
 
 def test_a_new_district_shows_least(district: District) -> None:
     district.sis("DELETE FROM schoolbell_district")
-    district.app(settings.found, enabled=True)
+    district.app(settings.create, enabled=True)
 
     assert shown(district, district.evaluate(scored(9, 17))) == GENERIC
 

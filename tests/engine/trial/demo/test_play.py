@@ -19,7 +19,7 @@ from engine.config import (
     WordingSettings,
 )
 from engine.errors import ConfigError, Unavailable
-from engine.runtime.district import Engine
+from engine.runtime.district import District
 from engine.trial.demo.acts import ACTS, Act, Scene, Why
 from engine.trial.demo.expected import Difference, Text
 from engine.trial.demo.play import Play
@@ -163,7 +163,7 @@ def test_the_environment_cannot_lead_the_embedded_demonstration_to_a_real_distri
     real = tmp_path / "real.db"
     monkeypatch.setenv("SCHOOLBELL_DATABASE__URL", f"sqlite:///{real}")
     with a_world(tmp_path) as world:
-        assert world.engine.database.engine.url.database == str(tmp_path / "schoolbell.db")
+        assert world.district.database.engine.url.database == str(tmp_path / "schoolbell.db")
     assert not real.exists()
 
 
@@ -182,11 +182,11 @@ def test_nothing_goes_on_when_the_engine_has_ended(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_ends_by_itself_is_noticed_with_its_last_words(tmp_path: Path) -> None:
-    with a_world(tmp_path) as world, world.engine.alone():
-        elsewhere = world.engine.config.model_copy(
+    with a_world(tmp_path) as world, world.district.lock.hold():
+        elsewhere = world.district.config.model_copy(
             update={"broker": BrokerSettings(url="amqps://localhost/")}
         )
-        with running(replace(world, engine=Engine(elsewhere))) as check:
+        with running(replace(world, district=District(elsewhere))) as check:
             play = Play(world, Screen().terminal, check)
             with pytest.raises(Unavailable, match=r"has ended(.|\n)*Another engine"):
                 play.warm_up()

@@ -13,7 +13,7 @@ from engine.config import ApnsSettings, FcmSettings
 from engine.gateways.apns import ApnsGateway
 from engine.gateways.fcm import FcmGateway
 from engine.ports import Gateway
-from engine.runtime.district import utc_now
+from engine.runtime.clock import utc_now
 from engine.trial.phones.catalogue import CATALOGUE
 from engine.trial.phones.devices import Received
 from engine.trial.phones.fault import Fault

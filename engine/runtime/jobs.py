@@ -1,0 +1,68 @@
+"""The jobs of schedule: what the district does by the clock besides telling people."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from engine.config import Config
+from engine.database import Database
+from engine.errors import SchoolbellError, Unavailable
+from engine.ports import Ledger, Publisher
+from engine.runtime.alarms import CAPTURE, DIRECTORY, Alarms
+from engine.runtime.clock import utc_now
+from engine.sources import capture, outbox
+from engine.sources.source import SqlSource
+from engine.stages.schedule import publish_due
+from engine.store import directory, housekeeping
+from engine.telemetry import Event, emit
+
+
+def republish(ledger: Ledger, publisher: Publisher) -> None:
+    """Publish every push whose next try is due."""
+    while count := publish_due(ledger, publisher):
+        emit(Event.PUSHES_REPUBLISHED, count=count)
+
+
+def sync_directory(
+    database: Database, source: SqlSource, *, may_shrink: bool = False
+) -> Mapping[str, int]:
+    """Read the whole directory again from the SIS; return how many rows of each part."""
+    with database.write() as connection:
+        counted = directory.sync(
+            source.database, source.definition, connection, may_shrink=may_shrink
+        )
+    emit(Event.DIRECTORY_SYNCED, level=logging.DEBUG, count=sum(counted.values()))
+    return {str(entity): count for entity, count in counted.items()}
+
+
+def sync_or_report(database: Database, source: SqlSource, alarms: Alarms) -> None:
+    """Sync the directory; what is wrong with the source's answer is an alarm."""
+    alarms.update(DIRECTORY, "sync", _met(lambda: sync_directory(database, source)))
+
+
+def check_capture(source: SqlSource, alarms: Alarms) -> None:
+    """Look whether the triggers are in place; that they are not is an alarm."""
+    error = _met(lambda: capture.require(source.database, source.definition))
+    if error:
+        emit(Event.CAPTURE_BROKEN, level=logging.ERROR, problem=error.problem)
+    alarms.update(CAPTURE, "triggers", error)
+
+
+def forget(database: Database, sis: Database, config: Config) -> None:
+    """Delete a slice of what is older than its keeping time, here and in the outbox."""
+    now, settings = utc_now(), config.schedule
+    outbox.forget(sis, config.relay.keep_relayed, now)
+    with database.write() as connection:
+        housekeeping.forget(connection, now, settings.keep_content, settings.keep_decisions)
+
+
+def _met(job: Callable[[], object]) -> SchoolbellError | None:
+    """What a person must mend of what *job* met; raises Unavailable, which may pass by itself."""
+    try:
+        job()
+    except Unavailable:
+        raise
+    except SchoolbellError as error:
+        return error
+    return None

@@ -1,0 +1,52 @@
+"""Install: make everything that an installation needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from engine.ports import Broker
+from engine.runtime.clock import utc_now
+from engine.runtime.district import District
+from engine.runtime.hub import Hub
+from engine.runtime.installation import Installation
+from engine.sources import capture
+from engine.store import devices, district, migrate
+
+
+def install(installation: Installation) -> Iterator[str]:
+    """Make what is missing, saying what; running it again changes nothing."""
+    match installation:
+        case Hub():
+            yield from _hub(installation.brokers)
+        case District():
+            yield from _district(installation)
+
+
+def _district(here: District) -> Iterator[str]:
+    migrate.upgrade(here.database)
+    yield f"The engine's tables in {here.database.name} are at revision {migrate.newest()}."
+    here.source.check()
+    findings = capture.install(here.source.database, here.source.definition)
+    yield f"Changes of {len(findings)} tables are captured in {here.source.database.name}."
+    with here.database.write() as connection:
+        district.create(connection)
+        enabled = district.is_enabled(connection)
+    file = here.config.keys.file
+    devices.make_keyring(here.database, file, utc_now())
+    yield f"Device tokens are encrypted with {file}: keep a copy of it."
+    counted = here.sync_directory()
+    yield "The directory lists " + ", ".join(f"{n} {name}" for name, n in counted.items()) + "."
+    made = here.broker.install()
+    whose = "The broker and the hub have their" if here.config.hub.used else "The broker has its"
+    yield f"{whose} queues{_also(made)}."
+    if not enabled:
+        yield "Push notifications are off: `schoolbell enable` switches them on."
+
+
+def _hub(brokers: Mapping[str, Broker]) -> Iterator[str]:
+    for name, broker in brokers.items():
+        yield f"The district {name} has its queues{_also(broker.install())}."
+
+
+def _also(made: Sequence[str]) -> str:
+    return ": made " + ", ".join(made) if made else ""

@@ -1,0 +1,87 @@
+"""Run: the stages of an installation, until somebody stops them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event as Flag
+
+from engine.errors import ConfigError, Unavailable
+from engine.runtime.district import District
+from engine.runtime.hub import Hub
+from engine.runtime.installation import Installation
+from engine.runtime.stage import DELIVER
+from engine.runtime.worker import run_stage, run_threads, stage_command, supervise
+from engine.telemetry import Event, emit
+
+
+def run(installation: Installation, stage: str | None, config: Path | None, stop: Flag) -> None:
+    """Run all stages that belong here, or one of them, until *stop*.
+
+    *config* is the file that names the installation to the processes that are started. Raises
+    ConfigError for a stage that runs elsewhere, and what District.require_installed raises.
+    """
+    _require_here(installation, stage)
+    match installation:
+        case Hub():
+            _run_deliver(installation, stop)
+        case District() if stage == DELIVER:
+            _run_deliver(installation, stop)
+        case District():
+            _run_district(installation, stage, config, stop)
+
+
+def _run_deliver(installation: Installation, stop: Flag) -> None:
+    """Deliver needs no database: neither to begin nor to report to."""
+    run_stage(DELIVER, installation.makers[DELIVER], stop, lambda *_: None)
+
+
+def _run_district(district: District, stage: str | None, config: Path | None, stop: Flag) -> None:
+    _require_installed(district)
+    _ = district.wording
+    emit(Event.ENGINE_STARTED, district=district.config.district.id)
+    with _exclusive(district, stage):
+        if stage:
+            run_stage(stage, district.makers[stage], stop, district.alarms.of_stage)
+        elif district.lock:
+            run_threads(district.makers, stop, district.alarms.of_stage)
+        else:
+            supervise({name: stage_command(name, config) for name in district.stages}, stop)
+    emit(Event.ENGINE_STOPPED, district=district.config.district.id)
+
+
+def _require_here(installation: Installation, stage: str | None) -> None:
+    """Refuse a stage that runs on the other side of the broker."""
+    if stage and stage not in installation.stages:
+        elsewhere = {Hub: "in each district", District: "at the hub that [hub] url names"}
+        raise ConfigError(
+            f"The stage {stage} runs {elsewhere[type(installation)]}, not here.",
+            f"Here run `schoolbell run` for: {', '.join(installation.stages)}.",
+        )
+
+
+def _require_installed(district: District) -> None:
+    """Refuse what a person must mend; a neighbour that is only away now may come back."""
+    try:
+        district.require_installed()
+    except Unavailable as error:
+        emit(
+            Event.ENGINE_WAITING, level=logging.WARNING,
+            problem=error.problem, remedy=error.remedy,
+        )  # fmt: skip
+
+
+@contextmanager
+def _exclusive(district: District, stage: str | None) -> Iterator[None]:
+    if district.lock is None:
+        yield
+    elif stage:
+        raise ConfigError(
+            "The embedded broker lives in one process, so a stage cannot run alone on it.",
+            "Run `schoolbell run` without a stage, or set [broker] url to a RabbitMQ.",
+        )
+    else:
+        with district.lock.hold():
+            yield
