@@ -18,7 +18,7 @@ QUICK_TESTS := tests/architecture tests/docs tests/rules tests/contracts/test_wi
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint format bench servers clean
+.PHONY: help demo check test lint format docs bench servers clean
 
 help: ## list what there is to make
 	@sed -nE 's/^([a-z]+):.* ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,6 +41,9 @@ lint: $(TESTS) ## check style, types and imports
 format: $(TESTS) ## bring the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(TESTS) ## write the tables that pages take from the code
+	$(BIN)/python -m docs.tables
 
 bench: $(TESTS) servers ## measure speed and memory, beside a peer
 	@$(INSTALL) -e '.[dev,bench]'

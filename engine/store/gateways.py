@@ -32,7 +32,7 @@ _TOPIC: Final = "Set [apns] topic to the bundle id of the app that the key is fo
 _KEY: Final = "Check [apns] key_file, key_id and team_id, and this machine's clock."
 _ENVIRONMENT: Final = "Check [apns] endpoint: the key is for the other of sandbox and production."
 _FIREBASE: Final = "Upload a valid APNs key in the Firebase console, under Cloud Messaging."
-_REMEDIES: Final[Mapping[str, str]] = {
+REMEDIES: Final[Mapping[str, str]] = {
     "FCM_KEY_REFUSED": "Download a new key for [fcm] service_account_file; check the clock, too.",
     "PERMISSION_DENIED": "Grant the service account the role Firebase Cloud Messaging API Admin, "
     "and enable that API for the project.",
@@ -202,4 +202,4 @@ def _report_deaths(connection: Connection, gateway: str, now: datetime, by_hub: 
 
 
 def _remedy(reason: str, by_hub: bool) -> str:
-    return _OF_THE_HUB if by_hub else _REMEDIES.get(reason, _OTHERWISE)
+    return _OF_THE_HUB if by_hub else REMEDIES.get(reason, _OTHERWISE)

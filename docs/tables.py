@@ -1,0 +1,162 @@
+"""The tables of `answers-of-the-gateways.md`, made from those in the code.
+
+`python -m docs.tables` writes them into the page, between its markers; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from engine.doctor.remedies import APNS_CURES, FCM_CURES, TOKEN_CURES, Cure
+from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
+from engine.store.gateways import REMEDIES
+from rules.outcomes import DOUBTFUL, PATIENCE, Alarm, Patience, Retire, Said, Verdict, fate, trouble
+
+PAGE: Final = Path(__file__).with_name("answers-of-the-gateways.md")
+
+Row = tuple[str, ...]
+
+_BEGIN: Final = "<!-- {name}: made by `make docs` from the tables in the code -->"
+_END: Final = "<!-- end of {name} -->"
+_NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_FAR: Final = _NOW + timedelta(days=7)
+
+_DEVICE: Final[Mapping[Retire, str]] = {
+    Retire.NO: "stays",
+    Retire.AT_ONCE: "retired at once",
+    Retire.WHEN_OTHERS_LIVE: "retired while the gateway takes pushes to most others",
+}
+
+
+def page() -> str:
+    """The page with its tables as the code has them now."""
+    text = PAGE.read_text("utf-8")
+    for name, table in _tables().items():
+        begin, end = _BEGIN.format(name=name), _END.format(name=name)
+        between = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        text, count = between.subn(lambda _, new=f"{begin}\n{table}\n{end}": new, text)
+        if count != 1:
+            raise ValueError(f"{PAGE.name} has {count} places for the table {name}, and not one.")
+    return text
+
+
+def _tables() -> Mapping[str, str]:
+    answers = ("answer", "what it means", "the push", "the device", "who is told")
+    remedies = ("answer", "what it means", "who can mend it", "what to do")
+    return {
+        "answers of FCM": _table(answers, _consequences_of("fcm", _of_fcm())),
+        "answers of APNs": _table(answers, _consequences_of("apns", _of_apns())),
+        "no answer": _table(answers, _consequences_of("", _of_nobody())),
+        "alarms": _table(("reason", "what to do"), _grouped(_advised())),
+        "remedies for FCM": _table(remedies, _remedies(FCM_CURES)),
+        "remedies for the token endpoint": _table(remedies, _remedies(TOKEN_CURES)),
+        "remedies for APNs": _table(remedies, _remedies(APNS_CURES)),
+    }
+
+
+def _of_fcm() -> Iterator[tuple[str, Meaning]]:
+    yield "200", Meaning(Verdict.ACCEPTED)
+    for (status, _), meaning in FCM_SAYS.items():
+        yield f"{_code(meaning.reason)} ({status})", meaning
+
+
+def _of_apns() -> Iterator[tuple[str, Meaning]]:
+    yield "200", Meaning(Verdict.ACCEPTED)
+    for reason, meaning in APNS_SAYS.items():
+        yield _code(reason), meaning
+
+
+def _of_nobody() -> Iterator[tuple[str, Meaning]]:
+    for none, meaning in NOT_ANSWERED.items():
+        yield f"{_code(meaning.reason)}: {none.value}", meaning
+
+
+def _advised() -> Iterator[tuple[str, Row]]:
+    return ((_code(reason), (remedy,)) for reason, remedy in REMEDIES.items())
+
+
+def _remedies(cures: Mapping[str, Cure]) -> Iterator[Row]:
+    return _grouped(
+        (_code(reason), (cure.meaning, cure.who.value, cure.remedy))
+        for reason, cure in cures.items()
+    )
+
+
+def _consequences_of(gateway: str, answers: Iterable[tuple[str, Meaning]]) -> Iterator[Row]:
+    return _grouped((answer, _consequences(gateway, meaning)) for answer, meaning in answers)
+
+
+def _grouped(found: Iterable[tuple[str, Row]]) -> Iterator[Row]:
+    """One row for all answers of which the same is to be said."""
+    groups: dict[Row, list[str]] = {}
+    for answer, row in found:
+        groups.setdefault(row, []).append(answer)
+    for row, answers in groups.items():
+        yield ", ".join(dict.fromkeys(answers)), *row
+
+
+def _consequences(gateway: str, meaning: Meaning) -> Row:
+    said = Said(meaning.verdict, meaning.reason, gateway, None, meaning.misconfigured)
+    follows = fate(said, 1, _NOW, _NOW, _FAR, 0.0)
+    told = "–" if follows.alarm is Alarm.NONE else f"an alarm ({follows.alarm.value})"
+    return _means(said, meaning), _push(said, meaning), _DEVICE[follows.retire], told
+
+
+def _means(said: Said, meaning: Meaning) -> str:
+    if meaning.renew:
+        return "the access token was revoked"
+    if meaning.reconnect:
+        return "the connection is bound to an older key, or too old"
+    match said.verdict:
+        case Verdict.ACCEPTED:
+            return "accepted; no gateway tells whether it was seen"
+        case Verdict.UNREGISTERED:
+            return "the app was removed, or the token has expired"
+        case Verdict.REFUSED if said.reason in DOUBTFUL:
+            return "a dead token; or our project, endpoint or topic is the wrong one"
+        case Verdict.REFUSED:
+            return "what we sent is wrong"
+        case Verdict.DEFERRED:
+            return trouble(said).value
+
+
+def _push(said: Said, meaning: Meaning) -> str:
+    match said.verdict:
+        case Verdict.ACCEPTED:
+            return "done"
+        case Verdict.DEFERRED:
+            at_once = (
+                "again at once with another access token, then " if meaning.renew
+                else "again at once on a new connection, then " if meaning.reconnect
+                else "again "
+            )  # fmt: skip
+            return at_once + _waits(PATIENCE[trouble(said)])
+        case _:
+            return "not sent again"
+
+
+def _waits(patience: Patience) -> str:
+    grows = f", then longer, up to {_span(patience.longest)}" if patience.grows > 1 else ""
+    ends = f"; given up after {_span(patience.gives_up)}" if patience.gives_up else ""
+    return f"after {_span(patience.first)}{grows}{ends}"
+
+
+def _span(duration: timedelta) -> str:
+    minutes, seconds = divmod(int(duration.total_seconds()), 60)
+    return f"{seconds} s" if not minutes else f"{minutes} min"
+
+
+def _code(reason: str) -> str:
+    return f"`{reason}`"
+
+
+def _table(head: Row, rows: Iterable[Row]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

@@ -1,0 +1,46 @@
+"""The page about the gateways' answers says what the tables in the code say."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from docs import tables
+from rules.outcomes import NOBODYS_FAULT
+
+PAGE = tables.PAGE.read_text("utf-8")
+
+
+def test_the_tables_of_the_page_are_those_of_the_code() -> None:
+    assert tables.page() == PAGE, "Run `make docs` and commit what it writes."
+
+
+def test_every_reason_why_we_end_a_push_ourselves_is_explained() -> None:
+    assert sorted(reason for reason in NOBODYS_FAULT if f"`{reason}`" not in PAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("UNREGISTERED", "retired at once"),
+        ("BadDeviceToken", "retired while the gateway takes pushes to most others"),
+        ("INTERNAL", "again after 10 s, then longer, up to 15 min; given up after 60 min"),
+        ("ServiceUnavailable", "again after 15 min, then longer, up to 60 min"),
+        ("UnrelatedKeyIdInToken", "again at once on a new connection"),
+        ("TopicDisallowed", "an alarm"),
+        ("TIMED_OUT", "again after 10 s"),
+    ],
+)
+def test_a_row_says_what_follows_from_an_answer(row: str, says: str) -> None:
+    found = re.search(rf"^\|[^|]*`{row}`[^|]*\|.*$", tables.page(), re.MULTILINE)
+
+    assert found is not None
+    assert says in found[0]
+
+
+def test_a_page_without_a_place_for_a_table_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_tables", lambda: {"no such table": ""})
+
+    with pytest.raises(ValueError, match="0 places for the table no such table"):
+        tables.page()
