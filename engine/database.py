@@ -27,13 +27,17 @@ class Database:
     """One database. Threads may share it; each `read` or `write` takes its own connection.
 
     Errors of the driver arrive as Unavailable (wait and try again) or Misconfigured (the login,
-    the database or a table is wrong), and never hold a password or a row.
+    the database or a table is wrong), and never hold a password or a row. *by_key* says that
+    nearly everything is asked by key, as in our own database: then PostgreSQL reads a whole table
+    only where there is no other way.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, by_key: bool = False) -> None:
         self._url = _checked(url)
         self.dialect: str = self._url.get_backend_name()
         self.engine: Engine = _engine(self._url)
+        if by_key and not self.is_sqlite:
+            _prefer_indexes(self.engine)
         # SQLite has one writer: queueing here costs nothing, its own waiting polls and sleeps.
         self._writing = threading.Lock()
         self._open = threading.local()
@@ -153,6 +157,22 @@ def _make_sqlite_behave(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         writing = connection.get_execution_options().get("schoolbell_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _prefer_indexes(engine: Engine) -> None:
+    """Keep plans by index, whatever the size of a table was when they were made.
+
+    A statement that is prepared while its table is empty keeps its plan, and on an empty table
+    nothing is cheaper than to read all of it: 220 microseconds a key after 100,000 rows, against 5
+    by the index (measured on PostgreSQL 15). What does read all of a table must not be compiled
+    for the price that this puts on it.
+    """
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: psycopg.Connection, _record: object) -> None:
+        connection.execute("SET enable_seqscan = off")
+        connection.execute("SET jit = off")
+        connection.commit()
 
 
 # SQLSTATE classes and codes, from PostgreSQL's appendix "Error Codes".

@@ -140,7 +140,7 @@ class District:
     def __init__(self, url: str) -> None:
         self.url = url
         self.clock = StoppedClock()
-        self.database = Database(url)
+        self.database = Database(url, by_key=True)
         self.settings = DistrictSettings()
         self.screens = LockScreens(self.settings.id, Wording(), KEYRING)
         self.speak(load("reference"))

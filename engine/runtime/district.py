@@ -54,7 +54,7 @@ class District:
     @cached_property
     def database(self) -> Database:
         """The engine's own database."""
-        return Database(self.config.database.url)
+        return Database(self.config.database.url, by_key=True)
 
     @cached_property
     def source(self) -> SqlSource:

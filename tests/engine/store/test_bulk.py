@@ -40,7 +40,7 @@ def sqlite_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databa
 @pytest.fixture(scope="module")
 def postgresql_database(postgres_server: PostgresServer) -> Iterator[Database]:
     """The engine's tables on PostgreSQL."""
-    database = Database(postgres_server.create_database("bulk"))
+    database = Database(postgres_server.create_database("bulk"), by_key=True)
     metadata.create_all(database.engine)
     yield database
     database.close()
@@ -282,6 +282,31 @@ class TestOneOf:
 def _append_new(database: Database, table: Table, *rows: Row) -> list[Row]:
     with database.write() as connection:
         return append_new(connection, table, rows)
+
+
+def test_a_statement_that_was_prepared_on_an_empty_table_keeps_to_the_index(
+    postgresql_database: Database,
+) -> None:
+    database = Database(
+        postgresql_database.engine.url.render_as_string(hide_password=False), by_key=True
+    )  # with a session of its own
+    wanted = [a_change_id() for _ in range(500)]
+    with database.write() as connection:
+        connection.execute(outcomes.delete())
+    with database.read() as connection:
+        for _ in range(12):  # psycopg prepares the sixth, PostgreSQL keeps the plan five later
+            connection.execute(
+                select(outcomes.c.push_id).where(one_of(connection, outcomes.c.push_id, wanted))
+            )
+        store(database, outcomes, *(_an_outcome(a_change_id(), 1) for _ in range(20_000)))
+        [(name, generic)] = connection.exec_driver_sql(
+            "SELECT name, generic_plans FROM pg_prepared_statements WHERE statement LIKE '%%ANY%%'"
+        ).all()
+        plan = connection.exec_driver_sql(f"EXPLAIN EXECUTE {name} ('{{{','.join(wanted)}}}')")
+        nodes = "\n".join(plan.scalars())
+    database.close()
+    assert generic > 0
+    assert ("Index" in nodes, "Seq Scan" in nodes) == (True, False)
 
 
 def _found(database: Database, table: Table, column: str, wanted: list[Any]) -> list[Any]:
