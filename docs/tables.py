@@ -1,11 +1,10 @@
-"""The tables of `answers-of-the-gateways.md`, made from those in the code.
+"""The tables that pages take from the code.
 
-`python -m docs.tables` writes them into the page, between its markers; a test compares the two.
+`python -m docs.tables` writes them into the pages, between markers; a test compares the two.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +13,13 @@ from typing import Final
 from engine.doctor.remedies import APNS_CURES, FCM_CURES, TOKEN_CURES, Cure
 from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
 from engine.store.gateways import REMEDIES
+from engine.trial.phones.catalogue import sentences
 from rules.outcomes import DOUBTFUL, PATIENCE, Alarm, Patience, Retire, Said, Verdict, fate, trouble
+from rules.wording.templates import VARIABLES
 
-PAGE: Final = Path(__file__).with_name("answers-of-the-gateways.md")
+ANSWERS: Final = Path(__file__).with_name("answers-of-the-gateways.md")
+CONNECT: Final = Path(__file__).with_name("connect-a-sis.md")
+PHONES: Final = Path(__file__).with_name("phones-to-try-with.md")
 
 Row = tuple[str, ...]
 
@@ -32,30 +35,57 @@ _DEVICE: Final[Mapping[Retire, str]] = {
 }
 
 
-def page() -> str:
-    """The page with its tables as the code has them now."""
-    text = PAGE.read_text("utf-8")
-    for name, table in _tables().items():
-        begin, end = _BEGIN.format(name=name), _END.format(name=name)
-        between = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        text, count = between.subn(lambda _, new=f"{begin}\n{table}\n{end}": new, text)
-        if count != 1:
-            raise ValueError(f"{PAGE.name} has {count} places for the table {name}, and not one.")
+def pages() -> Mapping[Path, str]:
+    """The pages with their tables as the code has them now."""
+    return {page: _filled(page, tables) for page, tables in _tables().items()}
+
+
+def _filled(page: Path, tables: Mapping[str, str]) -> str:
+    text = page.read_text("utf-8")
+    for name, table in tables.items():
+        text = _with(text, name, table)
     return text
 
 
-def _tables() -> Mapping[str, str]:
+def _with(text: str, name: str, table: str) -> str:
+    begin, end = _BEGIN.format(name=name), _END.format(name=name)
+    if (text.count(begin), text.count(end)) != (1, 1):
+        raise ValueError(f"There is not exactly one place for the table {name}.")
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
+
+
+def _tables() -> Mapping[Path, Mapping[str, str]]:
     answers = ("answer", "what it means", "the push", "the device", "who is told")
     remedies = ("answer", "what it means", "who can mend it", "what to do")
     return {
-        "answers of FCM": _table(answers, _consequences_of("fcm", _of_fcm())),
-        "answers of APNs": _table(answers, _consequences_of("apns", _of_apns())),
-        "no answer": _table(answers, _consequences_of("", _of_nobody())),
-        "alarms": _table(("reason", "what to do"), _grouped(_advised())),
-        "remedies for FCM": _table(remedies, _remedies(FCM_CURES)),
-        "remedies for the token endpoint": _table(remedies, _remedies(TOKEN_CURES)),
-        "remedies for APNs": _table(remedies, _remedies(APNS_CURES)),
+        ANSWERS: {
+            "answers of FCM": _table(answers, _consequences_of("fcm", _of_fcm())),
+            "answers of APNs": _table(answers, _consequences_of("apns", _of_apns())),
+            "no answer": _table(answers, _consequences_of("", _of_nobody())),
+            "alarms": _table(("reason", "what to do"), _grouped(_advised())),
+            "remedies for FCM": _table(remedies, _remedies(FCM_CURES)),
+            "remedies for the token endpoint": _table(remedies, _remedies(TOKEN_CURES)),
+            "remedies for APNs": _table(remedies, _remedies(APNS_CURES)),
+        },
+        CONNECT: {"variables": _table(("a text about", "may name"), _variables())},
+        PHONES: {"faults": _table(("fault", "at", "what happens"), _faults())},
     }
+
+
+def _variables() -> Iterator[Row]:
+    for kind, names in VARIABLES.items():
+        yield _code(kind), " ".join(map(_code, sorted(names)))
+
+
+def _faults() -> Iterator[Row]:
+    """One row for each fault, with the gateways that have it."""
+    at: dict[Row, list[str]] = {}
+    for gateway, known in sentences().items():
+        for name, sentence in known.items():
+            at.setdefault((_code(name), sentence), []).append(_code(gateway))
+    for (name, sentence), gateways in at.items():
+        yield name, " ".join(gateways), sentence
 
 
 def _of_fcm() -> Iterator[tuple[str, Meaning]]:
@@ -159,4 +189,5 @@ def _table(head: Row, rows: Iterable[Row]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
+    for page, text in pages().items():
+        page.write_text(text, "utf-8")

@@ -61,6 +61,11 @@ def commands(text: str) -> Iterator[Shown]:
             yield Shown(words, is_whole=False)
 
 
+def blocks(text: str, language: str) -> list[str]:
+    """The blocks of code that are marked as being in *language*."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
 def _lines_of_blocks(text: str) -> Iterator[str]:
     for block in _FENCE.findall(text):
         yield from _CONTINUED.sub(" ", block).splitlines()[1:-1]

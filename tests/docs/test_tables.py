@@ -1,23 +1,28 @@
-"""The page about the gateways' answers says what the tables in the code say."""
+"""The tables on the pages say what the tables in the code say."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from docs import tables
 from rules.outcomes import NOBODYS_FAULT
+from tests.docs.pages import name_of
 
-PAGE = tables.PAGE.read_text("utf-8")
+PAGES = tables.pages()
 
 
-def test_the_tables_of_the_page_are_those_of_the_code() -> None:
-    assert tables.page() == PAGE, "Run `make docs` and commit what it writes."
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_tables_of_a_page_are_those_of_the_code(page: Path) -> None:
+    assert PAGES[page] == page.read_text("utf-8"), "Run `make docs` and commit what it writes."
 
 
 def test_every_reason_why_we_end_a_push_ourselves_is_explained() -> None:
-    assert sorted(reason for reason in NOBODYS_FAULT if f"`{reason}`" not in PAGE) == []
+    text = PAGES[tables.ANSWERS]
+
+    assert sorted(reason for reason in NOBODYS_FAULT if f"`{reason}`" not in text) == []
 
 
 @pytest.mark.parametrize(
@@ -33,14 +38,14 @@ def test_every_reason_why_we_end_a_push_ourselves_is_explained() -> None:
     ],
 )
 def test_a_row_says_what_follows_from_an_answer(row: str, says: str) -> None:
-    found = re.search(rf"^\|[^|]*`{row}`[^|]*\|.*$", tables.page(), re.MULTILINE)
+    found = re.search(rf"^\|[^|]*`{row}`[^|]*\|.*$", PAGES[tables.ANSWERS], re.MULTILINE)
 
     assert found is not None
     assert says in found[0]
 
 
 def test_a_page_without_a_place_for_a_table_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_tables", lambda: {"no such table": ""})
+    monkeypatch.setattr(tables, "_tables", lambda: {tables.ANSWERS: {"no such table": ""}})
 
-    with pytest.raises(ValueError, match="0 places for the table no such table"):
-        tables.page()
+    with pytest.raises(ValueError, match="not exactly one place for the table no such table"):
+        tables.pages()
