@@ -123,6 +123,25 @@ class Verdicts:
     parked: Sequence[tuple[Change, Unprocessable]]
 
 
+class Directory(Protocol):
+    """Our copy of the schools, calendars, people, students and rights of the SIS.
+
+    Both methods ask the SIS, so they are called while no transaction of ours is open.
+    """
+
+    def follow(self, changes: Sequence[Change]) -> None:
+        """Read again the rows that *changes* of the directory concern.
+
+        What is decided afterwards, by whatever process, is decided on a directory in which these
+        changes were applied. The same change may be followed any number of times.
+        """
+        ...
+
+    def learn(self, students: Collection[StudentId]) -> None:
+        """Read those *students* whom we do not know yet, with everybody's rights to them."""
+        ...
+
+
 class Evaluation(Protocol):
     """The engine's own records during one transaction of evaluate."""
 
@@ -130,12 +149,8 @@ class Evaluation(Protocol):
         """Those of *changes* that were never evaluated."""
         ...
 
-    def refresh_directory(self, changes: Sequence[Change]) -> None:
-        """Bring the directory in step with changes of the tables that it was read from."""
-        ...
-
     def names(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
-        """First names; a student whom the directory does not know is asked of the source once."""
+        """The first names of those students whom the directory knows."""
         ...
 
     def audiences(

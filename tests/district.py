@@ -17,11 +17,12 @@ from sqlalchemy import Connection, Table, func, select, text
 from engine.config import DistrictSettings
 from engine.database import Database
 from engine.ports import Source
+from engine.runtime.directory import SisDirectory
 from engine.secrets.keyring import Key, Keyring
 from engine.sources.definition import Definition, load
 from engine.sources.source import SqlSource
 from engine.stages.evaluate import evaluate
-from engine.store import alarms, app, directory, district, migrate
+from engine.store import alarms, app, district, migrate
 from engine.store.alarms import BackgroundTask
 from engine.store.evaluations import SqlRecords
 from engine.store.lock_screen import LockScreens
@@ -150,7 +151,9 @@ class District:
         self, *changes: Change, wording: Wording | None = None, source: Source | None = None
     ) -> Sequence[Push]:
         """What evaluate makes of a batch."""
-        return evaluate(changes, source or self.source, self.records, wording or Wording())
+        return evaluate(
+            changes, source or self.source, self.directory, self.records, wording or Wording()
+        )
 
     def push_of(self, change: Change) -> Push:
         """Evaluate a change, and return the push to the mother's phone."""
@@ -174,9 +177,8 @@ class District:
     def speak(self, definition: Definition) -> None:
         """Connect the SIS by another definition."""
         self.source = SqlSource(self.database, definition)
-        self.records = SqlRecords(
-            self.database, self.source, self.settings.timezone, self.screens, self.clock
-        )
+        self.directory = SisDirectory(self.database, self.source)
+        self.records = SqlRecords(self.database, self.settings.timezone, self.screens, self.clock)
 
     def sis(self, statement: str, **values: object) -> None:
         """A program of the school writes."""
@@ -262,8 +264,8 @@ def build(url: str) -> None:
     build_sis(url)
     database = Database(url)
     migrate.upgrade(database)
+    SisDirectory(database, SqlSource(database, load("reference"))).sync()
     with database.write() as connection:
-        directory.sync(database, load("reference"), connection)
         district.create(connection, enabled=True)
         district.set_privacy(connection, Level.FULL)
         for person, token in TOKENS.items():

@@ -16,6 +16,7 @@ from engine.ports import Broker, Publisher, Queue
 from engine.runtime.alarms import Alarms
 from engine.runtime.clock import utc_now
 from engine.runtime.delivery import make_deliver
+from engine.runtime.directory import SisDirectory
 from engine.runtime.embedded_lock import EmbeddedLock
 from engine.runtime.jobs import check_capture, forget, republish, sync_directory, sync_or_report
 from engine.runtime.loops import RelayStage, ScheduleStage, consuming, publish_pushes
@@ -64,6 +65,11 @@ class District:
         return SqlSource(database, load(self.config.source.definition))
 
     @cached_property
+    def directory(self) -> SisDirectory:
+        """Our copy of who and what the SIS is about."""
+        return SisDirectory(self.database, self.source)
+
+    @cached_property
     def broker(self) -> Broker:
         """The message broker, the hub's queues among its own where a hub delivers."""
         return open_district(self.config, self.database)
@@ -80,7 +86,7 @@ class District:
     def records(self) -> SqlRecords:
         """What evaluate reads and writes."""
         timezone = self.config.district.timezone
-        return SqlRecords(self.database, self.source, timezone, self.screens, utc_now)
+        return SqlRecords(self.database, timezone, self.screens, utc_now)
 
     @cached_property
     def screens(self) -> LockScreens:
@@ -119,7 +125,7 @@ class District:
 
     def sync_directory(self, *, may_shrink: bool = False) -> Mapping[str, int]:
         """Read the whole directory again from the SIS; return how many rows of each part."""
-        return sync_directory(self.database, self.source, may_shrink=may_shrink)
+        return sync_directory(self.directory, may_shrink=may_shrink)
 
     def today(self, now: datetime) -> date:
         """The district's date."""
@@ -158,7 +164,7 @@ class District:
         publisher = self.broker.publisher()
 
         def handle(changes: Sequence[Change]) -> None:
-            pushes = evaluate(changes, self.source, self.records, self.wording)
+            pushes = evaluate(changes, self.source, self.directory, self.records, self.wording)
             publish_pushes(publisher, pushes)
             emit(Event.CHANGES_EVALUATED, level=logging.DEBUG, count=len(changes))
 
@@ -194,10 +200,7 @@ class District:
         return (
             (lambda: republish(self.ledger, publisher), settings.retries_every),
             (lambda: plan_lost(self.ledger, self.broker), _SWEEP_EVERY),
-            (
-                lambda: sync_or_report(self.database, self.source, self.alarms),
-                settings.directory_every,
-            ),
+            (lambda: sync_or_report(self.directory, self.alarms), settings.directory_every),
             (lambda: check_capture(self.source, self.alarms), settings.capture_check_every),
             (lambda: forget(self.database, self.source.database, self.config), _FORGET_EVERY),
         )

@@ -11,10 +11,11 @@ from engine.errors import SchoolbellError, Unavailable
 from engine.ports import Ledger, Publisher
 from engine.runtime.alarms import CAPTURE, DIRECTORY, Alarms
 from engine.runtime.clock import utc_now
+from engine.runtime.directory import SisDirectory
 from engine.sources import capture, outbox
 from engine.sources.source import SqlSource
 from engine.stages.schedule import publish_due
-from engine.store import directory, housekeeping
+from engine.store import housekeeping
 from engine.telemetry import Event, emit
 
 
@@ -24,21 +25,16 @@ def republish(ledger: Ledger, publisher: Publisher) -> None:
         emit(Event.PUSHES_REPUBLISHED, count=count)
 
 
-def sync_directory(
-    database: Database, source: SqlSource, *, may_shrink: bool = False
-) -> Mapping[str, int]:
+def sync_directory(directory: SisDirectory, *, may_shrink: bool = False) -> Mapping[str, int]:
     """Read the whole directory again from the SIS; return how many rows of each part."""
-    with database.write() as connection:
-        counted = directory.sync(
-            source.database, source.definition, connection, may_shrink=may_shrink
-        )
+    counted = directory.sync(may_shrink=may_shrink)
     emit(Event.DIRECTORY_SYNCED, level=logging.DEBUG, count=sum(counted.values()))
     return {str(entity): count for entity, count in counted.items()}
 
 
-def sync_or_report(database: Database, source: SqlSource, alarms: Alarms) -> None:
+def sync_or_report(directory: SisDirectory, alarms: Alarms) -> None:
     """Sync the directory; what is wrong with the source's answer is an alarm."""
-    alarms.update(DIRECTORY, "sync", _met(lambda: sync_directory(database, source)))
+    alarms.update(DIRECTORY, "sync", _met(lambda: sync_directory(directory)))
 
 
 def check_capture(source: SqlSource, alarms: Alarms) -> None:

@@ -29,6 +29,15 @@ ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
+# The first columns of each part: there is one row for each of their values.
+ENTITY_KEYS: Final[dict[Entity, tuple[str, ...]]] = {
+    "schools": ("id",),
+    "calendars": ("id",),
+    "people": ("id",),
+    "students": ("id",),
+    "rights": ("student_id", "person_id"),
+}
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _MOST_COLUMNS: Final = 50  # a function of PostgreSQL takes 100 arguments: names and values

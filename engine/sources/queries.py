@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -32,6 +32,15 @@ def select_by(
 def select_all(connection: Connection, query: str) -> Sequence[Row[Any]]:
     """Every row of *query*."""
     return connection.execute(text(_verbatim(query))).all()
+
+
+def stream_all(connection: Connection, query: str, size: int) -> Iterator[Sequence[Row[Any]]]:
+    """Every row of *query*, at most *size* of them held at once.
+
+    PostgreSQL needs a connection in a transaction for it: see Database.snapshot.
+    """
+    streaming = connection.execution_options(yield_per=size)
+    return streaming.execute(text(_verbatim(query))).partitions()
 
 
 def check(database: Database, name: str, query: str, columns: Collection[str]) -> None:

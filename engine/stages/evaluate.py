@@ -1,11 +1,11 @@
 """Evaluate: changes to decisions, notifications and pushes.
 
-In:         changes, in order for each record.
+In:         changes, in order for each record; of the directory, all that were captured before.
 Out:        one decision for every (change, candidate recipient), with its reason; notifications;
             pushes.
 Guarantee:  the same change twice has the effect of once. All that a batch decides is stored in
             one transaction before anything is published; a change that comes again only makes
-            its unanswered pushes be published again.
+            its unanswered pushes be published again. The SIS is asked before the transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.errors import ConfigError, Misconfigured, Unavailable, Unprocessable
-from engine.ports import Evaluation, Finding, Records, Source, Verdicts
+from engine.ports import Directory, Evaluation, Finding, Records, Sorted, Source, Verdicts
 from engine.wire.messages import Push
 from rules.change import Change, ChangeId, StudentId, Subject
 from rules.decide import evaluate as decide
@@ -23,7 +23,11 @@ Parked = list[tuple[Change, Unprocessable]]
 
 
 def evaluate(
-    changes: Sequence[Change], source: Source, records: Records, wording: Wording
+    changes: Sequence[Change],
+    source: Source,
+    directory: Directory,
+    records: Records,
+    wording: Wording,
 ) -> Sequence[Push]:
     """Decide a batch and return the pushes to publish.
 
@@ -31,8 +35,12 @@ def evaluate(
     are decided. What is wrong with a neighbour of ours passes through: nothing was stored then.
     """
     try:
+        kinds = source.sort(list({change.id: change for change in changes}.values()))
+        directory.follow(kinds.of_directory)
+        findings = source.find(kinds.of_records)
+        directory.learn({finding.student for finding in findings})
         with records.evaluation() as evaluation:
-            return _evaluate(changes, source, evaluation, wording)
+            return _evaluate(changes, kinds, findings, evaluation, wording)
     except (ConfigError, Misconfigured, Unavailable):
         raise
     except Exception as error:  # whatever one change can do to us must not stop the others
@@ -40,26 +48,27 @@ def evaluate(
             return _park(changes[0], error, records)
         middle = len(changes) // 2
         return [
-            *evaluate(changes[:middle], source, records, wording),
-            *evaluate(changes[middle:], source, records, wording),
+            *evaluate(changes[:middle], source, directory, records, wording),
+            *evaluate(changes[middle:], source, directory, records, wording),
         ]
 
 
 def _evaluate(
-    changes: Sequence[Change], source: Source, evaluation: Evaluation, wording: Wording
+    changes: Sequence[Change],
+    kinds: Sorted,
+    findings: Sequence[Finding],
+    evaluation: Evaluation,
+    wording: Wording,
 ) -> Sequence[Push]:
     fresh = evaluation.unseen(changes)
-    kinds = source.sort(fresh)
-    if kinds.of_directory:
-        evaluation.refresh_directory(kinds.of_directory)
-    parked: Parked = [(change, _unknown(change)) for change in kinds.unknown]
-    subjects = _subjects(source.find(kinds.of_records), evaluation, parked)
+    new = {change.id for change in fresh}
+    parked: Parked = [(change, _unknown(change)) for change in kinds.unknown if change.id in new]
+    subjects = _subjects([one for one in findings if one.change.id in new], evaluation, parked)
     audiences = evaluation.audiences({(one.student, one.kind) for one in subjects})
     decisions = list(decide(subjects, audiences, evaluation.circumstances(), wording))
     pushes = evaluation.store(Verdicts(fresh, decisions, parked))
     if len(fresh) == len(changes):
         return pushes
-    new = {change.id for change in fresh}
     return [*evaluation.unanswered([one for one in changes if one.id not in new]), *pushes]
 
 

@@ -1,20 +1,37 @@
-"""The directory: schools, calendars, people, students and rights, kept in step with the source."""
+"""The directory: schools, calendars, people, students and rights, kept in step with the source.
+
+The directory has a version, and each transaction that applies a reading makes a new one. A reading
+is based on the version that was current before the SIS was asked. Where other readings of the same
+rows were applied since, nobody can tell which of them is newer: then the row in question is left
+as it is, and read again. So no row ever goes back to an older state, in whatever order readings
+begin, end and are applied, and from whatever process (docs/decisions: the version of the
+directory). The row that holds the version is the lock of those who apply.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, Table, delete, func, select
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, select, tuple_
+from sqlalchemy import update as update_
 
-from engine.database import Database
 from engine.errors import Unprocessable
-from engine.sources.definition import ENTITY_COLUMNS, Definition, Entity
-from engine.sources.queries import select_all, select_by
+from engine.sources.definition import ENTITY_COLUMNS, ENTITY_KEYS, Entity
+from engine.sources.directory import DirectoryRow, Key, Listing, Reading, Scope, double, key_of
 from engine.store.bulk import append, one_of
-from engine.store.tables import calendars, people, rights, schools, students
+from engine.store.tables import (
+    calendars,
+    directory_readings,
+    directory_version,
+    people,
+    rights,
+    schools,
+    students,
+)
 from rules.change import StudentId
 
 TABLES: Final[Mapping[Entity, Table]] = {
@@ -27,89 +44,246 @@ TABLES: Final[Mapping[Entity, Table]] = {
 # A source that suddenly lists almost nobody is broken or half loaded, not deserted.
 _LEAST_SHARE: Final = 0.5
 _LEAST_ROWS: Final = 20
+_SLICE: Final = 5_000  # rows or keys at once
+# Versions for which it is remembered what was read. An older reading conflicts with everything.
+_REMEMBERED: Final = 10_000
+
+_Rows = dict[Key, DirectoryRow]
 
 
-def sync(
-    source: Database, definition: Definition, store: Connection, *, may_shrink: bool = False
-) -> dict[Entity, int]:
-    """Read the whole directory again and make ours equal; return the rows of each part.
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What the SIS lists otherwise than we, in one part of the directory.
 
-    Raises Unprocessable, before anything is changed, where the source lists less than half of
-    what was known: unless it *may_shrink*, a short answer is never a mass deletion.
+    *rows* are those that are new or differ, in packed slices: when everything differs they are
+    many. *gone* are the keys of our rows that are not listed.
     """
-    with source.read() as connection:
-        found = {
-            entity: _rows(entity, select_all(connection, definition.directory.query(entity)))
-            for entity in TABLES
-        }
-    for entity, rows in found.items() if not may_shrink else ():
-        _refuse_shrinking(store, entity, len(rows))
-    for entity, rows in found.items():
-        store.execute(delete(TABLES[entity]))
-        append(store, TABLES[entity], rows)
-    return {entity: len(rows) for entity, rows in found.items()}
+
+    entity: Entity
+    listed: int
+    known: int
+    rows: Sequence[bytes] = field(repr=False)
+    gone: Sequence[Key] = field(repr=False)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether both are equal."""
+        return not self.rows and not self.gone
 
 
-def refresh(
-    source: Database,
-    definition: Definition,
-    store: Connection,
-    entity: Entity,
-    by: str,
-    keys: Collection[str],
-) -> None:
-    """Read again the rows whose column *by* is one of *keys*, or all of them without *by*."""
-    query, table = definition.directory.query(entity), TABLES[entity]
-    with source.read() as connection:
-        found = select_by(connection, query, by, keys) if by else select_all(connection, query)
-    store.execute(
-        delete(table).where(one_of(store, table.columns[by], keys)) if by else delete(table)
-    )
-    append(store, table, _rows(entity, found))
+class _Edit(NamedTuple):
+    """A row as it stands here and as it is listed; None where it is not."""
+
+    old: DirectoryRow | None
+    new: DirectoryRow | None
 
 
-def names(store: Connection, wanted: Collection[StudentId]) -> dict[StudentId, str]:
-    """The first names of those *wanted* students whom the directory knows."""
-    found = store.execute(
-        select(students.c.id, people.c.first_name)
-        .join(people, people.c.id == students.c.person_id)
-        .where(one_of(store, students.c.id, wanted))
-    )
-    return {StudentId(row.id): row.first_name for row in found}
+def version(connection: Connection) -> int:
+    """The current version; to be asked before the SIS is."""
+    return int(connection.execute(select(directory_version.c.version)).scalar_one())
 
 
-def _refuse_shrinking(store: Connection, entity: Entity, found: int) -> None:
-    known = store.execute(select(func.count()).select_from(TABLES[entity])).scalar_one()
-    if known >= _LEAST_ROWS and found < known * _LEAST_SHARE:
+def apply(connection: Connection, reading: Reading) -> list[Scope]:
+    """Make the directory equal to what was read; return the scopes that must be read again.
+
+    Those are left as they are. Call it in a transaction of its own: until it is committed nobody
+    else can apply a reading.
+    """
+    now = _next_version(connection)
+    since = _Since(connection, reading.version, now)
+    again = []
+    for listing in reading.listings:
+        edits = _edits(connection, listing)
+        if any(since.concerns(listing.scope.entity, edit) for edit in edits):
+            again.append(listing.scope)
+        else:
+            _write(connection, listing.scope.entity, edits)
+            _remember(connection, listing.scope, now)
+    return again
+
+
+def compare(
+    connection: Connection, entity: Entity, slices: Iterable[Sequence[DirectoryRow]]
+) -> Difference:
+    """Compare a part of the directory with all that the SIS lists.
+
+    Raises Unprocessable where it lists a row twice.
+    """
+    table = TABLES[entity]
+    known = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    met: set[Key] = set()
+    rows = []
+    for listed in slices:
+        ours = _ours(connection, entity, {row[0] for row in listed})
+        different = []
+        for row in listed:
+            key = key_of(entity, row)
+            if key in met:
+                raise double(entity, key)
+            met.add(key)
+            if ours.get(key) != row:
+                different.append(row)
+        if different:
+            rows.append(msgspec.msgpack.encode(different))
+    gone = [key for key in _keys(connection, entity) if key not in met]
+    return Difference(entity, len(met), known, rows, gone)
+
+
+def refuse_shrinking(difference: Difference) -> None:
+    """Raise Unprocessable where the SIS lists less than half of what was known."""
+    listed, known = difference.listed, difference.known
+    if known >= _LEAST_ROWS and listed < known * _LEAST_SHARE:
         raise Unprocessable(
-            f"The source lists {found} {entity}, where {known} are known; nothing was changed.",
+            f"The source lists {listed} {difference.entity}, where {known} are known; nothing was "
+            "changed.",
             "Check the directory query and the SIS; `schoolbell sync --shrink` accepts it.",
         )
 
 
-def _rows(entity: Entity, found: Sequence[Row[Any]]) -> list[tuple[Any, ...]]:
-    columns = ENTITY_COLUMNS[entity]
-    rows = [tuple(_stored(column, row._mapping[column]) for column in columns) for row in found]
-    _refuse_doubles(entity, rows)
-    return rows
+def apply_all(connection: Connection, base: int, differences: Iterable[Difference]) -> None:
+    """Apply what differs, but for rows that other readings were applied to since version *base*."""
+    now = _next_version(connection)
+    since = _Since(connection, base, now)
+    for difference in differences:
+        entity = difference.entity
+        for edits in _edits_of(connection, difference):
+            _write(connection, entity, [edit for edit in edits if not since.concerns(entity, edit)])
+        _remember(connection, Scope(entity), now)
 
 
-def _refuse_doubles(entity: Entity, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Which of two rows is right, a query must say: a restriction may stand in only one."""
-    key = [column.name for column in TABLES[entity].primary_key.columns]
-    met = Counter(row[: len(key)] for row in rows)
-    (double, times) = met.most_common(1)[0] if met else ((), 0)
-    if times > 1:
-        named = ", ".join(f"{name} {value}" for name, value in zip(key, double, strict=True))
-        raise Unprocessable(
-            f"The source lists {times} {entity} with {named}.",
-            f"Mend the query [directory.{entity}], so that it gives one row for each.",
+def names(connection: Connection, wanted: Collection[StudentId]) -> dict[StudentId, str]:
+    """The first names of those *wanted* students whom the directory knows."""
+    found = connection.execute(
+        select(students.c.id, people.c.first_name)
+        .join(people, people.c.id == students.c.person_id)
+        .where(one_of(connection, students.c.id, wanted))
+    )
+    return {StudentId(row.id): row.first_name for row in found}
+
+
+class _Since:
+    """The rows that readings were applied to after version *base*, at version *now*."""
+
+    def __init__(self, connection: Connection, base: int, now: int) -> None:
+        table = directory_readings.c
+        self._everything = base < now - _REMEMBERED
+        self._keys: dict[Entity, dict[str, set[str]]] = {}
+        found = connection.execute(
+            select(table.entity, table.by_column, table.key).where(table.version > base)
+        )
+        for entity, by, key in found:
+            self._keys.setdefault(entity, {}).setdefault(by, set()).add(key)
+
+    def concerns(self, entity: Entity, edit: _Edit) -> bool:
+        """Whether the row was among them, as it stands here or as it is listed."""
+        return self._everything or any(
+            not by or _value(entity, row, by) in keys
+            for by, keys in self._keys.get(entity, {}).items()
+            for row in edit
+            if row is not None
         )
 
 
-def _stored(column: str, value: Any) -> Any:
-    if column in ("active", "enrolled", "portal", "restricted"):
-        return bool(value)
-    if column in ("starts", "ends"):
-        return date.fromisoformat(value) if isinstance(value, str) else value
-    return "" if value is None else str(value)
+def _value(entity: Entity, row: DirectoryRow, column: str) -> str:
+    return str(row[ENTITY_COLUMNS[entity].index(column)])
+
+
+def _next_version(connection: Connection) -> int:
+    table = directory_version.c
+    made = connection.execute(
+        update_(directory_version).values(version=table.version + 1).returning(table.version)
+    )
+    now = int(made.scalar_one())
+    connection.execute(
+        delete(directory_readings).where(directory_readings.c.version < now - _REMEMBERED)
+    )
+    return now
+
+
+def _edits(connection: Connection, listing: Listing) -> list[_Edit]:
+    """What would make our rows equal to a listing."""
+    entity, by, keys = listing.scope
+    theirs = {key_of(entity, row): row for row in listing.rows}
+    table = TABLES[entity]
+    within = _select(connection, entity, one_of(connection, table.c[by], keys) if by else None)
+    ours = within if not by else _ours(connection, entity, {key[0] for key in theirs}) | within
+    return [
+        *(_Edit(ours.get(key), row) for key, row in theirs.items() if ours.get(key) != row),
+        *(_Edit(row, None) for key, row in within.items() if key not in theirs),
+    ]
+
+
+def _edits_of(connection: Connection, difference: Difference) -> Iterator[list[_Edit]]:
+    """A slice at a time. Our rows are looked at again: some may have changed since."""
+    entity = difference.entity
+    unpack = msgspec.msgpack.Decoder(_ROWS[entity]).decode
+    for packed in difference.rows:
+        rows = unpack(packed)
+        ours = _ours(connection, entity, {row[0] for row in rows})
+        yield [_Edit(old, row) for row in rows if (old := ours.get(key_of(entity, row))) != row]
+    for start in range(0, len(difference.gone), _SLICE):
+        keys = difference.gone[start : start + _SLICE]
+        ours = _ours(connection, entity, {key[0] for key in keys})
+        yield [_Edit(ours[key], None) for key in keys if key in ours]
+
+
+def _ours(connection: Connection, entity: Entity, firsts: Set[str]) -> _Rows:
+    """Our rows whose first key column is one of *firsts*."""
+    first = TABLES[entity].c[ENTITY_KEYS[entity][0]]
+    return _select(connection, entity, one_of(connection, first, firsts))
+
+
+def _select(connection: Connection, entity: Entity, where: ColumnElement[bool] | None) -> _Rows:
+    query = select(TABLES[entity])
+    found = connection.execute(query if where is None else query.where(where))
+    return {key_of(entity, row): row for row in map(tuple, found)}
+
+
+def _keys(connection: Connection, entity: Entity) -> Iterator[Key]:
+    """All keys of a part, in their order."""
+    columns = [TABLES[entity].c[name] for name in ENTITY_KEYS[entity]]
+    page = select(*columns).order_by(*columns).limit(_SLICE)
+    found = connection.execute(page).all()
+    while found:
+        yield from map(tuple, found)
+        found = connection.execute(page.where(tuple_(*columns) > tuple(found[-1]))).all()
+
+
+def _write(connection: Connection, entity: Entity, edits: Sequence[_Edit]) -> None:
+    old = [key_of(entity, edit.old) for edit in edits if edit.old is not None]
+    if old:
+        table = TABLES[entity]
+        key = ENTITY_KEYS[entity]
+        connection.execute(
+            delete(table).where(*(table.c[name] == bindparam(f"old_{name}") for name in key)),
+            [{f"old_{name}": value for name, value in zip(key, row, strict=True)} for row in old],
+        )
+    append(connection, TABLES[entity], [edit.new for edit in edits if edit.new is not None])
+
+
+def _remember(connection: Connection, scope: Scope, now: int) -> None:
+    entity, by = scope.entity, scope.by
+    keys = scope.keys if by else {""}
+    table = directory_readings.c
+    connection.execute(
+        delete(directory_readings).where(
+            table.entity == entity,
+            table.by_column == by,
+            one_of(connection, table.key, keys),
+        )
+    )
+    append(connection, directory_readings, [(entity, by, key, now) for key in keys])
+
+
+_TYPES: Final[Mapping[str, Any]] = {
+    "active": bool,
+    "enrolled": bool,
+    "portal": bool,
+    "restricted": bool,
+    "starts": date | None,
+    "ends": date | None,
+}
+_ROWS: Final[Mapping[Entity, Any]] = {
+    entity: list[tuple[*(_TYPES.get(column, str) for column in columns)]]  # type: ignore[misc]
+    for entity, columns in ENTITY_COLUMNS.items()
+}

@@ -14,8 +14,6 @@ from sqlalchemy import Connection, delete, select
 
 from engine.database import Database
 from engine.ports import Clock, Verdicts
-from engine.sources.definition import DirectoryWatch, Entity
-from engine.sources.source import SqlSource
 from engine.store import alarms, candidates, directory, district, ledger
 from engine.store.bulk import append, one_of
 from engine.store.lock_screen import LockScreen, LockScreens, Told, Unsent
@@ -26,8 +24,6 @@ from engine.store.tables import (
     outcomes,
     parked_changes,
     pushes,
-    rights,
-    students,
 )
 from engine.telemetry import Event, emit
 from engine.wire.messages import Push
@@ -50,13 +46,11 @@ class SqlRecords:
     def __init__(
         self,
         database: Database,
-        source: SqlSource,
         timezone: str,
         screens: LockScreens,
         clock: Clock,
     ) -> None:
         self._database = database
-        self._source = source
         self._zone = ZoneInfo(timezone)
         self._screens = screens
         self._clock = clock
@@ -67,7 +61,7 @@ class SqlRecords:
         with self._database.write() as connection:
             now = self._clock()
             screen = self._screens.at(connection, now)
-            yield SqlEvaluation(connection, self._source, screen, now, self._zone)
+            yield SqlEvaluation(connection, screen, now, self._zone)
 
 
 class SqlEvaluation:
@@ -76,13 +70,11 @@ class SqlEvaluation:
     def __init__(
         self,
         connection: Connection,
-        source: SqlSource,
         screen: LockScreen,
         now: datetime,
         zone: ZoneInfo,
     ) -> None:
         self._connection = connection
-        self._source = source
         self._screen = screen
         self._now = now
         self._zone = zone
@@ -100,26 +92,9 @@ class SqlEvaluation:
         }
         return list({change.id: change for change in found if change.id not in seen}.values())
 
-    def refresh_directory(self, found: Sequence[Change]) -> None:
-        """See ports.Evaluation.refresh_directory."""
-        wanted: dict[tuple[Entity, str], set[str]] = {}
-        for change in found:
-            watch = self._source.definition.watch_named(change.watch)
-            if isinstance(watch, DirectoryWatch):
-                wanted.setdefault((watch.refreshes, watch.by), set()).update(_keys(watch, change))
-        for (entity, by), keys in wanted.items():
-            self._refresh(entity, by, keys)
-
     def names(self, wanted: Collection[StudentId]) -> Mapping[StudentId, str]:
         """See ports.Evaluation.names."""
-        if not wanted:
-            return {}
-        known = directory.names(self._connection, wanted)
-        missing = set(wanted) - known.keys()
-        if missing:
-            self._look_up(missing)
-            known |= directory.names(self._connection, missing)
-        return known
+        return directory.names(self._connection, wanted) if wanted else {}
 
     def audiences(
         self, wanted: Collection[CandidateKey]
@@ -154,23 +129,6 @@ class SqlEvaluation:
     def unanswered(self, found: Sequence[Change]) -> Sequence[Push]:
         """See ports.Evaluation.unanswered."""
         return ledger.unanswered(self._connection, {change.id for change in found}, self._screen)
-
-    def _refresh(self, entity: Entity, by: str, keys: Collection[str]) -> None:
-        directory.refresh(
-            self._source.database, self._source.definition, self._connection, entity, by, keys
-        )
-
-    def _look_up(self, missing: Collection[StudentId]) -> None:
-        """A student may be newer than our last look: ask the source for just these."""
-        self._refresh("students", "id", missing)
-        self._refresh("rights", "student_id", missing)
-        involved = set()
-        for table, key in ((students, students.c.id), (rights, rights.c.student_id)):
-            found = self._connection.execute(
-                select(table.c.person_id).where(one_of(self._connection, key, missing))
-            )
-            involved |= {row.person_id for row in found}
-        self._refresh("people", "id", involved)
 
     def _store_changes(self, verdicts: Verdicts) -> None:
         parked = {change.id for change, _ in verdicts.parked}
@@ -282,13 +240,3 @@ class SqlEvaluation:
                 "Find out who wrote to the table of devices; the device hears again once its app "
                 "is opened.",
             )
-
-
-def _keys(watch: DirectoryWatch, change: Change) -> set[str]:
-    """The directory rows that a change concerns: those it names now, and those it named."""
-    if not watch.by:
-        return set()
-    if watch.by == "id":
-        return {change.key}
-    rows = (change.before or {}, change.after or {})
-    return {str(row[watch.by]) for row in rows if row.get(watch.by) is not None}

@@ -152,6 +152,24 @@ rights = _table(
     Index(None, "person_id"),
 )
 
+# One row. Whatever is read into the directory makes a new version of it.
+directory_version = _table(
+    "directory_version",
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+)
+
+# The version that was made when some rows were last read: those whose column is the key, or, with
+# an empty column, all rows of an entity.
+directory_readings = _table(
+    "directory_readings",
+    Column("entity", String(16), primary_key=True),
+    Column("by_column", String(16), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Index(None, "version"),
+)
+
 # What people did in the app.
 
 accounts = _table(

@@ -124,6 +124,28 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "schoolbell_directory_readings",
+        sa.Column("entity", sa.String(length=16), nullable=False),
+        sa.Column("by_column", sa.String(length=16), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "entity", "by_column", "key", name=op.f("pk_schoolbell_directory_readings")
+        ),
+    )
+    with op.batch_alter_table("schoolbell_directory_readings", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_directory_readings_version"), ["version"], unique=False
+        )
+
+    version = op.create_table(
+        "schoolbell_directory_version",
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_directory_version")),
+    )
+    op.bulk_insert(version, [{"id": 1, "version": 0}])
+    op.create_table(
         "schoolbell_display_options",
         sa.Column("school_id", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
@@ -368,6 +390,11 @@ def downgrade() -> None:
     op.drop_table("schoolbell_gateway_minutes")
     op.drop_table("schoolbell_district")
     op.drop_table("schoolbell_display_options")
+    op.drop_table("schoolbell_directory_version")
+    with op.batch_alter_table("schoolbell_directory_readings", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_directory_readings_version"))
+
+    op.drop_table("schoolbell_directory_readings")
     with op.batch_alter_table("schoolbell_devices", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_devices_kind_token_hash"))
 

@@ -44,7 +44,9 @@ def bell(original: Bell, tmp_path: Path) -> Iterator[Bell]:
 
 def evaluated(district: District, *changes: Change) -> list[str]:
     """Let changes be evaluated; the ids of their pushes."""
-    pushes = evaluate(changes, district.source, district.records, district.wording)
+    pushes = evaluate(
+        changes, district.source, district.directory, district.records, district.wording
+    )
     return [push.id for push in pushes]
 
 

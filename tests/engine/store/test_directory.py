@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from sqlalchemy import Table, select
 
 from engine.errors import Unprocessable
+from engine.sources import directory as sis
 from engine.sources.definition import Entity, Query
+from engine.sources.directory import Reading, Scope
 from engine.store import directory
 from engine.store.tables import calendars, people, rights, schools, students
 from rules.change import StudentId
@@ -20,21 +22,19 @@ CROWD = 60  # more people than the small district has of anything
 
 def sync(district: District, **how: bool) -> Mapping[Entity, int]:
     """Read the whole directory again."""
-    counted: Mapping[Entity, int] = district.app(
-        lambda connection: directory.sync(
-            district.source.database, district.source.definition, connection, **how
-        )
-    )
-    return counted
+    return district.directory.sync(**how)
 
 
 def refresh(district: District, entity: Entity, by: str, *keys: str) -> None:
-    """Read some rows of the directory again."""
-    district.app(
-        lambda connection: directory.refresh(
-            district.source.database, district.source.definition, connection, entity, by, keys
-        )
-    )
+    """Read some rows of the directory again, and apply them."""
+    reading = read(district, Scope(entity, by, frozenset(keys)))
+    assert district.app(directory.apply, reading) == []
+
+
+def read(district: District, *scopes: Scope) -> Reading:
+    """Read some rows of the directory now."""
+    version = district.read(directory.version)
+    return sis.read(district.source.database, district.source.definition, scopes, version)
 
 
 def everything(district: District) -> Mapping[str, list[tuple[Any, ...]]]:
@@ -179,7 +179,7 @@ def test_two_rights_of_one_pair_are_refused_and_nothing_is_changed(district: Dis
     with pytest.raises(Unprocessable) as refused:
         sync(district)
 
-    assert "2 rights with student_id 41, person_id 37" in refused.value.problem
+    assert "lists rights with student_id 41, person_id 37 more than once" in refused.value.problem
     assert "[directory.rights]" in refused.value.remedy
     assert everything(district) == before
 

@@ -25,7 +25,7 @@ def test_today_is_the_districts_day(
     district: District, now: datetime, zone: str, today: date
 ) -> None:
     district.clock.now = now
-    records = SqlRecords(district.database, district.source, zone, district.screens, district.clock)
+    records = SqlRecords(district.database, zone, district.screens, district.clock)
 
     with records.evaluation() as evaluation:
         assert evaluation.circumstances().today == today

@@ -1,0 +1,189 @@
+"""Reading the directory of a SIS: its schools, calendars, people, students and rights.
+
+A reading says how new it is: it carries the version of our own directory that was current before
+the SIS was asked. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Row
+
+from engine.database import Database
+from engine.errors import Unprocessable
+from engine.sources.definition import (
+    ENTITY_COLUMNS,
+    ENTITY_KEYS,
+    Definition,
+    DirectoryWatch,
+    Entity,
+)
+from engine.sources.queries import select_all, select_by, stream_all
+from rules.change import Change, StudentId
+
+DirectoryRow = tuple[Any, ...]
+Key = tuple[Any, ...]
+
+_SLICE: Final = 5_000  # rows that are held at once when everything is read
+
+
+class Scope(NamedTuple):
+    """Rows of one part of the directory.
+
+    Those whose column *by* is one of *keys*; all of them where *by* is empty.
+    """
+
+    entity: Entity
+    by: str = ""
+    keys: frozenset[str] = frozenset()
+
+
+class Listing(NamedTuple):
+    """Every row that the SIS has in a scope; values in the order of ENTITY_COLUMNS."""
+
+    scope: Scope
+    rows: Sequence[DirectoryRow]
+
+
+class Reading(NamedTuple):
+    """What the SIS listed after *version* was the current version of our directory."""
+
+    version: int
+    listings: Sequence[Listing]
+
+
+def key_of(entity: Entity, row: DirectoryRow) -> Key:
+    """The columns that identify a row."""
+    return row[: len(ENTITY_KEYS[entity])]
+
+
+def scopes_of(definition: Definition, changes: Iterable[Change]) -> list[Scope]:
+    """The rows that may differ after *changes*: those that each names now, or named before."""
+    keys: dict[tuple[Entity, str], set[str]] = {}
+    for change in changes:
+        watch = definition.watch_named(change.watch)
+        if isinstance(watch, DirectoryWatch):
+            keys.setdefault((watch.refreshes, watch.by), set()).update(_keys(watch, change))
+    return [
+        Scope(entity, by, frozenset(found))
+        for (entity, by), found in keys.items()
+        if found or not by
+    ]
+
+
+def read(
+    source: Database, definition: Definition, scopes: Iterable[Scope], version: int
+) -> Reading:
+    """Read some rows. Raises Unprocessable where the SIS lists a row twice."""
+    with source.read() as connection:
+        return Reading(version, [_listing(connection, definition, scope) for scope in scopes])
+
+
+def read_students(
+    source: Database, definition: Definition, students: Collection[StudentId], version: int
+) -> Reading:
+    """Read some students, everybody's rights to them, and the people whom those rows name."""
+    ids = frozenset(map(str, students))
+    with source.read() as connection:
+        found = _listing(connection, definition, Scope("students", "id", ids))
+        rights = _listing(connection, definition, Scope("rights", "student_id", ids))
+        involved = _column(found, "person_id") | _column(rights, "person_id")
+        people = _listing(connection, definition, Scope("people", "id", involved))
+    return Reading(version, [people, found, rights])
+
+
+@contextmanager
+def whole(
+    source: Database, definition: Definition
+) -> Iterator[Iterator[tuple[Entity, Iterator[list[DirectoryRow]]]]]:
+    """Each part of the directory with all of its rows, in slices, as of one moment.
+
+    The slices of a part must be taken before the next part is. A row that is listed twice is not
+    refused here: who takes the slices knows what came before.
+    """
+    with source.snapshot() as connection:
+        yield ((entity, _slices(connection, definition, entity)) for entity in ENTITY_COLUMNS)
+
+
+def double(entity: Entity, key: Key) -> Unprocessable:
+    """Which of two rows is right, a query must say: a restriction may stand in only one."""
+    named = ", ".join(
+        f"{name} {value}" for name, value in zip(ENTITY_KEYS[entity], key, strict=True)
+    )
+    return Unprocessable(
+        f"The source lists {entity} with {named} more than once.",
+        f"Mend the query [directory.{entity}], so that it gives one row for each.",
+    )
+
+
+def _keys(watch: DirectoryWatch, change: Change) -> set[str]:
+    if not watch.by:
+        return set()
+    if watch.by == "id":
+        return {change.key}
+    rows = (change.before or {}, change.after or {})
+    return {str(row[watch.by]) for row in rows if row.get(watch.by) is not None}
+
+
+def _listing(connection: Connection, definition: Definition, scope: Scope) -> Listing:
+    query = definition.directory.query(scope.entity)
+    if scope.by:
+        found = select_by(connection, query, scope.by, scope.keys)
+    else:
+        found = select_all(connection, query)
+    rows = _arranged(scope.entity, found)
+    met: set[Key] = set()
+    for row in rows:
+        key = key_of(scope.entity, row)
+        if key in met:
+            raise double(scope.entity, key)
+        met.add(key)
+    return Listing(scope, rows)
+
+
+def _slices(
+    connection: Connection, definition: Definition, entity: Entity
+) -> Iterator[list[DirectoryRow]]:
+    for found in stream_all(connection, definition.directory.query(entity), _SLICE):
+        yield _arranged(entity, found)
+
+
+def _column(listing: Listing, name: str) -> frozenset[str]:
+    index = ENTITY_COLUMNS[listing.scope.entity].index(name)
+    return frozenset(row[index] for row in listing.rows)
+
+
+def _arranged(entity: Entity, found: Sequence[Row[Any]]) -> list[DirectoryRow]:
+    """Values in our order and of our types, whatever the query calls for besides."""
+    if not found:
+        return []
+    taken = [
+        (found[0]._fields.index(column), _converter(column)) for column in ENTITY_COLUMNS[entity]
+    ]
+    return [tuple([convert(row[index]) for index, convert in taken]) for row in found]
+
+
+def _converter(column: str) -> Callable[[Any], Any]:
+    return _CONVERTERS.get(column, _text)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _day(value: Any) -> date | None:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+_CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "active": bool,
+    "enrolled": bool,
+    "portal": bool,
+    "restricted": bool,
+    "starts": _day,
+    "ends": _day,
+}
