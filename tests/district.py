@@ -22,8 +22,13 @@ from engine.secrets.keyring import Key, Keyring
 from engine.sources.definition import Definition, load
 from engine.sources.source import SqlSource
 from engine.stages.evaluate import evaluate
+<<<<<<< HEAD
 from engine.store import alarms, app, district, migrate
 from engine.store.alarms import BackgroundTask
+=======
+from engine.store import alarms, app, directory, district, migrate
+from engine.store.alarms import Alarm
+>>>>>>> 64ec09c (Alarms: one word, one rule; tallies by the minute, which status sums)
 from engine.store.evaluations import SqlRecords
 from engine.store.lock_screen import LockScreens
 from engine.store.sql_ledger import SqlLedger
@@ -224,9 +229,9 @@ class District:
         """The ids of parked changes."""
         return [found for (found,) in self.rows(select(parked_changes.c.id))]
 
-    def tasks(self) -> Sequence[BackgroundTask]:
-        """The background tasks, the newest first."""
-        found: Sequence[BackgroundTask] = self.read(alarms.latest, 100)
+    def tasks(self) -> Sequence[Alarm]:
+        """The alarms that are not over, the newest first."""
+        found: Sequence[Alarm] = self.read(alarms.current, self.clock(), 100)
         return found
 
     def devices(self) -> Mapping[str, str]:

@@ -76,13 +76,13 @@ def _district(found: Status, now: datetime) -> None:
     click.echo(f"Parked changes       {found.parked}")
     for sentence in found.stalled:
         click.secho(sentence, fg="red")
-    if found.tasks:
-        click.echo("\nBackground tasks with errors, the newest first")
-    for task in found.tasks:
-        again = f", {task.times} times" if task.times > 1 else ""
-        age = _ago(now - task.last_at)
-        click.echo(f"  {task.kind} {task.subject} ({age} ago{again})")
-        click.echo(f"    {task.problem}\n    {task.remedy}")
+    if found.alarms:
+        click.echo("\nAlarms, the newest first")
+    for alarm in found.alarms:
+        again = f", {alarm.times} times" if alarm.times > 1 else ""
+        age = _ago(now - alarm.last_at)
+        click.echo(f"  {alarm.kind} {alarm.subject} ({age} ago{again})")
+        click.echo(f"    {alarm.problem}\n    {alarm.remedy}")
 
 
 def parked(found: Parked) -> None:

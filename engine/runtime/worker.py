@@ -22,6 +22,7 @@ from engine.telemetry import Event, emit, frames
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 _DRAIN_LIMIT: Final = 30.0
+_REPORTED_EVERY: Final = 3600.0
 # Not SCHOOLBELL_…: those are settings.
 PARENT_PIPE: Final = "_SCHOOLBELL_PARENT_PIPE"
 
@@ -34,7 +35,7 @@ def run_stage(name: str, make: Callable[[], Stage], stop: Flag, report: Report) 
     A neighbour's trouble leaves the stage as it is: it goes on with what it has in hand. Giving
     that back would count against it, and a broker sets aside what was given back too often. An
     unexpected error closes the stage and makes it anew. *report* hears of the first of a row of
-    failures, and of the recovery with None.
+    failures, of every further hour of it, and of the first success, with None.
     """
     emit(Event.STAGE_STARTED, stage=name)
     trouble = _Trouble(name, report)
@@ -60,33 +61,44 @@ def run_stage(name: str, make: Callable[[], Stage], stop: Flag, report: Report) 
 
 
 class _Trouble:
-    """A row of failures of one stage: told once, with longer and longer pauses between them."""
+    """A row of failures of one stage, with longer and longer pauses between them."""
 
     def __init__(self, stage: str, report: Report) -> None:
         self._stage = stage
         self._report = report
-        self._failing = False
+        self._is_well = False  # not known yet
+        self._reported_at: float | None = None
         self._pause = _FIRST_PAUSE
 
     def pause_after(self, error: Exception) -> float:
         """Take note of a failure; return the seconds to wait."""
-        if not self._failing:
+        if self._is_news():
             known = _known(self._stage, error)
             emit(
                 Event.STAGE_FAILED, level=logging.ERROR, stage=self._stage,
                 problem=known.problem, remedy=known.remedy, **_trace(error),
             )  # fmt: skip
             self._report(self._stage, known)
-        self._failing = True
+        self._is_well = False
         pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
         return pause
 
     def is_over(self) -> None:
         """Take note of a success."""
-        if self._failing:
-            self._failing, self._pause = False, _FIRST_PAUSE
+        if self._is_well:
+            return
+        if self._reported_at is not None:
             emit(Event.STAGE_RECOVERED, stage=self._stage)
-            self._report(self._stage, None)
+        self._report(self._stage, None)
+        self._is_well, self._reported_at, self._pause = True, None, _FIRST_PAUSE
+
+    def _is_news(self) -> bool:
+        """Whether a failure is the first of its row, or the row has lasted for another hour."""
+        now = time.monotonic()
+        if self._reported_at is not None and now - self._reported_at < _REPORTED_EVERY:
+            return False
+        self._reported_at = now
+        return True
 
 
 def spare_the_collector() -> None:

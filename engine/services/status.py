@@ -16,14 +16,13 @@ from engine.runtime.installation import Installation
 from engine.services import hub
 from engine.services.hub import HubStatus
 from engine.sources import capture, outbox
-from engine.store import alarms, district, ledger, parked
-from engine.store.alarms import BackgroundTask
-from engine.store.tables import changes, retries
-from rules.identity import first_id_at
+from engine.store import alarms, district, gateways, parked, tallies
+from engine.store.alarms import Alarm
+from engine.store.tables import retries
 from rules.privacy import Level
 
 _RECENT = timedelta(hours=1)
-_A_DAY = timedelta(days=1)
+_ALARMS_SHOWN = 10
 _LONG = timedelta(minutes=1)  # for a row to wait; usually it is milliseconds
 
 _TAKERS = {Queue.CHANGES: "evaluate", Queue.PUSHES: "deliver", Queue.OUTCOMES: "record"}
@@ -33,8 +32,8 @@ _TAKERS = {Queue.CHANGES: "evaluate", Queue.PUSHES: "deliver", Queue.OUTCOMES: "
 class Status:
     """A district's engine at one moment. *lag* is the age of the oldest row not yet relayed.
 
-    *troubles* counts the background tasks that came up within the last day; *tasks* are the
-    newest, of any age. *stalled* says what is waiting with nobody to take it, and *broker* why
+    *changes* and *outcomes* (by verdict) are those of the last hour. *alarms* are the newest of
+    those that are not over. *stalled* says what is waiting with nobody to take it, and *broker* why
     the queues cannot be seen, as problem and remedy.
     """
 
@@ -49,21 +48,20 @@ class Status:
     outcomes: Mapping[str, int]
     retries: int
     parked: int
-    tasks: Sequence[BackgroundTask]
-    troubles: int
+    alarms: Sequence[Alarm]
     stalled: Sequence[str] = ()
     broker: tuple[str, str] | None = None
 
     @property
     def healthy(self) -> bool:
-        """Nothing is broken, parked or standing still, and nothing was reported for a day."""
+        """Nothing is broken, parked or standing still, and there is no alarm."""
         return (
             self.broker is None
             and not self.stalled
             and all(finding.in_place for finding in self.captured)
             and not any(depth.dead for depth in self.queues.values())
             and not self.parked
-            and not self.troubles
+            and not self.alarms
         )
 
 
@@ -83,7 +81,6 @@ def of_district(here: District, now: datetime) -> Status:
     queues, broker = _queues(here)
     with here.database.read() as connection:
         allowed = district.privacy(connection)
-        newest = alarms.latest(connection, 10)
         return Status(
             enabled=district.is_enabled(connection),
             lock_screen=allowed.level,
@@ -92,14 +89,11 @@ def of_district(here: District, now: datetime) -> Status:
             waiting_rows=waiting,
             lag=lag,
             queues=queues,
-            changes=connection.execute(
-                select(func.count()).where(changes.c.id >= first_id_at(now - _RECENT))
-            ).scalar_one(),
-            outcomes=ledger.counts(connection, now - _RECENT),
+            changes=tallies.since(connection, now - _RECENT).get(tallies.CHANGES, 0),
+            outcomes=gateways.answers(connection, now - _RECENT),
             retries=connection.execute(select(func.count()).select_from(retries)).scalar_one(),
             parked=parked.count(connection),
-            tasks=newest,
-            troubles=sum(task.last_at >= now - _A_DAY for task in newest),
+            alarms=alarms.current(connection, now, _ALARMS_SHOWN),
             stalled=stalled(
                 waiting, lag, queues, runs=lock.is_held if lock else None, hub=here.config.hub.used
             ),

@@ -1,19 +1,27 @@
-"""Background tasks: what went wrong without anybody watching, for staff to look up."""
+"""Alarms: what is wrong in the installation, for an operator to mend.
+
+Whatever is wrong reports its alarm again as long as it lasts, at least every hour. What is seen to
+be mended resolves it; what nobody can see to be mended (a text that could not be made, a push that
+was refused) is over when it was not reported for a day.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Connection, delete, select, update
 
-from engine.store.tables import background_tasks
+from engine.store.tables import alarms
+
+OVER_AFTER: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class BackgroundTask:
-    """One kind of trouble with one subject, and how often it came up."""
+class Alarm:
+    """One kind of trouble with one subject, and how often it was reported."""
 
     kind: str
     subject: str
@@ -32,13 +40,13 @@ def report(
     The same kind and subject again only counts up, so nothing floods.
     """
     again = connection.execute(
-        update(background_tasks)
-        .where(background_tasks.c.kind == kind, background_tasks.c.subject == subject)
-        .values(problem=problem, remedy=remedy, times=background_tasks.c.times + 1, last_at=now)
+        update(alarms)
+        .where(alarms.c.kind == kind, alarms.c.subject == subject)
+        .values(problem=problem, remedy=remedy, times=alarms.c.times + 1, last_at=now)
     )
     if not again.rowcount:
         connection.execute(
-            background_tasks.insert().values(
+            alarms.insert().values(
                 kind=kind, subject=subject, problem=problem, remedy=remedy,
                 times=1, first_at=now, last_at=now,
             )
@@ -49,36 +57,32 @@ def report(
 def known(connection: Connection, kinds: Sequence[str]) -> Mapping[str, set[str]]:
     """The subjects that there is something to say of, by kind; kinds without any are left out."""
     found: dict[str, set[str]] = {}
-    table = background_tasks.c
-    query = select(table.kind, table.subject).where(table.kind.in_(kinds))
+    query = select(alarms.c.kind, alarms.c.subject).where(alarms.c.kind.in_(kinds))
     for kind, subject in connection.execute(query):
         found.setdefault(kind, set()).add(subject)
     return found
 
 
-def latest(connection: Connection, limit: int) -> Sequence[BackgroundTask]:
-    """The newest first."""
-    table = background_tasks.c
+def current(connection: Connection, now: datetime, limit: int) -> Sequence[Alarm]:
+    """Those that are not over, the newest first."""
+    table = alarms.c
     found = connection.execute(
         select(
             table.kind, table.subject, table.problem, table.remedy,
             table.times, table.first_at, table.last_at,
         )
-        .order_by(table.last_at.desc())
+        .where(table.last_at >= now - OVER_AFTER)
+        .order_by(table.last_at.desc(), table.id.desc())
         .limit(limit)
     )  # fmt: skip
-    return [BackgroundTask(*row) for row in found]
+    return [Alarm(*row) for row in found]
 
 
-def forget(connection: Connection, before: datetime) -> None:
-    """Forget what did not come up again since a moment."""
-    connection.execute(delete(background_tasks).where(background_tasks.c.last_at < before))
+def forget(connection: Connection, now: datetime) -> None:
+    """Delete those that are over."""
+    connection.execute(delete(alarms).where(alarms.c.last_at < now - OVER_AFTER))
 
 
 def resolve(connection: Connection, kind: str, subject: str) -> None:
-    """Forget a problem that is mended."""
-    connection.execute(
-        delete(background_tasks).where(
-            background_tasks.c.kind == kind, background_tasks.c.subject == subject
-        )
-    )
+    """Delete one whose trouble is mended."""
+    connection.execute(delete(alarms).where(alarms.c.kind == kind, alarms.c.subject == subject))

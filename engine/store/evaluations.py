@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select
 
 from engine.database import Database
 from engine.ports import Clock, Verdicts
-from engine.store import alarms, candidates, directory, district, ledger
+from engine.store import alarms, candidates, directory, district, ledger, tallies
 from engine.store.bulk import append, one_of
 from engine.store.lock_screen import LockScreen, LockScreens, Told, Unsent
 from engine.store.tables import (
@@ -143,6 +143,7 @@ class SqlEvaluation:
                 for one in kept
             ],
         )  # fmt: skip
+        tallies.add(self._connection, {tallies.CHANGES: len(kept)}, self._now)
         self._unpark(verdicts.changes, kept)
         append(
             self._connection,

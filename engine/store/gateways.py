@@ -1,28 +1,29 @@
 """Gateways as record sees them: whether to believe that phones are dead, and what is wrong.
 
-How many pushes each gateway took, and how many phones it called dead, is counted for each
-minute in the database, so that several processes and restarts share one breaker.
+How many pushes each gateway took, and how many phones it called dead, is tallied in the database,
+so that several processes and restarts share one breaker.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, update
 
-from engine.store import alarms
-from engine.store.tables import devices, gateway_minutes
+from engine.store import alarms, tallies
+from engine.store.tables import devices
+from engine.store.tallies import Tallied
 from engine.wire.messages import Outcome
 from rules.breaker import WINDOW, Tally, Trust, trust
 from rules.outcomes import DEAD, DOUBTFUL, OF_SOME_PHONES, TOO_MANY_DEAD, Verdict
 
 GATEWAY_TASK: Final = "gateway"
 DEAD_TASK: Final = "dead phones"
-KEPT: Final = timedelta(days=1)
+_DEAD: Final = "dead"  # of these pushes an answer told, besides its verdict, that the phone is dead
+_VERDICTS: Final = frozenset(Verdict)
 _GIVEN_BACK: Final = 2 * WINDOW  # pushes taken before a wrong setting are believed for a window
 
 NAMES: Final[Mapping[str, str]] = {"fcm": "FCM", "apns": "APNs"}
@@ -59,12 +60,23 @@ _OTHERWISE: Final = "Check the key, project, topic and endpoint in [fcm] and [ap
 def count(
     connection: Connection, new: Sequence[Outcome], dead: Sequence[Outcome], now: datetime
 ) -> Mapping[str, Trust]:
-    """Add new answers, of which some call a phone *dead*; return what to think of who said so."""
-    accepted_by = Counter([one.gateway for one in new if one.verdict is Verdict.ACCEPTED])
-    dead_by = Counter([one.gateway for one in dead])
-    for gateway in sorted((accepted_by.keys() | dead_by.keys()) - {""}):
-        _add(connection, gateway, Tally(accepted_by[gateway], dead_by[gateway]), now)
-    return {gateway: _trust(connection, gateway, now) for gateway in dead_by if gateway}
+    """Count new answers, of which some call a phone *dead*; return what to think of who said so."""
+    said = Counter(Tallied(one.verdict, one.gateway) for one in new)
+    said.update(Tallied(_DEAD, one.gateway) for one in dead)
+    tallies.add(connection, said, now)
+    return {
+        gateway: _trust(connection, gateway, now)
+        for gateway in sorted({one.gateway for one in dead} - {""})
+    }
+
+
+def answers(connection: Connection, moment: datetime) -> Mapping[str, int]:
+    """How many outcomes of each verdict were recorded since *moment*."""
+    counts = Counter[str]()
+    for tallied, count_ in tallies.since(connection, moment).items():
+        if tallied.what in _VERDICTS:
+            counts[tallied.what] += count_
+    return counts
 
 
 def revive(connection: Connection, gateway: str, now: datetime) -> int:
@@ -104,11 +116,6 @@ def watch(
     return _watch_deaths(connection, {**again, **trusted}, now, by_hub)
 
 
-def forget(connection: Connection, now: datetime) -> None:
-    """Delete counters that no window holds any more."""
-    connection.execute(delete(gateway_minutes).where(gateway_minutes.c.minute < now - KEPT))
-
-
 def _watch_deaths(
     connection: Connection, found: Mapping[str, Trust], now: datetime, by_hub: bool
 ) -> list[str]:
@@ -143,38 +150,14 @@ def _watch_configuration(
             _report_fault(connection, subject, fault, now, by_hub)
 
 
-def _add(connection: Connection, gateway: str, tally: Tally, now: datetime) -> None:
-    insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    row = insert(gateway_minutes).values(
-        gateway=gateway,
-        minute=now.replace(second=0, microsecond=0),
-        accepted=tally.accepted,
-        dead=tally.dead,
-    )
-    columns = gateway_minutes.c
-    connection.execute(
-        row.on_conflict_do_update(
-            index_elements=[columns.gateway, columns.minute],
-            set_={
-                "accepted": columns.accepted + row.excluded.accepted,
-                "dead": columns.dead + row.excluded.dead,
-            },
-        )
-    )
-
-
 def _trust(connection: Connection, gateway: str, now: datetime) -> Trust:
-    columns = gateway_minutes.c
-    accepted, dead = connection.execute(
-        select(
-            func.coalesce(func.sum(columns.accepted), 0), func.coalesce(func.sum(columns.dead), 0)
-        ).where(columns.gateway == gateway, columns.minute > now - WINDOW)
-    ).one()
-    return trust(Tally(int(accepted), int(dead)))
+    lately = tallies.since(connection, now - WINDOW)
+    accepted = lately.get(Tallied(Verdict.ACCEPTED, gateway), 0)
+    return trust(Tally(accepted, lately.get(Tallied(_DEAD, gateway), 0)))
 
 
 def _subject(fault: Outcome) -> str:
-    """One task for each gateway; what concerns only some of its phones has one of its own."""
+    """One alarm for each gateway; what concerns only some of its phones has one of its own."""
     if fault.reason in OF_SOME_PHONES or not fault.gateway:
         return fault.reason
     return fault.gateway

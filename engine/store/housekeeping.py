@@ -7,13 +7,12 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, Table, delete, select
 
-from engine.store import alarms, gateways
+from engine.store import alarms, tallies
 from engine.store.bulk import one_of
 from engine.store.tables import changes, decisions, notifications, outcomes, pushes
 from rules.identity import first_id_at
 
 _AT_ONCE: Final = 5_000
-_KEEP_TASKS: Final = timedelta(days=30)
 
 
 def forget(
@@ -21,11 +20,11 @@ def forget(
 ) -> int:
     """Delete a slice of old texts, and of old decisions and outcomes; return how many rows went.
 
-    Texts go first: who was told of what, and why, is kept much longer than the words. Background
-    tasks that nothing was heard of for a month are forgotten, too.
+    Texts go first: who was told of what, and why, is kept much longer than the words. Alarms
+    that are over and old tallies go, too.
     """
-    alarms.forget(connection, now - _KEEP_TASKS)
-    gateways.forget(connection, now)
+    alarms.forget(connection, now)
+    tallies.forget(connection, now)
     return _forget_content(connection, now - keep_content) + _forget_decisions(
         connection, now - keep_decisions
     )

@@ -283,12 +283,13 @@ retries = _table(
     Index(None, "published_at", "due_at"),
 )
 
-gateway_minutes = _table(
-    "gateway_minutes",
-    Column("gateway", String(16), primary_key=True),
+tallies = _table(
+    "tallies",
     Column("minute", _Moment, primary_key=True),
-    Column("accepted", Integer, nullable=False),
-    Column("dead", Integer, nullable=False),
+    Column("gateway", String(16), primary_key=True),
+    Column("what", String(16), primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
 )
 
 # What staff and operators look up afterwards.
@@ -302,8 +303,8 @@ parked_changes = _table(
     Column("parked_at", _Moment, nullable=False),
 )
 
-background_tasks = _table(
-    "background_tasks",
+alarms = _table(
+    "alarms",
     Column("id", _BigId, primary_key=True, autoincrement=True),
     Column("kind", String(48), nullable=False),
     Column("subject", Text, nullable=False),

@@ -20,7 +20,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_schoolbell_accounts")),
     )
     op.create_table(
-        "schoolbell_background_tasks",
+        "schoolbell_alarms",
         sa.Column(
             "id",
             sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
@@ -34,17 +34,13 @@ def upgrade() -> None:
         sa.Column("times", sa.Integer(), nullable=False),
         sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_background_tasks")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_alarms")),
     )
-    with op.batch_alter_table("schoolbell_background_tasks", schema=None) as batch_op:
+    with op.batch_alter_table("schoolbell_alarms", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_schoolbell_background_tasks_kind_subject"),
-            ["kind", "subject"],
-            unique=True,
+            batch_op.f("ix_schoolbell_alarms_kind_subject"), ["kind", "subject"], unique=True
         )
-        batch_op.create_index(
-            batch_op.f("ix_schoolbell_background_tasks_last_at"), ["last_at"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_schoolbell_alarms_last_at"), ["last_at"], unique=False)
 
     op.create_table(
         "schoolbell_calendars",
@@ -166,12 +162,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_district")),
     )
     op.create_table(
-        "schoolbell_gateway_minutes",
-        sa.Column("gateway", sa.String(length=16), nullable=False),
+        "schoolbell_tallies",
         sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("accepted", sa.Integer(), nullable=False),
-        sa.Column("dead", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("gateway", "minute", name=op.f("pk_schoolbell_gateway_minutes")),
+        sa.Column("gateway", sa.String(length=16), nullable=False),
+        sa.Column("what", sa.String(length=16), nullable=False),
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "minute", "gateway", "what", "slot", name=op.f("pk_schoolbell_tallies")
+        ),
     )
     op.create_table(
         "schoolbell_notifications",
@@ -387,7 +386,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_notifications_person_id_id"))
 
     op.drop_table("schoolbell_notifications")
-    op.drop_table("schoolbell_gateway_minutes")
+    op.drop_table("schoolbell_tallies")
     op.drop_table("schoolbell_district")
     op.drop_table("schoolbell_display_options")
     op.drop_table("schoolbell_directory_version")
@@ -405,9 +404,9 @@ def downgrade() -> None:
     op.drop_table("schoolbell_decisions")
     op.drop_table("schoolbell_changes")
     op.drop_table("schoolbell_calendars")
-    with op.batch_alter_table("schoolbell_background_tasks", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_schoolbell_background_tasks_last_at"))
-        batch_op.drop_index(batch_op.f("ix_schoolbell_background_tasks_kind_subject"))
+    with op.batch_alter_table("schoolbell_alarms", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_alarms_last_at"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_alarms_kind_subject"))
 
-    op.drop_table("schoolbell_background_tasks")
+    op.drop_table("schoolbell_alarms")
     op.drop_table("schoolbell_accounts")

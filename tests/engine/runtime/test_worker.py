@@ -92,8 +92,8 @@ def test_a_stage_steps_until_it_is_stopped_and_drains_before_it_is_closed() -> N
     assert stage.moments == ["step", "step", "step", "drain", "close"]
 
 
-def test_a_stage_that_goes_well_reports_nothing() -> None:
-    assert run(going(None, None)).heard == []
+def test_a_stage_that_goes_well_reports_so_once_for_what_an_earlier_run_left() -> None:
+    assert run(going(None, None)).problems == [None]
 
 
 def test_a_stage_whose_neighbour_fails_goes_on_with_what_it_has_in_hand() -> None:
@@ -168,6 +168,14 @@ def test_a_row_of_failures_is_reported_once() -> None:
     reports = run(trouble(), trouble(), going(trouble(), trouble(), None))
 
     assert reports.problems == ["The broker does not answer.", None]
+
+
+def test_a_row_of_failures_is_reported_again_every_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.runtime.worker._REPORTED_EVERY", 0.0)
+
+    reports = run(going(trouble(), trouble(), None))
+
+    assert reports.problems == [*["The broker does not answer."] * 2, None]
 
 
 def test_a_recovery_is_reported_and_the_next_failure_again() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from engine.cli import show
 from engine.errors import Unavailable
@@ -18,7 +19,7 @@ from engine.services.status import Status, look, stalled
 from engine.sources.capture import Finding
 from engine.stages.evaluate import evaluate
 from engine.store import alarms
-from engine.store.alarms import BackgroundTask
+from engine.store.alarms import Alarm
 from rules.change import Change
 from rules.outcomes import Verdict
 from rules.privacy import Level
@@ -26,6 +27,10 @@ from tests.builders import a_change, an_outcome
 from tests.district import scored
 from tests.engine.cli.commands import Bell
 
+GROWING = {
+    *("schoolbell_changes", "schoolbell_decisions", "schoolbell_notifications"),
+    *("schoolbell_pushes", "schoolbell_outcomes"),
+}
 NOW = datetime.now(UTC)  # the command line has the real clock
 
 
@@ -79,8 +84,7 @@ def a_status(**differences: Any) -> Status:
         "outcomes": {},
         "retries": 0,
         "parked": 0,
-        "tasks": [],
-        "troubles": 0,
+        "alarms": [],
     }
     return Status(**{**values, **differences})
 
@@ -109,16 +113,30 @@ def test_rows_that_wait_are_counted_with_the_age_of_the_oldest(bell: Bell) -> No
 
 def test_the_changes_and_outcomes_of_the_last_hour_are_counted(bell: Bell) -> None:
     district = bell.district()
-    ids = evaluated(district, scored(9, 17, at=NOW), scored(8, 9, at=NOW - timedelta(hours=2)))
-    young = [one for one in ids if one[:8] == max(ids)[:8]]
-    district.ledger.record([an_outcome(one, at=NOW) for one in young[:2]])
-    district.ledger.record([an_outcome(young[2], Verdict.DEFERRED, reason="UNAVAILABLE", at=NOW)])
+    ids = evaluated(district, scored(9, 17, at=NOW), scored(8, 9, at=NOW))
+    district.ledger.record([an_outcome(one, at=NOW) for one in ids[:2]])
+    district.ledger.record([an_outcome(ids[2], Verdict.DEFERRED, reason="UNAVAILABLE", at=NOW)])
 
     found = look(district, NOW)
+    later = look(district, NOW + timedelta(minutes=62))
 
-    assert found.changes == 1
-    assert found.outcomes == {"accepted": 2, "deferred": 1}
+    assert (found.changes, found.outcomes) == (2, {"accepted": 2, "deferred": 1})
     assert found.retries == 1
+    assert (later.changes, later.outcomes) == (0, {})
+
+
+def test_what_grows_with_every_push_is_not_read(bell: Bell) -> None:
+    """However many there are: a status comes at once."""
+    district = bell.district()
+    asked: list[str] = []
+    event.listen(
+        district.database.engine, "before_cursor_execute", lambda *seen: asked.append(seen[2])
+    )
+
+    look(district, NOW)
+
+    tables = {name for statement in asked for name in re.findall(r"schoolbell_\w+", statement)}
+    assert tables.isdisjoint(GROWING)
 
 
 def test_what_waits_in_the_queues_is_counted(bell: Bell) -> None:
@@ -128,13 +146,13 @@ def test_what_waits_in_the_queues_is_counted(bell: Bell) -> None:
     assert look(district, NOW).queues[Queue.PUSHES] == Depth(ready=2, dead=0)
 
 
-@pytest.mark.parametrize("trouble", ["a parked change", "a task", "a dead letter", "no trigger"])
+@pytest.mark.parametrize("trouble", ["a parked change", "an alarm", "a dead letter", "no trigger"])
 def test_an_engine_with_trouble_is_not_healthy(bell: Bell, trouble: str) -> None:
     district = bell.district()
     match trouble:
         case "a parked change":
             evaluated(district, a_change("cafeteria", after={}))
-        case "a task":
+        case "an alarm":
             report(district)
         case "a dead letter":
             district.broker.publisher().publish(Queue.PUSHES, [b"1"])
@@ -147,26 +165,25 @@ def test_an_engine_with_trouble_is_not_healthy(bell: Bell, trouble: str) -> None
     assert not look(district, NOW).healthy
 
 
-def test_a_trouble_that_did_not_come_up_for_a_day_is_shown_and_no_trouble_any_more(
-    bell: Bell,
-) -> None:
+def test_an_alarm_that_was_not_reported_for_a_day_is_over(bell: Bell) -> None:
     district = bell.district()
     report(district)
 
-    found = look(district, NOW + timedelta(hours=25))
+    young = look(district, NOW + timedelta(hours=24))
+    old = look(district, NOW + timedelta(hours=25))
 
-    assert found.healthy
-    assert [task.subject for task in found.tasks] == ["fcm"]
+    assert [alarm.subject for alarm in young.alarms] == ["fcm"]
+    assert (young.healthy, old.healthy, old.alarms) == (False, True, [])
 
 
-A_TASK = BackgroundTask("stage", "relay", "Gone.", "Wait.", 1, NOW, NOW)
+AN_ALARM = Alarm("stage", "relay", "Gone.", "Wait.", 1, NOW, NOW)
 
 
 @pytest.mark.parametrize(
     "trouble",
     [
         pytest.param({"parked": 1}, id="parked changes"),
-        pytest.param({"tasks": [A_TASK], "troubles": 1}, id="background tasks"),
+        pytest.param({"alarms": [AN_ALARM]}, id="alarms"),
         pytest.param({"queues": {Queue.CHANGES: Depth(0, 1)}}, id="dead letters"),
         pytest.param({"captured": [Finding("x", "x", "missing", "")]}, id="no trigger"),
     ],
@@ -265,9 +282,9 @@ def test_dead_letters_are_shown_beside_their_queue(capsys: pytest.CaptureFixture
 
 def test_a_task_that_came_often_says_how_often(capsys: pytest.CaptureFixture[str]) -> None:
     earlier = NOW - timedelta(hours=3)
-    task = BackgroundTask("stage", "relay", "Gone.", "Wait.", 7, earlier, earlier)
+    alarm = Alarm("stage", "relay", "Gone.", "Wait.", 7, earlier, earlier)
 
-    assert "stage relay (3 h ago, 7 times)" in printed(a_status(tasks=[task]), capsys)
+    assert "stage relay (3 h ago, 7 times)" in printed(a_status(alarms=[alarm]), capsys)
 
 
 def test_outcomes_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,7 +301,7 @@ def test_json_holds_everything(bell: Bell) -> None:
 
     assert set(found) == {
         *("enabled", "captured", "waiting_rows", "lag", "queues", "changes", "outcomes"),
-        *("retries", "parked", "tasks", "troubles", "lock_screen", "end_to_end"),
+        *("retries", "parked", "alarms", "lock_screen", "end_to_end"),
         *("stalled", "broker"),
     }
     assert found["queues"]["pushes"] == {"ready": 0, "dead": 0, "consumers": None}
@@ -296,7 +313,7 @@ def test_json_exits_1_when_something_is_wrong(bell: Bell) -> None:
     report(bell.district())
 
     assert bell.run("status", "--json").exit_code == 1
-    assert as_json(bell)["tasks"][0]["subject"] == "fcm"
+    assert as_json(bell)["alarms"][0]["subject"] == "fcm"
 
 
 # Standing still
