@@ -22,13 +22,8 @@ from engine.secrets.keyring import Key, Keyring
 from engine.sources.definition import Definition, load
 from engine.sources.source import SqlSource
 from engine.stages.evaluate import evaluate
-<<<<<<< HEAD
 from engine.store import alarms, app, district, migrate
-from engine.store.alarms import BackgroundTask
-=======
-from engine.store import alarms, app, directory, district, migrate
 from engine.store.alarms import Alarm
->>>>>>> 64ec09c (Alarms: one word, one rule; tallies by the minute, which status sums)
 from engine.store.evaluations import SqlRecords
 from engine.store.lock_screen import LockScreens
 from engine.store.sql_ledger import SqlLedger

@@ -23,7 +23,9 @@ from tests.engine.cli.commands import Bell
 def test_a_retry_is_published_while_the_ledger_is_being_written(tmp_path: Path) -> None:
     bell = Bell.installed(tmp_path)
     district = bell.district()
-    pushes = evaluate([scored(9, 17)], district.source, district.records, district.wording)
+    pushes = evaluate(
+        [scored(9, 17)], district.source, district.directory, district.records, district.wording
+    )
     now = utc_now()
     district.ledger.record(
         [an_outcome(one, Verdict.DEFERRED, at=now, gateway="fcm") for one in pushes]

@@ -50,7 +50,9 @@ def spoil(bell: Bell, statement: str) -> None:
 def evaluate(bell: Bell, *changes: Change) -> None:
     """Let changes be evaluated, as the engine would."""
     district = bell.district()
-    stages.evaluate(changes, district.source, district.records, district.wording)
+    stages.evaluate(
+        changes, district.source, district.directory, district.records, district.wording
+    )
 
 
 # Installing

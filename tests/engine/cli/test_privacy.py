@@ -63,7 +63,11 @@ def level_of(bell: Bell, device: str) -> str | None:
 
 def evaluate(bell: Bell, *changes: Change) -> list[Push]:
     district = bell.district()
-    return list(stages.evaluate(changes, district.source, district.records, district.wording))
+    return list(
+        stages.evaluate(
+            changes, district.source, district.directory, district.records, district.wording
+        )
+    )
 
 
 # Lock screens
