@@ -16,6 +16,7 @@ from engine.config import Config
 from tests.docs.pages import PAGES, ROOT, Shown, commands, name_of, spans
 
 _SETTING: Final = re.compile(r"\[([a-z_]+)\] ([a-z_]+)\b")
+_LITERALS_JOIN: Final = re.compile(r'"\n\s*f?"')
 _ELLIPSIS: Final = frozenset({"…", "..."})
 
 
@@ -24,6 +25,17 @@ def test_every_command_on_a_page_exists_with_its_options(page: Path) -> None:
     problems = [_problem(shown) for shown in commands(page.read_text("utf-8"))]
 
     assert list(filter(None, problems)) == []
+
+
+def test_every_command_that_an_error_or_a_comment_advises_exists() -> None:
+    problems = {
+        _problem(shown)
+        for module in sorted((ROOT / "engine").rglob("*.py"))
+        for shown in commands(_LITERALS_JOIN.sub("", module.read_text("utf-8")))
+        if not any("{" in word for word in shown.words)  # filled in when it is shown
+    }
+
+    assert problems == {""}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
