@@ -4,8 +4,8 @@ The directory has a version, and each transaction that applies a reading makes a
 is based on the version that was current before the SIS was asked. Where other readings of the same
 rows were applied since, nobody can tell which of them is newer: then the row in question is left
 as it is, and read again. So no row ever goes back to an older state, in whatever order readings
-begin, end and are applied, and from whatever process (docs/decisions: the version of the
-directory). The row that holds the version is the lock of those who apply.
+begin, end and are applied, and from whatever process (decision 18). The row that holds the version
+is the lock of those who apply.
 """
 
 from __future__ import annotations
@@ -48,6 +48,19 @@ _SLICE: Final = 5_000  # rows or keys at once
 # Versions for which it is remembered what was read. An older reading conflicts with everything.
 _REMEMBERED: Final = 10_000
 
+_CURRENT: Final = select(directory_version.c.version)
+_NEXT: Final = (
+    update_(directory_version)
+    .values(version=directory_version.c.version + 1)
+    .returning(directory_version.c.version)
+)
+_READ_SINCE: Final = select(
+    directory_readings.c.entity, directory_readings.c.by_column, directory_readings.c.key
+).where(directory_readings.c.version > bindparam("base"))
+_FORGET: Final = delete(directory_readings).where(
+    directory_readings.c.version < bindparam("before")
+)
+
 _Rows = dict[Key, DirectoryRow]
 
 
@@ -80,7 +93,7 @@ class _Edit(NamedTuple):
 
 def version(connection: Connection) -> int:
     """The current version; to be asked before the SIS is."""
-    return int(connection.execute(select(directory_version.c.version)).scalar_one())
+    return int(connection.execute(_CURRENT).scalar_one())
 
 
 def apply(connection: Connection, reading: Reading) -> list[Scope]:
@@ -165,13 +178,9 @@ class _Since:
     """The rows that readings were applied to after version *base*, at version *now*."""
 
     def __init__(self, connection: Connection, base: int, now: int) -> None:
-        table = directory_readings.c
         self._everything = base < now - _REMEMBERED
         self._keys: dict[Entity, dict[str, set[str]]] = {}
-        found = connection.execute(
-            select(table.entity, table.by_column, table.key).where(table.version > base)
-        )
-        for entity, by, key in found:
+        for entity, by, key in connection.execute(_READ_SINCE, {"base": base}):
             self._keys.setdefault(entity, {}).setdefault(by, set()).add(key)
 
     def concerns(self, entity: Entity, edit: _Edit) -> bool:
@@ -189,14 +198,8 @@ def _value(entity: Entity, row: DirectoryRow, column: str) -> str:
 
 
 def _next_version(connection: Connection) -> int:
-    table = directory_version.c
-    made = connection.execute(
-        update_(directory_version).values(version=table.version + 1).returning(table.version)
-    )
-    now = int(made.scalar_one())
-    connection.execute(
-        delete(directory_readings).where(directory_readings.c.version < now - _REMEMBERED)
-    )
+    now = int(connection.execute(_NEXT).scalar_one())
+    connection.execute(_FORGET, {"before": now - _REMEMBERED})
     return now
 
 

@@ -1,21 +1,30 @@
 """The directory follows the source, and does not follow it over a cliff."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Table, select
+from sqlalchemy import Table, event, literal_column, select, text, update
 
 from engine.errors import Unprocessable
 from engine.sources import directory as sis
 from engine.sources.definition import Entity, Query
 from engine.sources.directory import Reading, Scope
 from engine.store import directory
-from engine.store.tables import calendars, people, rights, schools, students
+from engine.store.tables import (
+    calendars,
+    directory_readings,
+    directory_version,
+    people,
+    rights,
+    schools,
+    students,
+)
 from rules.change import StudentId
-from tests.district import ADA, BEN, MOTHER, STEPFATHER, District
+from tests.district import ADA, BEN, HIGH_SCHOOL, MOTHER, STEPFATHER, District
 
 CROWD = 60  # more people than the small district has of anything
 
@@ -222,6 +231,264 @@ def test_all_rows_are_read_again_without_a_key(district: District) -> None:
     refresh(district, "calendars", "")
 
     assert set(district.rows(select(calendars.c.active))) == {(False,)}
+
+
+# Which of two readings is newer
+
+COURT_ORDER = {
+    "a right is withdrawn": "UPDATE guardian SET portal = FALSE WHERE guardian_id = 1",
+    "a restriction is entered": "UPDATE guardian SET restricted = TRUE WHERE guardian_id = 1",
+    "a right is deleted": "DELETE FROM guardian WHERE guardian_id = 1",
+    "a right is added": "INSERT INTO guardian VALUES"
+    " (8, 41, 39, 'aunt', TRUE, '2026-11-23', NULL, FALSE)",
+}
+# What an older reading sees of the same row: it differs from ours, so it would be written.
+BEFORE = {
+    "a right is added": "DELETE FROM guardian WHERE guardian_id = 1",
+}
+OTHERWISE = "UPDATE guardian SET relation = 'guardian' WHERE guardian_id = 1"
+
+of_ada = Scope("rights", "student_id", frozenset({ADA}))
+of_the_mother = Scope("rights", "person_id", frozenset({MOTHER}))
+orders = pytest.mark.parametrize("order", COURT_ORDER)
+
+
+def rights_of_ada(district: District) -> list[tuple[Any, ...]]:
+    return sorted(district.rows(select(rights).where(rights.c.student_id == ADA)))
+
+
+def listed_of_ada(district: District) -> list[tuple[Any, ...]]:
+    (listing,) = read(district, of_ada).listings
+    return sorted(listing.rows)
+
+
+def surveyed(district: District) -> tuple[int, list[directory.Difference]]:
+    """Read everything and compare, and write nothing yet."""
+    with district.database.read() as connection:
+        base = directory.version(connection)
+        with sis.whole(district.source.database, district.source.definition) as parts:
+            return base, [directory.compare(connection, entity, rows) for entity, rows in parts]
+
+
+@orders
+def test_a_full_read_that_began_before_a_court_order_does_not_undo_it(
+    district: District, order: str
+) -> None:
+    district.sis(BEFORE.get(order, OTHERWISE))
+    base, differences = surveyed(district)
+    district.sis(COURT_ORDER[order])
+    refresh(district, "rights", "student_id", ADA)
+    ordered = rights_of_ada(district)
+
+    district.app(directory.apply_all, base, differences)
+
+    assert rights_of_ada(district) == ordered == listed_of_ada(district)
+
+
+def test_a_full_read_does_not_delete_a_row_that_came_back_meanwhile(district: District) -> None:
+    district.sis("DELETE FROM guardian WHERE guardian_id = 1")
+    base, differences = surveyed(district)
+    district.sis(
+        "INSERT INTO guardian VALUES (8, 41, 34, 'mother', TRUE, '2026-11-23', NULL, FALSE)"
+    )
+    refresh(district, "rights", "student_id", ADA)
+
+    district.app(directory.apply_all, base, differences)
+
+    assert rights_of_ada(district) == listed_of_ada(district)
+
+
+def test_a_full_read_still_writes_the_rows_that_nobody_else_read(district: District) -> None:
+    district.sis(OTHERWISE)
+    district.sis("UPDATE person SET first_name = 'Lucy' WHERE person_id = 34")
+    base, differences = surveyed(district)
+    refresh(district, "rights", "student_id", ADA)
+
+    district.app(directory.apply_all, base, differences)
+
+    assert ("Lucy",) in district.rows(select(people.c.first_name))
+
+
+@orders
+def test_of_two_readings_that_are_applied_in_reverse_the_newer_one_stands(
+    district: District, order: str
+) -> None:
+    older = read(district, of_ada)
+    district.sis(COURT_ORDER[order])
+    newer = read(district, of_ada)
+
+    assert district.app(directory.apply, newer) == []
+    assert district.app(directory.apply, older) == [of_ada]
+
+    assert rights_of_ada(district) == listed_of_ada(district)
+
+
+@orders
+def test_readings_that_overlap_are_told_apart_row_by_row(district: District, order: str) -> None:
+    older = read(district, of_the_mother, Scope("rights", "person_id", frozenset({"39"})))
+    district.sis(COURT_ORDER[order])
+
+    refresh(district, "rights", "student_id", ADA)
+
+    assert len(district.app(directory.apply, older)) == 1
+    assert rights_of_ada(district) == listed_of_ada(district)
+
+
+@orders
+def test_a_reading_of_all_rows_is_older_than_one_of_some(district: District, order: str) -> None:
+    older = read(district, Scope("rights"))
+    district.sis(COURT_ORDER[order])
+
+    refresh(district, "rights", "student_id", ADA)
+
+    assert district.app(directory.apply, older) == [Scope("rights")]
+    assert rights_of_ada(district) == listed_of_ada(district)
+
+
+@orders
+def test_a_reading_is_older_than_a_full_read_that_was_written_since(
+    district: District, order: str
+) -> None:
+    older = read(district, of_ada)
+    district.sis(COURT_ORDER[order])
+
+    sync(district)
+
+    assert district.app(directory.apply, older) == [of_ada]
+    assert rights_of_ada(district) == listed_of_ada(district)
+
+
+def test_a_row_that_moved_since_is_not_brought_back(district: District) -> None:
+    older = read(district, Scope("students", "school_id", frozenset({"1"})))
+    district.sis("UPDATE student SET calendar_id = 13 WHERE student_id = 41")
+    refresh(district, "students", "school_id", "2")
+
+    again = district.app(directory.apply, older)
+
+    assert again == [Scope("students", "school_id", frozenset({"1"}))]
+    assert (ADA, "2") in district.rows(select(students.c.id, students.c.school_id))
+
+
+def test_two_readings_that_say_the_same_are_both_applied(district: District) -> None:
+    """One change is followed once for each partition: nobody needs to read it twice."""
+    district.sis(COURT_ORDER["a right is withdrawn"])
+    first, second = read(district, of_ada), read(district, of_ada)
+
+    assert district.app(directory.apply, first) == []
+    assert district.app(directory.apply, second) == []
+
+    assert rights_of_ada(district) == listed_of_ada(district)
+
+
+def test_a_reading_that_changes_nothing_makes_an_older_one_be_read_again(
+    district: District,
+) -> None:
+    district.sis(OTHERWISE)
+    older = read(district, of_ada)
+    district.sis("UPDATE guardian SET relation = 'mother' WHERE guardian_id = 1")
+    refresh(district, "rights", "student_id", ADA)
+
+    assert district.app(directory.apply, older) == [of_ada]
+
+    assert rights_of_ada(district) == listed_of_ada(district)
+
+
+def test_readings_of_different_rows_do_not_concern_each_other(district: District) -> None:
+    district.sis("UPDATE guardian SET portal = FALSE")
+    ben = read(district, Scope("rights", "student_id", frozenset({BEN})))
+
+    refresh(district, "rights", "student_id", ADA)
+
+    assert district.app(directory.apply, ben) == []
+
+
+def test_a_reading_is_too_old_once_what_was_read_since_is_forgotten(district: District) -> None:
+    older = read(district, of_ada)
+    district.sis(COURT_ORDER["a right is withdrawn"])
+    refresh(district, "rights", "student_id", ADA)
+    district.app(
+        lambda connection: connection.execute(update(directory_version).values(version=20_000))
+    )
+    refresh(district, "schools", "id", HIGH_SCHOOL)
+
+    remembered = district.rows(select(directory_readings.c.entity).distinct())
+    assert remembered == [("schools",)]
+    assert district.app(directory.apply, older) == [of_ada]
+
+
+def test_who_applies_waits_for_whoever_applies_now(postgres_district: District) -> None:
+    """Two processes: the second sees what the first one applied, though it began before."""
+    district = postgres_district
+    older = read(district, of_ada)
+    district.sis(COURT_ORDER["a right is withdrawn"])
+    newer = read(district, of_ada)
+
+    with ThreadPoolExecutor() as pool, district.database.write() as first:
+        directory.apply(first, newer)
+        second = pool.submit(district.app, directory.apply, older)
+        while not district.rows(text("SELECT 1 FROM pg_locks WHERE NOT granted")):
+            assert not second.done()
+
+    assert second.result() == [of_ada]
+    assert rights_of_ada(district) == listed_of_ada(district)
+
+
+# What is written
+
+
+def places(district: District) -> dict[str, set[tuple[Any, ...]]]:
+    """Where every row lies: a row that is written anew lies elsewhere."""
+    place = "rowid" if district.database.is_sqlite else "CAST(ctid AS text)"
+    return {
+        table.name: set(district.rows(select(literal_column(place), table)))
+        for table in directory.TABLES.values()
+    }
+
+
+def test_a_full_read_that_changes_nothing_writes_nothing(district: District) -> None:
+    statements = []
+    event.listen(
+        district.database.engine,
+        "before_cursor_execute",
+        lambda *about: statements.append(about[2]),
+    )
+
+    sync(district)
+
+    assert statements
+    assert [one for one in statements if one != "BEGIN" and not one.startswith("SELECT")] == []
+
+
+def test_a_full_read_writes_only_the_rows_that_differ(district: District) -> None:
+    before = places(district)
+    district.sis("UPDATE person SET first_name = 'Lucy' WHERE person_id = 34")
+    district.sis("DELETE FROM guardian WHERE guardian_id = 6")
+
+    sync(district)
+
+    after = places(district)
+    gone = {name: {row[1:] for row in before[name] - after[name]} for name in before}
+    new = {name: {row[1:] for row in after[name] - before[name]} for name in before}
+    assert {name: found for name, found in gone.items() if found} == {
+        people.name: {(MOTHER, "Lucía", "Reyes", "es-MX")},
+        rights.name: {
+            (ADA, STEPFATHER, "stepfather", True, date(2024, 8, 1), date(2026, 11, 22), False)
+        },
+    }
+    assert {name: found for name, found in new.items() if found} == {
+        people.name: {(MOTHER, "Lucy", "Reyes", "es-MX")}
+    }
+
+
+def test_more_rows_than_are_held_at_once_are_written_and_deleted(district: District) -> None:
+    rows = ", ".join(f"({number}, 'A', 'B', 'en')" for number in range(100, 12_100))
+    district.sis(f"INSERT INTO person (person_id, first_name, last_name, language) VALUES {rows}")
+    assert sync(district)["people"] == 12_009
+
+    district.sis("DELETE FROM person WHERE person_id >= 100")
+
+    assert sync(district, may_shrink=True)["people"] == 9
+    assert district.count(people) == 9
 
 
 # Names
