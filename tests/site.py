@@ -61,20 +61,24 @@ class Site:
     postgres: PostgresServer | None = None
     rabbit: RabbitServer | None = None
 
-    @contextmanager
-    def running(self, *command: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
-        """`schoolbell run`, or one stage, as a process of its own until the block ends.
+    def start(self, *command: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start `schoolbell run`, or one stage, as a process of its own.
 
         *settings* are named as in the environment, without the prefix.
         """
         changed = {f"{ENV_PREFIX}{name}": value for name, value in settings.items()}
         with (self.folder / "engine.log").open("ab") as log:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "engine.cli", "--config", str(self.config_file),
                  "run", *command],
                 stderr=log,
                 env={**os.environ, **changed},
             )  # fmt: skip
+
+    @contextmanager
+    def running(self, *command: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The same, until the block ends."""
+        process = self.start(*command, **settings)
         try:
             yield process
         finally:

@@ -1,7 +1,8 @@
 """What a school writes while something is killed, and what the phones must show in the end.
 
 Each round changes the same scores again, so each phone must show the newest points of each of
-its scores, once: a lost push leaves an old text, an invented one adds another.
+its scores, once: a lost push leaves an old text, an invented one adds another. No two scores of
+a student have the same title, so a phone and a title are one place on a screen.
 """
 
 from __future__ import annotations
@@ -11,26 +12,46 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import select, text
 
 from engine.errors import SchoolbellError
 from engine.store.tables import devices, sessions, students
+from engine.trial.phones.devices import Received
 from engine.trial.phones.phones import Phones
 from tests.site import Site, token_of
 
 IN_ONE_TRANSACTION = 50
 
-Screens = Counter[tuple[str, str]]
 T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """Where a score is shown: on which phone, under which title."""
+
+    token: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A score that its student may see, as the SIS has it now."""
+
+    id: int
+    place: Place
+    points: float
+
+
+Screens = Counter[tuple[Place, float]]
 
 
 def change_scores_and(kill: Callable[[], None], changes: int, *sites: Site) -> Screens:
     """Write as schools do, in many transactions, and kill at a moment of chance.
 
-    Returns what the phones must show in the end: for each token and body, how often.
+    Returns what the phones must show in the end: for each place and points, how often.
     """
     transactions = range(1, changes, IN_ONE_TRANSACTION)
     moment = random.choice(transactions[5:-5])
@@ -46,7 +67,8 @@ def change_scores_and(kill: Callable[[], None], changes: int, *sites: Site) -> S
         killing.result()
     expected: Screens = Counter()
     for site in sites:
-        expected += insist(partial(_expected, site, changes))
+        newest = insist(partial(scores, site, changes))
+        expected.update((score.place, score.points) for score in newest)
     return expected
 
 
@@ -64,12 +86,12 @@ def insist(act: Callable[[], T]) -> T:
 
 def require_screens(phones: Phones, expected: Screens, *sites: Site) -> None:
     """Wait until the phones show what they must, and no longer: nothing may come on top."""
-    wait(lambda: not (expected - _shown(phones)), "every push on its phone", sites)
+    wait(lambda: not (expected - shown(phones)), "every push on its phone", sites)
     for site in sites:
         wait(partial(insist, partial(_is_quiet, site)), "quiet queues", sites)
-    shown = _shown(phones)
-    assert not expected - shown, "lost"
-    assert not shown - expected, "invented, or shown twice"
+    found = shown(phones)
+    assert not expected - found, "lost"
+    assert not found - expected, "invented, or shown twice"
 
 
 def wait(is_so: Callable[[], object], what: str, sites: Sequence[Site] = ()) -> None:
@@ -81,12 +103,16 @@ def wait(is_so: Callable[[], object], what: str, sites: Sequence[Site] = ()) -> 
         time.sleep(0.3)
 
 
-def _expected(site: Site, changes: int) -> Screens:
-    """Asked of the SIS in its own words: this year's released scores of enrolled students."""
+def scores(site: Site, last: int) -> Sequence[Score]:
+    """Asked of the SIS in its own words: this year's released scores of enrolled students.
+
+    Those up to the number *last* that have points.
+    """
     with site.district.source.database.read() as connection:
-        scores = connection.execute(
+        found = connection.execute(
             text(
-                "SELECT score.student_id, score.points, assignment.points_possible AS possible"
+                "SELECT score_id, score.student_id, score.points,"
+                " course.title AS course, assignment.title"
                 " FROM score JOIN assignment USING (assignment_id)"
                 " JOIN section USING (section_id) JOIN course USING (course_id)"
                 " JOIN calendar ON calendar.calendar_id = course.calendar_id"
@@ -94,14 +120,35 @@ def _expected(site: Site, changes: int) -> Screens:
                 " JOIN student ON student.student_id = score.student_id"
                 " WHERE score_id <= :last AND assignment.released AND school_year.active"
                 " AND student.status = 'enrolled' AND score.points IS NOT NULL"
+                " ORDER BY score_id"
             ),
-            {"last": changes},
+            {"last": last},
         ).all()
     tokens = _tokens(site)
-    return Counter(
-        (tokens[str(row.student_id)], f"{float(row.points):g}/{float(row.possible):g}")
-        for row in scores
-    )
+    return [
+        Score(
+            row.score_id,
+            Place(tokens[str(row.student_id)], f"{row.course}: {row.title}"),
+            float(row.points),
+        )
+        for row in found
+    ]
+
+
+def read(shown: Received) -> tuple[Place, float]:
+    """The place and the points of a text like "You scored 18/20 (was 17/20)."."""
+    points = shown.body.split("scored ")[1].split("/")[0]
+    return Place(shown.token, shown.title), float(points)
+
+
+def shown(phones: Phones) -> Screens:
+    """What is on all screens: for each place and points, how often."""
+    found: Screens = Counter()
+    after = 0
+    while page := phones.devices.screens(after):
+        found.update(read(one) for screen in page for one in screen.shown)
+        after += len(page)
+    return found
 
 
 def _tokens(site: Site) -> dict[str, str]:
@@ -124,17 +171,3 @@ def _state(site: Site) -> str:
 def _is_quiet(site: Site) -> bool:
     waiting = any(depth.ready or depth.dead for depth in site.district.broker.depths().values())
     return not waiting and site.count("retries") == 0
-
-
-def _shown(phones: Phones) -> Screens:
-    """For each token and score in a body ("You scored 18/20 (was 17/20)."), how often."""
-    found: Screens = Counter()
-    after = 0
-    while page := phones.devices.screens(after):
-        found.update(
-            (screen.token, shown.body.split("scored ")[1].split(" ")[0].rstrip("."))
-            for screen in page
-            for shown in screen.shown
-        )
-        after += len(page)
-    return found

@@ -52,6 +52,24 @@ def command_line(pid: int) -> str:
         return ""
 
 
+def local_ports(pid: int) -> set[int]:
+    """The ports of this machine from which a process holds TCP connections; none when it ended."""
+    try:
+        own = {_target(descriptor) for descriptor in Path(f"/proc/{pid}/fd").iterdir()}
+        lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    except OSError:
+        return set()
+    fields = [line.split() for line in lines]
+    return {int(one[1].partition(":")[2], 16) for one in fields if f"socket:[{one[9]}]" in own}
+
+
+def _target(descriptor: Path) -> str:
+    try:
+        return str(descriptor.readlink())
+    except OSError:
+        return ""
+
+
 def _children() -> Mapping[int, list[int]]:
     found: dict[int, list[int]] = defaultdict(list)
     for entry in Path("/proc").iterdir():

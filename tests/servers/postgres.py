@@ -3,7 +3,7 @@
 import os
 import secrets
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -64,6 +64,15 @@ class PostgresServer(PrivateServer):
         """Remove a database, even while somebody is connected to it."""
         self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
+    def cut(self, ports: Collection[int] | None = None) -> None:
+        """End the sessions that come from these local *ports*, or all others."""
+        chosen = "true" if ports is None else f"client_port = ANY ('{{{_listed(ports)}}}'::int[])"
+        with self._connect() as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                f" WHERE client_port IS NOT NULL AND pid <> pg_backend_pid() AND {chosen}"
+            )
+
     def _prepare(self, sandbox: Sandbox) -> None:
         data = sandbox.folder_for("data", user=self._system_user)
         password = sandbox.folder_for("password", user=self._system_user) / "password"
@@ -118,6 +127,10 @@ class PostgresServer(PrivateServer):
             connect_timeout=5,
             autocommit=True,
         )
+
+
+def _listed(numbers: Collection[int]) -> str:
+    return ",".join(map(str, sorted(numbers)))
 
 
 def _quoted(value: object) -> str:

@@ -7,8 +7,9 @@ memory and processor time ever after.
 
 import os
 import secrets
+import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -115,6 +116,22 @@ class RabbitServer(PrivateServer):
         leader ever after. Call this between a declaration and `kill9`, or wait ten seconds.
         """
         self.evaluate("[ok = dets:sync(Table) || Table <- dets:all()]")
+
+    def cut(self, ports: Collection[int] | None = None) -> None:
+        """Close the connections that come from these local *ports*, or all of them."""
+        chosen = "true" if ports is None else f"lists:member(Port, {sorted(ports)})"
+        self.evaluate(
+            '[rabbit_networking:close_connection(Pid, "cut by a test")'
+            " || Pid <- rabbit_networking:connections(),"
+            " [{peer_port, Port}] <- [catch rabbit_reader:info(Pid, [peer_port])],"
+            f" {chosen}]"
+        )
+
+    def lose_everything(self) -> None:
+        """Lose the disk, and come back with nothing: no vhost, no queue, no message."""
+        self.kill9()
+        shutil.rmtree(self.folder / "mnesia")
+        self.start()
 
     def evaluate(self, expressions: str) -> str:
         """Evaluate Erlang in the broker and return the last value as Erlang writes it.

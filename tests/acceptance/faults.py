@@ -1,0 +1,212 @@
+"""What can befall a site while changes pass: each fault by a name, drawn from a seed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from engine.services import parked
+from engine.services.install import install
+from engine.sources import outbox
+from engine.trial.phones.fault import Fault, FaultyGateway
+from engine.trial.phones.phones import Phones
+from tests.acceptance.screens import insist
+from tests.acceptance.stage_processes import STAGES, StageProcesses
+from tests.benchmarks.processes import local_ports
+from tests.servers import PostgresServer, RabbitServer
+from tests.servers.private import PrivateServer
+from tests.site import Site
+
+VHOST: Final = "site"
+# Answers after which FCM is tried again within seconds; APNs asks for a quarter of an hour.
+OF_FCM: Final = ("UNAVAILABLE", "INTERNAL", "html_502", "truncated")
+OF_A_CONNECTION: Final = (
+    *("slow", "refused_stream", "reset_before", "reset_after", "cut_before", "cut_after"),
+    *("half_answer", "goaway", "silence", "answer_lost"),
+)
+# Each of these holds up its place until the time-out; many of them hold up everything.
+NEVER_ANSWERED: Final = frozenset({"silence", "answer_lost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A site at work, and the chance by which faults strike it.
+
+    *other_definition* is a source definition by which no score is watched.
+    """
+
+    site: Site
+    postgres: PostgresServer
+    rabbit: RabbitServer
+    phones: Phones
+    stages: StageProcesses
+    chance: random.Random
+    other_definition: Path
+
+    def wait(self, least: float, most: float) -> None:
+        """Wait for so many seconds."""
+        time.sleep(self.chance.uniform(least, most))
+
+
+def kill(stage: str, scene: Scene) -> None:
+    """kill -9 of a stage."""
+    scene.stages.signal(stage, signal.SIGKILL)
+
+
+def pause(stage: str, scene: Scene) -> None:
+    """A stage stands still for seconds, and nobody notices but itself."""
+    pid = scene.stages.signal(stage, signal.SIGSTOP)
+    scene.wait(0.5, 8)
+    _signal(pid, signal.SIGCONT)
+
+
+def succeed(stage: str, scene: Scene) -> None:
+    """A stage stands still until its servers give it up; its successor is at work when it wakes."""
+    pid = scene.stages.signal(stage, signal.SIGSTOP)
+    with scene.site.running(stage):
+        scene.wait(2, 4)
+        ports = local_ports(pid)
+        insist(partial(scene.postgres.cut, ports))
+        scene.rabbit.cut(ports)
+        scene.wait(1, 8)
+        _signal(pid, signal.SIGCONT)
+        scene.wait(2, 6)
+
+
+def outwait(stage: str, scene: Scene) -> None:
+    """The same, and it is the broker's heartbeat that gives the stage up."""
+    pid = scene.stages.signal(stage, signal.SIGSTOP)
+    with scene.site.running(stage):
+        scene.wait(38, 45)
+        _signal(pid, signal.SIGCONT)
+        scene.wait(2, 6)
+
+
+def cut_broker(scene: Scene) -> None:
+    """Every connection to the broker is cut."""
+    scene.rabbit.cut()
+
+
+def cut_one(stage: str, scene: Scene) -> None:
+    """The connections of one stage are cut, to the broker and to the databases."""
+    ports = local_ports(scene.stages.pid(stage))
+    scene.rabbit.cut(ports)
+    scene.postgres.cut(ports)
+
+
+def cut_database(scene: Scene) -> None:
+    """Every session of the databases is ended."""
+    scene.postgres.cut()
+
+
+def restart(server: PrivateServer, scene: Scene) -> None:
+    """A server is restarted in order."""
+    del scene
+    server.restart()
+
+
+def crash(server: PrivateServer, scene: Scene) -> None:
+    """A server loses its power and comes back."""
+    server.kill9()
+    scene.wait(0, 4)
+    server.start()
+
+
+def misbehave(gateway: FaultyGateway, name: str, scene: Scene) -> None:
+    """A gateway answers some of its requests in a bad way, for seconds."""
+    often = 0.01 if name in NEVER_ANSWERED else scene.chance.choice((0.1, 0.5, 1.0))
+    seconds = scene.chance.uniform(0.5, 5)
+    scene.phones.inject(
+        Fault(
+            gateway,
+            name,
+            share=often,
+            seconds=seconds,
+            seed=scene.chance.randrange(1_000),
+            delay=2.0 if name == "slow" else None,
+        )
+    )
+    time.sleep(seconds)
+
+
+def go_away(scene: Scene) -> None:
+    """Both gateways cannot be reached for seconds."""
+    scene.phones.stop()
+    scene.wait(0.5, 5)
+    scene.phones.start()
+
+
+def lose_broker(scene: Scene) -> None:
+    """The broker loses its disk; its queues are made again, and what was captured is replayed."""
+    since = datetime.now(UTC) - timedelta(minutes=5)
+    scene.rabbit.lose_everything()
+    scene.rabbit.create_vhost(VHOST)
+    insist(lambda: list(install(scene.site.district)))
+    scene.rabbit.settle()
+    scene.wait(0, 5)
+    insist(partial(outbox.replay, scene.site.district.source.database, since))
+
+
+def replay(scene: Scene) -> None:
+    """What was captured in the last minute is replayed beside a relay that is at work."""
+    since = datetime.now(UTC) - timedelta(seconds=scene.chance.uniform(5, 60))
+    insist(partial(outbox.replay, scene.site.district.source.database, since))
+
+
+def park(scene: Scene) -> None:
+    """Evaluate runs by a wrong definition, which parks what it does not know; it is tried again."""
+    scene.stages.restart("evaluate", SOURCE__DEFINITION=str(scene.other_definition))
+    scene.wait(3, 6)
+    scene.stages.restart("evaluate")
+    scene.wait(2, 6)
+    insist(partial(parked.retry, scene.site.district))
+
+
+def without_scores(folder: Path) -> Path:
+    """The bundled definition as it would be if nobody watched scores."""
+    bundled = resources.files("engine.sources") / "definitions" / "reference.toml"
+    first, _, rest = bundled.read_text("utf-8").partition('[[watch]]\nname = "score"')
+    file = folder / "without-scores.toml"
+    file.write_text(first + rest[rest.index("[[watch]]") :], "utf-8")
+    return file
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Signal a process that may have ended meanwhile."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def faults(postgres: PostgresServer, rabbit: RabbitServer) -> Mapping[str, Callable[[Scene], None]]:
+    """Every fault by its name; one is as likely as another."""
+    return {
+        **{f"kill -9 of {stage}": partial(kill, stage) for stage in STAGES},
+        **{f"{stage} paused": partial(pause, stage) for stage in STAGES},
+        **{f"{stage} stopped, successor, woken": partial(succeed, stage) for stage in STAGES},
+        **{f"connections of {stage} cut": partial(cut_one, stage) for stage in STAGES},
+        "deliver stopped beyond the heartbeat": partial(outwait, "deliver"),
+        "evaluate stopped beyond the heartbeat": partial(outwait, "evaluate"),
+        "all broker connections cut": cut_broker,
+        "all database sessions cut": cut_database,
+        "PostgreSQL restarted": partial(restart, postgres),
+        "RabbitMQ restarted": partial(restart, rabbit),
+        "PostgreSQL killed": partial(crash, postgres),
+        "RabbitMQ killed": partial(crash, rabbit),
+        **{f"fcm: {name}": partial(misbehave, "fcm", name) for name in (*OF_FCM, *OF_A_CONNECTION)},
+        **{f"apns: {name}": partial(misbehave, "apns", name) for name in OF_A_CONNECTION},
+        "gateways away": go_away,
+        "broker lost its disk, replay": lose_broker,
+        "replay beside the relay": replay,
+        "changes parked and tried again": park,
+    }
