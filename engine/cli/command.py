@@ -9,8 +9,7 @@ from typing import Concatenate, ParamSpec
 
 import click
 
-from engine.cli import show
-from engine.config import load
+from engine.config import Config, load
 from engine.errors import ConfigError
 from engine.runtime.district import District
 from engine.runtime.installation import Installation, open_installation
@@ -45,12 +44,24 @@ def with_district(command: Callable[Concatenate[District, P], None]) -> Callable
 def _opened() -> Iterator[Installation]:
     config = load(click.get_current_context().obj)
     configure(config.log)
-    show.warn_of_plaintext(config)
+    _warn_of_plaintext(config)
     installation = open_installation(config)
     try:
         yield installation
     finally:
         installation.close()
+
+
+def _warn_of_plaintext(config: Config) -> None:
+    """Say it at the top of every command when families' data travels without TLS."""
+    for section, settings in (("broker", config.broker), ("hub", config.hub)):
+        if not settings.allow_plaintext:
+            continue
+        from engine.broker.rabbitmq.address import PLAINTEXT_WARNING, plaintext
+
+        if host := plaintext(settings):
+            where = f"([{section}] url speaks to {host} without TLS.)"
+            click.secho(f"{PLAINTEXT_WARNING} {where}", fg="red", bold=True, err=True)
 
 
 def _require_district(installation: Installation) -> District:

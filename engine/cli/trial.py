@@ -11,15 +11,14 @@ from pathlib import Path
 import click
 
 from engine.config import load
-from engine.database import Database
 from engine.trial.demo.demonstrate import demonstrate
 from engine.trial.demo.ringing import Ringing
-from engine.trial.demo.world import FEWEST, require_empty
+from engine.trial.demo.world import FEWEST
 from engine.trial.phones.catalogue import sentences
 from engine.trial.phones.faults import read_fault
 from engine.trial.phones.phones import Behaviour, run_phones
-from engine.trial.reference.create import create
-from engine.trial.reference.populate import FEWEST_STUDENTS, populate
+from engine.trial.reference.create import create_sis
+from engine.trial.reference.populate import FEWEST_STUDENTS
 
 
 @click.command()
@@ -162,15 +161,9 @@ def sis() -> None:
 )
 def sis_create(url: str, students: int) -> None:
     """Create the tables of the reference SIS and fill them with a district."""
-    database = Database(url)
-    try:
-        require_empty(database, "Name an empty one: this fills it.")
-        create(database.engine)
-        with database.write() as connection:
-            sample = populate(connection, students)
-    finally:
-        database.close()
-    click.echo(f"{database.name} holds a school district with {students} students.")
+    made = create_sis(url, students)
+    sample = made.sample
+    click.echo(f"{made.database} holds a school district with {students} students.")
     click.echo(
         f"Student {sample.ada_id} is Ada Reyes; person {sample.mother_id} is her mother, "
         f"{sample.father_id} her father."

@@ -1,15 +1,19 @@
-"""A hub: delivers the pushes of many districts, and holds no school's data."""
+"""A hub: delivers the pushes of many districts, and holds no school's data.
+
+A part is imported when it is first asked for: a command that needs little starts at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from engine.broker.hub_link import open_spokes
 from engine.config import Config
-from engine.ports import Broker
-from engine.runtime.delivery import make_deliver
-from engine.runtime.stage import DELIVER, Makers
+from engine.runtime.stage import DELIVER, Makers, Stage
+
+if TYPE_CHECKING:
+    from engine.ports import Broker
 
 
 class Hub:
@@ -21,6 +25,8 @@ class Hub:
     @cached_property
     def brokers(self) -> Mapping[str, Broker]:
         """For each district that it serves, the broker with its pushes and outcomes."""
+        from engine.broker.hub_link import open_spokes
+
         return open_spokes(self.config)
 
     @property
@@ -31,7 +37,12 @@ class Hub:
     @property
     def makers(self) -> Makers:
         """How to make each stage that runs here."""
-        return {DELIVER: lambda: make_deliver(self.config, self.brokers)}
+        return {DELIVER: self._deliver}
 
     def close(self) -> None:
         """Nothing stays open here: a broker's connections belong to the stage that made them."""
+
+    def _deliver(self) -> Stage:
+        from engine.runtime.delivery import make_deliver
+
+        return make_deliver(self.config, self.brokers)

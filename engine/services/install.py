@@ -9,8 +9,9 @@ from engine.runtime.clock import utc_now
 from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
+from engine.services import directory, keys
 from engine.sources import capture
-from engine.store import devices, district, migrate
+from engine.store import district, migrate
 
 
 def install(installation: Installation) -> Iterator[str]:
@@ -20,6 +21,15 @@ def install(installation: Installation) -> Iterator[str]:
             yield from _hub(installation.brokers)
         case District():
             yield from _district(installation)
+
+
+def require_installed(here: District) -> None:
+    """Raise Misconfigured with the remedy unless `install` was run with this release."""
+    migrate.require_newest(here.database)
+    here.source.check()
+    capture.require(here.source.database, here.source.definition)
+    _ = here.keyring
+    here.broker.depths()
 
 
 def _district(here: District) -> Iterator[str]:
@@ -32,9 +42,9 @@ def _district(here: District) -> Iterator[str]:
         district.create(connection)
         enabled = district.is_enabled(connection)
     file = here.config.keys.file
-    devices.make_keyring(here.database, file, utc_now())
+    keys.make(here.database, file, utc_now())
     yield f"Device tokens are encrypted with {file}: keep a copy of it."
-    counted = here.sync_directory()
+    counted = directory.sync(here.directory)
     yield "The directory lists " + ", ".join(f"{n} {name}" for name, n in counted.items()) + "."
     made = here.broker.install()
     whose = "The broker and the hub have their" if here.config.hub.used else "The broker has its"

@@ -14,6 +14,7 @@ from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
 from engine.runtime.stage import DELIVER
 from engine.runtime.worker import run_stage, run_threads, stage_command, supervise
+from engine.services.install import require_installed
 from engine.telemetry import Event, emit
 
 
@@ -21,7 +22,7 @@ def run(installation: Installation, stage: str | None, config: Path | None, stop
     """Run all stages that belong here, or one of them, until *stop*.
 
     *config* is the file that names the installation to the processes that are started. Raises
-    ConfigError for a stage that runs elsewhere, and what District.require_installed raises.
+    ConfigError for a stage that runs elsewhere, and what `require_installed` raises.
     """
     _require_here(installation, stage)
     match installation:
@@ -65,7 +66,7 @@ def _require_here(installation: Installation, stage: str | None) -> None:
 def _require_installed(district: District) -> None:
     """Refuse what a person must mend; a neighbour that is only away now may come back."""
     try:
-        district.require_installed()
+        require_installed(district)
     except Unavailable as error:
         emit(
             Event.ENGINE_WAITING, level=logging.WARNING,

@@ -48,13 +48,18 @@ def sign_in(
     return device
 
 
-def sign_out(connection: Connection, person: PersonId, device: DeviceId, now: datetime) -> None:
-    """End the session of *person* on *device*."""
-    connection.execute(
+def sign_out(connection: Connection, person: PersonId, device: DeviceId, now: datetime) -> bool:
+    """End the session of *person* on *device*; return whether there was one that had not ended."""
+    ended = connection.execute(
         update(sessions)
-        .where(sessions.c.person_id == person, sessions.c.device_id == int(device))
+        .where(
+            sessions.c.person_id == person,
+            sessions.c.device_id == int(device),
+            sessions.c.ended_at.is_(None),
+        )
         .values(ended_at=now)
     )
+    return bool(ended.rowcount)
 
 
 def subscribe(

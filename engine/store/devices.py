@@ -5,17 +5,14 @@ A token is stored twice over: sealed, for sending, and as a keyed hash, for bein
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, delete, func, literal_column, select, text, update
 
-from engine.database import Database
-from engine.errors import ConfigError, SchoolbellError, Unprocessable
-from engine.secrets import keyring as keyrings
-from engine.secrets.keyring import Keyring, key_of
+from engine.errors import SchoolbellError, Unprocessable
+from engine.secrets.keyring import Keyring
 from engine.store.tables import devices, sessions
 from engine.wire.messages import DeviceKind, Token
 from rules.audience import DeviceId
@@ -23,7 +20,6 @@ from rules.privacy import Level
 
 KEY_LOST: Final = "KEY_LOST"
 REPLACED: Final = "REPLACED"
-_AT_ONCE: Final = 1_000
 
 
 class Device(NamedTuple):
@@ -44,19 +40,6 @@ class Opened(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Opened({self.token!r})"
-
-
-class Rotation(NamedTuple):
-    """What a rotation came to. *resumed* is true where it went on with an earlier one.
-
-    *older* are the ids of the keys that are still there besides the newest.
-    """
-
-    newest: str
-    sealed: int
-    unreadable: int
-    resumed: bool
-    older: Sequence[str]
 
 
 _KEY_ID: Final = func.substr(devices.c.token_sealed, literal_column("1"), literal_column("4"))
@@ -186,106 +169,38 @@ def fits(connection: Connection, keyring: Keyring) -> bool:
     return connection.execute(query).first() is not None
 
 
-def make_keyring(database: Database, file: Path, now: datetime) -> None:
-    """Make the keyring unless it is there; then see that it can be read.
+def hold_registrations(connection: Connection) -> None:
+    """Let nobody register a device, nor change keys, until the transaction ends."""
+    _hold(connection, _CHANGING_KEYS)
 
-    Raises ConfigError when there are devices that only a keyring of before can read.
+
+def retire_lost(connection: Connection, kept: Sequence[str], now: datetime) -> int:
+    """Retire all devices that are sealed with another key than those *kept*; how many lived."""
+    ours = [bytes.fromhex(key) for key in kept]
+    return connection.execute(
+        update(devices)
+        .where(devices.c.retired_at.is_(None), _KEY_ID.not_in(ours))
+        .values(retired_at=now, retired_reason=KEY_LOST)
+    ).rowcount
+
+
+def locked_after(connection: Connection, number: int, limit: int) -> Sequence[Device]:
+    """The next devices by their id, locked until the transaction ends."""
+    rows = connection.execute(
+        select(*COLUMNS)
+        .where(devices.c.id > number)
+        .order_by(devices.c.id)
+        .limit(limit)
+        .with_for_update()
+    )
+    return [device(*row) for row in rows]
+
+
+def seal_again(connection: Connection, keyring: Keyring, one: Device, now: datetime) -> bool | None:
+    """Seal a device with the newest key, or retire one that cannot be read.
+
+    Return whether it could be read; None where another row is this device now.
     """
-    with database.write() as connection:
-        _hold(connection, _CHANGING_KEYS)
-        if file.exists():
-            keyrings.read(file)
-            return
-        known = sum(uses(connection).values())
-        if known:
-            raise ConfigError(
-                f"There is no keyring {file}, and {known} devices are encrypted with its keys.",
-                "Put its copy back. Where there is none, `schoolbell keys lost` makes a new one; "
-                "people then hear of nothing until they open the app again.",
-            )
-        keyrings.write(file, [keyrings.new_key(now)])
-
-
-def give_up_lost(database: Database, file: Path, now: datetime) -> int:
-    """Retire all devices whose key is in the keyring in *file* no more; return how many lived.
-
-    Where there is no such file, it is made. Should a key be found again, so are its devices.
-    """
-    with database.write() as connection:
-        _hold(connection, _CHANGING_KEYS)
-        if not file.exists():
-            keyrings.write(file, [keyrings.new_key(now)])
-        kept = [bytes.fromhex(key.id) for key in keyrings.read(file)]
-        return connection.execute(
-            update(devices)
-            .where(devices.c.retired_at.is_(None), _KEY_ID.not_in(kept))
-            .values(retired_at=now, retired_reason=KEY_LOST)
-        ).rowcount
-
-
-def rotate(database: Database, file: Path, now: datetime) -> Rotation:
-    """Give the keyring in *file* a new key, and seal everything with it.
-
-    The engine may run, and each step may be the last: what is done is kept, and another rotation
-    goes on from there. The older key stays, because a machine that has a copy of the file of
-    before seals with it until it gets the new one; `finish_rotation` drops it.
-    """
-    resumed = _add_key(database, file, now)
-    return _rotated(database, file, now, resumed)
-
-
-def finish_rotation(database: Database, file: Path, now: datetime) -> Rotation:
-    """Seal with the newest key what was sealed with an older one meanwhile, and drop those."""
-    done = _rotated(database, file, now, resumed=True)
-    _drop_old_keys(database, file)
-    return done._replace(older=keyrings.in_file(file).ids[1:])
-
-
-def _rotated(database: Database, file: Path, now: datetime, resumed: bool) -> Rotation:
-    keyring = keyrings.in_file(file)
-    sealed = unreadable = 0
-    for fresh, lost in _seal_all(database, keyring, now):
-        sealed, unreadable = sealed + fresh, unreadable + lost
-    newest, *older = keyring.ids
-    return Rotation(newest, sealed, unreadable, resumed, older)
-
-
-def _add_key(database: Database, file: Path, now: datetime) -> bool:
-    """Who registers meanwhile waits, so that afterwards nobody uses an older key any more."""
-    with database.write() as connection:
-        _hold(connection, _CHANGING_KEYS)
-        keys = keyrings.read(file)
-        resumed = len(keys) > 1
-        if not resumed:
-            keyrings.write(file, [keyrings.new_key(now), *keys])
-        return resumed
-
-
-def _seal_all(database: Database, keyring: Keyring, now: datetime) -> Iterator[tuple[int, int]]:
-    """A slice at a time: how many were sealed anew, and how many could not be read."""
-    last = 0
-    while True:
-        with database.write() as connection:
-            rows = connection.execute(
-                select(*COLUMNS)
-                .where(devices.c.id > last)
-                .order_by(devices.c.id)
-                .limit(_AT_ONCE)
-                .with_for_update()
-            ).all()
-            older = set(keyring.ids[1:])
-            stale = [device(*row) for row in rows if key_of(row.token_sealed) in older]
-            done = [_seal_again(connection, keyring, one, now) for one in stale]
-        if not rows:
-            return
-        last = rows[-1].device_id
-        yield done.count(True), done.count(False)
-
-
-def _seal_again(
-    connection: Connection, keyring: Keyring, one: Device, now: datetime
-) -> bool | None:
-    """Whether it could be read; None where another row is this device now."""
     this = update(devices).where(devices.c.id == int(one.id))
     try:
         token, push_key = opened(keyring, one)
@@ -299,14 +214,6 @@ def _seal_again(
         return None
     connection.execute(this.values(**_sealed(keyring, int(one.id), token, push_key)))
     return True
-
-
-def _drop_old_keys(database: Database, file: Path) -> None:
-    with database.write() as connection:
-        _hold(connection, _CHANGING_KEYS)
-        newest, *older = keyrings.read(file)
-        used = uses(connection)
-        keyrings.write(file, [newest, *(key for key in older if key.id in used)])
 
 
 def _sealed(

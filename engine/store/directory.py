@@ -32,7 +32,7 @@ from engine.store.tables import (
     schools,
     students,
 )
-from rules.change import StudentId
+from rules.change import PersonId, StudentId
 
 TABLES: Final[Mapping[Entity, Table]] = {
     "schools": schools,
@@ -162,6 +162,17 @@ def apply_all(connection: Connection, base: int, differences: Iterable[Differenc
         for edits in _edits_of(connection, difference):
             _write(connection, entity, [edit for edit in edits if not since.concerns(entity, edit)])
         _remember(connection, Scope(entity), now)
+
+
+def knows_person(connection: Connection, person: PersonId) -> bool:
+    """Whether the SIS lists this person."""
+    return connection.execute(select(people.c.id).where(people.c.id == person)).first() is not None
+
+
+def knows_student(connection: Connection, student: StudentId) -> bool:
+    """Whether the SIS lists this student."""
+    found = connection.execute(select(students.c.id).where(students.c.id == student))
+    return found.first() is not None
 
 
 def names(connection: Connection, wanted: Collection[StudentId]) -> dict[StudentId, str]:

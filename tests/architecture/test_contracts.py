@@ -45,6 +45,9 @@ PLANTS: Final = {
     "deliver knows no database: a hub has none": Plant(
         "engine/gateways/fcm.py", "import sqlalchemy", "engine.gateways.fcm -> sqlalchemy"
     ),
+    "commands call services: they know no SQL, no source and no broker": Plant(
+        "engine/cli/people.py", "import engine.store.app", "engine.cli.people -> engine.store.app"
+    ),
     "the phones stand for Google and Apple: they know nothing of the engine": Plant(
         "engine/trial/phones/devices.py",
         "import engine.wire.messages",

@@ -8,9 +8,10 @@ from typing import Final
 from rich.text import Text as Words
 from sqlalchemy import func, select
 
-from engine.cli import show
 from engine.runtime.clock import utc_now
 from engine.services.status import look
+from engine.show.status import show_status
+from engine.show.why import show_answer
 from engine.store.tables import changes, decisions
 from engine.trial.demo import cast
 from engine.trial.demo.measure import Took, took
@@ -54,7 +55,7 @@ def show_reasons(terminal: Terminal, explained: Sequence[Explained]) -> None:
     for one in explained:
         if one.answer and one.asked.reason is GATE_BY_GATE:
             terminal.line(f"\n{one.asked.person} and {one.asked.about}, gate by gate:\n")
-            show.answer(one.answer)
+            show_answer(one.answer)
 
 
 def _mark(one: Explained) -> Words:
@@ -112,7 +113,7 @@ def judge(world: World, terminal: Terminal, findings: Findings) -> None:
         terminal.verdict(words, good=False)
     terminal.differences(findings.differences)
     terminal.heading("How the engine stands")
-    show.status(look(world.district, utc_now()), utc_now())
+    show_status(look(world.district, utc_now()), utc_now())
 
 
 def _faults(findings: Findings) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, create_engine
 from sqlalchemy import Engine as SqlEngine
 
 from engine.config import (
@@ -39,7 +39,7 @@ from engine.trial.demo.toml import as_toml
 from engine.trial.phones.devices import Kind as PhoneKind
 from engine.trial.phones.devices import Received
 from engine.trial.phones.phones import Phones
-from engine.trial.reference.create import create
+from engine.trial.reference.create import create, require_empty
 from engine.trial.reference.populate import FEWEST_STUDENTS, populate
 from engine.wire.messages import DeviceKind, Token
 from rules.audience import Audience
@@ -191,13 +191,6 @@ def _require_empty(district: District) -> None:
         )
     for database in (district.source.database, district.database):
         require_empty(database, "The demonstration fills a school of its own: name empty ones.")
-
-
-def require_empty(database: Database, remedy: str) -> None:
-    """Raise ConfigError with *remedy* unless there is no table at all in *database*."""
-    with database.read() as connection:
-        if inspect(connection).get_table_names():
-            raise ConfigError(f"The database {database.name} is not empty.", remedy)
 
 
 def _write(config: Config, file: Path) -> None:

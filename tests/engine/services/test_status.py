@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from engine.cli import show
 from engine.errors import Unavailable
 from engine.ports import Depth, Queue
 from engine.runtime.district import District
 from engine.services.status import Status, look, stalled
+from engine.show.status import show_status
 from engine.sources.capture import Finding
 from engine.stages.evaluate import evaluate
 from engine.store import alarms
@@ -251,7 +251,7 @@ def test_a_trigger_that_is_gone_is_named(bell: Bell) -> None:
 
 
 def printed(found: Status, capsys: pytest.CaptureFixture[str]) -> str:
-    show.status(found, NOW)
+    show_status(found, NOW)
     return capsys.readouterr().out
 
 

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import pytest
@@ -12,9 +13,10 @@ from engine.database import Database
 from engine.errors import ConfigError, Misconfigured, SchoolbellError
 from engine.secrets import keyring
 from engine.secrets.keyring import Key, Keyring
+from engine.services import keys
+from engine.services.keys import Rotation, finish_rotation, rotate
 from engine.store import app, migrate
 from engine.store import devices as store
-from engine.store.devices import Rotation, finish_rotation, rotate
 from engine.store.ledger import KEY_TASK
 from engine.store.lock_screen import LockScreens
 from engine.store.sql_ledger import SqlLedger
@@ -151,9 +153,9 @@ def test_a_new_district_gets_a_keyring_once(database_url: str, tmp_path: Path) -
     database = Database(database_url)
     migrate.upgrade(database)
 
-    store.make_keyring(database, file, NOW)
+    keys.make(database, file, NOW)
     made = keys_of(file)
-    store.make_keyring(database, file, NOW)
+    keys.make(database, file, NOW)
     database.close()
 
     assert len(made) == 1
@@ -164,14 +166,14 @@ def test_a_lost_keyring_is_not_replaced_behind_the_back(district: District, file
     file.unlink()
 
     with pytest.raises(ConfigError, match="3 devices are encrypted with its keys"):
-        store.make_keyring(district.database, file, NOW)
+        keys.make(district.database, file, NOW)
     assert not file.exists()
 
 
 def test_devices_are_given_up_with_their_lost_key(district: District, file: Path) -> None:
     file.unlink()
 
-    count = store.give_up_lost(district.database, file, NOW)
+    count = keys.give_up_lost(district.database, file, NOW)
 
     assert count == 3
     assert district.rows(select(devices.c.retired_reason).distinct()) == [(store.KEY_LOST,)]
@@ -180,7 +182,7 @@ def test_devices_are_given_up_with_their_lost_key(district: District, file: Path
 
 def test_who_opens_the_app_after_a_loss_hears_again(district: District, file: Path) -> None:
     file.unlink()
-    store.give_up_lost(district.database, file, NOW)
+    keys.give_up_lost(district.database, file, NOW)
     ring = keyring.in_file(file)
     district.app(store.register, ring, TOKENS[MOTHER], None, NOW)
 
@@ -190,7 +192,7 @@ def test_who_opens_the_app_after_a_loss_hears_again(district: District, file: Pa
 def test_only_devices_of_lost_keys_are_given_up(district: District, file: Path) -> None:
     keyring.write(file, [LATER_KEY, *KEYS])
 
-    assert store.give_up_lost(district.database, file, NOW) == 0
+    assert keys.give_up_lost(district.database, file, NOW) == 0
 
 
 # A keyring that is found again
@@ -203,7 +205,7 @@ def two_rows(district: District, file: Path) -> tuple[str, str]:
     """
     older = district.sign_in(GRANDMOTHER, TOKENS[MOTHER])
     file.unlink()
-    store.give_up_lost(district.database, file, NOW)
+    keys.give_up_lost(district.database, file, NOW)
     district.clock.forward(timedelta(days=1))
     district.app(
         app.sign_in, keyring.in_file(file), PersonId(MOTHER), TOKENS[MOTHER], district.clock.now
@@ -355,7 +357,7 @@ def test_a_push_key_is_sealed_anew_too(district: District, file: Path) -> None:
 def test_many_devices_are_sealed_slice_by_slice(
     district: District, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_AT_ONCE", 2)
+    monkeypatch.setattr(keys, "_AT_ONCE", 2)
 
     assert rotate(district.database, file, NOW).sealed == 3
     assert set(uses(district)) == {keys_of(file)[0]}
@@ -403,23 +405,25 @@ class Killed(BaseException):
     """What ends a process without asking."""
 
 
-@pytest.mark.parametrize("step", ["_seal_again", "_drop_old_keys"])
+@pytest.mark.parametrize(
+    ("place", "step"), [(store, "seal_again"), (keys, "_drop_old_keys")], ids=["sealing", "the end"]
+)
 def test_a_rotation_that_was_killed_loses_nothing_and_is_finished_by_the_next(
-    district: District, file: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    district: District, file: Path, monkeypatch: pytest.MonkeyPatch, place: ModuleType, step: str
 ) -> None:
     before = addresses(district, KEYRING)
-    real, calls = getattr(store, step), []
+    real, calls = getattr(place, step), []
 
     def die(*arguments: Any) -> Any:
         """The second device, or the last step, is never come to."""
         calls.append(step)
-        if step == "_seal_again" and len(calls) == 1:
+        if step == "seal_again" and len(calls) == 1:
             return real(*arguments)
         raise Killed
 
     with monkeypatch.context() as broken:
-        broken.setattr(store, "_AT_ONCE", 1)
-        broken.setattr(store, step, die)
+        broken.setattr(keys, "_AT_ONCE", 1)
+        broken.setattr(place, step, die)
         with pytest.raises(Killed):
             rotate_wholly(district, file)
     meanwhile = addresses(district, keyring.in_file(file))

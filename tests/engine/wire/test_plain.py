@@ -2,8 +2,6 @@
 
 import pytest
 
-from engine.cli import show
-from engine.ports import Parked
 from engine.wire.plain import LONGEST, plain
 
 
@@ -19,16 +17,3 @@ def test_what_moves_the_cursor_or_turns_the_text_is_a_space(sign: str) -> None:
 def test_what_is_long_is_cut_and_seen_to_be() -> None:
     assert plain("x" * LONGEST) == "x" * LONGEST
     assert plain("x" * 10_000) == "x" * LONGEST + "…"
-
-
-def test_what_is_parked_at_a_hub_cannot_rewrite_the_screen(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    show.parked_at_hub(
-        [("north", Parked(b"", "\x1b]0;owned\x07\nmessage in pushes.dead of south"))]
-    )
-    said = capsys.readouterr().out
-    assert said.splitlines() == [
-        "message in pushes.dead of north",
-        "   ]0;owned  message in pushes.dead of south",
-    ]

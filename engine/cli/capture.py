@@ -1,0 +1,68 @@
+"""The commands about what stands in the SIS: triggers and the outbox."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import click
+
+from engine.cli.command import with_district
+from engine.runtime.district import District
+from engine.services import capture
+from engine.services.capture import Finding
+
+
+@click.group("capture")
+def capture_() -> None:
+    """Put triggers on the watched tables of the SIS, check them, take them away."""
+
+
+@capture_.command("install")
+@with_district
+def capture_install(district: District) -> None:
+    """Make the outbox and the triggers that are missing or outdated."""
+    _show(capture.install(district.source))
+
+
+@capture_.command("check")
+@with_district
+def capture_check(district: District) -> None:
+    """Say for each table whether capture is in place, and what it would miss."""
+    found = capture.check(district.source)
+    _show(found)
+    if not all(finding.in_place for finding in found):
+        sys.exit(1)
+
+
+@capture_.command("remove")
+@click.confirmation_option(prompt="Changes that are not relayed yet are lost. Go on?")
+@with_district
+def capture_remove(district: District) -> None:
+    """Take away every trigger of Schoolbell, and the outbox."""
+    removed = capture.remove(district.source)
+    click.echo(f"Removed {len(removed)} triggers and the outbox.")
+
+
+@click.command()
+@click.option("--since", required=True, type=click.DateTime(), help="UTC, like 2026-11-22T08:00:00")
+@with_district
+def replay(district: District, since: datetime) -> None:
+    """Relay again what was captured since a moment, after a broker was lost.
+
+    What was evaluated already has no effect again.
+    """
+    count = capture.replay(district.source, since.replace(tzinfo=UTC))
+    click.echo(f"{count} captured changes will be relayed again.")
+
+
+def _show(found: Sequence[Finding]) -> None:
+    """One line for each watch, and what capture would miss."""
+    for finding in found:
+        mark = click.style(
+            "✓" if finding.in_place else "✗", fg="green" if finding.in_place else "red"
+        )
+        click.echo(f"{mark} {finding.table:<22} {finding.watch:<22} {finding.state}")
+    if found:
+        click.echo(f"\nNot seen by triggers: {found[0].missed}.")

@@ -1,0 +1,64 @@
+"""The commands about the keys of device tokens."""
+
+from __future__ import annotations
+
+import click
+
+from engine.cli.command import with_district
+from engine.runtime.clock import utc_now
+from engine.runtime.district import District
+from engine.services import keys
+
+
+@click.group("keys")
+def keys_() -> None:
+    """The keys that encrypt device tokens in the database."""
+
+
+@keys_.command("show")
+@with_district
+def keys_show(district: District) -> None:
+    """List the keys, and how many devices are encrypted with each; never a secret."""
+    for key in keys.listed(district.database, district.config.keys.file):
+        made = f"made {key.made:%Y-%m-%d}" if key.made else "not in the keyring"
+        click.echo(f"{key.id}  {made}  {key.devices} devices")
+
+
+@keys_.command("rotate")
+@click.option("--finish", is_flag=True, help="Drop the older key: every machine has the new file.")
+@with_district
+def keys_rotate(district: District, finish: bool) -> None:
+    """Make a new key and encrypt everything with it. The engine may run.
+
+    The older key stays in the keyring for the other machines. Copy the file to them, then run it
+    again with --finish. Interrupted, it goes on where it was when it is run again; until it is
+    finished it makes no further key.
+    """
+    file = district.config.keys.file
+    rotate = keys.finish_rotation if finish else keys.rotate
+    done = rotate(district.database, file, utc_now())
+    if done.resumed and not finish:
+        click.echo("An earlier rotation was not finished, so no further key was made.")
+    click.echo(f"{done.sealed} devices are encrypted anew, with the key {done.newest}.")
+    if done.unreadable:
+        click.echo(f"{done.unreadable} were damaged in the database; they are retired.")
+    if not done.older:
+        click.echo(f"No older key is left in {file}.")
+    elif finish:
+        click.echo("Meanwhile a sign-in used an older key, which stays: run this again.")
+    else:
+        click.echo(
+            f"The older key stays for now: copy {file} to the other machines that run Schoolbell, "
+            "then run `schoolbell keys rotate --finish`."
+        )
+
+
+@keys_.command("lost")
+@click.confirmation_option(
+    prompt="People hear of nothing on these devices until they open the app again. Go on?"
+)
+@with_district
+def keys_lost(district: District) -> None:
+    """Retire all devices whose key is lost; where there is no keyring, make a new one."""
+    count = keys.give_up_lost(district.database, district.config.keys.file, utc_now())
+    click.echo(f"{count} devices are retired. What opens the app again is registered anew.")

@@ -1,0 +1,116 @@
+"""The commands that do what people do in the app."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from decimal import Decimal
+from typing import Any, Final
+
+import click
+
+from engine.cli.choices import KIND, MAY_SHOW
+from engine.cli.command import with_district
+from engine.runtime.clock import utc_now
+from engine.runtime.district import District
+from engine.secrets.envelope import KEY_SIZE
+from engine.services import devices, people
+from engine.wire.messages import Token
+from rules.audience import DeviceId
+from rules.change import Kind, PersonId, StudentId
+from rules.privacy import Level
+
+_AS_DISTRICT: Final = "district"
+
+
+class _PushKey(click.ParamType[bytes]):
+    """32 bytes in base64. What is wrong is never repeated: it may be nearly right."""
+
+    name = "base64"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> bytes:
+        try:
+            key = b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if len(key) != KEY_SIZE:
+            self.fail(f"not {KEY_SIZE} bytes in base64", param, ctx)
+        return key
+
+
+person_option = click.option("--person", required=True, help="The person's id in the SIS.")
+
+
+@click.command("sign-in")
+@person_option
+@click.option(
+    "--kind",
+    required=True,
+    type=click.Choice(["fcm_token", "fcm_fid", "apns"]),
+    help="Whose address it is: Google's, by token or installation, or Apple's.",
+)
+@click.option("--token", required=True, help="The device's address, from the app.")
+@click.option("--stay/--no-stay", default=True, show_default=True, help="Stay Logged In.")
+@click.option(
+    "--push-key",
+    type=_PushKey(),
+    help="32 bytes in base64, with which the app opens what is sealed for it.",
+)
+@with_district
+def sign_in(
+    district: District, person: str, kind: Any, token: str, stay: bool, push_key: bytes | None
+) -> None:
+    """Register a person's device, as the app does when somebody signs in."""
+    device = people.sign_in(
+        district.database, district.keyring, PersonId(person), Token(kind, token), utc_now(),
+        push_key=push_key, stay_logged_in=stay,
+    )  # fmt: skip
+    click.echo(f"Person {person} is signed in on device {device}.")
+
+
+@click.command("sign-out")
+@person_option
+@click.option("--device", required=True, type=int, help="The device, as `sign-in` names it.")
+@with_district
+def sign_out(district: District, person: str, device: int) -> None:
+    """End a person's session on a device, as the app does."""
+    people.sign_out(district.database, PersonId(person), DeviceId(str(device)), utc_now())
+    click.echo(f"Person {person} is signed out on device {device}.")
+
+
+@click.command()
+@person_option
+@click.option("--student", required=True, help="The student's id in the SIS.")
+@click.option("--kind", required=True, type=KIND, help="The kind of change to hear of.")
+@click.option("--below", type=Decimal, help="Only when the value falls below this (%, or dollars).")
+@click.option("--on/--off", default=True, show_default=True, help="Hear of it, or not.")
+@with_district
+def subscribe(
+    district: District, person: str, student: str, kind: str, below: Decimal | None, on: bool
+) -> None:
+    """Choose what a person hears about a student, as the app does."""
+    people.subscribe(
+        district.database, PersonId(person), StudentId(student), Kind(kind),
+        enabled=on, threshold=below,
+    )  # fmt: skip
+    limit = f", below {below}" if below is not None else ""
+    click.echo(f"Person {person} {'hears' if on else 'does not hear'} of {kind}{limit}.")
+
+
+@click.group("device")
+def device_() -> None:
+    """What a person chooses for one device."""
+
+
+@device_.command("privacy")
+@click.option("--device", required=True, type=int, help="The device, as `sign-in` names it.")
+@click.argument("level", type=click.Choice([*(level.value for level in Level), _AS_DISTRICT]))
+@with_district
+def device_privacy(district: District, device: int, level: str) -> None:
+    """Choose what one device may show, as the app does. The district's word may be stricter."""
+    chosen = None if level == _AS_DISTRICT else Level(level)
+    devices.set_privacy(district.database, DeviceId(str(device)), chosen)
+    at_most = "what the district allows" if chosen is None else f"at most {MAY_SHOW[chosen]}"
+    click.echo(f"Device {device} shows {at_most}.")

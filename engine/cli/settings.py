@@ -1,0 +1,102 @@
+"""The commands about what a district chooses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from engine.cli.choices import KIND, LEVEL, MAY_SHOW
+from engine.cli.command import with_district
+from engine.runtime.district import District
+from engine.services import settings
+from rules.audience import Audience
+from rules.change import Kind, SchoolId
+from rules.privacy import Level, shown
+
+_ON_A_TABLE: Final = "It may stand on a locked phone that lies on a table"
+_READ_BY: Final = ", and be read by whoever delivers it: the hub, Google and Apple."
+_SEALED: Final = "; whoever delivers it carries it sealed."
+
+
+@click.command()
+@with_district
+def enable(district: District) -> None:
+    """Switch push notifications on for the whole district. It takes effect at once."""
+    settings.enable(district.database)
+    click.echo("Push notifications are on for the whole district.")
+
+
+@click.command()
+@with_district
+def disable(district: District) -> None:
+    """Switch push notifications off for the whole district. It takes effect at once."""
+    settings.disable(district.database)
+    click.echo("Push notifications are off for the whole district.")
+
+
+@click.command("food-service")
+@click.argument("offered", type=click.Choice(["on", "off"]))
+@with_district
+def food_service(district: District, offered: str) -> None:
+    """Say whether the district has food service, and so meal balances."""
+    settings.set_food_service(district.database, offered=offered == "on")
+    click.echo(f"Food service is {offered}.")
+
+
+@click.command("display-option")
+@click.option("--school", required=True, help="The school's id in the SIS.")
+@click.option("--kind", required=True, type=KIND, help="The kind of change that the tool shows.")
+@click.option(
+    "--audience",
+    required=True,
+    type=click.Choice([one.value for one in Audience]),
+    help="Whom the tool is shown to.",
+)
+@click.argument("shown", type=click.Choice(["show", "hide"]))
+@with_district
+def display_option(district: District, school: str, kind: str, audience: str, shown: str) -> None:
+    """Show or hide a tool to an audience at one school. What is hidden is not pushed."""
+    settings.set_display_option(
+        district.database, SchoolId(school), Kind(kind), Audience(audience), shown=shown == "show"
+    )
+    verb = "shows" if shown == "show" else "hides"
+    click.echo(f"School {school} {verb} {kind} to the audience {audience}.")
+
+
+@click.command()
+@click.argument("level", required=False, type=LEVEL)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_district
+def privacy(district: District, level: str | None, yes: bool) -> None:
+    """Say what notifications may show in this district: generic, named or full.
+
+    Everybody may choose less for a phone of theirs. The inbox in the app always holds all.
+    Without a LEVEL: say what they show now.
+    """
+    now = settings.privacy(district.database)
+    chosen = Level(level) if level else now.level
+    if shown(now.level, chosen) is not chosen:
+        who = _SEALED if now.end_to_end else _READ_BY
+        click.echo(f"Each notification will show {MAY_SHOW[chosen]}. {_ON_A_TABLE}{who}")
+        if not yes:
+            click.confirm("Go on?", abort=True)
+    if level:
+        settings.set_privacy(district.database, chosen)
+    click.echo(f"Notifications show {MAY_SHOW[chosen]}.")
+
+
+@click.command("end-to-end")
+@click.argument("wanted", type=click.Choice(["on", "off"]))
+@with_district
+def end_to_end(district: District, wanted: str) -> None:
+    """Seal texts for the phone, so that nobody on the way can read them.
+
+    The hub, Google and Apple then carry what they cannot read. A phone whose app has given no key
+    shows that there is something to read, nothing else.
+    """
+    settings.set_end_to_end(district.database, sealed=wanted == "on")
+    click.echo(f"End-to-end sealing is {wanted}.")
+    if wanted == "on":
+        level = settings.privacy(district.database).level
+        click.echo(f"Phones that can open what is sealed show {MAY_SHOW[level]}.")

@@ -1,0 +1,99 @@
+"""The stages of a district, put together of its parts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
+
+from engine.ports import Publisher, Queue
+from engine.runtime.delivery import make_deliver
+from engine.runtime.district import District
+from engine.runtime.jobs import check_capture, forget, republish, sync_or_report
+from engine.runtime.loops import RelayStage, ScheduleStage, consuming, publish_pushes
+from engine.runtime.stage import Makers, Stage
+from engine.sources import outbox
+from engine.stages.evaluate import evaluate
+from engine.stages.record import record
+from engine.stages.schedule import plan_lost
+from engine.store.lease import Lease
+from engine.telemetry import Event, emit
+from engine.wire.messages import Outcome
+from rules.change import Change
+
+_SCHEDULE_LOCK: Final = 0x5C4001BE12
+_OUTCOMES_BATCH: Final = 50  # messages
+_SWEEP_EVERY: Final = timedelta(minutes=1)
+_FORGET_EVERY: Final = timedelta(minutes=10)
+
+
+def makers(district: District) -> Makers:
+    """How to make each stage, wherever it runs."""
+    return {
+        "relay": lambda: _relay(district),
+        "evaluate": lambda: _evaluate(district),
+        "deliver": lambda: make_deliver(
+            district.config, {district.config.district.id: district.broker}
+        ),
+        "record": lambda: _record(district),
+        "schedule": lambda: _schedule(district),
+    }
+
+
+def _relay(district: District) -> Stage:
+    source, settings = district.source, district.config.relay
+    box = outbox.open_outbox(source.database, source.definition.name)
+    return RelayStage(box, district.broker.publisher(), settings.batch, settings.poll_interval)
+
+
+def _evaluate(district: District) -> Stage:
+    publisher = district.broker.publisher()
+
+    def handle(changes: Sequence[Change]) -> None:
+        pushes = evaluate(
+            changes, district.source, district.directory, district.records, district.wording
+        )
+        publish_pushes(publisher, pushes)
+        emit(Event.CHANGES_EVALUATED, level=logging.DEBUG, count=len(changes))
+
+    batch = district.config.evaluate.batch
+    return consuming(district.broker, Queue.CHANGES, handle, batch, publisher.close)
+
+
+def _record(district: District) -> Stage:
+    def handle(outcomes: Sequence[Outcome]) -> None:
+        count = record(outcomes, district.ledger)
+        emit(Event.OUTCOMES_RECORDED, level=logging.DEBUG, count=count)
+
+    return consuming(district.broker, Queue.OUTCOMES, handle, _OUTCOMES_BATCH, lambda: None)
+
+
+def _schedule(district: District) -> Stage:
+    publisher = district.broker.publisher()
+    lease = Lease(district.database, _SCHEDULE_LOCK)
+
+    def close() -> None:
+        try:
+            publisher.close()
+        finally:
+            lease.release()
+
+    return ScheduleStage(_jobs(district, publisher), lease.acquire, close)
+
+
+def _jobs(
+    district: District, publisher: Publisher
+) -> Sequence[tuple[Callable[[], object], timedelta]]:
+    """What schedule does, and how often."""
+    settings = district.config.schedule
+    return (
+        (lambda: republish(district.ledger, publisher), settings.retries_every),
+        (lambda: plan_lost(district.ledger, district.broker), _SWEEP_EVERY),
+        (lambda: sync_or_report(district.directory, district.alarms), settings.directory_every),
+        (lambda: check_capture(district.source, district.alarms), settings.capture_check_every),
+        (
+            lambda: forget(district.database, district.source.database, district.config),
+            _FORGET_EVERY,
+        ),
+    )

@@ -1,0 +1,86 @@
+"""What people do in the app: sign in on a device, sign out, choose what to hear about."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from engine.database import Database
+from engine.errors import SchoolbellError
+from engine.secrets.keyring import Keyring
+from engine.store import app, directory
+from engine.wire.messages import Token
+from rules.audience import DeviceId
+from rules.change import Kind, PersonId, StudentId
+
+
+def sign_in(
+    database: Database,
+    keyring: Keyring,
+    person: PersonId,
+    token: Token,
+    now: datetime,
+    *,
+    push_key: bytes | None = None,
+    stay_logged_in: bool = True,
+) -> DeviceId:
+    """Begin a session of *person* on the device with *token*; repeatable at every app start.
+
+    A device that was retired lives again: the app on it just proved so. *push_key* (32 bytes)
+    opens what is sealed for this phone alone. Raises SchoolbellError for a person whom the
+    directory does not know.
+    """
+    with database.write() as connection:
+        _require_person(connection, person)
+        return app.sign_in(
+            connection, keyring, person, token, now,
+            push_key=push_key, stay_logged_in=stay_logged_in,
+        )  # fmt: skip
+
+
+def sign_out(database: Database, person: PersonId, device: DeviceId, now: datetime) -> None:
+    """End the session of *person* on *device*; raises SchoolbellError where there is none."""
+    with database.write() as connection:
+        if not app.sign_out(connection, person, device, now):
+            raise SchoolbellError(
+                f"Person {person} is not signed in on device {device}.",
+                "`schoolbell sign-in` names the device of a person.",
+            )
+
+
+def subscribe(
+    database: Database,
+    person: PersonId,
+    student: StudentId,
+    kind: Kind,
+    *,
+    enabled: bool = True,
+    threshold: Decimal | None = None,
+) -> None:
+    """Choose whether *person* hears of *kind* about *student*, and below which threshold.
+
+    Raises SchoolbellError for a person or a student whom the directory does not know.
+    """
+    with database.write() as connection:
+        _require_person(connection, person)
+        _require_student(connection, student)
+        app.subscribe(connection, person, student, kind, enabled=enabled, threshold=threshold)
+
+
+def _require_person(connection: Connection, person: PersonId) -> None:
+    if not directory.knows_person(connection, person):
+        raise _unknown(f"person {person}")
+
+
+def _require_student(connection: Connection, student: StudentId) -> None:
+    if not directory.knows_student(connection, student):
+        raise _unknown(f"student {student}")
+
+
+def _unknown(who: str) -> SchoolbellError:
+    return SchoolbellError(
+        f"The directory knows no {who}.",
+        "Check the id in the SIS; who is new there arrives with `schoolbell sync`.",
+    )

@@ -1,0 +1,1 @@
+"""How answers look in a terminal: for the commands, and for the demonstration."""

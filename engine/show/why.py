@@ -1,0 +1,48 @@
+"""The answers to "why did this person (not) hear of it?", gate by gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer
+from rules.reasons import Reason
+
+_MARKS: Final = {
+    YES: ("✓", "green"),
+    NO: ("✗", "red"),
+    NOT_ASKED: ("·", "bright_black"),
+    BY_CHANGE: ("?", "yellow"),
+}
+
+
+def show_answers(decided: Sequence[Answer], standing: Sequence[Answer]) -> None:
+    """What was decided, and how things stand now."""
+    for one in decided:
+        show_answer(one)
+        click.echo()
+    if not decided:
+        click.echo("No change about this student was ever decided on for this person.\n")
+    click.echo("If something changed now:")
+    for one in standing:
+        told = one.reason is Reason.TOLD
+        words = "would be told, if the change itself passes" if told else one.reason.for_staff
+        click.echo(f"  {_mark(YES if told else NO)} {one.kind:<20} {words}")
+
+
+def show_answer(one: Answer) -> None:
+    """One decision, gate by gate."""
+    when = f"{one.committed_at:%Y-%m-%d %H:%M:%S}" if one.committed_at else ""
+    click.echo(f"{when} {one.kind} ({one.watch}), change {one.change}")
+    for step in one.steps:
+        click.echo(f"  {_mark(step.answer)} {step.gate}")
+    click.echo(f"  {one.reason}: {one.reason.for_staff}")
+    for push in one.pushes:
+        click.echo(f"    {push}")
+
+
+def _mark(answer_: str) -> str:
+    mark, colour = _MARKS[answer_]
+    return click.style(mark, fg=colour)
