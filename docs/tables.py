@@ -14,7 +14,7 @@ from engine.doctor.remedies import APNS_CURES, FCM_CURES, TOKEN_CURES, Cure
 from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
 from engine.store.gateways import REMEDIES
 from engine.trial.phones.catalogue import sentences
-from rules.outcomes import DOUBTFUL, PATIENCE, Alarm, Patience, Retire, Said, Verdict, fate, trouble
+from rules.outcomes import BACKOFF, DOUBTFUL, Alarm, Backoff, Retire, Said, Verdict, fate, trouble
 from rules.wording.templates import VARIABLES
 
 ANSWERS: Final = Path(__file__).with_name("answers-of-the-gateways.md")
@@ -164,15 +164,15 @@ def _push(said: Said, meaning: Meaning) -> str:
                 else "again at once on a new connection, then " if meaning.reconnect
                 else "again "
             )  # fmt: skip
-            return at_once + _waits(PATIENCE[trouble(said)])
+            return at_once + _waits(BACKOFF[trouble(said)])
         case _:
             return "not sent again"
 
 
-def _waits(patience: Patience) -> str:
-    grows = f", then longer, up to {_span(patience.longest)}" if patience.grows > 1 else ""
-    ends = f"; given up after {_span(patience.gives_up)}" if patience.gives_up else ""
-    return f"after {_span(patience.first)}{grows}{ends}"
+def _waits(backoff: Backoff) -> str:
+    grows = f", then longer, up to {_span(backoff.longest)}" if backoff.grows > 1 else ""
+    ends = f"; given up after {_span(backoff.gives_up)}" if backoff.gives_up else ""
+    return f"after {_span(backoff.first)}{grows}{ends}"
 
 
 def _span(duration: timedelta) -> str:

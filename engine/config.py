@@ -153,12 +153,12 @@ class EvaluateSettings(Section):
 
 
 class DeliverSettings(Section):
-    """How many pushes may be in flight, and how long one waits for its answer.
+    """How many pushes may wait for one gateway, and how long one waits for its answer.
 
     *districts* makes it a hub: those that it serves, each in the vhost of its name.
     """
 
-    in_flight: int = Field(default=4_000, ge=1, le=50_000)
+    waiting: int = Field(default=4_000, ge=1, le=50_000)
     timeout: Duration = timedelta(seconds=10)
     districts: tuple[DistrictId, ...] = ()
 

@@ -280,11 +280,22 @@ class Broker(Protocol):
 class Gateway(Protocol):
     """One push gateway: FCM or APNs. Not shared between threads.
 
-    Sending is not blocking: thousands of pushes are in flight, and a slow one holds up nobody.
+    Sending is not blocking: hundreds of pushes are in flight, and a slow one holds up nobody.
+    Nothing waits here for its turn: who submits first asks how much is admitted.
     """
 
+    def admits(self, wanted: int) -> int:
+        """How many of *wanted* pushes may be submitted now; they count as sent in any rate.
+
+        All of them, where they would be answered at once instead of being sent.
+        """
+        ...
+
     def submit(self, push: Push) -> None:
-        """Take a push. Its outcome comes from a later `collect`; exactly one for each submit."""
+        """Take a push. Its outcome comes from a later `collect`; exactly one for each submit.
+
+        Raises ValueError for what cannot be sent, which then has no outcome.
+        """
         ...
 
     def collect(self, timeout: float) -> Sequence[Outcome]:

@@ -42,6 +42,7 @@ class Event(StrEnum):
     GATEWAY_STOPPED = "gateway.stopped"
     GATEWAY_RESUMED = "gateway.resumed"
     CAPTURE_BROKEN = "capture.broken"
+    DELIVER_STALLED = "deliver.stalled"
     DISTRICT_FAILED = "district.failed"
     DISTRICT_RECOVERED = "district.recovered"
     BROKER_CONNECTED = "broker.connected"

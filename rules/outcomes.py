@@ -1,7 +1,8 @@
 """Outcomes: what a gateway said of a push, and what follows from it.
 
-What a try came to is a verdict with a machine code. The tables here say of each code whose
-trouble it is, how patiently it is tried again, and what becomes of the device.
+What a try came to is a verdict with a machine code. The tables here say of each code what the
+trouble is, how long to wait before the next try, and what becomes of the device. No other module
+knows a waiting time: an outcome carries only what the gateway itself asked for.
 (facts: push 2.4, 2.5 and 3.4, from Google's and Apple's documents)
 """
 
@@ -32,6 +33,8 @@ class Trouble(StrEnum):
     FCM = "FCM fails"
     APNS = "APNs fails"
     WAY = "no answer came, or none that can be understood"
+    BUSY = "more comes for the gateway than it takes"
+    REDELIVERED = "the broker delivered it twice, so that it may have been sent"
 
 
 class Retire(StrEnum):
@@ -51,16 +54,18 @@ class Alarm(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Backoff:
     """How long to wait before the second try, how the wait grows, and when to give up.
 
-    *gives_up* counts from the first answer. Without it a push is tried until its deadline.
+    No wait is shorter than ten seconds, except that after each of the first *at_once* tries there
+    is none. *gives_up* counts from the first answer. Without it a push is tried until its deadline.
     """
 
     first: timedelta
     grows: int
     longest: timedelta
     gives_up: timedelta | None = None
+    at_once: int = 0
 
 
 _TEN_SECONDS: Final = timedelta(seconds=10)
@@ -74,21 +79,33 @@ SOONEST: Final = _TEN_SECONDS
 LONGEST_WISH: Final = _HOUR
 """A gateway's wish beyond this is a fault of its own."""
 
-PATIENCE: Final[Mapping[Trouble, Patience]] = {
+BACKOFF: Final[Mapping[Trouble, Backoff]] = {
     # nothing is wrong with the push: soon after it is mended, and each try leaves a row
-    Trouble.OURS: Patience(_MINUTE, 2, _FIVE_MINUTES),
+    Trouble.OURS: Backoff(_MINUTE, 2, _FIVE_MINUTES),
     # Google: 60 s after a 429 that does not say how long
-    Trouble.QUOTA: Patience(_MINUTE, 2, _QUARTER),
-    Trouble.DEVICE: Patience(_MINUTE, 1, _MINUTE),
+    Trouble.QUOTA: Backoff(_MINUTE, 2, _QUARTER),
+    Trouble.DEVICE: Backoff(_MINUTE, 1, _MINUTE),
     # Google: exponential from 10 s with jitter, a longest interval, give up after 60 minutes
-    Trouble.FCM: Patience(_TEN_SECONDS, 2, _QUARTER, gives_up=_HOUR),
+    Trouble.FCM: Backoff(_TEN_SECONDS, 2, _QUARTER, gives_up=_HOUR),
     # Apple: "After 15 minutes, you can retry", with back-off
-    Trouble.APNS: Patience(_QUARTER, 2, _HOUR),
+    Trouble.APNS: Backoff(_QUARTER, 2, _HOUR),
     # Google: a timeout of 10 s at least before a retry
-    Trouble.WAY: Patience(_TEN_SECONDS, 2, _QUARTER),
+    Trouble.WAY: Backoff(_TEN_SECONDS, 2, _QUARTER),
+    # it is not known how much waits there: soon, and not later and later
+    Trouble.BUSY: Backoff(_TEN_SECONDS, 2, _MINUTE),
+    # the ledger knows at once whether it is still to be sent; a push that makes deliver end each
+    # time that it comes is to come less and less often
+    Trouble.REDELIVERED: Backoff(_TEN_SECONDS, 2, _QUARTER, at_once=3),
 }
 
+GATEWAY_BUSY: Final = "GATEWAY_BUSY"
+"""Deliver's own reason: the push waited too long for a place, or found none."""
+REDELIVERED: Final = "REDELIVERED"
+"""Deliver's own reason: nothing was sent, because an earlier consumer may have sent it."""
+
 TROUBLES: Final[Mapping[str, Trouble]] = {
+    GATEWAY_BUSY: Trouble.BUSY,
+    REDELIVERED: Trouble.REDELIVERED,
     "QUOTA_EXCEEDED": Trouble.QUOTA,
     "HTTP_429": Trouble.QUOTA,
     "DEVICE_RATE": Trouble.DEVICE,
@@ -195,15 +212,18 @@ def _next_try(
     expires_at: datetime,
     jitter: float,
 ) -> tuple[datetime | None, str]:
-    patience = PATIENCE[trouble(said)]
-    delay = _delay(patience, attempt, said.retry_after) * (1 + jitter / 2)
+    backoff = BACKOFF[trouble(said)]
+    delay = _delay(backoff, attempt, said.retry_after) * (1 + jitter / 2)
     if delay >= expires_at - now:
         return None, EXPIRED
-    if patience.gives_up is not None and now - since >= patience.gives_up:
+    if backoff.gives_up is not None and now - since >= backoff.gives_up:
         return None, GIVEN_UP
     return now + delay, ""
 
 
-def _delay(patience: Patience, attempt: int, wish: timedelta | None) -> timedelta:
-    grown: timedelta = patience.first * patience.grows ** min(attempt - 1, 20)
-    return max(min(grown, patience.longest), min(wish or SOONEST, LONGEST_WISH), SOONEST)
+def _delay(backoff: Backoff, attempt: int, wish: timedelta | None) -> timedelta:
+    waited_for = attempt - backoff.at_once
+    if waited_for < 1:
+        return timedelta(0)
+    grown: timedelta = backoff.first * backoff.grows ** min(waited_for - 1, 20)
+    return max(min(grown, backoff.longest), min(wish or SOONEST, LONGEST_WISH), SOONEST)

@@ -31,6 +31,20 @@ class StoppedClock:
         return self.now
 
 
+@dataclass
+class Seconds:
+    """Seconds that pass when a test says so."""
+
+    now: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def forward(self, by: float) -> None:
+        """Let time pass."""
+        self.now += by
+
+
 def nothing(body: bytes) -> bool:
     """Refuses nothing."""
     del body
@@ -126,9 +140,13 @@ class FakeBroker:
 
 @dataclass
 class FakeGateway:
-    """Takes pushes, refuses to build those in *unbuildable*, and answers when it is told to."""
+    """Takes pushes, refuses to build those in *unbuildable*, and answers when it is told to.
+
+    It admits no more than *room* at a time.
+    """
 
     unbuildable: frozenset[str] = frozenset()
+    room: int = 1_000_000
     submitted: list[Push] = field(default_factory=list)
     waiting: list[Push] = field(default_factory=list)
     answered: list[Outcome] = field(default_factory=list)
@@ -139,6 +157,9 @@ class FakeGateway:
             raise ValueError("half a character")
         self.submitted.append(push)
         self.waiting.append(push)
+
+    def admits(self, wanted: int) -> int:
+        return max(0, min(wanted, self.room - self.in_flight))
 
     def answer(self, *pushes: Push, verdict: Verdict = Verdict.ACCEPTED) -> None:
         """Answer these pushes, or all that wait."""

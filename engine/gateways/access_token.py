@@ -16,7 +16,7 @@ from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.auth.transport.requests import Request
 from pyfcm import FCMNotification
 
-from engine.gateways.answers import FCM_BACK_OFF, Meaning
+from engine.gateways.answers import Meaning
 from engine.ports import Clock
 from rules.outcomes import Verdict
 
@@ -25,9 +25,9 @@ LIFETIME: Final = timedelta(hours=1)
 PAUSE: Final = timedelta(seconds=5)  # between two tries to get a token
 TIMEOUT: Final = 10.0
 
-KEY_REFUSED: Final = Meaning(Verdict.DEFERRED, "FCM_KEY_REFUSED", FCM_BACK_OFF, misconfigured=True)
-AUTH_UNAVAILABLE: Final = Meaning(Verdict.DEFERRED, "FCM_AUTH_UNAVAILABLE", FCM_BACK_OFF)
-TOKEN_REFUSED: Final = Meaning(Verdict.DEFERRED, "ACCESS_TOKEN_REFUSED", FCM_BACK_OFF)
+KEY_REFUSED: Final = Meaning(Verdict.DEFERRED, "FCM_KEY_REFUSED", misconfigured=True)
+AUTH_UNAVAILABLE: Final = Meaning(Verdict.DEFERRED, "FCM_AUTH_UNAVAILABLE")
+TOKEN_REFUSED: Final = Meaning(Verdict.DEFERRED, "ACCESS_TOKEN_REFUSED")
 
 
 class AccessToken:

@@ -15,15 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from engine.gateways.http2.exchange import Answer, NoAnswer
-from rules.outcomes import Verdict
+from rules.outcomes import LONGEST_WISH, Verdict
 
 ACCEPTED, UNREGISTERED, DEFERRED, REFUSED = Verdict
 
-FCM_BACK_OFF: Final = 10.0  # FCM: never sooner than 10 s
-FCM_QUOTA_WAIT: Final = 60.0  # FCM: the default after 429
-APNS_BACK_OFF: Final = 900.0  # APNs: "After 15 minutes, you can retry"
-APNS_DEVICE_WAIT: Final = 60.0
-LONGEST_WAIT: Final = 3_600.0  # a gateway's wish beyond this is a fault of its own
+LONGEST_WAIT: Final = LONGEST_WISH.total_seconds()
 PROJECT_QUOTA: Final = "QUOTA_EXCEEDED"
 LONGEST_ID: Final = 200  # characters; what a gateway says is not ours to trust
 
@@ -31,8 +27,10 @@ LONGEST_ID: Final = 200  # characters; what a gateway says is not ours to trust
 class Meaning(msgspec.Struct, frozen=True):
     """What an answer means for its push.
 
-    *misconfigured*: our key, project or topic is wrong. *renew*: the access token was refused,
-    so fetch another and send once more. *reconnect*: the connection is bound to another key.
+    *retry_after* is what the gateway asked for, in seconds; None where it asked for nothing: how
+    long to wait then is decided in `rules.outcomes`. *misconfigured*: our key, project or topic
+    is wrong. *renew*: the access token was refused, so fetch another and send once more.
+    *reconnect*: the connection is bound to another key.
     """
 
     verdict: Verdict
@@ -46,7 +44,7 @@ class Meaning(msgspec.Struct, frozen=True):
 
 
 def _ours(reason: str) -> Meaning:
-    return Meaning(DEFERRED, reason, FCM_QUOTA_WAIT, misconfigured=True)
+    return Meaning(DEFERRED, reason, misconfigured=True)
 
 
 FCM_SAYS: Final[Mapping[tuple[int, str], Meaning]] = {
@@ -57,7 +55,7 @@ FCM_SAYS: Final[Mapping[tuple[int, str], Meaning]] = {
     # a dead iPhone behind FCM
     (400, "APNS_UNREGISTERED"): Meaning(UNREGISTERED, "APNS_UNREGISTERED"),
     # our OAuth token
-    (401, ""): Meaning(DEFERRED, "ACCESS_TOKEN_REFUSED", FCM_BACK_OFF, renew=True),
+    (401, ""): Meaning(DEFERRED, "ACCESS_TOKEN_REFUSED", renew=True),
     # the APNs or web-push key in the Firebase console
     (401, "THIRD_PARTY_AUTH_ERROR"): _ours("THIRD_PARTY_AUTH_ERROR"),
     # a token of another project: looks dead when in truth our project is wrong
@@ -69,12 +67,12 @@ FCM_SAYS: Final[Mapping[tuple[int, str], Meaning]] = {
     # a wrong URL or project, often as HTML
     (404, ""): _ours("NOT_FOUND"),
     # the whole project sends too much
-    (429, "QUOTA_EXCEEDED"): Meaning(DEFERRED, PROJECT_QUOTA, FCM_QUOTA_WAIT),
-    (429, ""): Meaning(DEFERRED, PROJECT_QUOTA, FCM_QUOTA_WAIT),
+    (429, "QUOTA_EXCEEDED"): Meaning(DEFERRED, PROJECT_QUOTA),
+    (429, ""): Meaning(DEFERRED, PROJECT_QUOTA),
     # this phone or topic alone
-    (429, "DEVICE_QUOTA_EXCEEDED"): Meaning(DEFERRED, "DEVICE_QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
-    (500, "INTERNAL"): Meaning(DEFERRED, "INTERNAL", FCM_BACK_OFF),
-    (503, "UNAVAILABLE"): Meaning(DEFERRED, "UNAVAILABLE", FCM_BACK_OFF),
+    (429, "DEVICE_QUOTA_EXCEEDED"): Meaning(DEFERRED, "DEVICE_QUOTA_EXCEEDED"),
+    (500, "INTERNAL"): Meaning(DEFERRED, "INTERNAL"),
+    (503, "UNAVAILABLE"): Meaning(DEFERRED, "UNAVAILABLE"),
 }
 
 _OUR_BUG: Final = (
@@ -98,12 +96,12 @@ APNS_SAYS: Final[Mapping[str, Meaning]] = {
     "DeviceTokenNotForTopic": Meaning(REFUSED, "DeviceTokenNotForTopic"),
     **{reason: Meaning(REFUSED, reason) for reason in _OUR_BUG},
     **{reason: _ours(reason) for reason in _OUR_CONFIGURATION},
-    "UnrelatedKeyIdInToken": Meaning(DEFERRED, "UnrelatedKeyIdInToken", 10.0, reconnect=True),
-    "TooManyRequests": Meaning(DEFERRED, "TooManyRequests", APNS_DEVICE_WAIT),  # to this phone
-    "TooManyProviderTokenUpdates": Meaning(DEFERRED, "TooManyProviderTokenUpdates", APNS_BACK_OFF),
+    "UnrelatedKeyIdInToken": Meaning(DEFERRED, "UnrelatedKeyIdInToken", reconnect=True),
+    "TooManyRequests": Meaning(DEFERRED, "TooManyRequests"),  # to this phone
+    "TooManyProviderTokenUpdates": Meaning(DEFERRED, "TooManyProviderTokenUpdates"),
     # the connection, not the push
-    "IdleTimeout": Meaning(DEFERRED, "IdleTimeout", FCM_BACK_OFF, reconnect=True),
-    **{reason: Meaning(DEFERRED, reason, APNS_BACK_OFF) for reason in _APPLES_FAULT},
+    "IdleTimeout": Meaning(DEFERRED, "IdleTimeout", reconnect=True),
+    **{reason: Meaning(DEFERRED, reason) for reason in _APPLES_FAULT},
 }
 
 # Who are you, you may not, there is no such page, not here, not by law (RFC 9110, RFC 7725): a new
@@ -112,16 +110,16 @@ _ABOUT_US: Final = frozenset({401, 403, 404, 407, 421, 451})
 _TOO_SLOW: Final = 408
 
 # accepted perhaps; who says so without the name of the message is perhaps not FCM
-UNREADABLE: Final = Meaning(DEFERRED, "UNREADABLE_ANSWER", FCM_BACK_OFF)
+UNREADABLE: Final = Meaning(DEFERRED, "UNREADABLE_ANSWER")
 
 NOT_ANSWERED: Final[Mapping[NoAnswer, Meaning]] = {
-    NoAnswer.UNREACHABLE: Meaning(DEFERRED, "UNREACHABLE", FCM_BACK_OFF),
+    NoAnswer.UNREACHABLE: Meaning(DEFERRED, "UNREACHABLE"),
     NoAnswer.UNTRUSTED: _ours("UNTRUSTED"),
     NoAnswer.NOT_HTTP2: _ours("NOT_HTTP2"),
-    NoAnswer.BUSY: Meaning(DEFERRED, "BUSY", FCM_BACK_OFF),
+    NoAnswer.BUSY: Meaning(DEFERRED, "BUSY"),
     # it may have arrived; the next try replaces it on the phone
-    NoAnswer.TIMED_OUT: Meaning(DEFERRED, "TIMED_OUT", FCM_BACK_OFF),
-    NoAnswer.LOST: Meaning(DEFERRED, "CONNECTION_LOST", FCM_BACK_OFF),
+    NoAnswer.TIMED_OUT: Meaning(DEFERRED, "TIMED_OUT"),
+    NoAnswer.LOST: Meaning(DEFERRED, "CONNECTION_LOST"),
 }
 
 
@@ -136,8 +134,8 @@ def of_fcm(answer: Answer | NoAnswer) -> Meaning:
     error = body.get("error")
     known = FCM_SAYS.get((answer.status, _fcm_code(error))) or FCM_SAYS.get((answer.status, ""))
     if known is None and isinstance(error, dict):
-        known = _unknown(answer.status, FCM_BACK_OFF)
-    return _waiting(known or _of_a_stranger(answer.status), answer, FCM_BACK_OFF)
+        known = _unknown(answer.status)
+    return _with_wish(known or _of_a_stranger(answer.status), answer)
 
 
 def of_apns(answer: Answer | NoAnswer) -> Meaning:
@@ -147,10 +145,10 @@ def of_apns(answer: Answer | NoAnswer) -> Meaning:
     if answer.status == 200:
         return Meaning(ACCEPTED)
     body = _json(answer.body)
-    known = APNS_SAYS.get(str(body.get("reason", ""))) or _unknown(answer.status, APNS_BACK_OFF)
+    known = APNS_SAYS.get(str(body.get("reason", ""))) or _unknown(answer.status)
     if known.verdict is UNREGISTERED:
         return _dead(known, body.get("timestamp"))
-    return _waiting(known, answer, known.retry_after or 0.0)
+    return _with_wish(known, answer)
 
 
 def _accepted(name: str) -> Meaning:
@@ -166,12 +164,12 @@ def _dead(known: Meaning, timestamp: object) -> Meaning:
     return Meaning(known.verdict, known.reason, dead_since=since)
 
 
-def _unknown(status: int, back_off: float) -> Meaning:
+def _unknown(status: int) -> Meaning:
     """An answer that is in no table: never a dead token."""
     if status >= 500 or status == _TOO_SLOW:
-        return Meaning(DEFERRED, f"HTTP_{status}", back_off)
+        return Meaning(DEFERRED, f"HTTP_{status}")
     if status == 429:
-        return Meaning(DEFERRED, "HTTP_429", FCM_QUOTA_WAIT)
+        return Meaning(DEFERRED, "HTTP_429")
     if status < 400 or status in _ABOUT_US:
         return _ours(f"HTTP_{status}")
     return Meaning(REFUSED, f"HTTP_{status}")
@@ -183,18 +181,15 @@ def _of_a_stranger(status: int) -> Meaning:
     (APNs is not asked for this: its path and headers hold what a district wrote, so that its own
     front door may refuse a single push in few words.)
     """
-    known = _unknown(status, FCM_BACK_OFF)
+    known = _unknown(status)
     return _ours(known.reason) if known.verdict is REFUSED else known
 
 
-def _waiting(known: Meaning, answer: Answer, at_least: float) -> Meaning:
-    """The gateway's own wish goes before our default, within reason."""
+def _with_wish(known: Meaning, answer: Answer) -> Meaning:
+    """What is *known*, with the time that the gateway asked us to wait, within reason."""
     if known.verdict is not DEFERRED or answer.retry_after is None:
         return known
-    wait = min(max(float(answer.retry_after), at_least), LONGEST_WAIT)
-    return Meaning(
-        known.verdict, known.reason, wait, known.misconfigured, known.renew, known.reconnect
-    )
+    return msgspec.structs.replace(known, retry_after=float(min(answer.retry_after, LONGEST_WAIT)))
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

@@ -77,8 +77,12 @@ class ApnsGateway:
         """See ports.Gateway."""
         return self._http.in_flight
 
+    def admits(self, wanted: int) -> int:
+        """See ports.Gateway."""
+        return min(wanted, self._http.room)
+
     def submit(self, push: Push) -> None:
-        """See ports.Gateway. Raises ValueError for a text or a token that cannot be sent."""
+        """See ports.Gateway. A token that is not hexadecimal cannot be sent either."""
         if not _HEXADECIMAL.fullmatch(push.token.value):
             raise ValueError("an APNs token is hexadecimal: it becomes part of a URL")
         if not _VISIBLE.fullmatch(push.collapse_id):
@@ -86,7 +90,7 @@ class ApnsGateway:
         payload = apns_payload(push)
         path = f"/3/device/{push.token.value}"
         sent = (push, payload.shortened)
-        self._http.submit(Request(sent, path, self._headers(push), payload.body, push.district))
+        self._http.submit(Request(sent, path, self._headers(push), payload.body))
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """See ports.Gateway."""

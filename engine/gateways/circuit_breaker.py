@@ -1,13 +1,13 @@
-"""Stoppable: a gateway that is not bothered while our configuration is wrong.
+"""A circuit breaker around a gateway: it is not asked while our configuration is wrong.
 
 To send a storm of pushes with a wrong key, or to the phones of another app, slows us down at
-Apple and counts against our quota at Google. So the gateway stops: what is submitted is deferred
-at once, for the reason that it stopped for, and now and then one push is let through as a probe.
-The first answer that proves the configuration right lets all others go again.
+Apple and counts against our quota at Google. So the circuit opens: what is submitted is deferred
+at once, for the reason that the circuit opened for, and now and then one push is let through as a
+probe. The first answer that proves the configuration right closes the circuit.
 
-A wrong key stops everybody. A district of whose phones hardly one is alive is stopped by itself,
-so that one district's tokens are not another's trouble; what such a district's phones are said to
-be is not told on then, because it is not to be believed.
+A wrong key opens the circuit of every district. A district of whose phones hardly one is alive has
+a circuit of its own, so that its tokens do not stop the others; what the gateway then says of its
+phones is not passed on, because it is not to be believed.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ from rules.breaker import WINDOW, Tally, Trust, trust
 from rules.outcomes import DOUBTFUL, NOBODYS_FAULT, OF_SOME_PHONES, TOO_MANY_DEAD, Verdict
 
 PROBE_EVERY: Final = timedelta(seconds=10)
-RETRY_AFTER: Final = 60.0
-"""Seconds that what is deferred here waits; `rules.outcomes` spreads it."""
 IN_A_ROW: Final = 3
 
 # Said of our key, project or topic in so many words: one is enough.
@@ -45,29 +43,34 @@ CERTAIN: Final = frozenset(
 PROOFS: Final = frozenset({Verdict.UNREGISTERED, Verdict.REFUSED})
 
 
-class Stop:
-    """Whether something is stopped, why, and when to probe next."""
+class Circuit:
+    """Whether a circuit is open, why, and when to probe next."""
 
     def __init__(self) -> None:
         self.reason = ""
         self._probe_at: datetime | None = None
 
-    def begin(self, reason: str, now: datetime) -> bool:
-        """Stop; return whether that is news."""
-        if self.reason:
+    def open(self, reason: str, now: datetime) -> bool:
+        """Open it, or note another reason; return whether it was closed."""
+        if self.is_open:
             self.reason = reason
             return False
         self.reason, self._probe_at = reason, now + PROBE_EVERY
         return True
 
-    def end(self) -> bool:
-        """Go on; return whether that is news."""
-        was_stopped, self.reason = bool(self.reason), ""
-        return was_stopped
+    def close(self) -> bool:
+        """Close it; return whether it was open."""
+        was_open, self.reason = self.is_open, ""
+        return was_open
+
+    @property
+    def is_open(self) -> bool:
+        """Whether pushes are kept from the gateway."""
+        return bool(self.reason)
 
     def lets_through(self, now: datetime) -> bool:
         """Whether a push submitted now may go: every one, or one as a probe."""
-        if not self.reason:
+        if not self.is_open:
             return True
         if self._probe_at is None or now < self._probe_at:
             return False
@@ -75,12 +78,12 @@ class Stop:
         return True
 
 
-class Deaths:
-    """How many pushes of one district were taken lately, and how many phones called dead."""
+class RecentAnswers:
+    """How many pushes of one district were accepted lately, and how many phones called dead."""
 
     def __init__(self) -> None:
         self._minutes: deque[tuple[datetime, int, int]] = deque()
-        self.stop = Stop()
+        self.circuit = Circuit()
 
     def add(self, accepted: int, dead: int, now: datetime) -> None:
         """Count some answers."""
@@ -101,16 +104,16 @@ class Deaths:
         self._minutes.clear()
 
 
-class Stoppable:
+class CircuitBreaker:
     """Implements ports.Gateway around another one, which has a *name*."""
 
     def __init__(self, gateway: Gateway, name: str, clock: Clock) -> None:
         self._gateway = gateway
         self._name = name
         self._clock = clock
-        self._stop = Stop()
+        self._circuit = Circuit()
         self._faults = 0
-        self._deaths: dict[str, Deaths] = {}
+        self._answers: dict[str, RecentAnswers] = {}
         self._deferred: list[Outcome] = []
 
     @property
@@ -118,13 +121,17 @@ class Stoppable:
         """See ports.Gateway."""
         return self._gateway.in_flight + len(self._deferred)
 
+    def admits(self, wanted: int) -> int:
+        """See ports.Gateway."""
+        return wanted if self._circuit.is_open else self._gateway.admits(wanted)
+
     def submit(self, push: Push) -> None:
         """See ports.Gateway."""
-        stop = self._stopped(push.district)
-        if stop is not None:
+        circuit = self._open_circuit(push.district)
+        if circuit is not None:
             now = self._clock()
-            if not stop.lets_through(now):
-                self._defer(push, stop.reason, now)
+            if not circuit.lets_through(now):
+                self._defer(push, circuit.reason, now)
                 return
         self._gateway.submit(push)
 
@@ -142,39 +149,39 @@ class Stoppable:
         """See ports.Gateway."""
         self._gateway.close()
 
-    def _stopped(self, district: str) -> Stop | None:
-        """What keeps pushes of *district* back, if anything does."""
-        if self._stop.reason:
-            return self._stop
-        deaths = self._deaths.get(district)
-        return deaths.stop if deaths is not None and deaths.stop.reason else None
+    def _open_circuit(self, district: str) -> Circuit | None:
+        """The circuit that keeps pushes of *district* from the gateway, if one does."""
+        if self._circuit.is_open:
+            return self._circuit
+        answers = self._answers.get(district)
+        return answers.circuit if answers is not None and answers.circuit.is_open else None
 
     def _judge(self, answered: Sequence[Outcome], now: datetime) -> Sequence[Outcome]:
-        """Learn from what the gateway said, and return what is told on."""
-        taken: dict[str, int] = {}
+        """Learn from what the gateway said, and return what is passed on."""
+        accepted: dict[str, int] = {}
         others = []
         for at, outcome in enumerate(answered):
             if outcome.verdict is Verdict.ACCEPTED:
-                taken[outcome.district] = taken.get(outcome.district, 0) + 1
+                accepted[outcome.district] = accepted.get(outcome.district, 0) + 1
             else:
                 others.append(at)
-        if taken:
-            self._resume()
-        for district, count in taken.items():
-            self._took(district, count, now)
+        if accepted:
+            self._prove()
+        for district, count in accepted.items():
+            self._accepted(district, count, now)
         if not others:
             return answered
-        told = list(answered)
+        passed_on = list(answered)
         for at in others:
-            told[at] = self._judged(told[at], now)
-        return told
+            passed_on[at] = self._judged(passed_on[at], now)
+        return passed_on
 
     def _judged(self, outcome: Outcome, now: datetime) -> Outcome:
-        """Learn from an answer that is not acceptance; return what is told on."""
+        """Learn from an answer that is not acceptance; return what is passed on."""
         if outcome.misconfigured:
             self._fault(outcome.reason, now)
         elif _is_proof(outcome):
-            self._resume()
+            self._prove()
         if outcome.verdict is Verdict.REFUSED and outcome.reason in DOUBTFUL:
             return self._died(outcome, now)
         return outcome
@@ -186,43 +193,42 @@ class Stoppable:
             return
         self._faults += 1
         enough = reason in CERTAIN or self._faults >= IN_A_ROW
-        if enough and self._stop.begin(reason, now):
+        if enough and self._circuit.open(reason, now):
             emit(Event.GATEWAY_STOPPED, level=logging.ERROR, gateway=self._name, reason=reason)
 
-    def _resume(self) -> None:
+    def _prove(self) -> None:
         self._faults = 0
-        if self._stop.end():
+        if self._circuit.close():
             emit(Event.GATEWAY_RESUMED, gateway=self._name)
 
     # --- dead phones -------------------------------------------------------------------------
 
-    def _took(self, district: str, count: int, now: datetime) -> None:
-        deaths = self._deaths.setdefault(district, Deaths())
-        if deaths.stop.end():
-            deaths.forget()
+    def _accepted(self, district: str, count: int, now: datetime) -> None:
+        answers = self._answers.setdefault(district, RecentAnswers())
+        if answers.circuit.close():
+            answers.forget()
             emit(Event.GATEWAY_RESUMED, gateway=self._name, district=district)
-        deaths.add(count, 0, now)
+        answers.add(count, 0, now)
 
     def _died(self, outcome: Outcome, now: datetime) -> Outcome:
-        deaths = self._deaths.setdefault(outcome.district, Deaths())
-        deaths.add(0, 1, now)
-        if trust(deaths.tally()) is Trust.BROKEN and deaths.stop.begin(TOO_MANY_DEAD, now):
+        answers = self._answers.setdefault(outcome.district, RecentAnswers())
+        answers.add(0, 1, now)
+        if trust(answers.tally()) is Trust.BROKEN and answers.circuit.open(TOO_MANY_DEAD, now):
             emit(
                 Event.GATEWAY_STOPPED, level=logging.ERROR, gateway=self._name,
                 district=outcome.district, reason=TOO_MANY_DEAD,
             )  # fmt: skip
-        if not deaths.stop.reason:
+        if not answers.circuit.is_open:
             return outcome
         return msgspec.structs.replace(
             outcome,
             verdict=Verdict.DEFERRED,
             reason=TOO_MANY_DEAD,
-            retry_after=RETRY_AFTER,
             misconfigured=True,
         )
 
     def _defer(self, push: Push, reason: str, now: datetime) -> None:
-        meaning = Meaning(Verdict.DEFERRED, reason, RETRY_AFTER, misconfigured=True)
+        meaning = Meaning(Verdict.DEFERRED, reason, misconfigured=True)
         self._deferred.append(outcome_of(push, meaning, now, self._name))
 
 

@@ -1,7 +1,7 @@
 """Firebase Cloud Messaging, HTTP v1: one push, one request, thousands in flight.
 
-No more is sent than the project's quota and each phone's allow: what is too much for the project
-waits here, what is too much for a phone is deferred.
+No more is admitted than the project's quota allows, and what is too much for one phone is
+deferred.
 
 pyfcm builds the message and holds the credentials. It does not send: its own sending opens a
 connection for each message or thread, sleeps on 429 and takes any 404 for a dead token (facts:
@@ -23,7 +23,6 @@ from engine.config import FcmSettings
 from engine.errors import ConfigError
 from engine.gateways.access_token import AccessToken
 from engine.gateways.answers import PROJECT_QUOTA, Meaning, of_fcm
-from engine.gateways.fair_queue import Turns
 from engine.gateways.http2.exchange import Answer, Limits, NoAnswer, Request
 from engine.gateways.http2.transport import Http2
 from engine.gateways.outcome import outcome_of
@@ -37,14 +36,12 @@ CONNECTIONS: Final = 8
 STREAMS: Final = 100  # more than 200 on one connection has ended it (facts: push 2.1)
 # What FCM takes for one Android phone (facts: push 2.3); each is a number and its seconds.
 PER_DEVICE: Final = ((240, 60.0), (5_000, 3_600.0))
-HELD: Final = 1_000
-SHORT_PAUSE: Final = 60.0
-"""So many pushes wait here while FCM wants nothing for so many seconds. Who holds more holds up
-the other gateway, and what is held for long counts as lost."""
-FRESH: Final = timedelta(seconds=1)  # a message says how long it lives, so an older is made anew
+SHORT_PAUSE: Final = 5.0
+"""While FCM wants nothing for so many seconds nothing is admitted; while it wants nothing for
+longer all is admitted, and deferred for as long as FCM said."""
+QUOTA_PAUSE: Final = 60.0  # Google: the default after a 429 that does not say how long
 DEVICE_RATE: Final = "DEVICE_RATE"
 FCM: Final = "fcm"
-_SHORT_OF_RATE: Final = 0.01  # seconds to listen for answers while pushes wait for their turn
 _PROJECT: Final = re.compile("[A-Za-z0-9.:_-]+")  # it becomes part of a URL
 
 
@@ -65,35 +62,53 @@ class FcmGateway:
         full = settings.quota_per_minute / 60
         self._rate = ProjectRate(full, settings.ramp_up.total_seconds(), now)
         self._per_device = [DeviceRate(most, seconds, now) for most, seconds in PER_DEVICE]
-        self._waiting: Turns[_Waiting] = Turns()
+        self._without_token: list[Push] = []
         self._decided: list[Outcome] = []
         self._sent_again: set[_Try] = set()
         self._headers: tuple[str, ...] = ()
+        self._headers_token = ""
         self._token.keep_fresh()
 
     @property
     def in_flight(self) -> int:
         """See ports.Gateway."""
-        return self._http.in_flight + len(self._waiting) + len(self._decided)
+        return self._http.in_flight + len(self._without_token) + len(self._decided)
+
+    def admits(self, wanted: int) -> int:
+        """See ports.Gateway."""
+        self._token.keep_fresh()
+        if self._token.value is None:
+            return wanted if self._token.fault else 0
+        now = time.monotonic()
+        if self._rate.pause(now) > SHORT_PAUSE:
+            return wanted
+        return self._rate.take(min(wanted, self._http.room), now)
 
     def submit(self, push: Push) -> None:
-        """See ports.Gateway. Raises ValueError for a text that cannot be sent."""
+        """See ports.Gateway."""
         now = self._clock()
         payload = self._payload.build(push, now)
-        wait = self._wait_for_device(push.token.value)
-        if wait:
-            self._defer(push, DEVICE_RATE, wait)
+        token = self._token.value
+        pause = self._rate.pause(time.monotonic())
+        if token is None:
+            self._send_with_new_token(push, now)
+        elif pause > SHORT_PAUSE:
+            self._decide(push, Meaning(Verdict.DEFERRED, PROJECT_QUOTA, pause), now)
+        elif self._is_too_much_for(push.token.value):
+            self._decide(push, Meaning(Verdict.DEFERRED, DEVICE_RATE), now)
         else:
-            self._waiting.append(push.district, _Waiting(push, payload, now))
+            self._send(push, payload, token)
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """See ports.Gateway."""
         self._token.keep_fresh()
-        if self._token.value is None and self._waiting:
-            self._token.wait(timeout)
-        self._send_waiting()
-        if not self._decided:
-            self._listen(min(timeout, _SHORT_OF_RATE) if self._waiting else timeout)
+        if self._without_token:
+            self._go_on_with_token(timeout)
+        if self._http.in_flight:
+            answered = self._http.collect(0.0 if self._decided else timeout)
+            now = self._clock()
+            for sent, answer in answered:
+                self._judge(sent, answer, now)
         decided, self._decided = self._decided, []
         return decided
 
@@ -102,76 +117,53 @@ class FcmGateway:
         self._token.close()
         self._http.close()
 
-    def _listen(self, timeout: float) -> None:
-        """Decide what FCM answers within *timeout* seconds."""
-        if not self._http.in_flight:
-            if self._waiting and self._token.value is not None:
-                time.sleep(timeout)
-            return
-        answered = self._http.collect(timeout)
-        now = self._clock()
-        for sent, answer in answered:
-            self._judge(sent, answer, now)
-
-    def _send_waiting(self) -> None:
-        """Send what waits, as fast as allowed; without a token, and knowing why, defer it."""
-        token = self._token.value
-        if token is None:
-            if self._token.fault:
-                self._give_up(self._token.fault)
-            return
-        if not self._waiting:
-            return
-        now = time.monotonic()
-        allowed = self._rate.take(len(self._waiting), now)
-        if allowed:
-            self._send(allowed, token)
-        elif pause := self._rate.pause(now):
-            held = HELD if pause <= SHORT_PAUSE else 0
-            while len(self._waiting) > held:
-                self._defer(self._waiting.take_newest().push, PROJECT_QUOTA, pause)
-
-    def _send(self, count: int, token: str) -> None:
-        if not self._headers or not self._headers[0].endswith(token):
+    def _send(self, push: Push, payload: Payload, token: str) -> None:
+        if token is not self._headers_token:
             self._headers = (f"authorization: Bearer {token}", *PLAIN_HEADERS)
-        now = self._clock()
-        stale = now - FRESH
-        for _ in range(count):
-            push, payload, built_at = self._waiting.take()
-            if push.expires_at <= now:
-                self._decide(push, Meaning(Verdict.REFUSED, EXPIRED), now)
-                continue
-            if built_at < stale:
-                payload = self._payload.build(push, now)
-            sent = _Sent(push, payload, token)
-            self._http.submit(Request(sent, self._path, self._headers, payload.body, push.district))
+            self._headers_token = token
+        sent = _Sent(push, payload.shortened, token)
+        self._http.submit(Request(sent, self._path, self._headers, payload.body))
 
-    def _give_up(self, fault: Meaning) -> None:
+    def _send_with_new_token(self, push: Push, now: datetime) -> None:
+        """Keep a push until there is a token; where none can be had, defer it."""
+        if self._token.fault:
+            self._decide(push, self._token.fault, now)
+        else:
+            self._without_token.append(push)
+
+    def _go_on_with_token(self, timeout: float) -> None:
+        """Send what was submitted without a token once there is one, or once none can be had."""
+        if self._token.value is None:
+            self._token.wait(timeout)
+        if self._token.value is None and self._token.fault is None:
+            return
         now = self._clock()
-        for one in self._waiting:
-            self._decide(one.push, fault, now)
-        self._waiting.clear()
+        pushes, self._without_token = self._without_token, []
+        for push in pushes:
+            if self._token.value is None:
+                self._send_with_new_token(push, now)
+            elif push.expires_at <= now:
+                self._decide(push, Meaning(Verdict.REFUSED, EXPIRED), now)
+            else:
+                self._send(push, self._payload.build(push, now), self._token.value)
 
     def _judge(self, sent: _Sent, answer: Answer | NoAnswer, now: datetime) -> None:
         """Decide by an answer, or put the push on its way once more."""
-        push, payload, token = sent
+        push, shortened, token = sent
         meaning = of_fcm(answer)
         if meaning.renew and _name(push) not in self._sent_again:
             self._token.refuse(token)
             self._sent_again.add(_name(push))
-            self._waiting.append(push.district, _Waiting(push, payload, now))
+            self._without_token.append(push)
             return
-        if meaning.reason == PROJECT_QUOTA and meaning.retry_after:
-            self._rate.pause_for(meaning.retry_after, time.monotonic())
-        self._decide(push, meaning, now, shortened=payload.shortened)
+        if meaning.reason == PROJECT_QUOTA:
+            self._rate.pause_for(meaning.retry_after or QUOTA_PAUSE, time.monotonic())
+        self._decide(push, meaning, now, shortened=shortened)
 
-    def _wait_for_device(self, token: str) -> float:
-        """Seconds until the phone may be sent more; 0.0 for now."""
+    def _is_too_much_for(self, token: str) -> bool:
+        """Count one more push to a phone; whether it is one too many."""
         now = time.monotonic()
-        return max(rate.wait(token, now) for rate in self._per_device)
-
-    def _defer(self, push: Push, reason: str, seconds: float) -> None:
-        self._decide(push, Meaning(Verdict.DEFERRED, reason, seconds), self._clock())
+        return not all(rate.take(token, now) for rate in self._per_device)
 
     def _decide(
         self, push: Push, meaning: Meaning, now: datetime, *, shortened: bool = False
@@ -188,15 +180,9 @@ def _name(push: Push) -> _Try:
     return push.district, push.id, push.attempt
 
 
-class _Waiting(NamedTuple):
-    push: Push
-    payload: Payload
-    built_at: datetime
-
-
 class _Sent(NamedTuple):
     push: Push
-    payload: Payload
+    shortened: bool
     token: str
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 FLOOR: Final = 0.05
 """The share of the full rate from which a ramp begins: what comes after rest is sent at once."""
-_SLOTS: Final = 1 << 16
+_COUNTERS: Final = 1 << 16
 
 
 class ProjectRate:
@@ -72,24 +72,24 @@ class DeviceRate:
         self._rest = most - most // 2
         self._seconds = seconds
         self._ends = now + seconds
-        self._shared = array("H", bytes(2 * _SLOTS))
+        self._shared = array("H", bytes(2 * _COUNTERS))
         self._own: dict[str, int] = {}
 
-    def wait(self, token: str, now: float) -> float:
-        """Count one more push to *token*; 0.0, or the seconds until there is room for it."""
+    def take(self, token: str, now: float) -> bool:
+        """Count one more push to *token*; whether there is room for it in this window."""
         if now >= self._ends:
             self._begin(now)
-        slot = hash(token) % _SLOTS
-        if self._shared[slot] < self._half:
-            self._shared[slot] += 1
-            return 0.0
+        counter = hash(token) % _COUNTERS
+        if self._shared[counter] < self._half:
+            self._shared[counter] += 1
+            return True
         count = self._own.get(token, 0)
         if count >= self._rest:
-            return self._ends - now
+            return False
         self._own[token] = count + 1
-        return 0.0
+        return True
 
     def _begin(self, now: float) -> None:
         self._ends = now + self._seconds
-        self._shared = array("H", bytes(2 * _SLOTS))
+        self._shared = array("H", bytes(2 * _COUNTERS))
         self._own = {}

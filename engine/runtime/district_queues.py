@@ -1,12 +1,17 @@
-"""Spokes: the districts that one deliver serves, each with queues of its own, and fairly.
+"""District queues: the districts that one deliver serves, each with queues of its own, and fairly.
 
-A district's own deliver has one spoke. A hub has one for each district, and what comes through a
-spoke is that district's alone: a push that names another is set aside, and outcomes go back the
-way the push came. One district's storm may hold no more than a share of what is in flight.
+A district's own deliver serves one district. A hub serves many, and what comes out of a district's
+queue is that district's alone: a push that names another is set aside, and outcomes go back to the
+district that the push came from.
 
-Each spoke talks with its broker in a thread of its own. A broker that does not confirm, or that
-cannot be reached, would otherwise hold up every district and both gateways, whose answers have a
-time limit.
+Each district's queues have a thread of their own. A broker that does not confirm, or that cannot be
+reached, would otherwise hold up every district and both gateways, whose answers have a time limit.
+
+A message that the broker delivers a second time is not sent: an earlier consumer may have sent it,
+and a newer text after it. Its pushes are deferred as REDELIVERED, and the district's ledger, which
+knows what was sent, decides whether they are sent again. The same holds for what this process has
+in hand when it was stalled (SIGSTOP, a suspended machine) or has lost the broker: it is dropped
+unsent, and comes back redelivered to whoever consumes then.
 """
 
 from __future__ import annotations
@@ -17,51 +22,82 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from threading import Event as Flag
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine.errors import SchoolbellError, Unprocessable
-from engine.ports import Consumer, Delivery, Publisher, Queue
-from engine.stages.deliver import Deliver
+from engine.ports import Broker, Clock, Delivery, Queue
+from engine.stages.deliver import Deliver, Elapsed, outcome_of_ours, seconds_since_boot
 from engine.stages.publishing import publish_all
 from engine.telemetry import Event, emit, frames
 from engine.wire.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, decode, encode, packed
+from rules.outcomes import REDELIVERED, Verdict
 
 _IDLE: Final = 1.0  # seconds to wait for a first push
 _GLANCE: Final = 0.005  # seconds to wait for answers, or for more pushes, before looking elsewhere
 _FLUSH_AFTER: Final = 0.01  # seconds that an outcome waits for company
 _FLUSH_AT: Final = 1_000  # outcomes
-_RECEIVE: Final = 20  # messages at once
+_AHEAD: Final = 20  # messages that are read and not yet submitted
 _DRAIN_LIMIT: Final = 20.0  # seconds
 _NAP: Final = 0.25  # seconds without any push before looking whether to stop
 _GOODBYE: Final = 10.0  # seconds that the broker has for the last outcomes
 _FIRST_PAUSE: Final = 0.5  # seconds that a broker out of reach is left alone
 _LONGEST_PAUSE: Final = 15.0
+STALLED_AFTER: Final = 7.0
+"""Seconds between two steps. The worker pauses for 5 s at most, and the broker gives messages to
+another consumer after 15 s without a heartbeat."""
+
+_Try = tuple[str, int]  # the id of a push, and which try of it
 
 
-class Spoke:
-    """One district: where its pushes come from, and where their outcomes go.
+class Arrived(NamedTuple):
+    """The pushes of one message, and when it was received (never later), in seconds of Elapsed.
 
-    *share* is how many pushes it may hold, and *held* how many were taken whose outcome the
-    broker does not have yet; *news* is set when pushes have arrived. `turn` is for the spoke's
-    own thread, all else for the stage's.
+    *opening* counts how often the queue was opened anew before.
     """
 
-    def __init__(self, district: str, consumer: Consumer, publisher: Publisher) -> None:
+    pushes: Sequence[Push]
+    received_at: float
+    opening: int
+
+
+class DistrictQueues:
+    """One district: where its pushes come from, and where their outcomes go.
+
+    *prefetch* is how many messages the broker may deliver ahead of the acks. *news* is set when
+    pushes have arrived. `turn` is for the district's own thread, all else for the stage's.
+    """
+
+    def __init__(
+        self,
+        district: str,
+        broker: Broker,
+        prefetch: int,
+        clock: Clock,
+        elapsed: Elapsed = seconds_since_boot,
+    ) -> None:
         self.district = district
-        self.held = 0
-        self.share = 0
         self.trouble: SchoolbellError | None = None
         self.news = Flag()
-        self._consumer = consumer
-        self._publisher = publisher
+        self._broker = broker
+        self._prefetch = prefetch
+        self._clock = clock
+        self._elapsed = elapsed
+        self._consumer = broker.consumer(Queue.PUSHES, prefetch)
+        self._publisher = broker.publisher()
         self._in_hand: deque[Delivery] = deque()
-        self._arrived: deque[Sequence[Push]] = deque()
+        self._received_at = 0.0
+        self._arrived: deque[Arrived] = deque()
         self._outcomes: deque[Outcome] = deque()
         self._going: list[Outcome] = []
         self._unanswered: dict[int, int] = {}
-        self._messages: dict[tuple[str, int], list[int]] = {}
+        self._messages: dict[_Try, list[int]] = {}
+        self._held = 0
         self._oldest = 0.0
         self._pause = 0.0
+        self._is_lost = False
+        self._opening = 0
+        self._wanted_opening = 0
+        self._kept: frozenset[_Try] = frozenset()
         self._stop = Flag()
         self._thread: threading.Thread | None = None
 
@@ -71,24 +107,47 @@ class Spoke:
         """Begin to talk with the broker, in a thread of its own."""
         if self._thread is None:
             self._thread = threading.Thread(
-                target=self._run, name=f"spoke {self.district}", daemon=True
+                target=self._run, name=f"queues of {self.district}", daemon=True
             )
             self._thread.start()
 
-    def arrived(self) -> Sequence[Push]:
-        """The pushes of one message that has come in, if there is one."""
-        return self._arrived.popleft() if self._arrived else ()
+    def arrived(self) -> Arrived | None:
+        """What one message that has come in holds, if there is one."""
+        while self._arrived:
+            one = self._arrived.popleft()
+            if one.opening == self._wanted_opening:
+                return one
+        return None
 
     @property
     def has_more(self) -> bool:
-        """Whether `arrived` would give pushes now."""
+        """Whether `arrived` has something to look at."""
         return bool(self._arrived)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many messages wait for their last outcome that soon no more will come."""
+        return len(self._unanswered) * 4 >= self._prefetch * 3
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the broker may be giving what is held here to another consumer."""
+        return self._is_lost
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome, to be published."""
         if not self._outcomes:
             self._oldest = time.monotonic()
         self._outcomes.append(outcome)
+
+    def start_over(self, kept: frozenset[_Try]) -> None:
+        """Open the queue anew: every message that is held comes again, to whoever consumes then.
+
+        Only the tries that are *kept* are still to be answered: those that a gateway has.
+        """
+        self._kept = kept
+        self._is_lost = False
+        self._wanted_opening += 1
 
     def close(self) -> None:
         """Publish what is answered, once more, and give everything back.
@@ -110,9 +169,11 @@ class Spoke:
 
         Raises what the broker's adapters raise; nothing is lost by that.
         """
+        if self._opening != self._wanted_opening:
+            self._open_anew()
         if self._is_due():
             self._publish()
-        if self.held < self.share:
+        if len(self._arrived) < _AHEAD and not self._is_lost:
             self._take(patience)
         elif patience:
             self._stop.wait(patience)
@@ -120,7 +181,7 @@ class Spoke:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self.turn(_GLANCE if self.held else _IDLE)
+                self.turn(_GLANCE if self._held else _IDLE)
             except SchoolbellError as error:
                 self._rest(error)
             except Exception as error:  # one district's fault must not be the others'
@@ -132,12 +193,24 @@ class Spoke:
         except SchoolbellError as error:
             self._rest(error)
 
+    def _open_anew(self) -> None:
+        """Publish what was answered, and forget the messages: they come again, redelivered."""
+        opening = self._wanted_opening
+        self._publish()
+        self._messages = {one: [] for one in self._messages if one in self._kept}
+        self._unanswered.clear()
+        self._in_hand.clear()
+        self._held = 0
+        self._consumer.close()
+        self._consumer = self._broker.consumer(Queue.PUSHES, self._prefetch)
+        self._opening = opening
+
     def _is_due(self) -> bool:
         """Whether outcomes have waited for company long enough."""
         waiting = len(self._outcomes) + len(self._going)
         if not waiting:
             return False
-        enough = min(_FLUSH_AT, self.held)
+        enough = min(_FLUSH_AT, self._held)
         return waiting >= enough or time.monotonic() - self._oldest >= _FLUSH_AFTER
 
     def _publish(self) -> None:
@@ -149,22 +222,28 @@ class Spoke:
         bodies = [encode(Outcomes(group)) for group in packed(self._going)]
         publish_all(self._publisher, Queue.OUTCOMES, bodies)
         outcomes, self._going = self._going, []
-        done = [tag for outcome in outcomes if (tag := self._answered(outcome)) is not None]
+        done = [tag for outcome in outcomes for tag in self._completed(outcome)]
         if done:
             self._consumer.ack(done)
 
     def _take(self, patience: float) -> None:
         if not self._in_hand:
-            room = _messages(self.share - self.held)
-            self._in_hand.extend(self._consumer.receive(room, patience))
-        while self._in_hand and self.held < self.share:
+            self._received_at = self._elapsed()
+            self._in_hand.extend(self._receive(_AHEAD - len(self._arrived), patience))
+        while self._in_hand and len(self._arrived) < _AHEAD:
             delivery = self._in_hand[0]
             pushes = self._read(delivery)
             self._in_hand.popleft()
-            if pushes:
-                self._expect(delivery.tag, pushes)
-                self._arrived.append(pushes)
+            if to_send := self._expect(delivery, pushes):
+                self._arrived.append(Arrived(to_send, self._received_at, self._opening))
                 self.news.set()
+
+    def _receive(self, limit: int, patience: float) -> Sequence[Delivery]:
+        try:
+            return self._consumer.receive(limit, patience)
+        except SchoolbellError:
+            self._is_lost = True
+            raise
 
     def _read(self, delivery: Delivery) -> Sequence[Push]:
         """The pushes of a message; none when there is nothing to send, and it is done with."""
@@ -195,26 +274,35 @@ class Spoke:
             )
         return pushes
 
-    def _expect(self, tag: int, pushes: Sequence[Push]) -> None:
-        """Remember to ack a message when all of its pushes have an outcome."""
-        self._unanswered[tag] = len(pushes)
-        self.held += len(pushes)
+    def _expect(self, delivery: Delivery, pushes: Sequence[Push]) -> Sequence[Push]:
+        """Remember to ack a message when all of its pushes have an outcome; return what to send."""
+        if not pushes:
+            return []
+        self._unanswered[delivery.tag] = len(pushes)
+        self._held += len(pushes)
+        redelivered = [] if not delivery.redelivered else [
+            push for push in pushes if (push.id, push.attempt) not in self._messages
+        ]  # fmt: skip
         for push in pushes:
-            self._messages.setdefault((push.id, push.attempt), []).append(tag)
+            self._messages.setdefault((push.id, push.attempt), []).append(delivery.tag)
+        for push in redelivered:
+            now = self._clock()
+            self.add(outcome_of_ours(push, Verdict.DEFERRED, REDELIVERED, now))
+        return [] if delivery.redelivered else pushes
 
-    def _answered(self, outcome: Outcome) -> int | None:
-        """The tag of the message that this outcome completes."""
-        key = (outcome.push_id, outcome.attempt)
-        tags = self._messages[key]
-        tag = tags.pop()
-        if not tags:
-            del self._messages[key]
-        self.held -= 1
+    def _completed(self, outcome: Outcome) -> Sequence[int]:
+        """The tags of the messages that this outcome completes."""
+        tags = self._messages.pop((outcome.push_id, outcome.attempt), ())
+        self._held -= len(tags)
+        return [tag for tag in tags if self._is_last_of(tag)]
+
+    def _is_last_of(self, tag: int) -> bool:
+        """Note that one push more of a message is answered; whether it was the last."""
         self._unanswered[tag] -= 1
         if self._unanswered[tag]:
-            return None
+            return False
         del self._unanswered[tag]
-        return tag
+        return True
 
     # --- out of reach ------------------------------------------------------------------------
 
@@ -236,71 +324,88 @@ class Spoke:
 
 
 class DeliverStage:
-    """Takes pushes of every spoke, hands them to deliver, and gives each its outcomes back."""
+    """Takes pushes of every district, hands them to deliver, and gives each its outcomes back."""
 
-    def __init__(self, spokes: Sequence[Spoke], deliver: Deliver, *, in_flight: int) -> None:
-        self._spokes = {spoke.district: spoke for spoke in spokes}
+    def __init__(
+        self,
+        districts: Sequence[DistrictQueues],
+        deliver: Deliver,
+        elapsed: Elapsed = seconds_since_boot,
+    ) -> None:
+        self._districts = {one.district: one for one in districts}
         self._deliver = deliver
-        self._cap = in_flight
+        self._elapsed = elapsed
+        self._stepped_at = elapsed()
         self._news = Flag()
-        for spoke in spokes:
-            spoke.news = self._news
+        for one in districts:
+            one.news = self._news
 
     def step(self, stop: Flag) -> None:
-        """Hand over a message of each spoke, and collect answers.
+        """Submit what has arrived, and collect answers.
 
-        Raises the trouble of its spokes when there is none without: then the stage fails.
+        Raises the trouble of its districts when there is none without: then the stage fails.
         """
         self._news.clear()
-        for spoke in self._spokes.values():
-            spoke.share = self._share_of(spoke)
-            spoke.start()
-            self._deliver.submit(spoke.arrived())
-        has_more = any(spoke.has_more for spoke in self._spokes.values())
-        self._collect(0.0 if has_more else _GLANCE)
-        if not (has_more or self._deliver.in_flight):
-            self._require_one_without_trouble()
-            if not stop.is_set():
-                self._news.wait(_NAP)
+        self._drop_what_may_be_anothers()
+        for district in self._districts.values():
+            district.start()
+            self._submit(district)
+        has_more = any(self._may_submit(one) for one in self._districts.values())
+        if self._collect(0.0 if has_more else _GLANCE) or has_more or self._deliver.is_sending:
+            return
+        if self._deliver.in_flight:
+            self._news.wait(_GLANCE)
+            return
+        self._require_one_without_trouble()
+        if not stop.is_set():
+            self._news.wait(_NAP)
 
     def drain(self) -> None:
-        """Take nothing more, and wait for the answers of what is in flight."""
-        for spoke in self._spokes.values():
-            spoke.share = 0
+        """Submit nothing more, and wait for the answers of what is in flight."""
         limit = time.monotonic() + _DRAIN_LIMIT
         while self._deliver.in_flight and time.monotonic() < limit:
-            self._collect(_GLANCE)
+            if not self._collect(_GLANCE) and not self._deliver.is_sending:
+                time.sleep(_GLANCE)
         self._collect(0.0)
 
     def close(self) -> None:
         """Give everything back; a message that is not acked is delivered again."""
         self._deliver.close()
-        for spoke in self._spokes.values():
-            spoke.close()
+        for district in self._districts.values():
+            district.close()
 
-    def _share_of(self, spoke: Spoke) -> int:
-        """How many pushes a district may have in flight: as many as each other that is busy.
+    def _drop_what_may_be_anothers(self) -> None:
+        """Drop what is not handed over where the broker may have given it to another consumer."""
+        last, self._stepped_at = self._stepped_at, self._elapsed()
+        was_stalled = self._stepped_at - last > STALLED_AFTER
+        if was_stalled:
+            emit(Event.DELIVER_STALLED, level=logging.WARNING, seconds=self._stepped_at - last)
+        for name, district in self._districts.items():
+            if was_stalled or district.is_lost:
+                district.start_over(self._deliver.forget(name))
 
-        One share more is kept free, so that a district that was quiet finds room at once.
-        """
-        others = [other for other in self._spokes.values() if other is not spoke]
-        if not others:
-            return self._cap
-        return max(1, self._cap // (sum(1 for other in others if other.held) + 2))
+    def _submit(self, district: DistrictQueues) -> None:
+        """Submit messages as long as there is room for the district's pushes."""
+        for _ in range(_AHEAD):
+            if not self._may_submit(district):
+                return
+            if one := district.arrived():
+                self._deliver.submit(one.pushes, one.received_at, crowded=district.is_crowded)
 
-    def _collect(self, timeout: float) -> None:
-        for outcome in self._deliver.collect(timeout):
-            self._spokes[outcome.district].add(outcome)
+    def _may_submit(self, district: DistrictQueues) -> bool:
+        return district.has_more and self._deliver.has_room(district.district)
+
+    def _collect(self, timeout: float) -> bool:
+        """Give each district its outcomes; whether there were any."""
+        answered = self._deliver.collect(timeout)
+        for outcome in answered:
+            self._districts[outcome.district].add(outcome)
+        return bool(answered)
 
     def _require_one_without_trouble(self) -> None:
-        troubles = [spoke.trouble for spoke in self._spokes.values()]
+        troubles = [one.trouble for one in self._districts.values()]
         if troubles[0] is not None and all(troubles):
             raise troubles[0]
-
-
-def _messages(room: int) -> int:
-    """How many messages to ask for when there is *room* for so many pushes."""
-    return min(_RECEIVE, -(-room // MAX_PACKED))
 
 
 def _unexpected(error: Exception) -> SchoolbellError:

@@ -2,131 +2,302 @@
 
 In:         pushes.
 Out:        outcomes.
-Guarantee:  every push ends in exactly one outcome, and what is shown on a phone is shown once:
-            a push that is sent again after a crash carries the id that replaces the first. A
-            newer text about the same record is sent when the older one is answered, so that an
-            old text never takes the place of a new one.
+Guarantee:  every push that is kept ends in exactly one outcome, and what is shown on a phone is
+            shown once: a push that is sent again after a crash carries the id that replaces the
+            first. Of what is held for one place on a screen an older text is never sent after a
+            newer one, and a newer text is sent when the older one is answered.
 
 Deliver knows no database, so that a hub can run it for districts that it knows nothing of. What
 one district calls a device or a push means nothing in another. Deliver is not a plain function
 from a batch to a batch as the other stages are: one silent gateway would hold its whole batch.
 Pushes go in and outcomes come out, whenever they do.
+
+Each gateway has a queue of its own, in which districts take turns, and nothing is counted for both
+gateways together. A push is handed over when the gateway admits it. What comes for a gateway whose
+queue is full and hardly moves is deferred at once: otherwise it would keep messages in hand that
+hold pushes for the other gateway, too.
+
+Nothing is handed over more than HELD_FOR seconds after it was received. By then the broker may have
+taken this process for dead and given the push to another, which may have sent a newer text since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from typing import Final
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
 
 from engine.errors import Unprocessable
 from engine.ports import Clock, Gateway
+from engine.stages.fair_queue import FairQueue
 from engine.wire.messages import Outcome, Push
-from rules.outcomes import EXPIRED, Verdict
+from rules.outcomes import EXPIRED, GATEWAY_BUSY, SUPERSEDED, Verdict
 
 NO_GATEWAY: Final = "NO_GATEWAY"
 UNBUILDABLE: Final = "UNBUILDABLE"
+WAITING: Final = 4_000
+"""So many pushes may wait for one gateway, if a single district is served."""
+SLOW: Final = 2.0
+"""Seconds that a push waits for its gateway before the gateway counts as slow."""
+HELD_FOR: Final = 10.0
+"""Seconds; the heartbeat of a dead consumer is missed after 15."""
 
 _Place = tuple[str, str, str]  # a district's device, and what the push replaces on its screen
 _Try = tuple[str, str, int]  # a district's push, and which try of it
+Elapsed = Callable[[], float]
+
+
+def seconds_since_boot() -> float:
+    """A clock that never steps back, and that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class _Waiting(NamedTuple):
+    """A push, its place, and when it was received, in seconds of Elapsed."""
+
+    push: Push
+    place: _Place
+    received_at: float
+
+
+class _GatewayQueue:
+    """What waits for one gateway, with at most *most* pushes among all districts."""
+
+    def __init__(self, gateway: Gateway, most: int) -> None:
+        self.gateway = gateway
+        self.waiting: FairQueue[_Waiting] = FairQueue()
+        self._most = most
+
+    def is_full(self, district: str) -> bool:
+        """Whether a district has its share of what may wait, as each other that has something."""
+        mine = self.waiting.line(district)
+        busy = self.waiting.lines + (not mine)
+        return mine >= max(1, self._most // busy)
+
+    def is_slow(self, district: str, now: float) -> bool:
+        """Whether what comes first of a district has waited for long."""
+        first = self.waiting.first(district)
+        return first is not None and now - first.received_at > SLOW
 
 
 class Deliver:
     """Hands each push to the gateway of its token's kind."""
 
-    def __init__(self, gateways: Mapping[str, Gateway], clock: Clock) -> None:
-        self._gateways = gateways
-        self._distinct = tuple({id(one): one for one in gateways.values()}.values())
+    def __init__(
+        self,
+        gateways: Mapping[str, Gateway],
+        clock: Clock,
+        *,
+        waiting: int = WAITING,
+        elapsed: Elapsed = seconds_since_boot,
+    ) -> None:
+        queues = {id(one): _GatewayQueue(one, waiting) for one in gateways.values()}
+        self._by_kind = {kind: queues[id(gateway)] for kind, gateway in gateways.items()}
+        self._queues = tuple(queues.values())
         self._clock = clock
+        self._elapsed = elapsed
         self._decided: list[Outcome] = []
-        self._lines: dict[_Place, list[Push]] = {}
-        self._places: dict[_Try, list[_Place]] = {}
-        self._behind = 0
+        # The first of each line waits in its gateway's queue or was handed over; the others follow.
+        self._lines: dict[_Place, list[_Waiting]] = {}
+        self._handed_over: dict[_Try, tuple[_Place, ...]] = {}
+        self._in_flight = 0
 
     @property
     def in_flight(self) -> int:
         """How many pushes were submitted and not collected yet."""
-        handed_over = sum(gateway.in_flight for gateway in self._distinct)
-        return handed_over + self._behind + len(self._decided)
+        return self._in_flight
 
-    def submit(self, pushes: Iterable[Push]) -> None:
-        """Take pushes; what is not worth or not possible sending is decided at once."""
-        now = self._clock()
+    @property
+    def is_sending(self) -> bool:
+        """Whether a gateway has something to answer; otherwise `collect` does not wait."""
+        return any(queue.gateway.in_flight for queue in self._queues)
+
+    def has_room(self, district: str) -> bool:
+        """Whether more of a district's pushes may be submitted.
+
+        A slow gateway is no reason to wait: what it has no place for is deferred.
+        """
+        now = self._elapsed()
+        return all(
+            not queue.is_full(district) or queue.is_slow(district, now) for queue in self._queues
+        )
+
+    def submit(
+        self, pushes: Iterable[Push], received_at: float | None = None, *, crowded: bool = False
+    ) -> None:
+        """Take pushes; what is not worth or not possible sending is decided at once.
+
+        *crowded*: whoever submits holds so many messages that no slow gateway is waited for.
+        """
+        now, elapsed = self._clock(), self._elapsed()
+        received_at = elapsed if received_at is None else received_at
         for push in pushes:
-            gateway = self._gateways.get(push.token.kind)
+            self._in_flight += 1
+            queue = self._by_kind.get(push.token.kind)
             if push.expires_at <= now:
                 self._decide(push, Verdict.REFUSED, EXPIRED)
-            elif gateway is None:
+            elif queue is None:
                 self._decide(push, Verdict.DEFERRED, NO_GATEWAY, misconfigured=True)
+            elif (crowded or queue.is_full(push.district)) and queue.is_slow(
+                push.district, elapsed
+            ):
+                self._decide(push, Verdict.DEFERRED, GATEWAY_BUSY)
             else:
-                self._line_up(gateway, push)
+                self._line_up(queue, push, received_at)
+        self._hand_over()
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """The outcomes that have come in, waiting at most *timeout* seconds for a first one."""
-        decided, self._decided = self._decided, []
-        busy = [gateway for gateway in self._distinct if gateway.in_flight]
-        share = 0.0 if decided or not busy else timeout / len(busy)
-        answered = [*decided, *chain.from_iterable(gateway.collect(share) for gateway in busy)]
+        answered: list[Outcome] = []
+        busy = [queue.gateway for queue in self._queues if queue.gateway.in_flight]
+        share = 0.0 if self._decided or not busy else timeout / len(busy)
+        for gateway in busy:
+            answered += gateway.collect(share)
         for outcome in answered:
-            self._next_in_line(outcome)
+            self._answered(outcome)
+        self._hand_over()
+        answered += self._decided
+        self._decided = []
+        self._in_flight -= len(answered)
         return answered
+
+    def forget(self, district: str) -> frozenset[tuple[str, int]]:
+        """Drop what a district has waiting; return the tries that are still to be answered."""
+        for queue in self._queues:
+            queue.waiting.clear(district)
+        for place, line in tuple(self._lines.items()):
+            if place[0] == district:
+                self._in_flight -= len(self._cut(line))
+                if not line:
+                    del self._lines[place]
+        return frozenset(
+            (push, attempt) for whose, push, attempt in self._handed_over if whose == district
+        )
 
     def close(self) -> None:
         """Close every gateway."""
-        for gateway in self._distinct:
-            gateway.close()
+        for queue in self._queues:
+            queue.gateway.close()
 
-    def _line_up(self, gateway: Gateway, push: Push) -> None:
-        """Hand a push over, unless one for the same place on the same screen has no answer yet."""
+    # --- what replaces what ------------------------------------------------------------------
+
+    def _line_up(self, queue: _GatewayQueue, push: Push, received_at: float) -> None:
+        """Let a push wait for its gateway, or for what is held for the same place on a screen."""
         place = (push.district, push.device_id, push.collapse_id)
+        waiting = _Waiting(push, place, received_at)
         line = self._lines.get(place)
         if line is None:
-            self._lines[place] = []
-            self._occupy(place, push)
-            self._hand_over(gateway, push)
+            self._lines[place] = [waiting]
+            queue.waiting.append(push.district, waiting)
+        elif push.position < line[-1].push.position:
+            self._decide(push, Verdict.REFUSED, SUPERSEDED)
         else:
-            line.append(push)
-            self._behind += 1
+            if push.position > line[-1].push.position:
+                for older in self._cut(line):
+                    self._decide(older.push, Verdict.REFUSED, SUPERSEDED)
+            line.append(waiting)
+            if len(line) == 1:
+                queue.waiting.append(push.district, waiting)
 
-    def _next_in_line(self, outcome: Outcome) -> None:
-        """Hand over the push that waited for this answer."""
+    def _cut(self, line: list[_Waiting]) -> Sequence[_Waiting]:
+        """Take out of a line what was not handed over."""
+        first = line[0]
+        kept = 1 if first.place in self._handed_over.get(_try_of(first.push), ()) else 0
+        taken_out = line[kept:]
+        del line[kept:]
+        return taken_out
+
+    def _answered(self, outcome: Outcome) -> None:
+        """Let the push wait for its gateway that waited for this answer."""
         key = (outcome.district, outcome.push_id, outcome.attempt)
-        places = self._places.get(key)
+        places = self._handed_over.pop(key, None)
         if places is None:
             return
-        place = places.pop(0)
-        if not places:
-            del self._places[key]
-        line = self._lines.pop(place)
+        place, *others = places
+        if others:
+            self._handed_over[key] = tuple(others)
+        self._next_in_line(place)
+
+    def _next_in_line(self, place: _Place) -> None:
+        line = self._lines[place]
+        del line[0]
         if line:
-            push = line.pop(0)
-            self._behind -= 1
-            self._lines[place] = line
-            self._occupy(place, push)
-            self._hand_over(self._gateways[push.token.kind], push)
+            push = line[0].push
+            self._by_kind[push.token.kind].waiting.append(push.district, line[0])
+        else:
+            del self._lines[place]
 
-    def _occupy(self, place: _Place, push: Push) -> None:
-        """Remember where a push goes. Nothing but honesty keeps an id from going to two places."""
-        self._places.setdefault((push.district, push.id, push.attempt), []).append(place)
+    # --- handing over ------------------------------------------------------------------------
 
-    def _hand_over(self, gateway: Gateway, push: Push) -> None:
-        try:
-            gateway.submit(push)
-        except (Unprocessable, ValueError):
-            self._decide(push, Verdict.REFUSED, UNBUILDABLE)
+    def _hand_over(self) -> None:
+        """Give each gateway what it admits."""
+        for queue in self._queues:
+            if queue.waiting:
+                self._give_up_overdue(queue)
+            if queue.waiting:
+                now = self._clock()
+                for _ in range(queue.gateway.admits(len(queue.waiting))):
+                    self._send(queue, queue.waiting.take(), now)
+
+    def _give_up_overdue(self, queue: _GatewayQueue) -> None:
+        """Defer what has waited for too long."""
+        limit = self._elapsed() - HELD_FOR
+        for waiting in queue.waiting.take_while(lambda one: one.received_at < limit):
+            if self._is_next(waiting):
+                self._end(waiting, Verdict.DEFERRED, GATEWAY_BUSY)
+
+    def _send(self, queue: _GatewayQueue, waiting: _Waiting, now: datetime) -> None:
+        """Hand a push over. The process may have stood still since the one before."""
+        push = waiting.push
+        if not self._is_next(waiting):
+            return
+        if push.expires_at <= now:
+            self._end(waiting, Verdict.REFUSED, EXPIRED)
+        elif self._elapsed() - waiting.received_at > HELD_FOR:
+            self._end(waiting, Verdict.DEFERRED, GATEWAY_BUSY)
+        else:
+            try:
+                queue.gateway.submit(push)
+            except (Unprocessable, ValueError):
+                self._end(waiting, Verdict.REFUSED, UNBUILDABLE)
+            else:
+                key = _try_of(push)
+                self._handed_over[key] = (*self._handed_over.get(key, ()), waiting.place)
+
+    def _is_next(self, waiting: _Waiting) -> bool:
+        """Whether a push is still the first for its place: it may have been superseded."""
+        line = self._lines.get(waiting.place)
+        return line is not None and line[0] is waiting
+
+    def _end(self, waiting: _Waiting, verdict: Verdict, reason: str) -> None:
+        """Decide a push that was not handed over."""
+        self._decide(waiting.push, verdict, reason)
+        self._next_in_line(waiting.place)
 
     def _decide(
         self, push: Push, verdict: Verdict, reason: str, *, misconfigured: bool = False
     ) -> None:
         self._decided.append(
-            Outcome(
-                push_id=push.id,
-                device_id=push.device_id,
-                attempt=push.attempt,
-                district=push.district,
-                verdict=verdict,
-                at=self._clock(),
-                reason=reason,
-                misconfigured=misconfigured,
-            )
+            outcome_of_ours(push, verdict, reason, self._clock(), misconfigured=misconfigured)
         )
+
+
+def outcome_of_ours(
+    push: Push, verdict: Verdict, reason: str, now: datetime, *, misconfigured: bool = False
+) -> Outcome:
+    """The outcome of a push that no gateway was asked about."""
+    return Outcome(
+        push_id=push.id,
+        device_id=push.device_id,
+        attempt=push.attempt,
+        district=push.district,
+        verdict=verdict,
+        at=now,
+        reason=reason,
+        misconfigured=misconfigured,
+    )
+
+
+def _try_of(push: Push) -> _Try:
+    return push.district, push.id, push.attempt

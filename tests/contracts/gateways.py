@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import timedelta
@@ -21,6 +23,7 @@ from tests.builders import a_push
 from tests.engine.gateways.peer import Peer, Reaction, Say, Seen
 
 LONG = timedelta(seconds=10)
+A_MOMENT = 0.01
 UNSHAPED = {"quota_per_minute": 60_000_000, "ramp_up": timedelta(seconds=1)}
 
 
@@ -163,10 +166,16 @@ class ApnsHouse(House):
 
 
 def send(gateway: Gateway, pushes: Iterable[Push]) -> list[Outcome]:
-    """Submit all at once and collect every outcome."""
-    for push in pushes:
-        gateway.submit(push)
-    return collected(gateway)
+    """Submit as many at once as are admitted, and collect every outcome."""
+    waiting = deque(pushes)
+    outcomes: list[Outcome] = []
+    while waiting or gateway.in_flight:
+        for _ in range(gateway.admits(len(waiting)) if waiting else 0):
+            gateway.submit(waiting.popleft())
+        if not gateway.in_flight:
+            time.sleep(A_MOMENT)
+        outcomes += gateway.collect(A_MOMENT if waiting else 1.0)
+    return outcomes
 
 
 def collected(gateway: Gateway) -> list[Outcome]:

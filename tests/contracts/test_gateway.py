@@ -175,12 +175,14 @@ def test_silence_is_deferred_within_the_timeout_while_the_others_are_answered(
     assert verdicts(outcomes) == {ACCEPTED: 7, ("deferred", "TIMED_OUT"): 1}
     (deferred,) = (outcome for outcome in outcomes if outcome.verdict is Verdict.DEFERRED)
     assert deferred.push_id == silent.id
-    assert (deferred.retry_after or 0) >= 10
 
 
 def test_a_gateway_that_says_nothing_at_all_defers_everything(house: House) -> None:
     house.peer.script = lambda _: Silence()
-    outcomes = send(house.open(SHORT), house.pushes(300))
+    gateway = house.open(SHORT)
+    for push in house.pushes(300):  # more than it admits
+        gateway.submit(push)
+    outcomes = collected(gateway)
     assert {outcome.verdict for outcome in outcomes} == {Verdict.DEFERRED}
     assert len(outcomes) == 300
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.outcomes import (
+    BACKOFF,
     DEAD,
     DOUBTFUL,
     LONGEST_WISH,
     NOBODYS_FAULT,
-    PATIENCE,
     SOONEST,
     TROUBLES,
     Alarm,
@@ -39,6 +39,8 @@ SAYINGS = {
     Trouble.FCM: Said(Verdict.DEFERRED, "UNAVAILABLE", "fcm"),
     Trouble.APNS: Said(Verdict.DEFERRED, "InternalServerError", "apns"),
     Trouble.WAY: Said(Verdict.DEFERRED, "TIMED_OUT", "fcm"),
+    Trouble.BUSY: Said(Verdict.DEFERRED, "GATEWAY_BUSY"),
+    Trouble.REDELIVERED: Said(Verdict.DEFERRED, "REDELIVERED"),
 }
 
 # Seconds until the next try, without a wish and without jitter, after the n-th try.
@@ -49,6 +51,8 @@ WAITS = {
     Trouble.FCM: (10, 20, 40, 80, 160, 320, 640, 900),
     Trouble.APNS: (900, 1_800, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600),
     Trouble.WAY: (10, 20, 40, 80, 160, 320, 640, 900),
+    Trouble.BUSY: (10, 20, 40, 60, 60, 60, 60, 60),
+    Trouble.REDELIVERED: (0, 0, 0, 10, 20, 40, 80, 160),
 }
 
 
@@ -100,7 +104,7 @@ def test_what_is_final_is_never_tried_again(said: Said, attempt: int) -> None:
 
 
 def test_every_trouble_is_asked_here() -> None:
-    assert set(SAYINGS) == set(WAITS) == set(PATIENCE) == set(Trouble)
+    assert set(SAYINGS) == set(WAITS) == set(BACKOFF) == set(Trouble)
 
 
 @pytest.mark.parametrize("why", Trouble)
@@ -138,7 +142,10 @@ def test_only_our_configuration_is_an_alarm(why: Trouble) -> None:
     assert alarm is (Alarm.GATEWAY if why is Trouble.OURS else Alarm.NONE)
 
 
-@pytest.mark.parametrize("why", Trouble)
+AT_A_GATEWAY = [why for why in Trouble if why is not Trouble.REDELIVERED]
+
+
+@pytest.mark.parametrize("why", AT_A_GATEWAY)
 @given(ATTEMPTS, WISHES, JITTERS)
 def test_a_push_is_never_tried_again_before_ten_seconds_nor_much_later_than_an_hour(
     why: Trouble, attempt: int, wish: timedelta | None, jitter: float
@@ -146,7 +153,7 @@ def test_a_push_is_never_tried_again_before_ten_seconds_nor_much_later_than_an_h
     assert SOONEST <= wait(wishing(SAYINGS[why], wish), attempt, jitter) <= LONGEST_WISH * 1.5
 
 
-@pytest.mark.parametrize("why", Trouble)
+@pytest.mark.parametrize("why", AT_A_GATEWAY)
 @pytest.mark.parametrize("attempt", range(1, 9))
 def test_the_wish_of_the_gateway_is_respected_when_it_is_the_longer_wait(
     why: Trouble, attempt: int

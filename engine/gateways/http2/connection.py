@@ -1,9 +1,9 @@
-"""Lanes and slots: one connection, and one request on it, as libcurl knows them.
+"""Connections and streams: one HTTP/2 connection, and one request on it, as libcurl knows them.
 
-A lane is one connection from beginning to end, with a libcurl pool of its own. Only its first
-request may open the connection. When libcurl wants another one later, the lane is at its end or
-full, and what libcurl would do by itself is stopped: it would write a request again that the
-peer may have taken, or open a hundred streams on a connection whose SETTINGS it has not seen.
+A Connection has a libcurl pool of its own, so that it is one connection from beginning to end.
+Only its first request may connect a socket. When libcurl wants another one later, the connection
+is at its end or full, and what libcurl would do by itself is stopped: it would write a request
+again that the peer may have taken, or open a hundred streams before it has seen SETTINGS.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pycurl
 from engine.gateways.http2.exchange import Limits, Request
 
 MAX_ANSWER_BYTES: Final = 8_192
-PATIENCE: Final = 1.0
+COLD_SILENCE: Final = 1.0
 """Seconds that a cold connection may be silent before another is tried beside it."""
 NEVER: Final = math.inf
 # from Linux's tcp_states.h: established; just asking, closed
@@ -55,7 +55,7 @@ EPOLL_EVENTS: Final = {
 
 
 @dataclass(slots=True)
-class Waiting:
+class Pending:
     """A request that has no stream: until when it waits for one, how often it was refused."""
 
     request: Request[Any]
@@ -63,11 +63,11 @@ class Waiting:
     refusals: int = 0
 
 
-class Slot:
+class Stream:
     """A place for one request in flight, used again and again."""
 
-    waiting: Waiting
-    lane: Lane
+    pending: Pending
+    connection: Connection
 
     def __init__(self, endpoint: str, trust: tuple[Option, ...], timeout: float) -> None:
         self.handle = pycurl.Curl()
@@ -93,9 +93,9 @@ class Slot:
         """Whether the peer may have some of the request."""
         return bool(self.getinfo(pycurl.REQUEST_SIZE))
 
-    def start(self, lane: Lane, waiting: Waiting, now: float) -> None:
-        """Send *waiting* on *lane*."""
-        request = waiting.request
+    def start(self, connection: Connection, pending: Pending, now: float) -> None:
+        """Send *pending* on *connection*."""
+        request = pending.request
         if request.path != self._path:
             self._path = request.path
             self._setopt(pycurl.URL, self._endpoint + request.path)
@@ -107,9 +107,9 @@ class Slot:
         self._length = 0
         self.was_stopped = False
         self.started_at = now
-        self.waiting = waiting
-        self.lane = lane
-        lane.add(self)
+        self.pending = pending
+        self.connection = connection
+        connection.add(self)
 
     def _take(self, chunk: bytes) -> None:
         """A part of the answer's body. All of it is read, for flow control; not all is kept."""
@@ -118,16 +118,16 @@ class Slot:
             self._length += len(chunk)
 
     def _open(self, file: int, _purpose: int) -> int:
-        """libcurl is about to connect a socket: at the beginning of a lane it may."""
-        if self.lane.opens(file):
+        """libcurl is about to connect a socket: for the first request of a connection it may."""
+        if self.connection.opens(file):
             return pycurl.SOCKOPT_OK
         if not self.was_stopped:  # it tries every address of the host
             self.was_stopped = True
-            self.was_connected = self.lane.is_connected
+            self.was_connected = self.connection.is_connected
         return pycurl.SOCKOPT_ERROR
 
 
-class Lane:
+class Connection:
     """One connection, the *number*-th of its transport."""
 
     def __init__(
@@ -135,16 +135,16 @@ class Lane:
         number: int,
         limits: Limits,
         epoll: select.epoll,
-        owners: dict[int, Lane],
+        owners: dict[int, Connection],
         now: float,
     ) -> None:
         self.number = number
-        self.slots: dict[pycurl.Curl, Slot] = {}
+        self.streams: dict[pycurl.Curl, Stream] = {}
         self.heard_at = now
         self.due = NEVER
         self._is_sealed = False
         self._limits = limits
-        self._streams = limits.streams
+        self._most = limits.streams
         self._is_warm = False
         self._sockets: list[socket.socket] = []
         self._epoll = epoll
@@ -168,16 +168,16 @@ class Lane:
 
         libcurl does not listen to an idle connection, and would notice while writing.
         """
-        return self._is_sealed and not self.slots and not self.is_connected
+        return self._is_sealed and not self.streams and not self.is_connected
 
     @property
     def room(self) -> int:
         """How many more requests it may have."""
-        return (self._streams if self._is_warm else 1) - len(self.slots)
+        return (self._most if self._is_warm else 1) - len(self.streams)
 
     def is_awaited(self, now: float) -> bool:
         """Whether an answer that gives it more room may still come soon."""
-        return not self._is_warm and now - self.heard_at < PATIENCE
+        return not self._is_warm and now - self.heard_at < COLD_SILENCE
 
     def opens(self, file: int) -> bool:
         """Whether libcurl may connect this socket. We keep a hand on it, to ask the kernel."""
@@ -186,17 +186,17 @@ class Lane:
         self._sockets.append(socket.socket(fileno=os.dup(file)))
         return True
 
-    def add(self, slot: Slot) -> None:
+    def add(self, stream: Stream) -> None:
         """A request begins."""
-        self.slots[slot.handle] = slot
-        self._add(slot.handle)
+        self.streams[stream.handle] = stream
+        self._add(stream.handle)
 
-    def drop(self, slot: Slot) -> None:
-        """A request is over; from the first on, the lane has had its connection."""
+    def drop(self, stream: Stream) -> None:
+        """A request is over; from the first on, no further socket belongs to the connection."""
         if not self._is_sealed:
-            self._seal(slot)
-        del self.slots[slot.handle]
-        self._remove(slot.handle)
+            self._seal(stream)
+        del self.streams[stream.handle]
+        self._remove(stream.handle)
 
     def heard(self, now: float, *, accepted: bool) -> None:
         """The peer has answered."""
@@ -205,25 +205,25 @@ class Lane:
             self._is_warm = True
         elif self._is_warm:
             self._is_warm = False
-            self._streams = self._limits.streams
+            self._most = self._limits.streams
 
     def fill_up(self) -> None:
         """The peer allows no more streams than it has now."""
-        self._streams = len(self.slots)
+        self._most = len(self.streams)
 
     def close(self) -> None:
         """Close the connection; what is in flight ends without an answer."""
-        for handle in self.slots:
+        for handle in self.streams:
             self._remove(handle)
             handle.close()
         self.multi.close()
         for ours in self._sockets:
             ours.close()
 
-    def _seal(self, slot: Slot) -> None:
-        """From the end of its first request on a lane has its connection, or none."""
+    def _seal(self, stream: Stream) -> None:
+        """From the end of its first request on a connection has its socket, or none."""
         self._is_sealed = True
-        port = slot.getinfo(pycurl.LOCAL_PORT)
+        port = stream.getinfo(pycurl.LOCAL_PORT)
         for ours in tuple(self._sockets):
             if ours.getsockname()[1] != port:  # another address of the host, which was slower
                 self._sockets.remove(ours)

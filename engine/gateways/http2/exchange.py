@@ -11,16 +11,12 @@ K = TypeVar("K")
 
 
 class Request(NamedTuple, Generic[K]):
-    """One POST. *headers* are lines; the same tuple again costs nothing. *key* comes back.
-
-    Where requests wait for a stream, those of each *whose* take turns.
-    """
+    """One POST. *headers* are lines; the same tuple again costs nothing. *key* comes back."""
 
     key: K
     path: str
     headers: tuple[str, ...]
     body: bytes
-    whose: str = ""
 
 
 class Answer(NamedTuple):

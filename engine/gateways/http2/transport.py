@@ -5,15 +5,18 @@ Out:        for each exactly one Answer, or the NoAnswer that says whether it ma
 Guarantee:  what the peer may have taken is not written again here. Only what it surely did not
             take is: a refused stream, a stream above a GOAWAY's last id.
 
-It is libcurl, with one pool for each connection (`lanes`). A first request goes alone; the
-others follow when it is answered, and a further connection is opened only when all are full.
+It is libcurl, with one pool for each connection. A first request goes alone; the others follow
+when it is answered, and a further connection is opened only when all are full. Who submits no
+more than there is `room` for has no request wait here for a stream.
 """
 
 from __future__ import annotations
 
 import select
 import ssl
+import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Generic, cast
@@ -21,8 +24,7 @@ from typing import Final, Generic, cast
 import pycurl
 
 from engine.errors import ConfigError
-from engine.gateways.fair_queue import Turns
-from engine.gateways.http2.connection import Lane, Option, Slot, Waiting
+from engine.gateways.http2.connection import Connection, Option, Pending, Stream
 from engine.gateways.http2.exchange import Answer, K, Limits, NoAnswer, Request
 
 MAX_REFUSALS: Final = 3
@@ -56,11 +58,11 @@ class Http2(Generic[K]):
         self._timeout = limits.timeout.total_seconds()
         self._trust = trust(ca_file)
         self._epoll = select.epoll()
-        self._owners: dict[int, Lane] = {}
-        self._lanes: list[Lane] = []
-        self._retired: list[Lane] = []
-        self._free: list[Slot] = []
-        self._waiting: Turns[Waiting] = Turns()
+        self._owners: dict[int, Connection] = {}
+        self._connections: list[Connection] = []
+        self._retired: list[Connection] = []
+        self._free: list[Stream] = []
+        self._waiting: deque[Pending] = deque()
         self._done: list[tuple[K, Answer | NoAnswer]] = []
         self._in_flight = 0
         self._opened = 0
@@ -72,10 +74,21 @@ class Http2(Generic[K]):
         """How many requests were submitted and not collected yet."""
         return self._in_flight
 
+    @property
+    def room(self) -> int:
+        """How many more requests would begin at once, or be told at once that no peer is there."""
+        now = time.monotonic()
+        if now < self._barred_until and not self._connections:
+            return sys.maxsize
+        room = sum(max(0, one.room) for one in self._connections if not one.is_gone)
+        if room == 0 and self._may_open(now):
+            room = 1
+        return max(0, room - len(self._waiting))
+
     def submit(self, request: Request[K]) -> None:
         """Take a request; `collect` moves it."""
         self._in_flight += 1
-        self._waiting.append(request.whose, Waiting(request, time.monotonic() + self._timeout))
+        self._waiting.append(Pending(request, time.monotonic() + self._timeout))
 
     def collect(self, timeout: float) -> list[tuple[K, Answer | NoAnswer]]:
         """Move bytes for at most *timeout* seconds; return at once when there are answers."""
@@ -90,18 +103,19 @@ class Http2(Generic[K]):
         self._in_flight -= len(done)
         return done
 
-    def let_go(self, connection: int) -> None:
-        """Put nothing more on a connection; what is in flight on it ends there."""
-        for lane in [lane for lane in self._lanes if lane.number == connection]:
-            self._retire(lane)
+    def let_go(self, number: int) -> None:
+        """Put nothing more on the *number*-th connection; what is in flight on it ends there."""
+        for connection in tuple(self._connections):
+            if connection.number == number:
+                self._retire(connection)
 
     def close(self) -> None:
         """Close the connections; what is in flight gets no answer. Safe to call twice."""
-        for lane in self._every_lane():
-            lane.close()
-        for slot in self._free:
-            slot.handle.close()
-        self._lanes, self._retired, self._free = [], [], []
+        for connection in self._every_connection():
+            connection.close()
+        for stream in self._free:
+            stream.handle.close()
+        self._connections, self._retired, self._free = [], [], []
         self._waiting.clear()
         self._epoll.close()
 
@@ -114,180 +128,183 @@ class Http2(Generic[K]):
     # --- which request goes where ----------------------------------------------------------
 
     def _start(self) -> None:
-        """Give waiting requests to the lanes that have room."""
+        """Give waiting requests to the connections that have room."""
         if not self._waiting:
             return
         now = time.monotonic()
         self._give_up(now)
-        while self._waiting and (lane := self._lane_with_room(now)):
-            for _ in range(min(lane.room, len(self._waiting))):
-                slot = self._free.pop() if self._free else self._new_slot()
-                slot.start(lane, self._waiting.take(), now)
+        while self._waiting and (connection := self._connection_with_room(now)):
+            for _ in range(min(connection.room, len(self._waiting))):
+                stream = self._free.pop() if self._free else self._new_stream()
+                stream.start(connection, self._waiting.popleft(), now)
 
     def _give_up(self, now: float) -> None:
         """Nothing waits longer than the timeout, nor for a peer that cannot be reached at all."""
-        barred = now < self._barred_until and not self._lanes
-        for waiting in self._waiting.take_while(lambda one: barred or one.until <= now):
-            key = cast(K, waiting.request.key)
+        barred = now < self._barred_until and not self._connections
+        while self._waiting and (barred or self._waiting[0].until <= now):
+            key = cast(K, self._waiting.popleft().request.key)
             self._done.append((key, self._barred_by if barred else NoAnswer.BUSY))
 
-    def _lane_with_room(self, now: float) -> Lane | None:
-        for lane in tuple(self._lanes):
-            if lane.is_gone:
-                self._retire(lane)
-            elif lane.room > 0:
-                return lane
-        if (
-            now < self._barred_until
-            or len(self._lanes) >= self._limits.connections
-            or any(lane.is_awaited(now) for lane in self._lanes)
-        ):
+    def _connection_with_room(self, now: float) -> Connection | None:
+        for connection in tuple(self._connections):
+            if connection.is_gone:
+                self._retire(connection)
+            elif connection.room > 0:
+                return connection
+        if not self._may_open(now):
             return None
         self._opened += 1
-        self._lanes.append(Lane(self._opened, self._limits, self._epoll, self._owners, now))
-        return self._lanes[-1]
+        opened = Connection(self._opened, self._limits, self._epoll, self._owners, now)
+        self._connections.append(opened)
+        return opened
 
-    def _new_slot(self) -> Slot:
-        return Slot(self._endpoint, self._trust, self._timeout)
+    def _may_open(self, now: float) -> bool:
+        """Whether one more connection is allowed and called for."""
+        return (
+            now >= self._barred_until
+            and len(self._connections) < self._limits.connections
+            and not any(connection.is_awaited(now) for connection in self._connections)
+        )
+
+    def _new_stream(self) -> Stream:
+        return Stream(self._endpoint, self._trust, self._timeout)
 
     # --- what moves them -------------------------------------------------------------------
 
     def _move(self, end: float) -> None:
         """Wait for sockets that are ready, and let libcurl use them."""
         for socket, events in self._epoll.poll(self._pause(end)):
-            if lane := self._owners.get(socket):
-                lane.react(socket, events)
+            if connection := self._owners.get(socket):
+                connection.react(socket, events)
 
     def _pause(self, end: float) -> float:
         """How many seconds there is nothing to do but to listen."""
         if self._done:
             return 0.0
-        until = min((end, *(lane.due for lane in self._every_lane())))
+        until = min((end, *(connection.due for connection in self._every_connection())))
         pause = max(until - time.monotonic(), 0.0)
         return min(pause, GLANCE) if self._waiting else pause
 
     def _drive(self) -> None:
         """Let libcurl do what is due by the clock, such as requests it was just given."""
         now = time.monotonic()
-        for lane in self._every_lane():
-            lane.drive(now)
+        for connection in self._every_connection():
+            connection.drive(now)
 
-    def _every_lane(self) -> Iterator[Lane]:
-        yield from self._lanes
+    def _every_connection(self) -> Iterator[Connection]:
+        yield from self._connections
         yield from self._retired
 
     # --- what came of them -----------------------------------------------------------------
 
     def _reap(self) -> None:
         """Take what libcurl has finished."""
-        for lane in tuple(self._every_lane()):
-            if lane.slots:
-                _, answered, failed = lane.multi.info_read()
+        for connection in tuple(self._every_connection()):
+            if connection.streams:
+                _, answered, failed = connection.multi.info_read()
                 if answered:
-                    self._answers(lane, answered)
+                    self._answers(connection, answered)
                 if failed:
-                    self._failures(lane, failed)
-        for lane in [lane for lane in self._retired if not lane.slots]:
-            self._retired.remove(lane)
-            lane.close()
+                    self._failures(connection, failed)
+        for connection in [one for one in self._retired if not one.streams]:
+            self._retired.remove(connection)
+            connection.close()
 
-    def _answers(self, lane: Lane, answered: Sequence[pycurl.Curl]) -> None:
+    def _answers(self, connection: Connection, answered: Sequence[pycurl.Curl]) -> None:
         now = time.monotonic()
         for handle in answered:
-            slot = lane.slots[handle]
-            status: int = slot.getinfo(pycurl.RESPONSE_CODE)
-            retry_after = (slot.getinfo(pycurl.RETRY_AFTER) or None) if status >= 400 else None
-            lane.heard(now, accepted=status == 200)
-            answer = Answer(status, b"".join(slot.chunks), retry_after, lane.number)
-            self._finish(slot, answer)
+            stream = connection.streams[handle]
+            status: int = stream.getinfo(pycurl.RESPONSE_CODE)
+            retry_after = (stream.getinfo(pycurl.RETRY_AFTER) or None) if status >= 400 else None
+            connection.heard(now, accepted=status == 200)
+            answer = Answer(status, b"".join(stream.chunks), retry_after, connection.number)
+            self._finish(stream, answer)
 
-    def _failures(self, lane: Lane, failed: Sequence[tuple[pycurl.Curl, int, str]]) -> None:
+    def _failures(
+        self, connection: Connection, failed: Sequence[tuple[pycurl.Curl, int, str]]
+    ) -> None:
         is_broken = any(code not in ONE_STREAM_ONLY for _, code, _ in failed)
-        stopped = [lane.slots[handle] for handle, code, _ in failed if code == STOPPED]
-        for slot, was_refused in _refusals(stopped, is_broken=is_broken):
-            self._stopped(slot, was_refused=was_refused)
+        stopped = [connection.streams[handle] for handle, code, _ in failed if code == STOPPED]
+        for stream, was_refused in _refusals(stopped, is_broken=is_broken):
+            self._stopped(stream, was_refused=was_refused)
         for handle, code, text in failed:
             if code != STOPPED:
-                self._failed(lane.slots[handle], code, text)
+                self._failed(connection.streams[handle], code, text)
         if is_broken:
-            self._retire(lane)
+            self._retire(connection)
 
-    def _failed(self, slot: Slot, code: int, text: str) -> None:
+    def _failed(self, stream: Stream, code: int, text: str) -> None:
         if any(words in text for words in NOT_HTTP2):
-            self._bar(slot, NoAnswer.NOT_HTTP2)
+            self._bar(stream, NoAnswer.NOT_HTTP2)
         elif code in UNTRUSTED:
-            self._bar(slot, NoAnswer.UNTRUSTED)
-        elif not slot.was_written:
-            self._bar(slot, NoAnswer.UNREACHABLE)
+            self._bar(stream, NoAnswer.UNTRUSTED)
+        elif not stream.was_written:
+            self._bar(stream, NoAnswer.UNREACHABLE)
         elif code == pycurl.E_OPERATION_TIMEDOUT:
-            self._timed_out(slot)
+            self._timed_out(stream)
         else:
-            self._finish(slot, NoAnswer.LOST)
+            self._finish(stream, NoAnswer.LOST)
 
-    def _stopped(self, slot: Slot, *, was_refused: bool) -> None:
+    def _stopped(self, stream: Stream, *, was_refused: bool) -> None:
         """libcurl wanted another connection: for what was refused, lost, or had no stream left."""
-        lane = slot.lane
-        if not slot.was_written:
-            self._release(slot)
-            self._wait_again(slot.waiting)
-            lane.fill_up()
-            if lane.slots:
+        connection = stream.connection
+        if not stream.was_written:
+            self._release(stream)
+            self._waiting.appendleft(stream.pending)
+            connection.fill_up()
+            if connection.streams:
                 return
         elif was_refused:
-            self._refused(slot)
+            self._refused(stream)
         else:
-            self._finish(slot, NoAnswer.LOST)
-        self._retire(lane)  # libcurl itself puts nothing more on it
+            self._finish(stream, NoAnswer.LOST)
+        self._retire(connection)  # libcurl itself puts nothing more on it
 
-    def _refused(self, slot: Slot) -> None:
-        waiting = slot.waiting
-        waiting.refusals += 1
-        if waiting.refusals > MAX_REFUSALS:
-            self._finish(slot, NoAnswer.BUSY)
+    def _refused(self, stream: Stream) -> None:
+        stream.pending.refusals += 1
+        if stream.pending.refusals > MAX_REFUSALS:
+            self._finish(stream, NoAnswer.BUSY)
         else:
-            self._release(slot)
-            self._wait_again(waiting)
+            self._release(stream)
+            self._waiting.appendleft(stream.pending)
 
-    def _wait_again(self, waiting: Waiting) -> None:
-        self._waiting.put_back(waiting.request.whose, waiting)
-
-    def _bar(self, slot: Slot, reason: NoAnswer) -> None:
+    def _bar(self, stream: Stream, reason: NoAnswer) -> None:
         """No connection is to be had; it is tried again in a while."""
         self._barred_until = time.monotonic() + PAUSE
         self._barred_by = reason
-        self._finish(slot, reason)
-        self._retire(slot.lane)
+        self._finish(stream, reason)
+        self._retire(stream.connection)
 
-    def _timed_out(self, slot: Slot) -> None:
-        self._finish(slot, NoAnswer.TIMED_OUT)
-        if slot.lane.heard_at <= slot.started_at:
+    def _timed_out(self, stream: Stream) -> None:
+        self._finish(stream, NoAnswer.TIMED_OUT)
+        if stream.connection.heard_at <= stream.started_at:
             # Nothing at all has come since: the connection is dead, though TCP does not know it.
-            self._retire(slot.lane)
+            self._retire(stream.connection)
 
-    def _retire(self, lane: Lane) -> None:
-        """No new request for this lane."""
-        if lane in self._lanes:
-            self._lanes.remove(lane)
-            self._retired.append(lane)
+    def _retire(self, connection: Connection) -> None:
+        """No new request for this connection."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._retired.append(connection)
 
-    def _finish(self, slot: Slot, result: Answer | NoAnswer) -> None:
-        self._done.append((cast(K, slot.waiting.request.key), result))
-        self._release(slot)
+    def _finish(self, stream: Stream, result: Answer | NoAnswer) -> None:
+        self._done.append((cast(K, stream.pending.request.key), result))
+        self._release(stream)
 
-    def _release(self, slot: Slot) -> None:
-        slot.lane.drop(slot)
-        self._free.append(slot)
+    def _release(self, stream: Stream) -> None:
+        stream.connection.drop(stream)
+        self._free.append(stream)
 
 
-def _refusals(stopped: Sequence[Slot], *, is_broken: bool) -> Iterator[tuple[Slot, bool]]:
+def _refusals(stopped: Sequence[Stream], *, is_broken: bool) -> Iterator[tuple[Stream, bool]]:
     """Of each stopped request, whether the peer refused it; otherwise it may have been taken.
 
     When a connection breaks libcurl wants to write one of its requests again, and fails the
     others. So where none failed several were refused, and one was if TCP still held.
     """
-    several = sum(slot.was_written for slot in stopped) > 1
-    for slot in stopped:
-        yield slot, not is_broken and (several or slot.was_connected)
+    several = sum(stream.was_written for stream in stopped) > 1
+    for stream in stopped:
+        yield stream, not is_broken and (several or stream.was_connected)
 
 
 def trust(ca_file: Path | None) -> tuple[Option, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,11 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.gateways.answers import (
-    APNS_BACK_OFF,
-    APNS_DEVICE_WAIT,
     APNS_SAYS,
-    FCM_BACK_OFF,
-    FCM_QUOTA_WAIT,
     FCM_SAYS,
     LONGEST_WAIT,
     NOT_ANSWERED,
@@ -24,7 +20,8 @@ from engine.gateways.answers import (
     of_fcm,
 )
 from engine.gateways.http2.exchange import Answer, NoAnswer
-from rules.outcomes import Verdict
+from rules.outcomes import SOONEST, Said, Verdict, fate
+from tests.builders import NOW
 
 HTML = b"<!DOCTYPE html><html><title>Error 502 (Server Error)!!1</title></html>"
 DEAD_CODES = {"UNREGISTERED", "APNS_UNREGISTERED", "Unregistered", "ExpiredToken"}
@@ -103,11 +100,11 @@ FCM_ROWS = {
     ),
     "our access token": (
         fcm(401, error_info("ACCESS_TOKEN_EXPIRED")),
-        Meaning(Verdict.DEFERRED, "ACCESS_TOKEN_REFUSED", FCM_BACK_OFF, renew=True),
+        Meaning(Verdict.DEFERRED, "ACCESS_TOKEN_REFUSED", renew=True),
     ),
     "the APNs key in Firebase": (
         fcm(401, fcm_error("THIRD_PARTY_AUTH_ERROR"), apns_error(403, "InvalidProviderToken")),
-        Meaning(Verdict.DEFERRED, "THIRD_PARTY_AUTH_ERROR", FCM_QUOTA_WAIT, misconfigured=True),
+        Meaning(Verdict.DEFERRED, "THIRD_PARTY_AUTH_ERROR", misconfigured=True),
     ),
     "a token of another project": (
         fcm(403, fcm_error("SENDER_ID_MISMATCH")),
@@ -115,7 +112,7 @@ FCM_ROWS = {
     ),
     "a missing role": (
         fcm(403, error_info("IAM_PERMISSION_DENIED")),
-        Meaning(Verdict.DEFERRED, "PERMISSION_DENIED", FCM_QUOTA_WAIT, misconfigured=True),
+        Meaning(Verdict.DEFERRED, "PERMISSION_DENIED", misconfigured=True),
     ),
     "uninstalled": (
         fcm(404, fcm_error("UNREGISTERED")),
@@ -123,19 +120,19 @@ FCM_ROWS = {
     ),
     "a wrong project": (
         fcm(404),
-        Meaning(Verdict.DEFERRED, "NOT_FOUND", FCM_QUOTA_WAIT, misconfigured=True),
+        Meaning(Verdict.DEFERRED, "NOT_FOUND", misconfigured=True),
     ),
     "a wrong URL": (
         of_fcm(Answer(404, HTML)),
-        Meaning(Verdict.DEFERRED, "NOT_FOUND", FCM_QUOTA_WAIT, misconfigured=True),
+        Meaning(Verdict.DEFERRED, "NOT_FOUND", misconfigured=True),
     ),
     "over quota": (
         fcm(429, fcm_error("QUOTA_EXCEEDED")),
-        Meaning(Verdict.DEFERRED, "QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
+        Meaning(Verdict.DEFERRED, "QUOTA_EXCEEDED"),
     ),
     "too much for one phone": (
         fcm(429, fcm_error("QUOTA_EXCEEDED"), quota_failure("device:dEv", "Device rate exceeded")),
-        Meaning(Verdict.DEFERRED, "DEVICE_QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
+        Meaning(Verdict.DEFERRED, "DEVICE_QUOTA_EXCEEDED"),
     ),
     "too much for a phone and for the project": (
         fcm(
@@ -144,51 +141,51 @@ FCM_ROWS = {
             quota_failure("device:dEv", "Device rate exceeded"),
             quota_failure("project:p", "Quota of messages per minute exceeded"),
         ),
-        Meaning(Verdict.DEFERRED, "QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
+        Meaning(Verdict.DEFERRED, "QUOTA_EXCEEDED"),
     ),
     "overload without a code": (
         of_fcm(Answer(429, HTML)),
-        Meaning(Verdict.DEFERRED, "QUOTA_EXCEEDED", FCM_QUOTA_WAIT),
+        Meaning(Verdict.DEFERRED, "QUOTA_EXCEEDED"),
     ),
     "internal": (
         fcm(500, fcm_error("INTERNAL")),
-        Meaning(Verdict.DEFERRED, "INTERNAL", FCM_BACK_OFF),
+        Meaning(Verdict.DEFERRED, "INTERNAL"),
     ),
     "unavailable": (
         fcm(503, fcm_error("UNAVAILABLE")),
-        Meaning(Verdict.DEFERRED, "UNAVAILABLE", FCM_BACK_OFF),
+        Meaning(Verdict.DEFERRED, "UNAVAILABLE"),
     ),
     "a proxy's 502": (
         of_fcm(Answer(502, HTML)),
-        Meaning(Verdict.DEFERRED, "HTTP_502", FCM_BACK_OFF),
+        Meaning(Verdict.DEFERRED, "HTTP_502"),
     ),
     "a proxy's 504": (
         of_fcm(Answer(504, HTML)),
-        Meaning(Verdict.DEFERRED, "HTTP_504", FCM_BACK_OFF),
+        Meaning(Verdict.DEFERRED, "HTTP_504"),
     ),
     "a filter's page": (
         of_fcm(Answer(403, HTML)),
-        Meaning(Verdict.DEFERRED, "PERMISSION_DENIED", FCM_QUOTA_WAIT, misconfigured=True),
+        Meaning(Verdict.DEFERRED, "PERMISSION_DENIED", misconfigured=True),
     ),
     "a filter's page with a status of its own": (
         of_fcm(Answer(400, HTML)),
-        Meaning(Verdict.DEFERRED, "HTTP_400", FCM_QUOTA_WAIT, misconfigured=True),
+        Meaning(Verdict.DEFERRED, "HTTP_400", misconfigured=True),
     ),
     "a proxy that wants to know who we are": (
         of_fcm(Answer(407, HTML)),
-        Meaning(Verdict.DEFERRED, "HTTP_407", FCM_QUOTA_WAIT, misconfigured=True),
+        Meaning(Verdict.DEFERRED, "HTTP_407", misconfigured=True),
     ),
     "a proxy's patience": (
         of_fcm(Answer(408, HTML)),
-        Meaning(Verdict.DEFERRED, "HTTP_408", FCM_BACK_OFF),
+        Meaning(Verdict.DEFERRED, "HTTP_408"),
     ),
     "a new reason to refuse our key": (
         fcm(401, fcm_error("A_CODE_OF_2030")),
-        Meaning(Verdict.DEFERRED, "ACCESS_TOKEN_REFUSED", FCM_BACK_OFF, renew=True),
+        Meaning(Verdict.DEFERRED, "ACCESS_TOKEN_REFUSED", renew=True),
     ),
     "a new reason to refuse our project": (
         fcm(403, fcm_error("A_CODE_OF_2030")),
-        Meaning(Verdict.DEFERRED, "PERMISSION_DENIED", FCM_QUOTA_WAIT, misconfigured=True),
+        Meaning(Verdict.DEFERRED, "PERMISSION_DENIED", misconfigured=True),
     ),
     "a new kind of refusal": (
         fcm(400, fcm_error("A_CODE_OF_2030")),
@@ -196,7 +193,7 @@ FCM_ROWS = {
     ),
     "a redirection": (
         of_fcm(Answer(302, HTML)),
-        Meaning(Verdict.DEFERRED, "HTTP_302", FCM_QUOTA_WAIT, misconfigured=True),
+        Meaning(Verdict.DEFERRED, "HTTP_302", misconfigured=True),
     ),
 }
 
@@ -214,10 +211,12 @@ def test_an_error_code_counts_only_in_the_detail_that_is_fcms() -> None:
 
 @pytest.mark.parametrize(
     ("said", "waits"),
-    [(30, 30), (1, FCM_BACK_OFF), (99_999, LONGEST_WAIT), (None, FCM_QUOTA_WAIT)],
-    ids=["as told", "never sooner than 10 s", "absurd", "not told"],
+    [(30, 30), (1, 1), (99_999, LONGEST_WAIT), (None, None)],
+    ids=["as told", "soon", "absurd", "not told"],
 )
-def test_a_wait_that_fcm_asks_for_is_kept_within_reason(said: int | None, waits: float) -> None:
+def test_a_wait_is_the_one_that_fcm_asks_for_within_reason(
+    said: int | None, waits: float | None
+) -> None:
     assert fcm(429, fcm_error("QUOTA_EXCEEDED"), wait=said).retry_after == waits
 
 
@@ -260,7 +259,7 @@ APNS_ROWS: dict[tuple[int, str], Meaning] = {
     (405, "MethodNotAllowed"): Meaning(Verdict.REFUSED, "MethodNotAllowed"),
     (413, "PayloadTooLarge"): Meaning(Verdict.REFUSED, "PayloadTooLarge"),
     **{
-        (status, reason): Meaning(Verdict.DEFERRED, reason, FCM_QUOTA_WAIT, misconfigured=True)
+        (status, reason): Meaning(Verdict.DEFERRED, reason, misconfigured=True)
         for status, reason in (
             (400, "BadTopic"),
             (400, "MissingTopic"),
@@ -275,26 +274,22 @@ APNS_ROWS: dict[tuple[int, str], Meaning] = {
         )
     },
     (403, "UnrelatedKeyIdInToken"): Meaning(
-        Verdict.DEFERRED, "UnrelatedKeyIdInToken", FCM_BACK_OFF, reconnect=True
+        Verdict.DEFERRED, "UnrelatedKeyIdInToken", reconnect=True
     ),
-    (400, "IdleTimeout"): Meaning(Verdict.DEFERRED, "IdleTimeout", FCM_BACK_OFF, reconnect=True),
-    (429, "TooManyRequests"): Meaning(Verdict.DEFERRED, "TooManyRequests", APNS_DEVICE_WAIT),
-    (429, "TooManyProviderTokenUpdates"): Meaning(
-        Verdict.DEFERRED, "TooManyProviderTokenUpdates", APNS_BACK_OFF
-    ),
-    (500, "InternalServerError"): Meaning(Verdict.DEFERRED, "InternalServerError", APNS_BACK_OFF),
-    (503, "ServiceUnavailable"): Meaning(Verdict.DEFERRED, "ServiceUnavailable", APNS_BACK_OFF),
-    (503, "Shutdown"): Meaning(Verdict.DEFERRED, "Shutdown", APNS_BACK_OFF),
-    (502, "A reason of 2030"): Meaning(Verdict.DEFERRED, "HTTP_502", APNS_BACK_OFF),
-    (429, "A reason of 2030"): Meaning(Verdict.DEFERRED, "HTTP_429", FCM_QUOTA_WAIT),
+    (400, "IdleTimeout"): Meaning(Verdict.DEFERRED, "IdleTimeout", reconnect=True),
+    (429, "TooManyRequests"): Meaning(Verdict.DEFERRED, "TooManyRequests"),
+    (429, "TooManyProviderTokenUpdates"): Meaning(Verdict.DEFERRED, "TooManyProviderTokenUpdates"),
+    (500, "InternalServerError"): Meaning(Verdict.DEFERRED, "InternalServerError"),
+    (503, "ServiceUnavailable"): Meaning(Verdict.DEFERRED, "ServiceUnavailable"),
+    (503, "Shutdown"): Meaning(Verdict.DEFERRED, "Shutdown"),
+    (502, "A reason of 2030"): Meaning(Verdict.DEFERRED, "HTTP_502"),
+    (429, "A reason of 2030"): Meaning(Verdict.DEFERRED, "HTTP_429"),
     (418, "A reason of 2030"): Meaning(Verdict.REFUSED, "HTTP_418"),
     (410, "A reason of 2030"): Meaning(Verdict.REFUSED, "HTTP_410"),
     (400, ""): Meaning(Verdict.REFUSED, "HTTP_400"),
-    (408, ""): Meaning(Verdict.DEFERRED, "HTTP_408", APNS_BACK_OFF),
+    (408, ""): Meaning(Verdict.DEFERRED, "HTTP_408"),
     **{
-        (status, reason): Meaning(
-            Verdict.DEFERRED, f"HTTP_{status}", FCM_QUOTA_WAIT, misconfigured=True
-        )
+        (status, reason): Meaning(Verdict.DEFERRED, f"HTTP_{status}", misconfigured=True)
         for status in (301, 401, 403, 404, 407, 421, 451)
         for reason in ("", "A reason of 2030")
     },
@@ -311,8 +306,8 @@ def test_every_reason_in_the_table_of_apns_was_asked_here() -> None:
     assert set(APNS_SAYS) <= asked
 
 
-def test_apns_asks_for_a_quarter_of_an_hour_and_may_ask_for_more() -> None:
-    assert apns(503, "ServiceUnavailable", wait=5).retry_after == APNS_BACK_OFF
+def test_a_wait_is_the_one_that_apns_asks_for() -> None:
+    assert apns(503, "ServiceUnavailable", wait=5).retry_after == 5
     assert apns(503, "ServiceUnavailable", wait=2_000).retry_after == 2_000
 
 
@@ -329,7 +324,11 @@ def test_every_kind_of_silence_is_deferred_and_told_apart() -> None:
 
 @pytest.mark.parametrize("silence", [NoAnswer.TIMED_OUT, NoAnswer.LOST])
 def test_what_may_have_arrived_is_not_sent_again_at_once(silence: NoAnswer) -> None:
-    assert (of_fcm(silence).retry_after or 0) >= FCM_BACK_OFF
+    meaning = of_fcm(silence)
+    said = Said(meaning.verdict, meaning.reason, "fcm")
+    retry_at = fate(said, 1, NOW, NOW, NOW + timedelta(days=1), jitter=0).retry_at
+    assert retry_at is not None
+    assert retry_at >= NOW + SOONEST
 
 
 @pytest.mark.parametrize("silence", [NoAnswer.UNTRUSTED, NoAnswer.NOT_HTTP2])

@@ -11,7 +11,13 @@ import pytest
 import structlog
 
 from engine.config import LogSettings
-from engine.gateways.circuit_breaker import CERTAIN, IN_A_ROW, PROBE_EVERY, TOO_MANY_DEAD, Stoppable
+from engine.gateways.circuit_breaker import (
+    CERTAIN,
+    IN_A_ROW,
+    PROBE_EVERY,
+    TOO_MANY_DEAD,
+    CircuitBreaker,
+)
 from engine.telemetry import configure
 from engine.wire.messages import Outcome, Push
 from rules.breaker import FEW
@@ -29,7 +35,7 @@ class House:
     def __init__(self) -> None:
         self.clock = StoppedClock()
         self.inner = FakeGateway()
-        self.gateway = Stoppable(self.inner, "apns", self.clock)
+        self.gateway = CircuitBreaker(self.inner, "apns", self.clock)
 
     def submit(self, district: str = "district") -> Push:
         push = a_push(id=f"push {next(_numbers)}", district=district)
@@ -118,7 +124,7 @@ def test_what_is_held_back_waits_for_the_same_reason_and_not_for_long(house: Hou
     (outcome,) = house.gateway.collect(1.0)
     assert (outcome.push_id, outcome.district) == (push.id, push.district)
     assert (outcome.verdict, outcome.reason) == (Verdict.DEFERRED, "BadTopic")
-    assert (outcome.gateway, outcome.misconfigured, outcome.retry_after) == ("apns", True, 60.0)
+    assert (outcome.gateway, outcome.misconfigured, outcome.retry_after) == ("apns", True, None)
 
 
 def test_now_and_then_one_push_is_let_through_as_a_probe(house: House) -> None:

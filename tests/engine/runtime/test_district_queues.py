@@ -13,14 +13,23 @@ import pytest
 
 from engine.errors import Unavailable
 from engine.ports import Delivery, Queue
-from engine.runtime.district_queues import DeliverStage, Spoke
+from engine.runtime.district_queues import STALLED_AFTER, DeliverStage, DistrictQueues
 from engine.stages.deliver import UNBUILDABLE, Deliver
 from engine.wire.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, Token, decode, encode
-from rules.outcomes import Verdict
+from rules.outcomes import REDELIVERED, Verdict
 from tests.builders import a_push
-from tests.fakes import FakeConsumer, FakeGateway, FakePublisher, StoppedClock
+from tests.fakes import (
+    FakeBroker,
+    FakeConsumer,
+    FakeGateway,
+    FakePublisher,
+    Seconds,
+    StoppedClock,
+)
 
+ANDROID = Token("fcm_token", "a-token-that-is-secret")
 IPHONE = Token("apns", "ab" * 32)
+PREFETCH = 80
 OUTAGE = Unavailable("The broker does not answer.", "Wait.")
 
 
@@ -33,11 +42,18 @@ def fates(outcomes: Sequence[Outcome]) -> Counter[tuple[Verdict, str]]:
     return Counter((outcome.verdict, outcome.reason) for outcome in outcomes)
 
 
-class SpokeByHand(Spoke):
+class QueuesByHand(DistrictQueues):
     """Has no thread: a test says when it has its turn."""
 
     def start(self) -> None:
         pass
+
+
+def by_hand(
+    district: str, consumer: FakeConsumer, publisher: FakePublisher, seconds: Seconds
+) -> QueuesByHand:
+    broker = FakeBroker(made=publisher, waiting=consumer)
+    return QueuesByHand(district, broker, PREFETCH, StoppedClock(), seconds)
 
 
 def queue_of(*messages: Sequence[Push] | bytes) -> FakeConsumer:
@@ -54,24 +70,22 @@ class Bench:
         consumer: FakeConsumer | None = None,
         publisher: FakePublisher | None = None,
         gateway: FakeGateway | None = None,
-        in_flight: int = 1_000,
+        waiting: int = 1_000,
     ) -> None:
         self.consumer = consumer or queue_of(*messages)
         self.publisher = publisher or FakePublisher()
         self.gateway = gateway or FakeGateway()
-        self.spoke = SpokeByHand("district", self.consumer, self.publisher)
-        self.stage = DeliverStage(
-            [self.spoke],
-            Deliver({"fcm_token": self.gateway}, StoppedClock()),
-            in_flight=in_flight,
+        self.seconds = Seconds()
+        self.queues = by_hand("district", self.consumer, self.publisher, self.seconds)
+        deliver = Deliver(
+            {"fcm_token": self.gateway}, StoppedClock(), waiting=waiting, elapsed=self.seconds
         )
+        self.stage = DeliverStage([self.queues], deliver, self.seconds)
 
     def step(self) -> None:
         self.stage.step(stopped())
-        self.spoke.turn()
+        self.queues.turn()
         self.stage.step(stopped())
-        while self.spoke.has_more:
-            self.stage.step(stopped())
 
     def steps_until(self, count: int) -> None:
         """Step until so many outcomes are published."""
@@ -131,15 +145,17 @@ def test_outcomes_are_packed() -> None:
     assert sorted(bench.consumer.acked) == [1, 2, 3]
 
 
-def test_no_more_is_taken_than_may_be_in_flight() -> None:
-    pushes = phones(4 * MAX_PACKED)
+def test_no_more_is_submitted_than_may_wait_for_a_gateway_that_moves() -> None:
+    pushes = phones(60 * MAX_PACKED)
     messages = [pushes[at : at + MAX_PACKED] for at in range(0, len(pushes), MAX_PACKED)]
-    bench = Bench(*messages, in_flight=2 * MAX_PACKED)
+    bench = Bench(*messages, waiting=2 * MAX_PACKED, gateway=FakeGateway(room=MAX_PACKED))
     for _ in range(3):
         bench.step()
-    assert len(bench.gateway.submitted) == 2 * MAX_PACKED
+    assert len(bench.gateway.submitted) == MAX_PACKED
+    assert len(bench.consumer.deliveries) > 30
     bench.steps_until(len(pushes))
-    assert sorted(bench.consumer.acked) == [1, 2, 3, 4]
+    assert len(bench.consumer.acked) == 60
+    assert fates(bench.outcomes) == {(Verdict.ACCEPTED, ""): len(pushes)}
 
 
 def test_an_unreadable_message_is_parked_and_its_neighbours_are_delivered() -> None:
@@ -215,14 +231,14 @@ class AnsweringGateway(FakeGateway):
 
 def test_draining_waits_for_what_is_in_flight_and_takes_nothing_new() -> None:
     first, second = phones(5), phones(5)
-    bench = Bench(first, in_flight=5, gateway=AnsweringGateway())
+    bench = Bench(first, gateway=AnsweringGateway())
     bench.step()
     bench.consumer.deliveries.append(Delivery(9, encode(Pushes(second))))
     bench.stage.drain()
-    bench.spoke.turn()
+    bench.queues.turn()
     assert len(bench.outcomes) == 5
     assert bench.consumer.acked == [1]
-    assert len(bench.consumer.deliveries) == 1
+    assert bench.gateway.submitted == first
 
 
 def test_closing_gives_everything_back() -> None:
@@ -235,24 +251,213 @@ def test_closing_gives_everything_back() -> None:
     assert bench.consumer.acked == []
 
 
+# --- what may have been sent before ---------------------------------------------------------------
+
+
+class RequeueingConsumer(FakeConsumer):
+    """Gives what is not acked again when it is closed, under other tags, as RabbitMQ does."""
+
+    def __init__(self, deliveries: list[Delivery]) -> None:
+        super().__init__(deliveries)
+        self.held: dict[int, Delivery] = {}
+
+    def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
+        handed_out = super().receive(limit, timeout)
+        self.held |= {delivery.tag: delivery for delivery in handed_out}
+        return handed_out
+
+    def ack(self, tags: Sequence[int]) -> None:
+        super().ack(tags)
+        for tag in tags:
+            del self.held[tag]
+
+    def close(self) -> None:
+        super().close()
+        again = [Delivery(1_000 + tag, one.body, True) for tag, one in self.held.items()]
+        self.held.clear()
+        self.deliveries = [*again, *self.deliveries]
+
+
+def redelivered(pushes: Sequence[Push], tag: int = 9) -> Delivery:
+    return Delivery(tag, encode(Pushes(pushes)), redelivered=True)
+
+
+def test_a_redelivered_message_is_not_sent_and_its_pushes_come_back_by_the_ledger() -> None:
+    bench = Bench(consumer=FakeConsumer([redelivered(phones(3), tag=1)]))
+    bench.steps_until(3)
+    assert bench.gateway.submitted == []
+    assert fates(bench.outcomes) == {(Verdict.DEFERRED, REDELIVERED): 3}
+    assert {outcome.district for outcome in bench.outcomes} == {"district"}
+    assert bench.consumer.acked == [1]
+
+
+def test_a_message_that_is_redelivered_while_it_is_held_here_is_sent_once() -> None:
+    pushes = phones(2)
+    bench = Bench(pushes)
+    bench.step()
+    bench.consumer.deliveries.append(redelivered(pushes))
+    bench.step()
+    bench.steps_until(2)
+    assert bench.gateway.submitted == pushes
+    assert fates(bench.outcomes) == {(Verdict.ACCEPTED, ""): 2}
+    assert sorted(bench.consumer.acked) == [1, 9]
+
+
+def test_a_process_that_was_stalled_sends_nothing_of_what_it_held() -> None:
+    """What a gateway has is still answered; the rest comes back to whoever consumes then."""
+    pushes = phones(4)
+    consumer = RequeueingConsumer(queue_of(pushes).deliveries)
+    bench = Bench(consumer=consumer, gateway=FakeGateway(room=1))
+    bench.step()
+    bench.seconds.forward(STALLED_AFTER + 0.1)
+    bench.gateway.room = 10
+    bench.step()
+    bench.step()
+    assert consumer.closed
+    assert bench.gateway.submitted == pushes[:1]
+    bench.gateway.answer()
+    bench.steps_until(4)
+    assert bench.gateway.submitted == pushes[:1]
+    assert fates(bench.outcomes) == {
+        (Verdict.ACCEPTED, ""): 1,
+        (Verdict.DEFERRED, REDELIVERED): 3,
+    }
+    assert consumer.acked == [1_001]
+
+
+def test_what_had_arrived_when_the_process_was_stalled_is_not_sent() -> None:
+    consumer = RequeueingConsumer(queue_of(phones(2)).deliveries)
+    bench = Bench(consumer=consumer)
+    bench.queues.turn()
+    assert bench.queues.has_more
+    bench.seconds.forward(STALLED_AFTER + 0.1)
+    bench.steps_until(2)
+    assert bench.gateway.submitted == []
+    assert fates(bench.outcomes) == {(Verdict.DEFERRED, REDELIVERED): 2}
+
+
+def test_what_was_answered_before_the_process_was_stalled_is_published_first() -> None:
+    pushes = phones(2)
+    consumer = RequeueingConsumer(queue_of(pushes[:1], pushes[1:]).deliveries)
+    bench = Bench(consumer=consumer)
+    bench.step()
+    bench.gateway.answer(pushes[0])
+    bench.stage.step(stopped())
+    bench.seconds.forward(STALLED_AFTER + 0.1)
+    bench.step()
+    first, *_ = bench.outcomes
+    assert (first.push_id, first.verdict) == (pushes[0].id, Verdict.ACCEPTED)
+    bench.steps_until(2)
+    assert sorted(consumer.acked) == [1, 1_002]
+
+
+def test_steps_that_follow_each_other_drop_nothing() -> None:
+    pushes = phones(3)
+    bench = Bench(pushes, gateway=FakeGateway(room=1))
+    bench.step()
+    for _ in range(3):
+        bench.seconds.forward(STALLED_AFTER - 0.5)
+        bench.gateway.answer()
+        bench.stage.step(stopped())
+    bench.steps_until(3)
+    assert fates(bench.outcomes)[Verdict.ACCEPTED, ""] == 2
+    assert not bench.consumer.closed
+
+
+def test_what_waits_is_dropped_when_the_broker_is_lost() -> None:
+    class Broken(RequeueingConsumer):
+        is_broken = False
+
+        def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
+            if self.is_broken:
+                self.is_broken = False
+                raise OUTAGE
+            return super().receive(limit, timeout)
+
+    pushes = phones(2)
+    consumer = Broken(queue_of(pushes).deliveries)
+    bench = Bench(consumer=consumer, gateway=FakeGateway(room=1))
+    bench.step()
+    consumer.is_broken = True
+    with pytest.raises(Unavailable):
+        bench.queues.turn()
+    bench.stage.step(stopped())
+    bench.queues.turn()
+    bench.gateway.answer()
+    bench.steps_until(2)
+    assert bench.gateway.submitted == pushes[:1]
+    assert fates(bench.outcomes) == {
+        (Verdict.ACCEPTED, ""): 1,
+        (Verdict.DEFERRED, REDELIVERED): 1,
+    }
+
+
+# --- two gateways ---------------------------------------------------------------------------------
+
+
+def shared(messages: int) -> list[list[Push]]:
+    """Messages that hold pushes to Android phones and to iPhones alike."""
+    return [
+        [
+            a_push(device_id=f"{message}-{number}", token=IPHONE if number % 2 else ANDROID)
+            for number in range(MAX_PACKED)
+        ]
+        for message in range(messages)
+    ]
+
+
+@pytest.mark.parametrize("admitted", [0, 5], ids=["stopped", "ramping"])
+def test_thousands_that_wait_for_one_gateway_hold_up_none_of_the_other(admitted: int) -> None:
+    """All came in shared messages, which are not done before the slow gateway's part is."""
+    messages = shared(100)
+    consumer, publisher, seconds = queue_of(*messages), FakePublisher(), Seconds()
+    fcm, apns = FakeGateway(room=admitted), FakeGateway()
+    queues = by_hand("district", consumer, publisher, seconds)
+    deliver = Deliver(
+        {"fcm_token": fcm, "apns": apns}, StoppedClock(), waiting=1_000, elapsed=seconds
+    )
+    stage = DeliverStage([queues], deliver, seconds)
+    for _ in range(30):
+        apns.answer()
+        stage.step(stopped())
+        queues.turn()
+        seconds.forward(0.1)
+    assert consumer.deliveries == []
+    assert len(apns.submitted) == 100 * MAX_PACKED // 2
+    assert len(fcm.submitted) == admitted
+
+    for _ in range(12):
+        seconds.forward(1.0)
+        fcm.answer()
+        apns.answer()
+        stage.step(stopped())
+        queues.turn()
+    fcm.answer()
+    stage.step(stopped())
+    queues.turn()
+    assert sorted(consumer.acked) == list(range(1, 101))
+
+
 # --- a hub: many districts ------------------------------------------------------------------------
 
 
 class Hub:
     """A stage that serves several districts, each with a queue and a publisher of its own."""
 
-    def __init__(self, in_flight: int = 1_000, **queues: FakeConsumer) -> None:
+    def __init__(
+        self, waiting: int = 1_000, gateway: FakeGateway | None = None, **queues: FakeConsumer
+    ) -> None:
         self.queues = queues
         self.publishers = {district: FakePublisher() for district in queues}
-        self.gateway = FakeGateway()
-        self.spokes = [
-            SpokeByHand(name, queue, self.publishers[name]) for name, queue in queues.items()
+        self.gateway = gateway or FakeGateway()
+        seconds = Seconds()
+        self.districts = [
+            by_hand(name, queue, self.publishers[name], seconds) for name, queue in queues.items()
         ]
-        self.stage = DeliverStage(
-            self.spokes,
-            Deliver({"fcm_token": self.gateway}, StoppedClock()),
-            in_flight=in_flight,
+        deliver = Deliver(
+            {"fcm_token": self.gateway}, StoppedClock(), waiting=waiting, elapsed=seconds
         )
+        self.stage = DeliverStage(self.districts, deliver, seconds)
 
     def steps(self, count: int) -> None:
         """Do so many steps; the gateway answers all before each."""
@@ -263,11 +468,9 @@ class Hub:
     def step(self) -> None:
         """Let each have its turn once."""
         self.stage.step(stopped())
-        for spoke in self.spokes:
-            spoke.turn()
+        for district in self.districts:
+            district.turn()
         self.stage.step(stopped())
-        while any(spoke.has_more for spoke in self.spokes):
-            self.stage.step(stopped())
 
     def outcomes(self, district: str) -> list[Outcome]:
         """What went back to a district."""
@@ -310,41 +513,32 @@ def test_a_message_beyond_all_measure_is_set_aside() -> None:
     assert "Pack at most" in reason
 
 
+def storm_of(district: str, messages: int = 60) -> FakeConsumer:
+    pushes = phones(messages * MAX_PACKED, district=district)
+    return queue_of(*(pushes[at : at + MAX_PACKED] for at in range(0, len(pushes), MAX_PACKED)))
+
+
 def test_the_storm_of_one_district_leaves_room_for_another() -> None:
-    storm = phones(50 * MAX_PACKED, district="north")
-    messages = [storm[at : at + MAX_PACKED] for at in range(0, len(storm), MAX_PACKED)]
     late = FakeConsumer()
-    hub = Hub(in_flight=10 * MAX_PACKED, north=queue_of(*messages), south=late)
+    hub = Hub(
+        waiting=10 * MAX_PACKED, gateway=FakeGateway(room=10), north=storm_of("north"), south=late
+    )
     for _ in range(30):
         hub.step()
-    assert 0 < len(hub.gateway.submitted) < 10 * MAX_PACKED
     late.deliveries.append(Delivery(1, encode(Pushes([a_push(district="south")]))))
-    hub.step()
-    assert hub.gateway.submitted[-1].district == "south"
+    hub.steps(2)
+    assert hub.queues["north"].deliveries, "the storm is not over"
+    assert "south" in {push.district for push in hub.gateway.submitted[-2 * 10 :]}
 
 
-def test_districts_are_handed_over_a_message_each_in_turn() -> None:
-    storm = [phones(MAX_PACKED, district="north") for _ in range(5)]
-    hub = Hub(north=queue_of(*storm), south=queue_of([a_push(district="south")]))
-    for _ in range(2):
-        hub.stage.step(stopped())
-        for spoke in hub.spokes:
-            spoke.turn()
-    hub.stage.step(stopped())
-    assert {push.district for push in hub.gateway.submitted} == {"north", "south"}
-    assert len(hub.gateway.submitted) <= 2 * MAX_PACKED + 1
-
-
-def test_two_storms_share_what_may_be_in_flight() -> None:
-    queues = {}
-    for district in ("north", "south"):
-        pushes = phones(200 * MAX_PACKED, district=district)
-        groups = [pushes[at : at + MAX_PACKED] for at in range(0, len(pushes), MAX_PACKED)]
-        queues[district] = queue_of(*groups)
-    hub = Hub(in_flight=30 * MAX_PACKED, **queues)
+def test_two_storms_share_what_a_gateway_takes() -> None:
+    gateway = FakeGateway(room=100)
+    hub = Hub(
+        waiting=30 * MAX_PACKED, gateway=gateway, north=storm_of("north"), south=storm_of("south")
+    )
     hub.steps(5)
-    sent = Counter(push.district for push in hub.gateway.waiting)
-    assert sent["north"] == sent["south"] > 0
+    sent = Counter(push.district for push in gateway.waiting)
+    assert sent == {"north": 50, "south": 50}
 
 
 def test_outcomes_wait_for_a_broker_that_is_out_of_reach() -> None:
@@ -415,10 +609,14 @@ class Cut(FakeConsumer):
 
 
 @contextmanager
-def running(*spokes: Spoke) -> Iterator[FakeGateway]:
+def running(**consumers: tuple[FakeConsumer, FakePublisher]) -> Iterator[FakeGateway]:
     """A stage that goes on by itself, with a gateway that answers at once."""
     gateway, stop = AnsweringGateway(), Flag()
-    stage = DeliverStage(spokes, Deliver({"fcm_token": gateway}, StoppedClock()), in_flight=1_000)
+    districts = [
+        DistrictQueues(name, FakeBroker(made=made, waiting=queue), PREFETCH, StoppedClock())
+        for name, (queue, made) in consumers.items()
+    ]
+    stage = DeliverStage(districts, Deliver({"fcm_token": gateway}, StoppedClock()))
 
     def run() -> None:
         while not stop.is_set():
@@ -448,7 +646,7 @@ def test_a_districts_broker_in_trouble_is_nobody_elses_trouble(trouble: str) -> 
     stuck, fine = Stuck(), FakePublisher()
     of_north = Cut() if trouble == "out of reach" else queue_of(phones(3, district="north"))
     of_south = queue_of(phones(3, district="south"), phones(3, district="south"))
-    with running(Spoke("north", of_north, stuck), Spoke("south", of_south, fine)):
+    with running(north=(of_north, stuck), south=(of_south, fine)):
         wait_for(lambda: sorted(of_south.acked) == [1, 2])
         stuck.let_go.set()
 
@@ -462,7 +660,7 @@ def test_an_unexpected_error_of_one_district_is_logged_with_its_frames(
             raise KeyError(IPHONE.value)
 
     fine = queue_of(phones(1, district="south"))
-    with running(Spoke("north", Odd(), FakePublisher()), Spoke("south", fine, FakePublisher())):
+    with running(north=(Odd(), FakePublisher()), south=(fine, FakePublisher())):
         wait_for(lambda: fine.acked == [1])
     logged = capsys.readouterr().out
     assert "district.failed" in logged
@@ -472,7 +670,7 @@ def test_an_unexpected_error_of_one_district_is_logged_with_its_frames(
 
 def test_all_is_published_and_given_back_at_the_end() -> None:
     queue, publisher = queue_of(phones(3)), FakePublisher()
-    with running(Spoke("district", queue, publisher)) as gateway:
+    with running(district=(queue, publisher)) as gateway:
         wait_for(lambda: gateway.submitted)
     assert queue.acked == [1]
     assert queue.closed
@@ -490,5 +688,5 @@ def test_a_broker_that_comes_back_is_found() -> None:
             return super().receive(limit, timeout)
 
     queue = Returning(queue_of(phones(1)).deliveries)
-    with running(Spoke("district", queue, FakePublisher())):
+    with running(district=(queue, FakePublisher())):
         wait_for(lambda: queue.acked == [1])

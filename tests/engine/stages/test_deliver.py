@@ -1,4 +1,4 @@
-"""Deliver: one outcome for each push, and what is newer goes after what it replaces."""
+"""Deliver: one outcome for each push; no gateway waits for another; old texts never follow new."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from engine.stages.deliver import NO_GATEWAY, UNBUILDABLE, Deliver
+from engine.stages.deliver import HELD_FOR, NO_GATEWAY, SLOW, UNBUILDABLE, Deliver
 from engine.wire.messages import Outcome, Push, Token
-from rules.outcomes import EXPIRED, Verdict
+from rules.outcomes import EXPIRED, GATEWAY_BUSY, SUPERSEDED, Verdict
 from tests.builders import NOW, a_push
-from tests.fakes import FakeGateway, StoppedClock
+from tests.fakes import FakeGateway, Seconds, StoppedClock
 
 IPHONE = Token("apns", "ab" * 32)
 
@@ -26,13 +26,20 @@ def phones(count: int) -> list[Push]:
     return [a_phone(number) for number in range(count)]
 
 
-def deliver_to(*, fcm: FakeGateway | None = None, apns: FakeGateway | None = None) -> Deliver:
+def deliver_to(
+    *,
+    fcm: FakeGateway | None = None,
+    apns: FakeGateway | None = None,
+    waiting: int = 1_000,
+    seconds: Seconds | None = None,
+    clock: StoppedClock | None = None,
+) -> Deliver:
     gateways: dict[str, FakeGateway] = {}
     if fcm:
         gateways |= {"fcm_token": fcm, "fcm_fid": fcm}
     if apns:
         gateways["apns"] = apns
-    return Deliver(gateways, StoppedClock())
+    return Deliver(gateways, clock or StoppedClock(), waiting=waiting, elapsed=seconds or Seconds())
 
 
 def fates(outcomes: Sequence[Outcome]) -> Counter[tuple[Verdict, str]]:
@@ -176,3 +183,171 @@ def test_a_text_that_cannot_be_built_lets_the_next_one_pass() -> None:
         outcomes += deliver.collect(0.0)
     assert fcm.submitted == [older, newer]
     assert [outcome.reason for outcome in outcomes] == ["", UNBUILDABLE, ""]
+
+
+def test_a_newer_text_takes_the_place_of_an_older_one_that_was_not_handed_over() -> None:
+    fcm = FakeGateway(room=0)
+    deliver = deliver_to(fcm=fcm)
+    older, newer = a_phone(1, position=7), a_phone(1, position=8)
+    deliver.submit([older, newer])
+    (outcome,) = deliver.collect(0.0)
+    assert (outcome.push_id, outcome.reason) == (older.id, SUPERSEDED)
+    fcm.room = 10
+    assert sent_to_the_end(deliver, fcm) == [newer]
+
+
+def test_an_older_text_that_comes_later_is_not_sent() -> None:
+    fcm = FakeGateway()
+    deliver = deliver_to(fcm=fcm)
+    newer, older = a_phone(1, position=8), a_phone(1, position=7)
+    deliver.submit([newer, older])
+    (outcome,) = deliver.collect(0.0)
+    assert (outcome.push_id, outcome.verdict) == (older.id, Verdict.REFUSED)
+    assert sent_to_the_end(deliver, fcm) == [newer]
+
+
+def test_behind_a_text_that_was_handed_over_only_the_newest_waits() -> None:
+    fcm = FakeGateway()
+    deliver = deliver_to(fcm=fcm)
+    first, second, third = (a_phone(1, position=position) for position in (6, 7, 8))
+    deliver.submit([first])
+    deliver.submit([second, third])
+    assert fates(deliver.collect(0.0)) == {(Verdict.REFUSED, SUPERSEDED): 1}
+    assert sent_to_the_end(deliver, fcm) == [first, third]
+
+
+def sent_to_the_end(deliver: Deliver, gateway: FakeGateway) -> list[Push]:
+    """What the gateway was handed over when all is answered."""
+    while deliver.in_flight:
+        gateway.answer()
+        deliver.collect(0.0)
+    return gateway.submitted
+
+
+# --- what waits for a gateway --------------------------------------------------------------------
+
+
+def mixed(first: int) -> list[Push]:
+    """Fifty pushes to Android phones and fifty to iPhones, as they come in one message."""
+    return [
+        push
+        for number in range(first, first + 100, 2)
+        for push in (a_phone(number), a_phone(number + 1, token=IPHONE))
+    ]
+
+
+def test_a_gateway_is_handed_over_no_more_than_it_admits() -> None:
+    fcm = FakeGateway(room=3)
+    deliver = deliver_to(fcm=fcm)
+    deliver.submit(phones(10))
+    assert len(fcm.submitted) == 3
+    fcm.answer()
+    deliver.collect(0.0)
+    assert len(fcm.submitted) == 6
+
+
+def test_districts_take_turns_at_a_gateway() -> None:
+    fcm = FakeGateway(room=0)
+    deliver = deliver_to(fcm=fcm)
+    deliver.submit([a_phone(number, district="storm") for number in range(100)])
+    deliver.submit([a_phone(1, district="quiet")])
+    fcm.room = 4
+    deliver.collect(0.0)
+    assert [push.district for push in fcm.submitted] == ["storm", "quiet", "storm", "storm"]
+
+
+def test_while_a_gateway_moves_what_is_too_much_for_it_is_not_taken() -> None:
+    deliver = deliver_to(fcm=FakeGateway(room=0), waiting=10)
+    deliver.submit(phones(9))
+    assert deliver.has_room("district")
+    deliver.submit([a_phone(9)])
+    assert not deliver.has_room("district")
+    assert deliver.has_room("another")
+
+
+def test_a_stopped_gateway_holds_up_none_of_the_other_though_all_come_in_shared_messages() -> None:
+    fcm, apns, seconds = FakeGateway(room=0), FakeGateway(), Seconds()
+    deliver = deliver_to(fcm=fcm, apns=apns, waiting=100, seconds=seconds)
+    messages = [mixed(100 * number) for number in range(50)]
+    while deliver.has_room("district"):
+        deliver.submit(messages.pop())
+    seconds.forward(SLOW + 0.1)
+    while messages and deliver.has_room("district"):
+        deliver.submit(messages.pop())
+    assert len(apns.submitted) == 50 * 50
+    apns.answer()
+    outcomes = deliver.collect(0.0)
+    assert fates(outcomes)[Verdict.ACCEPTED, ""] == 50 * 50
+    assert fates(outcomes)[Verdict.DEFERRED, GATEWAY_BUSY] >= 48 * 50
+
+
+def test_whoever_holds_many_messages_waits_for_no_slow_gateway() -> None:
+    fcm, seconds = FakeGateway(room=0), Seconds()
+    deliver = deliver_to(fcm=fcm, seconds=seconds)
+    deliver.submit([a_phone(1)], crowded=True)
+    seconds.forward(SLOW + 0.1)
+    deliver.submit([a_phone(2)])
+    deliver.submit([a_phone(3)], crowded=True)
+    (outcome,) = deliver.collect(0.0)
+    assert (outcome.device_id, outcome.reason) == ("phone-3", GATEWAY_BUSY)
+
+
+def test_what_expired_while_it_waited_is_not_sent_any_more() -> None:
+    fcm, clock = FakeGateway(room=0), StoppedClock()
+    deliver = deliver_to(fcm=fcm, clock=clock)
+    short, long = a_phone(1, expires_at=NOW + timedelta(seconds=3)), a_phone(2)
+    deliver.submit([short, long])
+    clock.forward(timedelta(seconds=3))
+    fcm.room = 2
+    assert fates(deliver.collect(0.0)) == {(Verdict.REFUSED, EXPIRED): 1}
+    assert fcm.submitted == [long]
+
+
+def test_what_waited_so_long_that_another_may_have_it_is_not_sent() -> None:
+    fcm, seconds = FakeGateway(room=0), Seconds()
+    deliver = deliver_to(fcm=fcm, seconds=seconds)
+    deliver.submit(phones(3))
+    seconds.forward(HELD_FOR + 0.1)
+    fcm.room = 10
+    late = a_phone(9)
+    deliver.submit([late])
+    assert fates(deliver.collect(0.0)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 3}
+    assert fcm.submitted == [late]
+
+
+def test_what_was_received_long_ago_is_not_sent() -> None:
+    fcm, seconds = FakeGateway(), Seconds()
+    deliver = deliver_to(fcm=fcm, seconds=seconds)
+    deliver.submit([a_phone(1)], seconds() - HELD_FOR - 0.1)
+    assert fates(deliver.collect(0.0)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 1}
+    assert fcm.submitted == []
+
+
+def test_a_process_that_is_stopped_in_the_middle_of_a_turn_sends_none_of_the_rest() -> None:
+    seconds = Seconds()
+
+    class StoppedAfterTwo(FakeGateway):
+        def submit(self, push: Push) -> None:
+            super().submit(push)
+            if len(self.submitted) == 2:
+                seconds.forward(60.0)
+
+    fcm = StoppedAfterTwo()
+    deliver = deliver_to(fcm=fcm, seconds=seconds)
+    deliver.submit(phones(10))
+    assert len(fcm.submitted) == 2
+    assert fates(deliver.collect(0.0)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 8}
+
+
+def test_what_is_dropped_is_not_sent_and_what_was_handed_over_is_still_answered() -> None:
+    fcm = FakeGateway(room=1)
+    deliver = deliver_to(fcm=fcm)
+    sent, behind, waiting = a_phone(1), a_phone(1), a_phone(2)
+    other = a_phone(1, district="another")
+    deliver.submit([sent, behind, waiting, other])
+    assert deliver.forget("district") == {(sent.id, 1)}
+    assert deliver.in_flight == 2
+    fcm.room = 10
+    again = a_phone(1)
+    deliver.submit([again])
+    assert sent_to_the_end(deliver, fcm) == [sent, other, again]

@@ -1,7 +1,8 @@
-"""Turns: what waits for a gateway, one district after the other.
+"""A fair queue: what waits for a gateway, one district after the other.
 
-In one line a district's storm would go first, however long it is. Here each district has a line
-of its own and they take turns, so what a quiet one sends goes next but the others' one each.
+In a single line a district's storm would go first, however long it is. Here each district has a
+line of its own and the lines take turns, so that what a quiet district sends goes after one item
+of each other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Turns(Generic[T]):
+class FairQueue(Generic[T]):
     """Items in lines, each line in its order; *whose* names the line."""
 
     def __init__(self) -> None:
@@ -27,17 +28,27 @@ class Turns(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return chain.from_iterable(self._lines.values())
 
+    @property
+    def lines(self) -> int:
+        """How many have something waiting."""
+        return len(self._lines)
+
+    def line(self, whose: str) -> int:
+        """How many items one line has."""
+        line = self._lines.get(whose)
+        return len(line) if line else 0
+
+    def first(self, whose: str) -> T | None:
+        """The first item of one line."""
+        line = self._lines.get(whose)
+        return line[0] if line else None
+
     def append(self, whose: str, item: T) -> None:
         """Put an item at the end of its line."""
         line = self._lines.get(whose)
         if line is None:
             line = self._lines[whose] = deque()
         line.append(item)
-        self._count += 1
-
-    def put_back(self, whose: str, item: T) -> None:
-        """Put an item at the head of its line: it was taken and could not go."""
-        self._lines.setdefault(whose, deque()).appendleft(item)
         self._count += 1
 
     def take(self) -> T:
@@ -52,15 +63,6 @@ class Turns(Generic[T]):
             self._lines[whose] = self._lines.pop(whose)
         return item
 
-    def take_newest(self) -> T:
-        """The last of the longest line; raises when nothing waits."""
-        whose = max(self._lines, key=lambda name: len(self._lines[name]))
-        item = self._lines[whose].pop()
-        self._count -= 1
-        if not self._lines[whose]:
-            del self._lines[whose]
-        return item
-
     def take_while(self, is_over: Callable[[T], bool]) -> Iterator[T]:
         """From the head of each line what *is_over*."""
         for whose, line in tuple(self._lines.items()):
@@ -70,7 +72,6 @@ class Turns(Generic[T]):
             if not line:
                 del self._lines[whose]
 
-    def clear(self) -> None:
-        """Forget all of it."""
-        self._lines.clear()
-        self._count = 0
+    def clear(self, whose: str) -> None:
+        """Forget one line."""
+        self._count -= len(self._lines.pop(whose, ()))
