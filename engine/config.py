@@ -13,10 +13,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -37,7 +46,21 @@ def _path_or_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _require_https(value: str) -> str:
+    if not value.startswith("https://"):
+        raise ValueError("write an address that begins with https://")
+    return value
+
+
+def _require_name(value: object) -> object:
+    if value == "":
+        raise ValueError("write a file's path in quotes")
+    return value
+
+
 OptionalPath = Annotated[Path | None, BeforeValidator(_path_or_none)]
+RequiredPath = Annotated[Path, BeforeValidator(_require_name)]
+HttpsUrl = Annotated[str, AfterValidator(_require_https)]
 Duration = Annotated[timedelta, Field(gt=timedelta())]
 DistrictId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 # At a hub, users and files of these names are something else.
@@ -48,6 +71,14 @@ class Section(BaseModel):
     """One table of the file: immutable, no keys but its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def _require_beside(self, given: str, needed: Mapping[str, str]) -> None:
+        """Raise ValueError where *given* is set and one of the *needed* settings is empty."""
+        if not getattr(self, given):
+            return
+        for name, what in needed.items():
+            if not getattr(self, name):
+                raise ValueError(f"{given} is set and {name} is empty; write {what}")
 
 
 class DistrictSettings(Section):
@@ -89,6 +120,11 @@ class BrokerSettings(Section):
     key_file: OptionalPath = None
     allow_plaintext: bool = False
 
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        self._require_beside("key_file", {"cert_file": "the certificate that the key is for"})
+        return self
+
     @property
     def embedded(self) -> bool:
         """Whether the queues live in the engine's own database."""
@@ -109,7 +145,7 @@ class HubSettings(BrokerSettings):
 class KeysSettings(Section):
     """The file of keys that encrypt device tokens at rest; `schoolbell install` makes it."""
 
-    file: Path = Path("schoolbell.keys")
+    file: RequiredPath = Path("schoolbell.keys")
 
 
 class FcmSettings(Section):
@@ -121,10 +157,16 @@ class FcmSettings(Section):
 
     project_id: str = ""
     service_account_file: OptionalPath = None
-    endpoint: str = "https://fcm.googleapis.com"
+    endpoint: HttpsUrl = "https://fcm.googleapis.com"
     ca_file: OptionalPath = None
     quota_per_minute: int = Field(default=600_000, ge=60)
     ramp_up: Duration = timedelta(seconds=60)
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        project = {"project_id": "the id of your Firebase project"}
+        self._require_beside("service_account_file", project)
+        return self
 
 
 class ApnsSettings(Section):
@@ -134,8 +176,21 @@ class ApnsSettings(Section):
     key_id: str = ""
     team_id: str = ""
     topic: str = ""
-    endpoint: str = "https://api.push.apple.com"
+    endpoint: HttpsUrl = "https://api.push.apple.com"
     ca_file: OptionalPath = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        account = "your Apple developer account"
+        self._require_beside(
+            "key_file",
+            {
+                "key_id": f"the key's id, from {account}",
+                "team_id": f"your team's id, from {account}",
+                "topic": "the bundle id of the app",
+            },
+        )
+        return self
 
 
 class RelaySettings(Section):

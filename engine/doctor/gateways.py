@@ -53,7 +53,6 @@ MADE_UP_APNS: Final = "f" * 64
 class Account(msgspec.Struct, frozen=True):
     """What we need to know of a service account's key file."""
 
-    project_id: str
     client_email: str
     token_uri: str
 
@@ -114,7 +113,7 @@ def dry_run(config: Config) -> Diagnosis:
     credentials = _credentials(config)
     if wrong := _fetch(config, credentials):
         return wrong
-    project = config.fcm.project_id or _account(config).project_id
+    project = config.fcm.project_id
     message = {"token": MADE_UP_FCM, "notification": {"title": "Schoolbell", "body": "doctor"}}
     reply = ask(
         _fcm(config),

@@ -23,7 +23,7 @@ from engine.errors import SchoolbellError, Unprocessable
 from engine.ports import Broker, Consumer, Delivery, Outbox, Publisher, Queue
 from engine.stages.publishing import publish_all
 from engine.stages.relay import relay
-from engine.telemetry import Event, emit
+from engine.telemetry import Event, emit, frames
 from engine.wire.messages import Changes, Outcome, Pushes, decode, encode, packed
 from engine.wire.tolerant_decoding import read_outcomes
 
@@ -120,7 +120,7 @@ class ConsumingStage:
         except Exception as error:  # whatever one message can do to us must not stop the others
             if len(readable) > 1:
                 return False
-            self._park(readable[0][0], _unprocessable(error))
+            self._park(readable[0][0], _unprocessable(error), trace=frames(error))
             return True
         if readable:
             tags = [delivery.tag for delivery, _ in readable]
@@ -136,8 +136,9 @@ class ConsumingStage:
             self._park(delivery, error)
             return None
 
-    def _park(self, delivery: Delivery, error: Unprocessable) -> None:
-        emit(Event.MESSAGE_PARKED, problem=error.problem)
+    def _park(self, delivery: Delivery, error: Unprocessable, **trace: str) -> None:
+        """Set a message aside; *trace* says where a fault of ours came from."""
+        emit(Event.MESSAGE_PARKED, level=logging.WARNING, problem=error.problem, **trace)
         self._consumer.park(delivery, str(error))
         self._let_go([delivery.tag])
 

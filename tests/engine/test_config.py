@@ -138,9 +138,13 @@ definition = "sis.toml"
 [database]
 url = "sqlite:///data/bell.db"
 [fcm]
+project_id = "bell"
 service_account_file = "keys/fcm.json"
 [apns]
 key_file = "/keys/apns.p8"
+key_id = "K"
+team_id = "T"
+topic = "org.example.bell"
 """
 
 
@@ -255,6 +259,19 @@ def test_a_variable_that_is_no_setting_is_refused(
         ("[district]\nid = 'St. Mary'", "[district] id: is made of small letters"),
         ("[deliver]\ndistricts = ['north', 'ca']", "ca is a name that the hub itself needs"),
         ("[district]\ntimezone = 'Mars'", "write one like America/Chicago"),
+        (
+            "[fcm]\nservice_account_file = 'key.json'",
+            "[fcm]: service_account_file is set and project_id is empty; "
+            "write the id of your Firebase project",
+        ),
+        ("[apns]\nkey_file = 'k.p8'\nteam_id = 'T'\ntopic = 'org.app'", "key_id is empty"),
+        ("[apns]\nkey_file = 'k.p8'\nkey_id = 'K'\ntopic = 'org.app'", "team_id is empty"),
+        ("[apns]\nkey_file = 'k.p8'\nkey_id = 'K'\nteam_id = 'T'", "topic is empty"),
+        ("[broker]\nkey_file = 'us.key'", "[broker]: key_file is set and cert_file is empty"),
+        ("[hub]\nkey_file = 'us.key'", "[hub]: key_file is set and cert_file is empty"),
+        ("[fcm]\nendpoint = ''", "[fcm] endpoint: write an address that begins with https://"),
+        ("[apns]\nendpoint = 'http://x'", "[apns] endpoint: write an address that begins"),
+        ("[keys]\nfile = ''", "[keys] file: write a file's path in quotes"),
         ("broker = 5", "[broker]: is a section"),
         ("[[broker]]\nurl = 'x'", "[broker]: is a section"),
     ],

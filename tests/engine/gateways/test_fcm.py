@@ -362,8 +362,8 @@ def test_the_contents_of_a_key_file_are_in_no_error(tmp_path: Path, house: House
     assert account["private_key"][60:100] not in str(error.value)
 
 
-@pytest.mark.parametrize("project", ["", "a b", "a/b", "é"])
-def test_a_project_must_be_named(house: House, project: str) -> None:
+@pytest.mark.parametrize("project", ["a b", "a/b", "é"])
+def test_a_project_is_named_by_an_identifier(house: House, project: str) -> None:
     settings = FcmSettings.model_validate({**house.keys["fcm"], "project_id": project})
     with pytest.raises(ConfigError, match="project_id"):
         FcmGateway(settings, utc_now)

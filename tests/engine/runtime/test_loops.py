@@ -6,6 +6,7 @@ from threading import Event as Flag
 from threading import Thread
 
 import pytest
+from structlog.testing import capture_logs
 
 from engine.errors import Misconfigured, Unavailable
 from engine.ports import Delivery, Queue
@@ -21,6 +22,7 @@ from rules.change import Change
 from tests.builders import a_change, a_push, an_outcome
 from tests.fakes import FakeBroker, FakeConsumer, FakeOutbox, FakePublisher
 
+SECRET = "Ada Reyes scored 3/20"
 OFTEN = timedelta(milliseconds=1)
 
 
@@ -116,6 +118,21 @@ def test_a_message_that_nobody_can_handle_is_parked_and_its_neighbours_are_handl
     assert tag == 2
     assert "ValueError" in reason
     assert "Ada" not in reason
+
+
+def test_the_log_says_where_a_fault_of_ours_parked_a_message_and_no_value() -> None:
+    consumer = FakeConsumer([holding(1, ONE)])
+
+    def handle(_items: Sequence[Change]) -> None:
+        raise ValueError(SECRET)
+
+    with capture_logs() as lines:
+        ConsumingStage(consumer, changes, handle, batch=10, close=lambda: None).step(Flag())
+
+    (line,) = lines
+    assert line["event"] == "message.parked"
+    assert "in handle" in line["trace"]
+    assert SECRET not in str(line)
 
 
 def test_an_unreadable_message_is_parked_with_its_reason_and_its_neighbours_are_handled() -> None:
