@@ -27,6 +27,16 @@ def test_every_command_on_a_page_exists_with_its_options(page: Path) -> None:
     assert list(filter(None, problems)) == []
 
 
+def test_every_command_is_shown_on_a_page() -> None:
+    shown = {
+        " ".join(command)
+        for page in PAGES
+        for command in map(_named, commands(page.read_text("utf-8")))
+    }
+
+    assert sorted(set(map(" ".join, _leaves(cli))) - shown) == []
+
+
 def test_every_command_that_an_error_or_a_comment_advises_exists() -> None:
     problems = {
         _problem(shown)
@@ -105,6 +115,23 @@ def _find(words: tuple[str, ...]) -> tuple[click.Command | None, click.Context, 
         command = command.get_command(context, words[0])
         words = words[1:]
     return command, context, words
+
+
+def _named(shown: Shown) -> tuple[str, ...]:
+    """The names of groups and command that a command line begins with."""
+    rest = _find(shown.words)[2]
+    return shown.words[: len(shown.words) - len(rest)]
+
+
+def _leaves(group: click.Group) -> Iterator[tuple[str, ...]]:
+    """The names of each command, after those of the groups that it stands in."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from ((name, *names) for names in _leaves(command))
+        else:
+            yield (name,)
 
 
 def _options(words: tuple[str, ...]) -> Iterator[str]:
