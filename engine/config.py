@@ -26,11 +26,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 from engine.errors import ConfigError
 
@@ -250,12 +245,10 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Config(BaseSettings):
+class Config(BaseModel):
     """All settings. Sections are the tables of the TOML file."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__"
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     district: DistrictSettings = DistrictSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -272,19 +265,6 @@ class Config(BaseSettings):
     wording: WordingSettings = WordingSettings()
     log: LogSettings = LogSettings()
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment first, then what the file said (given as keyword arguments)."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
-
     @property
     def source_url(self) -> str:
         """The URL of the SIS database."""
@@ -299,10 +279,9 @@ def load(path: Path | None = None) -> Config:
     """
     named = path or _path_from(os.environ)
     file = named or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    values = _read(file) if file else {}
-    _refuse_unknown_variables(os.environ)
+    written = _read(file) if file else {}
     try:
-        config = Config(**values)
+        config = Config(**_overlaid(written, _from_environment(os.environ)))
     except ValidationError as error:
         raise _explained(error, file) from None
     return _anchored(config, file.parent if file else Path())
@@ -332,19 +311,45 @@ def _read(file: Path) -> dict[str, Any]:
         ) from None
 
 
-def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
-    """Nested keys are checked with the file's; a wrong section would pass in silence."""
-    for name in environ:
+def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    """The settings of the environment, section by section.
+
+    Raises ConfigError for a variable of no section; keys are checked with the file's.
+    """
+    found: dict[str, dict[str, object]] = {}
+    for name, value in environ.items():
         if not name.startswith(ENV_PREFIX) or name == CONFIG_VARIABLE:
             continue
         rest = name.removeprefix(ENV_PREFIX)
-        section, nested, _ = rest.lower().partition("__")
+        section, nested, key = rest.lower().partition("__")
         if not nested or section not in Config.model_fields:
             raise ConfigError(
                 f"The environment variable {name} is no setting.",
                 _suggestion(rest, _variables(), ENV_PREFIX)
                 or "Settings are named SCHOOLBELL_SECTION__KEY, like SCHOOLBELL_BROKER__URL.",
             )
+        default = getattr(Config.model_fields[section].default, key, None)
+        found.setdefault(section, {})[key] = _list(value) if isinstance(default, tuple) else value
+    return found
+
+
+def _list(value: str) -> object:
+    """A list as it is written in the file; the text itself where it is none."""
+    try:
+        return tomllib.loads(f"list = {value}")["list"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _overlaid(
+    written: Mapping[str, Any], environment: Mapping[str, Mapping[str, object]]
+) -> dict[str, Any]:
+    """What the file says, with the environment over it, setting by setting."""
+    merged = dict(written)
+    for section, settings in environment.items():
+        below = written.get(section, {})
+        merged[section] = {**below, **settings} if isinstance(below, dict) else below
+    return merged
 
 
 def _variables() -> Iterator[str]:
@@ -365,6 +370,7 @@ _EXPECTED: Final = {
     "bool_parsing": "write true or false",
     "time_delta_type": 'write seconds, like 0.5, or a duration, like "PT10M" or "P30D"',
     "time_delta_parsing": 'write seconds, like 0.5, or a duration, like "PT10M" or "P30D"',
+    "tuple_type": 'write a list, like ["north", "south"]',
     "greater_than": "must be longer than nothing",
     "string_pattern_mismatch": "is made of small letters, digits and hyphens, at most 40",
 }

@@ -108,6 +108,23 @@ def test_the_environment_wins_over_the_file_setting_by_setting(
     assert (config.relay.batch, config.relay.poll_interval) == (7, timedelta(seconds=3))
 
 
+def test_a_list_in_the_environment_is_written_as_in_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SCHOOLBELL_DELIVER__DISTRICTS", '["north", "south"]')
+    lists = load().deliver.districts
+    monkeypatch.setenv("SCHOOLBELL_DELIVER__DISTRICTS", "north")
+
+    assert lists == ("north", "south")
+    assert "[deliver] districts: write a list" in complaint(None).problem
+
+
+def test_only_what_is_loaded_hears_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCHOOLBELL_RELAY__BATCH", "7")
+
+    assert (Config().relay.batch, load().relay.batch) == (1_000, 7)
+
+
 @pytest.mark.parametrize(
     ("text", "lasts"),
     [

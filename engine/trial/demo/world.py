@@ -155,7 +155,7 @@ def build(
 
 def _embedded(folder: Path) -> Config:
     """Everything in *folder*, whatever the environment says: it may name a real district."""
-    return Config.model_construct(
+    return Config(
         district=DistrictSettings(id="demo"),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'schoolbell.db'}"),
         source=SourceSettings(url=f"sqlite:///{folder / 'sis.db'}"),
