@@ -107,9 +107,13 @@ class SourceSettings(Section):
 
 
 class BrokerSettings(Section):
-    """`embedded:` or amqps://user:password@host:5671/vhost."""
+    """`embedded:` or amqps://user:password@host:5671/vhost.
+
+    *partitions* is into how many parts each queue is divided: so many processes can share it.
+    """
 
     url: str = Field(default=EMBEDDED, repr=False)
+    partitions: int = Field(default=4, ge=1, le=64)
     ca_file: OptionalPath = None
     cert_file: OptionalPath = None
     key_file: OptionalPath = None

@@ -23,7 +23,12 @@ Clock = Callable[[], datetime]
 
 
 class Queue(StrEnum):
-    """The durable queues; each has a dead-letter queue beside it, named `<queue>.dead`."""
+    """The durable queues, each divided into partitions, with one dead-letter queue beside them.
+
+    A partition is in order and has one consumer at a time: what must stay in order, the changes of
+    a record or the pushes of a device, goes to one partition. Two processes share a queue by its
+    partitions.
+    """
 
     CHANGES = "changes"
     PUSHES = "pushes"
@@ -36,6 +41,14 @@ class Queue(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Publication:
+    """One message to be published, and the partition of its queue that it goes to, from 0."""
+
+    body: bytes = field(repr=False)
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One message handed to a consumer, to be acked or parked by its *tag*.
 
@@ -45,13 +58,14 @@ class Delivery:
     tag: int
     body: bytes = field(repr=False)
     redelivered: bool = False
+    partition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How many messages wait in a queue, and in its dead-letter queue.
+    """How many messages wait in all partitions of a queue, and in its dead-letter queue.
 
-    *consumers* is how many take from it; None where the broker cannot tell.
+    *consumers* is how many share its partitions; None where the broker cannot tell.
     """
 
     ready: int
@@ -199,12 +213,16 @@ class Ledger(Protocol):
 class Publisher(Protocol):
     """Publishes to one broker. Not shared between threads."""
 
-    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
-        """Publish in order and return, for each body, whether the broker has it safely.
+    def partitions(self, queue: Queue) -> int:
+        """Into how many partitions the broker divides *queue*."""
+        ...
 
-        False means nacked, returned or not confirmed in time: the caller still owns it and
-        publishes it again. Raises Unavailable when the broker cannot be reached (reconnecting is
-        the adapter's own work at the next call) and Misconfigured when it refuses us.
+    def publish(self, queue: Queue, messages: Sequence[Publication]) -> Sequence[bool]:
+        """Publish in order and return, for each message, whether the broker has it safely.
+
+        False means nacked or not confirmed in time: the caller still owns it and publishes it
+        again. Raises Unavailable when the broker cannot be reached (reconnecting is the adapter's
+        own work at the next call) and Misconfigured when it refuses us or has no such partition.
         """
         ...
 
@@ -214,10 +232,18 @@ class Publisher(Protocol):
 
 
 class Consumer(Protocol):
-    """Consumes one queue, in order. Not shared between threads."""
+    """Consumes those partitions of a queue that are its share. Not shared between threads.
+
+    Who has more partitions than its share hands some over to the others, each when none of its
+    messages is in hand any more. That happens in `receive` and `ack`, so a consumer that is not
+    asked for long keeps what it has.
+    """
 
     def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
-        """Wait up to *timeout* seconds for a first message; return at most *limit*, in order.
+        """Wait up to *timeout* seconds for a first message; return at most *limit*.
+
+        Those of one partition are in order. A message that comes again after another consumer had
+        it comes before all later ones of its partition.
 
         Unavailable and Misconfigured are raised as in Publisher.publish. After a lost connection
         old tags are forgotten: acking them is ignored and their messages come again.
@@ -252,7 +278,9 @@ class Broker(Protocol):
         """Make the queues that are missing, wait until each can serve, and name what was made.
 
         Only this makes queues: a publisher that declares a quorum queue on the way can lose
-        confirmed messages (facts: capture-and-broker 5.4).
+        confirmed messages (facts: capture-and-broker 5.4). Only this changes the number of
+        partitions: it raises Misconfigured while anything waits that was divided by another
+        number, for the messages of one record would then be in two partitions.
         """
         ...
 
@@ -261,7 +289,7 @@ class Broker(Protocol):
         ...
 
     def consumer(self, queue: Queue, prefetch: int) -> Consumer:
-        """Open a consumer that holds at most *prefetch* messages unacked."""
+        """Open a consumer that holds at most *prefetch* messages of each partition unacked."""
         ...
 
     def depths(self) -> Mapping[Queue, Depth]:
@@ -269,7 +297,7 @@ class Broker(Protocol):
         ...
 
     def requeue_parked(self, queue: Queue, limit: int) -> int:
-        """Move up to *limit* parked messages back to their queue; return how many moved."""
+        """Move up to *limit* parked messages back to their partitions; return how many moved."""
         ...
 
     def parked(self, queue: Queue, limit: int) -> Sequence[Parked]:

@@ -5,13 +5,14 @@ What comes from here passes every gate: `refusal(a_case())` is None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any, Final
 from uuid import UUID
 
+from engine.ports import Publication
 from engine.wire.messages import Outcome, Push, Token
 from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscription
 from rules.change import (
@@ -181,3 +182,8 @@ def an_outcome(
     parts = parts_of(push)
     values: dict[str, Any] = {"device_id": parts[1] if parts else "1", "attempt": 1, "at": NOW}
     return Outcome(push_id=push, verdict=verdict, **{**values, **differences})
+
+
+def publications(bodies: Sequence[bytes], partition: int = 0) -> list[Publication]:
+    """Messages for one partition."""
+    return [Publication(body, partition) for body in bodies]

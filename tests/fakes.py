@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from threading import Event as Flag
 
 from engine.errors import SchoolbellError
-from engine.ports import Consumer, Delivery, Depth, Parked, Publisher, Queue
+from engine.ports import Consumer, Delivery, Depth, Parked, Publication, Publisher, Queue
 from engine.wire.messages import Outcome, Push
 from rules.change import Change
 from rules.outcomes import Verdict
@@ -63,9 +63,15 @@ class FakePublisher:
     published: list[tuple[Queue, bytes]] = field(default_factory=list)
     calls: int = 0
     closed: bool = False
+    divided_into: int = 1
 
-    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
+    def partitions(self, queue: Queue) -> int:
+        del queue
+        return self.divided_into
+
+    def publish(self, queue: Queue, messages: Sequence[Publication]) -> Sequence[bool]:
         self.calls += 1
+        bodies = [message.body for message in messages]
         if self.fails:
             error, self.fails = self.fails, None
             raise error

@@ -24,5 +24,5 @@ def open_broker(
     Raises ConfigError for a URL that is wrong or not private. Nothing is connected yet.
     """
     if settings.embedded:
-        return EmbeddedBroker(database)
+        return EmbeddedBroker(database, settings.partitions)
     return RabbitBroker(settings, district, queues)

@@ -11,7 +11,7 @@ from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.config import Config
 from engine.database import Database
 from engine.errors import ConfigError, Misconfigured, SchoolbellError, Unavailable
-from engine.ports import Broker, Consumer, Depth, Parked, Publisher, Queue
+from engine.ports import Broker, Consumer, Depth, Parked, Publication, Publisher, Queue
 
 AT_THE_HUB: Final = (Queue.PUSHES, Queue.OUTCOMES)
 OUR_OWN: Final = (Queue.CHANGES,)
@@ -97,10 +97,13 @@ class _LinkedPublisher:
         self._own = own
         self._hub = hub
 
-    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
+    def partitions(self, queue: Queue) -> int:
+        """See ports.Publisher. The hub divides its queues as it likes."""
+        return self._of(queue).partitions(queue)
+
+    def publish(self, queue: Queue, messages: Sequence[Publication]) -> Sequence[bool]:
         """See ports.Publisher."""
-        publisher = self._hub if queue in AT_THE_HUB else self._own
-        return publisher.publish(queue, bodies)
+        return self._of(queue).publish(queue, messages)
 
     def close(self) -> None:
         """See ports.Publisher."""
@@ -108,3 +111,6 @@ class _LinkedPublisher:
             self._own.close()
         finally:
             self._hub.close()
+
+    def _of(self, queue: Queue) -> Publisher:
+        return self._hub if queue in AT_THE_HUB else self._own

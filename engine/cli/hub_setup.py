@@ -13,7 +13,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from engine.broker.rabbitmq.address import PORTS
-from engine.config import TAKEN_BY_THE_HUB, DistrictId
+from engine.config import TAKEN_BY_THE_HUB, BrokerSettings, DistrictId
 from engine.errors import ConfigError
 from engine.hub_setup.configuration import (
     CA_FILE,
@@ -121,8 +121,21 @@ def channel() -> None:
     type=click.IntRange(1, 65_535),
     help="The port on which the broker listens.",
 )
+@click.option(
+    "--partitions",
+    default=BrokerSettings().partitions,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Into how many partitions each queue is divided.",
+)
 def definitions_(
-    districts: tuple[str, ...], host: str, folder: Path, certificates: bool, etc: str, port: int
+    districts: tuple[str, ...],
+    host: str,
+    folder: Path,
+    certificates: bool,
+    etc: str,
+    port: int,
+    partitions: int,
 ) -> None:
     """Write the broker's files, and one for each district.
 
@@ -133,7 +146,7 @@ def definitions_(
     them, stay as they are. To give somebody another password, move that file away first.
     """
     prepare_folder(folder)
-    held = list(handovers(folder, districts, host, port, certificates=certificates))
+    held = list(handovers(folder, districts, host, port, partitions, certificates=certificates))
     texts = {
         folder / CONFIGURATION_FILE: rabbitmq_conf(etc, port, certificates=certificates),
         folder / PLUGINS_FILE: enabled_plugins(certificates=certificates),
@@ -146,7 +159,7 @@ def definitions_(
     for file, text in new.items():
         write_private(file, text.encode())
     passwords = {one.user: one.password for one in held if one.password is not None}
-    content = json.dumps(definitions(districts, passwords), indent=2)
+    content = json.dumps(definitions(districts, passwords, partitions), indent=2)
     write_private(folder / DEFINITIONS_FILE, content.encode())
     _tell(folder, districts, held, etc)
 

@@ -21,22 +21,28 @@ from engine.broker.hub_link import OUR_OWN
 from engine.broker.rabbitmq.address import (
     PLAINTEXT_WARNING,
     Address,
-    Patience,
+    Timeouts,
     in_vhost,
     plaintext,
     read_address,
 )
 from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.broker.rabbitmq.connection import Connection
-from engine.broker.rabbitmq.errors import ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, Refused, meaning
-from engine.broker.rabbitmq.topology import EXCHANGE, routing_key
+from engine.broker.rabbitmq.errors import ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, Refused, explained
+from engine.broker.rabbitmq.topology import (
+    consumers_name,
+    declarations,
+    exchange,
+    partition_names,
+    routing_key,
+)
 from engine.config import BrokerSettings, Config
 from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
 from engine.doctor.network_probe import PATIENCE, Place, connect, expiry, greet, look_up
 from engine.errors import Unavailable
 from engine.ports import Queue
 
-IMPATIENT: Final = Patience(connect=PATIENCE, reply=5.0, blocked=5.0)
+IMPATIENT: Final = Timeouts(connect=PATIENCE, reply=5.0, blocked=5.0)
 CARRIES: Final = "AMQP 0-9-1 over TLS (AMQPS)"
 CARRIES_PLAINTEXT: Final = "AMQP 0-9-1"
 
@@ -55,6 +61,11 @@ class Vhost:
     def queues(self) -> Sequence[Queue]:
         """Those that we publish into or consume."""
         return tuple(queue for queue in Queue if queue in self.publishes or queue in self.consumes)
+
+    @property
+    def exchange(self) -> str:
+        """Where we publish."""
+        return exchange(self.settings.partitions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +203,7 @@ def permissions(side: Side, config: Config) -> Diagnosis:
             continue
         what, refusal = refused
         if refusal.reply_code == NOT_FOUND:
-            return _missing(side, one, f"exchange {EXCHANGE}")
+            return _missing(side, one, f"exchange {one.exchange}")
         return broken(
             f"In the vhost {one.address.vhost} we may not {what}: "
             f"{refusal.reply_text.rstrip('.')}.",
@@ -208,11 +219,10 @@ def queues(side: Side, config: Config) -> Diagnosis:
     found: list[str] = []
     for one in side.vhosts(config):
         broker = RabbitBroker(one.settings, one.district, one.queues, IMPATIENT)
-        for queue in one.queues:
-            for named in (queue.dead, queue.value):
-                if wrong := _unserved(side, one, broker, named):
-                    return wrong
-                found.append(named)
+        for queue in declarations(one.queues, one.settings.partitions):
+            if wrong := _unserved(side, one, broker, queue.name):
+                return wrong
+            found.append(queue.name)
     return ok(f"{len(found)} queues are there, and each that we may read has a leader")
 
 
@@ -262,19 +272,23 @@ def _rights(side: Side, one: Vhost, config: Config) -> str:
 
 def _acts(one: Vhost) -> Iterator[tuple[str, Callable[[Any], object]]]:
     """Everything that we must be able to do there; who consumes also sets messages aside."""
-    for queue in one.publishes:
-        yield f"publish into {queue}", partial(_publish, routing_key(one.district, queue))
-    for queue in one.consumes:
-        yield f"consume {queue}", partial(_consume, queue.value)
-        dead = routing_key(one.district, queue.dead)
-        yield f"publish into {queue.dead}", partial(_publish, dead)
+    published = [*_partitions(one, one.publishes), *(queue.dead for queue in one.consumes)]
+    for name in published:
+        key = routing_key(one.district, name)
+        yield f"publish into {name}", partial(_publish, one.exchange, key)
+    for name in (*_partitions(one, one.consumes), *map(consumers_name, one.consumes)):
+        yield f"consume {name}", partial(_consume, name)
 
 
-def _publish(key: str, channel: Any) -> None:
+def _partitions(one: Vhost, queues: Sequence[Queue]) -> Sequence[str]:
+    return [name for queue in queues for name in partition_names(queue, one.settings.partitions)]
+
+
+def _publish(exchange_name: str, key: str, channel: Any) -> None:
     """RabbitMQ (3.10.8) looks at the rights, then at this expiration, and then for a queue."""
     never = pika.BasicProperties(expiration="never")
     channel.confirm_delivery()
-    channel.basic_publish(EXCHANGE, key, b"", never)
+    channel.basic_publish(exchange_name, key, b"", never)
 
 
 def _consume(queue: str, channel: Any) -> None:
@@ -291,9 +305,9 @@ def _refused(one: Vhost) -> tuple[str, ChannelClosedByBroker] | None:
     """
     address = one.address
     try:
-        with _connected(address) as line:
+        with _connected(address) as connection:
             for what, act in _acts(one):
-                closed = _closed(line, act)
+                closed = _closed(connection, act)
                 if closed is not None and (
                     closed.reply_code == ACCESS_REFUSED or "no exchange" in closed.reply_text
                 ):
@@ -301,25 +315,25 @@ def _refused(one: Vhost) -> tuple[str, ChannelClosedByBroker] | None:
     except ConnectionBlockedTimeout:
         raise
     except (AMQPError, OSError) as error:
-        raise meaning(error, address) from error
+        raise explained(error, address) from error
     return None
 
 
 @contextmanager
 def _connected(address: Address) -> Iterator[Any]:
     """A connection that outlives a channel that the broker closes."""
-    line = pika.BlockingConnection(address.parameters(IMPATIENT, "doctor"))
+    connection = pika.BlockingConnection(address.parameters(IMPATIENT, "doctor"))
     try:
-        yield line
+        yield connection
     finally:
-        if line.is_open:
-            line.close()
+        if connection.is_open:
+            connection.close()
 
 
-def _closed(line: Any, act: Callable[[Any], object]) -> ChannelClosedByBroker | None:
-    """With what the broker closes the channel on which *act* is tried; the line stays open."""
+def _closed(connection: Any, act: Callable[[Any], object]) -> ChannelClosedByBroker | None:
+    """With what the broker closes the channel on which *act* is tried; the connection stays."""
     try:
-        act(line.channel())
+        act(connection.channel())
     except ChannelClosedByBroker as closed:
         return closed
     return None

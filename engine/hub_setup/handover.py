@@ -25,6 +25,7 @@ _FILE: Final = """\
 # {whose}
 [{section}]
 url = "{url}"
+partitions = {partitions}
 # The authority that signed the certificate of the hub's broker. Leave this line out where the
 # machine trusts that authority anyway.
 ca_file = "{ca_file}"
@@ -43,6 +44,7 @@ class Handover:
     user: str
     host: str
     port: int
+    partitions: int
     password: str | None = field(repr=False)
     is_new: bool
 
@@ -70,6 +72,7 @@ class Handover:
             whose=whose,
             section=self.section,
             url=_url(self.user, self.host, self.port, self.password),
+            partitions=self.partitions,
             ca_file=CA_FILE,
         )
         if self.password is None:
@@ -78,21 +81,28 @@ class Handover:
 
 
 def handovers(
-    folder: Path, districts: Sequence[str], host: str, port: int, *, certificates: bool
+    folder: Path,
+    districts: Sequence[str],
+    host: str,
+    port: int,
+    partitions: int,
+    *,
+    certificates: bool,
 ) -> Iterator[Handover]:
     """One for each district and for the hub; a password that was made before is found again.
 
-    Raises ConfigError for a file that was made for another host, port or way to come in.
+    Raises ConfigError for a file that was made for another host, port, number of partitions or way
+    to come in.
     """
     for user in (*districts, HUB):
         file = folder / f"{user}.toml"
         found = read_if_there(file)
         if found is None:
             password = None if certificates else secrets.token_urlsafe(_PASSWORD_BYTES)
-            yield Handover(file, user, host, port, password, is_new=True)
+            yield Handover(file, user, host, port, partitions, password, is_new=True)
         else:
             password = _password(file, found)
-            handover = Handover(file, user, host, port, password, is_new=False)
+            handover = Handover(file, user, host, port, partitions, password, is_new=False)
             _require_same(handover, found, certificates=certificates)
             yield handover
 
@@ -105,31 +115,34 @@ def _url(user: str, host: str, port: int, password: str | None) -> str:
     return f"amqps://{login}{place}:{port}{vhost}"
 
 
-def _written_url(file: Path, content: bytes) -> str:
+def _written(file: Path, content: bytes) -> tuple[str, int]:
+    """The URL and the number of partitions that a file holds."""
     try:
         (section,) = tomllib.loads(content.decode()).values()
-        return str(section["url"])
+        return str(section["url"]), int(section["partitions"])
     except (ValueError, KeyError, TypeError):
         raise _not_ours(file) from None
 
 
 def _password(file: Path, content: bytes) -> str | None:
     try:
-        return urlsplit(_written_url(file, content)).password
+        return urlsplit(_written(file, content)[0]).password
     except ValueError:
         raise _not_ours(file) from None
 
 
 def _require_same(handover: Handover, content: bytes, *, certificates: bool) -> None:
-    expected = _url(handover.user, handover.host, handover.port, handover.password)
+    url = _url(handover.user, handover.host, handover.port, handover.password)
     is_by_certificate = handover.password is None
-    if _written_url(handover.file, content) != expected or is_by_certificate != certificates:
+    is_same = _written(handover.file, content) == (url, handover.partitions)
+    if not is_same or is_by_certificate != certificates:
         raise _not_ours(handover.file)
 
 
 def _not_ours(file: Path) -> ConfigError:
     return ConfigError(
-        f"{file} was made for another host or port, or another way to come in.",
+        f"{file} was made for another host, port or number of partitions, or another way to come "
+        "in.",
         "Name the same as before, or move the file away to have it made anew, with another "
         "password.",
     )

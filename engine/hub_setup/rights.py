@@ -11,11 +11,16 @@ and a user of one district cannot enter the vhost of another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from engine.broker.rabbitmq.topology import EXCHANGE, routing_key
+from engine.broker.rabbitmq.topology import (
+    consumers_name,
+    exchange,
+    partition_names,
+    routing_key,
+)
 from engine.ports import Queue
 
 HUB: Final = "hub"
@@ -25,10 +30,14 @@ _NOTHING: Final = "^$"
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What *user* may do in the vhost of *district*: take from a queue, and publish to others."""
+    """What *user* may do in the vhost of *district*: take from a queue, and publish to others.
+
+    Each queue has so many *partitions*.
+    """
 
     user: str
     district: str
+    partitions: int
     takes: Queue
     publishes: Queue
 
@@ -40,12 +49,12 @@ class Rights:
     @property
     def write(self) -> str:
         """Where the user may publish: never to the default exchange, which leads to any queue."""
-        return one_of(EXCHANGE)
+        return one_of(exchange(self.partitions))
 
     @property
     def read(self) -> str:
-        """What the user may take messages from."""
-        return one_of(self.takes.value, self.takes.dead)
+        """What the user may consume."""
+        return one_of(*self._taken, self.takes.dead, consumers_name(self.takes))
 
     @property
     def topic_write(self) -> str:
@@ -54,7 +63,8 @@ class Rights:
         Parking a message and putting it back are a publish each. What a user could forge by the
         latter it could only tell itself: the queue is the one that it takes from.
         """
-        names = (self.publishes.value, self.takes.value, self.takes.dead)
+        published = partition_names(self.publishes, self.partitions)
+        names = (*published, *self._taken, self.takes.dead)
         return one_of(*(routing_key(self.district, name) for name in names))
 
     @property
@@ -62,11 +72,15 @@ class Rights:
         """With which keys the user may bind a queue; consuming needs none."""
         return _NOTHING
 
+    @property
+    def _taken(self) -> Sequence[str]:
+        return partition_names(self.takes, self.partitions)
 
-def rights(district: str) -> Iterator[Rights]:
+
+def rights(district: str, partitions: int) -> Iterator[Rights]:
     """What each user may do in the vhost of *district*; who is not named may not enter it."""
-    yield Rights(district, district, takes=Queue.OUTCOMES, publishes=Queue.PUSHES)
-    yield Rights(HUB, district, takes=Queue.PUSHES, publishes=Queue.OUTCOMES)
+    yield Rights(district, district, partitions, takes=Queue.OUTCOMES, publishes=Queue.PUSHES)
+    yield Rights(HUB, district, partitions, takes=Queue.PUSHES, publishes=Queue.OUTCOMES)
 
 
 def one_of(*names: str) -> str:

@@ -27,9 +27,9 @@ from typing import Final, NamedTuple
 from engine.errors import SchoolbellError, Unprocessable
 from engine.ports import Broker, Clock, Delivery, Queue
 from engine.stages.deliver import Deliver, Elapsed, outcome_of_ours, seconds_since_boot
-from engine.stages.publishing import publish_all
+from engine.stages.publishing import publish_outcomes
 from engine.telemetry import Event, emit, frames
-from engine.wire.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, decode, encode, packed
+from engine.wire.messages import MAX_PACKED, Outcome, Push, Pushes, decode
 from rules.outcomes import REDELIVERED, Verdict
 
 _IDLE: Final = 1.0  # seconds to wait for a first push
@@ -219,8 +219,7 @@ class DistrictQueues:
             self._going.append(self._outcomes.popleft())
         if not self._going:
             return
-        bodies = [encode(Outcomes(group)) for group in packed(self._going)]
-        publish_all(self._publisher, Queue.OUTCOMES, bodies)
+        publish_outcomes(self._publisher, self._going)
         outcomes, self._going = self._going, []
         done = [tag for outcome in outcomes for tag in self._completed(outcome)]
         if done:

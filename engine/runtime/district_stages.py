@@ -11,10 +11,11 @@ from engine.ports import Publisher, Queue
 from engine.runtime.delivery import make_deliver
 from engine.runtime.district import District
 from engine.runtime.jobs import check_capture, forget, republish, sync_or_report
-from engine.runtime.loops import RelayStage, ScheduleStage, consuming, publish_pushes
+from engine.runtime.loops import RelayStage, ScheduleStage, consuming
 from engine.runtime.stage import Makers, Stage
 from engine.sources import outbox
 from engine.stages.evaluate import evaluate
+from engine.stages.publishing import publish_pushes
 from engine.stages.record import record
 from engine.stages.schedule import plan_lost
 from engine.store.lease import Lease
@@ -44,7 +45,10 @@ def makers(district: District) -> Makers:
 def _relay(district: District) -> Stage:
     source, settings = district.source, district.config.relay
     box = outbox.open_outbox(source.database, source.definition.name)
-    return RelayStage(box, district.broker.publisher(), settings.batch, settings.poll_interval)
+    return RelayStage(
+        box, district.broker.publisher(), district.source.is_of_directory, settings.batch,
+        settings.poll_interval,
+    )  # fmt: skip
 
 
 def _evaluate(district: District) -> Stage:

@@ -21,23 +21,29 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from engine.errors import SchoolbellError, Unprocessable
 from engine.ports import Broker, Consumer, Delivery, Outbox, Publisher, Queue
-from engine.stages.publishing import publish_all
 from engine.stages.relay import relay
 from engine.telemetry import Event, emit, frames
-from engine.wire.messages import Changes, Outcome, Pushes, decode, encode, packed
+from engine.wire.messages import Changes, Outcome, Pushes, decode
 from engine.wire.tolerant_decoding import read_outcomes
+from rules.change import Change
 
 _IDLE: Final = 1.0  # seconds that a consumer waits for a first message
 
 
 class RelayStage:
-    """Relays the outbox, or stands by while another process does."""
+    """Relays the outbox, or stands by while another process does. See relay for *for_all*."""
 
     def __init__(
-        self, outbox: Outbox, publisher: Publisher, batch: int, poll_interval: timedelta
+        self,
+        outbox: Outbox,
+        publisher: Publisher,
+        for_all: Callable[[Change], bool],
+        batch: int,
+        poll_interval: timedelta,
     ) -> None:
         self._outbox = outbox
         self._publisher = publisher
+        self._for_all = for_all
         self._batch = batch
         self._poll_interval = poll_interval.total_seconds()
 
@@ -46,7 +52,7 @@ class RelayStage:
         if not self._outbox.acquire():
             stop.wait(_IDLE)
             return
-        count = relay(self._outbox, self._publisher, limit=self._batch)
+        count = relay(self._outbox, self._publisher, self._for_all, limit=self._batch)
         if count:
             emit(Event.CHANGES_RELAYED, level=logging.DEBUG, count=count)
         if count < self._batch:
@@ -224,13 +230,6 @@ class ScheduleStage:
             self._done.put(error)
         else:
             self._done.put(None)
-
-
-def publish_pushes(publisher: Publisher, pushes: Sequence[Any]) -> None:
-    """Publish pushes, packed."""
-    if pushes:
-        bodies = [encode(Pushes(group)) for group in packed(pushes)]
-        publish_all(publisher, Queue.PUSHES, bodies)
 
 
 def consuming(

@@ -9,10 +9,9 @@ from engine.ports import Broker, Publisher, Queue
 from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
-from engine.stages.publishing import publish_all
+from engine.stages.publishing import publish_changes
 from engine.store import parked
 from engine.store.parked import ParkedChange
-from engine.wire.messages import Changes, encode, packed
 from rules.change import Change
 
 _CHANGES_SHOWN = 50
@@ -102,6 +101,6 @@ def _messages(broker: Broker) -> Iterator[ParkedMessage]:
 
 def _publish(publisher: Publisher, changes: Sequence[Change]) -> None:
     try:
-        publish_all(publisher, Queue.CHANGES, [encode(Changes(group)) for group in packed(changes)])
+        publish_changes(publisher, changes)
     finally:
         publisher.close()

@@ -40,6 +40,10 @@ class SqlSource:
                     unknown.append(change)
         return Sorted(of_records, of_directory, unknown)
 
+    def is_of_directory(self, change: Change) -> bool:
+        """Whether this is a change of the directory, and not of a record."""
+        return isinstance(self.definition.watch_named(change.watch), DirectoryWatch)
+
     def find(self, changes: Sequence[Change]) -> Sequence[Finding]:
         """See ports.Source.find. Findings of one change stand together."""
         watched = [

@@ -8,14 +8,13 @@ Guarantee:  a push that the broker lost, or a gateway deferred, is sent again un
 from __future__ import annotations
 
 from engine.ports import Broker, Ledger, Publisher, Queue
-from engine.stages.publishing import publish_all
-from engine.wire.messages import Pushes, encode, packed
+from engine.stages.publishing import publish_pushes
 
 
 def publish_due(ledger: Ledger, publisher: Publisher) -> int:
     """Publish the pushes whose next try is due, and return how many."""
     with ledger.due() as pushes:
-        publish_all(publisher, Queue.PUSHES, [encode(Pushes(group)) for group in packed(pushes)])
+        publish_pushes(publisher, pushes)
         return len(pushes)
 
 

@@ -329,6 +329,8 @@ queue_messages = _table(
     "queue_messages",
     Column("id", _BigId, primary_key=True, autoincrement=True),
     Column("queue", String(32), nullable=False),
+    Column("partition", SmallInteger, nullable=False),
+    Column("partitions", SmallInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     Column("deliveries", Integer, nullable=False, server_default=text("0")),

@@ -259,6 +259,8 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("queue", sa.String(length=32), nullable=False),
+        sa.Column("partition", sa.SmallInteger(), nullable=False),
+        sa.Column("partitions", sa.SmallInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("deliveries", sa.Integer(), server_default=sa.text("0"), nullable=False),

@@ -21,6 +21,7 @@ from engine.config import BrokerSettings
 from engine.ports import Consumer, Publisher, Queue
 from engine.runtime.clock import utc_now
 from engine.wire.messages import MAX_PACKED, Outcomes, Push, Pushes, Token, decode, encode
+from tests.builders import publications
 from tests.servers import RabbitServer
 from tests.site import Sections, token_of
 
@@ -117,7 +118,7 @@ def _times(publisher: Publisher, consumer: Consumer, count: int) -> list[float]:
     for number in range(count):
         push = _push(QUIET, number)
         began = time.monotonic()
-        publisher.publish(Queue.PUSHES, [encode(Pushes([push]))])
+        publisher.publish(Queue.PUSHES, publications([encode(Pushes([push]))]))
         _await(consumer, push.id)
         times.append((time.monotonic() - began) * 1e3)
     return times
@@ -139,7 +140,7 @@ def _publish_storm(publisher: Publisher, pushes: int) -> None:
         for at in range(0, pushes, MAX_PACKED)
     ]
     for at in range(0, len(bodies), MAX_PACKED):
-        publisher.publish(Queue.PUSHES, bodies[at : at + MAX_PACKED])
+        publisher.publish(Queue.PUSHES, publications(bodies[at : at + MAX_PACKED]))
 
 
 def _push(district: str, number: int) -> Push:

@@ -15,9 +15,16 @@ from engine.config import BrokerSettings
 from engine.database import Database
 from engine.errors import Misconfigured, Unavailable
 from engine.ports import Broker, Consumer, Delivery, Publisher, Queue
+from tests.builders import publications
 from tests.servers import RabbitServer
 
 DISTRICT = "north"
+PARTITIONS = 2
+
+EMBEDDED_QUEUES = [name for queue in sorted(Queue) for name in (queue.value, queue.dead)]
+RABBIT_QUEUES = sorted(
+    f"{queue}.{suffix}" for queue in Queue for suffix in ("0", "1", "dead", "consumers")
+)
 
 
 class House(Protocol):
@@ -25,6 +32,11 @@ class House(Protocol):
 
     settings: BrokerSettings
     database_url: str
+
+    @property
+    def queues(self) -> Sequence[str]:
+        """What an installation makes."""
+        ...
 
     def open(self) -> Broker:
         """The broker as a program sees it that has just started."""
@@ -44,8 +56,9 @@ class EmbeddedHouse:
     """A SQLite file; each program that starts opens it anew."""
 
     database_url: str
-    settings: BrokerSettings = field(default_factory=BrokerSettings)
+    settings: BrokerSettings = field(default_factory=lambda: BrokerSettings(partitions=PARTITIONS))
     _databases: list[Database] = field(default_factory=list)
+    queues: Sequence[str] = field(default_factory=lambda: EMBEDDED_QUEUES)
 
     def open(self) -> Broker:
         self._databases.append(Database(self.database_url))
@@ -66,6 +79,7 @@ class RabbitHouse:
     settings: BrokerSettings
     server: RabbitServer | None = None
     database_url: str = "sqlite://"
+    queues: Sequence[str] = field(default_factory=lambda: RABBIT_QUEUES)
 
     def open(self) -> Broker:
         return open_broker(self.settings, Database(self.database_url), DISTRICT)
@@ -116,7 +130,7 @@ def bodies(count: int, prefix: str = "") -> list[bytes]:
 def publish(broker: Broker, queue: Queue, messages: Sequence[bytes]) -> None:
     """Publish, and insist that the broker has it all."""
     publisher = broker.publisher()
-    assert all(publisher.publish(queue, messages))
+    assert all(publisher.publish(queue, publications(messages)))
     publisher.close()
 
 
@@ -158,7 +172,7 @@ def all_is_confirmed_in_the_end(publisher: Publisher, messages: Sequence[bytes])
 
     def try_again() -> bool:
         with suppress(Unavailable, Misconfigured):
-            return all(publisher.publish(Queue.PUSHES, messages))
+            return all(publisher.publish(Queue.PUSHES, publications(messages)))
         return False
 
     return eventually(try_again)

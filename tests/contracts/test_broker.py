@@ -2,15 +2,27 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 import pytest
 
 from engine.broker.promises import DELIVERY_LIMIT, DELIVERY_LIMIT_REASON
 from engine.config import BrokerSettings
 from engine.errors import Misconfigured
-from engine.ports import Broker, Depth, Parked, Queue
+from engine.ports import (
+    Broker,
+    Consumer,
+    Delivery,
+    Depth,
+    Parked,
+    Publication,
+    Publisher,
+    Queue,
+)
+from tests.builders import publications
 from tests.contracts.brokers import (
+    PARTITIONS,
     EmbeddedHouse,
     House,
     RabbitHouse,
@@ -26,7 +38,6 @@ from tests.contracts.brokers import (
 from tests.servers import RabbitServer
 
 PLENTY = 100
-QUEUES = ["changes", "changes.dead", "outcomes", "outcomes.dead", "pushes", "pushes.dead"]
 
 
 @pytest.fixture(params=["embedded", "rabbitmq"])
@@ -36,7 +47,7 @@ def house(request: pytest.FixtureRequest) -> Iterator[House]:
         house = EmbeddedHouse(request.getfixturevalue("sqlite_url"))
     else:
         url, ca_file = map(request.getfixturevalue, ("amqps_url", "amqp_ca_file"))
-        house = RabbitHouse(BrokerSettings(url=url, ca_file=ca_file))
+        house = RabbitHouse(BrokerSettings(url=url, ca_file=ca_file, partitions=PARTITIONS))
     yield house
     house.close()
 
@@ -44,6 +55,15 @@ def house(request: pytest.FixtureRequest) -> Iterator[House]:
 @pytest.fixture
 def broker(house: House) -> Broker:
     """A broker with its queues."""
+    broker = house.open()
+    broker.install()
+    return broker
+
+
+@pytest.fixture
+def broker_of_four(house: House) -> Broker:
+    """A broker with its queues, each in four partitions."""
+    house.settings = house.settings.model_copy(update={"partitions": 4})
     broker = house.open()
     broker.install()
     return broker
@@ -64,7 +84,9 @@ def house_to_restart(request: pytest.FixtureRequest) -> Iterator[House]:
     else:
         server: RabbitServer = request.getfixturevalue("own_rabbit_server")
         url = server.create_vhost(request.node.name).amqps_url
-        house = RabbitHouse(BrokerSettings(url=url, ca_file=server.ca_file), server)
+        house = RabbitHouse(
+            BrokerSettings(url=url, ca_file=server.ca_file, partitions=PARTITIONS), server
+        )
     yield house
     house.close()
 
@@ -75,7 +97,7 @@ def house_to_restart(request: pytest.FixtureRequest) -> Iterator[House]:
 def test_bodies_come_in_the_order_in_which_they_were_published(broker: Broker) -> None:
     publisher, consumer = broker.publisher(), broker.consumer(Queue.PUSHES, 1_000)
     for start in (0, 500):
-        publisher.publish(Queue.PUSHES, bodies(1_000)[start : start + 500])
+        publisher.publish(Queue.PUSHES, publications(bodies(1_000)[start : start + 500]))
     assert received_bodies(consumer, 1_000) == bodies(1_000)
     consumer.close()
     publisher.close()
@@ -83,12 +105,12 @@ def test_bodies_come_in_the_order_in_which_they_were_published(broker: Broker) -
 
 def test_each_body_is_confirmed_for_itself(broker: Broker) -> None:
     publisher = broker.publisher()
-    assert list(publisher.publish(Queue.CHANGES, bodies(3))) == [True, True, True]
+    assert list(publisher.publish(Queue.CHANGES, publications(bodies(3)))) == [True, True, True]
     publisher.close()
 
 
 def test_publishing_nothing_is_no_work(broker: Broker) -> None:
-    assert list(broker.publisher().publish(Queue.CHANGES, [])) == []
+    assert list(broker.publisher().publish(Queue.CHANGES, publications([]))) == []
 
 
 def test_what_was_confirmed_survives_a_restart_of_the_broker(house_to_restart: House) -> None:
@@ -121,7 +143,7 @@ def test_each_queue_has_its_own_messages(broker: Broker) -> None:
 
 def test_a_closed_publisher_can_be_closed_again(broker: Broker) -> None:
     publisher = broker.publisher()
-    publisher.publish(Queue.PUSHES, bodies(1))
+    publisher.publish(Queue.PUSHES, publications(bodies(1)))
     publisher.close()
     publisher.close()
 
@@ -176,16 +198,7 @@ def test_what_was_never_handed_out_is_not_marked_as_redelivered(broker: Broker) 
     consumer.close()
 
 
-def test_two_consumers_share_a_queue_and_no_message_comes_to_both(broker: Broker) -> None:
-    publish(broker, Queue.PUSHES, bodies(10))
-    one, other = broker.consumer(Queue.PUSHES, 5), broker.consumer(Queue.PUSHES, 5)
-    got = receive(one, 5) + receive(other, 5)
-    assert sorted(delivery.body for delivery in got) == bodies(10)
-    one.close()
-    other.close()
-
-
-def test_a_second_consumer_of_changes_stands_by_so_that_order_holds(broker: Broker) -> None:
+def test_a_second_consumer_of_a_partition_stands_by_so_that_order_holds(broker: Broker) -> None:
     publish(broker, Queue.CHANGES, bodies(4))
     first, second = broker.consumer(Queue.CHANGES, 2), broker.consumer(Queue.CHANGES, 2)
     held = receive(first, 2)
@@ -197,7 +210,7 @@ def test_a_second_consumer_of_changes_stands_by_so_that_order_holds(broker: Brok
     second.close()
 
 
-def test_what_a_consumer_of_changes_held_comes_first_to_the_one_that_stood_by(
+def test_what_a_consumer_of_a_partition_held_comes_first_to_the_one_that_stood_by(
     broker: Broker,
 ) -> None:
     publish(broker, Queue.CHANGES, bodies(PLENTY))
@@ -214,6 +227,96 @@ def test_a_delivery_does_not_show_its_body(broker: Broker) -> None:
     consumer = broker.consumer(Queue.PUSHES, 1)
     assert "Ada" not in repr(receive(consumer, 1))
     consumer.close()
+
+
+# Sharing a queue
+
+
+def test_a_delivery_says_of_which_partition_it_is(broker_of_four: Broker) -> None:
+    publish_to_each(broker_of_four, Queue.PUSHES, 1)
+    consumer = broker_of_four.consumer(Queue.PUSHES, PLENTY)
+    got = {delivery.body: delivery.partition for delivery in receive(consumer, 4)}
+    assert got == {b"0/0": 0, b"1/0": 1, b"2/0": 2, b"3/0": 3}
+    consumer.close()
+
+
+def test_one_consumer_gets_all_partitions_each_in_order(broker_of_four: Broker) -> None:
+    publish_to_each(broker_of_four, Queue.CHANGES, 50)
+    consumer = broker_of_four.consumer(Queue.CHANGES, PLENTY)
+    assert by_partition(received_bodies(consumer, 200)) == each_in_order(50)
+    consumer.close()
+
+
+def test_prefetch_is_of_each_partition(broker_of_four: Broker) -> None:
+    publish_to_each(broker_of_four, Queue.PUSHES, 5)
+    consumer = broker_of_four.consumer(Queue.PUSHES, 2)
+    held = [delivery.body for delivery in receive(consumer, 8)]
+    assert by_partition(held) == each_in_order(2)
+    assert nothing_comes(consumer)
+    consumer.close()
+
+
+@pytest.mark.parametrize("queue", Queue)
+def test_two_consumers_share_the_partitions_and_no_message_comes_to_both(
+    broker_of_four: Broker, queue: Queue
+) -> None:
+    publisher = broker_of_four.publisher()
+    one, other = (
+        Taker(broker_of_four.consumer(queue, 10)),
+        Taker(broker_of_four.consumer(queue, 10)),
+    )
+    rounds = 0
+    while rounds < 5 or not one.shares_with(other):
+        assert rounds < 100, "The first consumer keeps more than its share."
+        publish_round(publisher, queue, rounds)
+        one.take()
+        other.take()
+        rounds += 1
+    one.take_all()
+    other.take_all()
+    one.take_all()
+    assert len(one.bodies) + len(other.bodies) == 4 * rounds
+    assert by_partition(one.bodies + other.bodies) == each_in_order(rounds)
+    for taker in (one, other):
+        taker.consumer.close()
+    publisher.close()
+
+
+def test_a_partition_is_handed_over_when_nothing_of_it_is_in_hand(broker_of_four: Broker) -> None:
+    publish_to_each(broker_of_four, Queue.CHANGES, 3)
+    first, second = (broker_of_four.consumer(Queue.CHANGES, 2) for _ in range(2))
+    held = receive(first, 8)
+    assert nothing_comes(second, within=2)
+    assert nothing_comes(first)
+    first.ack([delivery.tag for delivery in held])
+    last = b"".join(sorted(one.body for one in taken_by_both(first, second, 4)))
+    assert last == b"0/21/22/23/2"
+    first.close()
+    second.close()
+
+
+def test_who_is_left_gets_everything_that_the_other_held_in_order(broker_of_four: Broker) -> None:
+    publisher = broker_of_four.publisher()
+    gone, left = (Taker(broker_of_four.consumer(Queue.PUSHES, 10)) for _ in range(2))
+    rounds = 0
+    while not gone.shares_with(left):
+        assert rounds < 100, "The first consumer keeps more than its share."
+        publish_round(publisher, Queue.PUSHES, rounds)
+        gone.take()
+        left.take()
+        rounds += 1
+    gone.take_all()
+    left.take_all()
+    for number in range(rounds, rounds + 5):
+        publish_round(publisher, Queue.PUSHES, number)
+    receive(gone.consumer, 4)
+    gone.consumer.close()
+    left.take_all()
+    assert by_partition(left.last_of(20)) == {
+        number: list(range(rounds, rounds + 5)) for number in range(4)
+    }
+    left.consumer.close()
+    publisher.close()
 
 
 # Acking, and coming again
@@ -444,7 +547,7 @@ def test_depths_name_every_queue(broker: Broker) -> None:
 
 def test_install_names_what_it_made_and_the_second_time_nothing(house: House) -> None:
     broker = house.open()
-    assert sorted(broker.install()) == QUEUES
+    assert sorted(broker.install()) == house.queues
     assert list(broker.install()) == []
     assert list(house.open().install()) == []
 
@@ -462,7 +565,7 @@ def test_installing_again_leaves_messages_alone(broker: Broker) -> None:
 @pytest.mark.parametrize(
     "use",
     [
-        lambda broker: broker.publisher().publish(Queue.PUSHES, bodies(2)),
+        lambda broker: broker.publisher().publish(Queue.PUSHES, publications(bodies(2))),
         lambda broker: broker.consumer(Queue.PUSHES, 1).receive(1, timeout=5),
         lambda broker: broker.depths(),
         lambda broker: broker.parked(Queue.PUSHES, 1),
@@ -481,7 +584,7 @@ def test_who_started_before_the_install_works_after_it(house: House) -> None:
     broker = house.open()
     publisher = broker.publisher()
     with pytest.raises(Misconfigured):
-        publisher.publish(Queue.PUSHES, bodies(1))
+        publisher.publish(Queue.PUSHES, publications(bodies(1)))
     house.open().install()
     assert all_is_confirmed_in_the_end(publisher, bodies(1))
     publisher.close()
@@ -494,3 +597,74 @@ def park_all(broker: Broker, queue: Queue, messages: list[bytes]) -> None:
         consumer.park(delivery, "not now")
     consumer.close()
     assert eventually(lambda: broker.depths()[queue].dead == len(messages))
+
+
+def publish_round(publisher: Publisher, queue: Queue, number: int) -> None:
+    """Publish one message to each of four partitions: `<partition>/<number>`."""
+    messages = [Publication(f"{partition}/{number}".encode(), partition) for partition in range(4)]
+    assert all(publisher.publish(queue, messages))
+
+
+def publish_to_each(broker: Broker, queue: Queue, count: int) -> None:
+    publisher = broker.publisher()
+    for number in range(count):
+        publish_round(publisher, queue, number)
+    publisher.close()
+
+
+def by_partition(messages: Iterable[bytes]) -> dict[int, list[int]]:
+    """The numbers of the messages of each partition, as they came."""
+    found: dict[int, list[int]] = {number: [] for number in range(4)}
+    for body in messages:
+        partition, _, number = body.partition(b"/")
+        found[int(partition)].append(int(number))
+    return found
+
+
+def each_in_order(count: int) -> dict[int, list[int]]:
+    return {partition: list(range(count)) for partition in range(4)}
+
+
+def taken_by_both(one: Consumer, other: Consumer, count: int) -> list[Delivery]:
+    """Let two consumers take in turn until they have *count* in hand."""
+    got: list[Delivery] = []
+    deadline = time.monotonic() + 30
+    while len(got) < count and time.monotonic() < deadline:
+        got += one.receive(count, timeout=0.1)
+        got += other.receive(count, timeout=0.1)
+    return got
+
+
+@dataclass
+class Taker:
+    """A consumer that acks what it gets, and remembers it."""
+
+    consumer: Consumer
+    got: list[Delivery] = field(default_factory=list)
+    recent: set[int] = field(default_factory=set)
+
+    def take(self) -> bool:
+        """Take what is there now, and ack it."""
+        more = self.consumer.receive(PLENTY, timeout=0.05)
+        self.consumer.ack([delivery.tag for delivery in more])
+        self.got += more
+        self.recent = {delivery.partition for delivery in more} or self.recent
+        return bool(more)
+
+    def take_all(self) -> None:
+        """Take until nothing comes for a while."""
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            if self.take():
+                deadline = time.monotonic() + 2
+
+    def shares_with(self, other: "Taker") -> bool:
+        """Whether each has taken of two partitions, and none of the other's, the last time."""
+        return len(self.recent) == len(other.recent) == 2 and not self.recent & other.recent
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [delivery.body for delivery in self.got]
+
+    def last_of(self, count: int) -> list[bytes]:
+        return self.bodies[-count:]

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 
 from engine.errors import Unavailable
-from engine.ports import Queue
+from engine.ports import Publication, Queue
 from engine.sources import capture
 from engine.stages.relay import relay
 from engine.wire.messages import Changes, decode
@@ -97,15 +97,19 @@ class UnreliableBroker:
     chance: random.Random = field(default_factory=lambda: random.Random(SEED))
     kept: list[Change] = field(default_factory=list)
 
-    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
+    def partitions(self, queue: Queue) -> int:
+        del queue
+        return 4
+
+    def publish(self, queue: Queue, messages: Sequence[Publication]) -> Sequence[bool]:
         assert queue is Queue.CHANGES
         answers = []
-        for body in bodies:
+        for message in messages:
             if self.chance.random() < 0.03:
                 raise Unavailable("The broker is away.", "Wait.")
             answers.append(self.chance.random() > 0.1)
             if answers[-1]:
-                self.kept += decode(body, Changes).items
+                self.kept += decode(message.body, Changes).items
         return answers
 
     def close(self) -> None:
@@ -131,7 +135,7 @@ def relaying(sis: Sis, broker: UnreliableBroker, batch: int) -> Iterator[None]:
         assert outbox.acquire()
         for _ in range(200):
             try:
-                found = relay(outbox, broker, limit=batch)
+                found = relay(outbox, broker, lambda _: False, limit=batch)
             except Unavailable:
                 continue
             count += found

@@ -25,14 +25,15 @@ PLAINTEXT_WARNING: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long we wait for the broker, in seconds."""
+class Timeouts:
+    """How long we wait for the broker, and how often we look at it, in seconds."""
 
     connect: float = 10.0
     reply: float = 10.0
     confirm: float = 30.0
     blocked: float = 300.0  # as long as an alarm of the broker may hold up a publisher
-    heartbeat: int = 15  # below 5 s false alarms; without one a dead line takes 11 minutes
+    heartbeat: int = 15  # below 5 s false alarms; without one a dead peer takes 11 minutes
+    sharing: float = 1.0  # between two looks at how many consumers share the partitions
     first_backoff: float = 0.25
     longest_backoff: float = 5.0
 
@@ -55,7 +56,7 @@ class Address:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def parameters(self, patience: Patience, purpose: str) -> Any:
+    def parameters(self, timeouts: Timeouts, purpose: str) -> Any:
         """What pika needs to connect. *purpose* is the name that the broker's operator sees."""
         return pika.ConnectionParameters(
             host=self.host,
@@ -63,12 +64,12 @@ class Address:
             virtual_host=self.vhost,
             credentials=self._credentials(),
             ssl_options=pika.SSLOptions(self.tls, self.host) if self.tls else None,
-            heartbeat=patience.heartbeat,
-            blocked_connection_timeout=patience.blocked,
-            socket_timeout=patience.connect,
-            stack_timeout=patience.connect,
+            heartbeat=timeouts.heartbeat,
+            blocked_connection_timeout=timeouts.blocked,
+            socket_timeout=timeouts.connect,
+            stack_timeout=timeouts.connect,
             connection_attempts=2,
-            retry_delay=patience.first_backoff,
+            retry_delay=timeouts.first_backoff,
             client_properties={"connection_name": f"schoolbell {purpose}"},
         )
 

@@ -1,8 +1,8 @@
-"""One AMQP connection with one channel, served by a thread of its own.
+"""One AMQP connection with its channels, served by a thread of its own.
 
 pika is not safe between threads, and its blocking adapter, which waits for every confirm, is ten
 times slower. So one thread runs pika's event loop, and all others ask it by `run` and `ask`.
-A connection has one life: once it or its channel is lost it stays lost and says why.
+A connection has one life: once it or one of its channels is lost it stays lost and says why.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any, Self
 
 import pika
 from pika.adapters.select_connection import IOLoop
-from pika.exceptions import ConnectionClosedByClient
+from pika.exceptions import ChannelClosedByClient, ConnectionClosedByClient
 from pika.spec import Basic
 
-from engine.broker.rabbitmq.address import Address, Patience
-from engine.broker.rabbitmq.errors import meaning
+from engine.broker.rabbitmq.address import Address, Timeouts
+from engine.broker.rabbitmq.errors import explained
 from engine.errors import SchoolbellError, Unavailable
 
 Channel = Any  # pika ships no types
@@ -38,17 +38,21 @@ class Fetched:
 
 
 class Connection:
-    """An open connection; opening one blocks. Raises Unavailable or Misconfigured."""
+    """An open connection with a first channel; opening one blocks.
+
+    Raises Unavailable or Misconfigured. Where a method takes a *channel*, without it the first is
+    meant.
+    """
 
     def __init__(
         self,
         address: Address,
-        patience: Patience,
+        timeouts: Timeouts,
         purpose: str,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.lost: SchoolbellError | None = None
-        self.patience = patience
+        self.timeouts = timeouts
         self._address = address
         self._on_lost = on_lost
         self._flowing = threading.Event()
@@ -59,7 +63,7 @@ class Connection:
         self._channel: Channel = None
         opened = self.expect()
         self._pika = pika.SelectConnection(
-            address.parameters(patience, purpose),
+            address.parameters(timeouts, purpose),
             on_open_callback=partial(self._open_channel, opened),
             on_open_error_callback=self._on_closed,
             on_close_callback=self._on_closed,
@@ -70,7 +74,7 @@ class Connection:
         )
         self._thread.start()
         # pika makes two attempts; its own timeouts are told more exactly than ours.
-        self._channel = self._wait_or_abandon(opened, 3 * patience.connect)
+        self._channel = self._wait_or_abandon(opened, 3 * timeouts.connect)
 
     def __enter__(self) -> Self:
         return self
@@ -83,15 +87,19 @@ class Connection:
     ) -> None:
         self.close()
 
-    def run(self, action: Callable[[Channel], None]) -> None:
-        """Let the thread do something with the channel; when that is lost it is not done."""
-        self._loop.add_callback_threadsafe(partial(self._attempt, action))
+    def run(self, action: Callable[[Channel], None], channel: Channel = None) -> None:
+        """Let the thread do something with a channel; when that is lost it is not done."""
+        self._loop.add_callback_threadsafe(partial(self._attempt, action, channel))
 
-    def ask(self, request: Callable[[Channel, Done], None]) -> Any:
+    def ask(self, request: Callable[[Channel, Done], None], channel: Channel = None) -> Any:
         """Let the thread request something, and wait for the reply that *request* hands on."""
         reply = self.expect()
-        self.run(lambda channel: request(channel, partial(_settle, reply)))
-        return self._wait_or_abandon(reply, self.patience.reply)
+        self.run(lambda of: request(of, partial(_settle, reply)), channel)
+        return self._wait_or_abandon(reply, self.timeouts.reply)
+
+    def open_channel(self) -> Channel:
+        """One channel more, to be passed to `run`, `ask` and `ack`."""
+        return self.ask(self._add_channel)
 
     def expect(self) -> Future[Any]:
         """Something that will come, or fail when the connection is lost."""
@@ -138,7 +146,11 @@ class Connection:
         reply = self.ask(lambda channel, done: channel.queue_declare(queue, True, callback=done))
         return reply.method.message_count, reply.method.consumer_count
 
-    def ack(self, tags: Sequence[int], oldest_left: int) -> None:
+    def give_back(self, last_tag: int) -> None:
+        """Let the broker have what was got, up to this tag, as if nobody had taken it."""
+        self.run(lambda channel: channel.basic_nack(last_tag, multiple=True, requeue=True))
+
+    def ack(self, tags: Sequence[int], oldest_left: int, channel: Channel = None) -> None:
         """Ack, with one frame for all that is older than what is left unacked.
 
         Not only for speed: a quorum queue that has more than 32 acks of a channel to write keeps
@@ -147,25 +159,25 @@ class Connection:
         in_a_row = [tag for tag in tags if tag < oldest_left]
         alone = [tag for tag in tags if tag > oldest_left]
 
-        def send(channel: Channel) -> None:
+        def send(of: Channel) -> None:
             if in_a_row:
-                channel.basic_ack(max(in_a_row), multiple=True)
+                of.basic_ack(max(in_a_row), multiple=True)
             for tag in alone:
-                channel.basic_ack(tag)
+                of.basic_ack(tag)
 
         if tags:
-            self.run(send)
+            self.run(send, channel)
 
     def close(self) -> None:
         """Send what was asked for, say goodbye, and wait for both. Safe to call twice."""
         if not self.is_blocked:
             self._loop.add_callback_threadsafe(self._say_goodbye)
-            self._thread.join(self.patience.reply)
+            self._thread.join(self.timeouts.reply)
         self.abandon()
-        self._thread.join(self.patience.reply)
+        self._thread.join(self.timeouts.reply)
 
     def abandon(self) -> None:
-        """Drop the line at once: the other side has stopped answering."""
+        """Drop the connection at once: the other side has stopped answering."""
         self._loop.add_callback_threadsafe(self._drop)
 
     def _wait_or_abandon(self, future: Future[Any], timeout: float) -> Any:
@@ -195,17 +207,23 @@ class Connection:
         finally:
             self._loop.close()
 
-    def _attempt(self, action: Callable[[Channel], None]) -> None:
+    def _attempt(self, action: Callable[[Channel], None], channel: Channel) -> None:
         if self.lost is None:
-            action(self._channel)
+            action(channel or self._channel)
 
     def _open_channel(self, opened: Future[Any], connection: Any) -> None:
         connection.add_on_connection_blocked_callback(lambda *_: self._flowing.clear())
         connection.add_on_connection_unblocked_callback(lambda *_: self._flowing.set())
         channel = connection.channel(on_open_callback=opened.set_result)
-        channel.add_on_close_callback(lambda _channel, reason: self._on_channel_closed(reason))
+        channel.add_on_close_callback(self._on_channel_closed)
 
-    def _on_channel_closed(self, reason: Exception) -> None:
+    def _add_channel(self, _first: Channel, done: Done) -> None:
+        channel = self._pika.channel(on_open_callback=done)
+        channel.add_on_close_callback(self._on_channel_closed)
+
+    def _on_channel_closed(self, _channel: Channel, reason: Exception) -> None:
+        if isinstance(reason, ChannelClosedByClient):
+            return
         self._end(reason)
         self._say_goodbye()
 
@@ -226,7 +244,7 @@ class Connection:
         with self._lock:
             if self.lost is not None:
                 return
-            self.lost = meaning(reason, self._address)
+            self.lost = explained(reason, self._address)
             awaited = list(self._awaited)
         for future in awaited:
             if not future.done():

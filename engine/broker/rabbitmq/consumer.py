@@ -1,4 +1,13 @@
-"""Consuming: the broker pushes up to *prefetch* messages ahead, and they wait here in order."""
+"""Consuming: the broker pushes messages ahead, and they wait here in order.
+
+Each partition is consumed by a channel of its own, on one connection. RabbitMQ makes one consumer
+of a partition the active one, the next in line when that is gone, and tells nobody: who has got a
+message knows that it is the active one. It stays so until its channel closes.
+
+A consumer that is active on more than its share hands partitions over: it takes no more of what
+waits, and when nothing of the partition is in hand it closes the channel and consumes again, at
+the end of the line.
+"""
 
 from __future__ import annotations
 
@@ -6,89 +15,153 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
-from engine.broker.promises import SINGLE_ACTIVE
-from engine.broker.rabbitmq.address import Address, Patience
-from engine.broker.rabbitmq.connection import Channel, Connection
+from engine.broker.rabbitmq.address import Address, Timeouts
+from engine.broker.rabbitmq.connection import Channel, Connection, Done
 from engine.broker.rabbitmq.publisher import RabbitPublisher
-from engine.broker.rabbitmq.reconnecting import Line
-from engine.broker.rabbitmq.topology import REASON_HEADER
+from engine.broker.rabbitmq.reconnecting import Reconnecting
+from engine.broker.rabbitmq.topology import (
+    EXCHANGE_TYPE,
+    REASON_HEADER,
+    consumers_name,
+    exchange,
+    partition_names,
+)
 from engine.errors import SchoolbellError, Unavailable
 from engine.ports import Delivery, Queue
 
 
-class Subscription:
-    """One subscription: what has arrived, and what was handed out and is not acked.
+class _Partition:
+    """What one channel brings of one RabbitMQ queue, and the part of it that was handed out.
 
-    Tags go on from *base*, where the one before ended: a tag of a lost connection is nobody's.
+    *waiting* holds deliveries with the broker's tags, which *handed_out* keeps by ours until they
+    are acked.
+    """
+
+    def __init__(self, number: int, queue: str, channel: Channel) -> None:
+        self.number = number
+        self.queue = queue
+        self.channel = channel
+        self.waiting: deque[tuple[Delivery, int]] = deque()
+        self.handed_out: dict[int, int] = {}
+        self.last_handed_out = 0
+        self.is_active = False
+        self.is_leaving = False
+
+    def take(self, limit: int) -> Sequence[Delivery]:
+        """Hand out what has waited longest; nothing while the partition is to be handed over."""
+        if self.is_leaving:
+            return []
+        taken = [self.waiting.popleft() for _ in range(min(limit, len(self.waiting)))]
+        for delivery, tag in taken:
+            self.handed_out[delivery.tag] = self.last_handed_out = tag
+        return [delivery for delivery, _ in taken]
+
+    def ack(self, ours: Sequence[int]) -> Sequence[int]:
+        """The broker's tags of those of *ours* that were handed out and not acked."""
+        return [self.handed_out.pop(tag) for tag in ours if tag in self.handed_out]
+
+    @property
+    def oldest_left(self) -> int:
+        """The broker's tag of the oldest message that is not acked."""
+        return next(iter(self.handed_out.values()), self.last_handed_out + 1)
+
+
+class ConsumerSession:
+    """One connection that consumes some RabbitMQ queues, as the partitions of one queue.
+
+    Tags go on from *last_tag*, where the session before ended: one of a lost connection is
+    nobody's.
     """
 
     def __init__(
-        self, address: Address, patience: Patience, queue: str, prefetch: int, base: int = 0
+        self,
+        address: Address,
+        timeouts: Timeouts,
+        purpose: str,
+        prefetch: int,
+        last_tag: int = 0,
     ) -> None:
-        self.last_tag = base
-        self._base = base
-        self._queue = queue
+        self.last_tag = last_tag
         self._prefetch = prefetch
         self._arrived = threading.Condition()
-        self._waiting: deque[Delivery] = deque()
-        self._held: dict[int, None] = {}
         self._cancelled: SchoolbellError | None = None
-        self._connection = Connection(address, patience, f"consumer of {queue}", self._wake)
-        self._connection.ask(self._subscribe)
+        self._partitions: list[_Partition] = []
+        self._first = 0
+        self._connection = Connection(address, timeouts, f"consumer of {purpose}", self._wake)
+
+    def consume(self, queues: Sequence[str]) -> None:
+        """Let the messages of *queues* come."""
+        for number, queue in enumerate(queues):
+            self._partitions.append(self._consume(number, queue))
 
     @property
     def lost(self) -> SchoolbellError | None:
         return self._connection.lost or self._cancelled
 
     def close(self) -> None:
-        """End the subscription with the connection."""
-        if self._queue in SINGLE_ACTIVE:
-            self._connection.run(_leave_uncancelled)
+        """End what is consumed with the connection."""
+        for partition in self._partitions:
+            self._connection.run(_forget_consumer, partition.channel)
         self._connection.close()
 
     def take(self, limit: int, deadline: float) -> Sequence[Delivery]:
         """Wait for a first message until the *deadline*; nothing when the connection is lost."""
         with self._arrived:
             self._arrived.wait_for(
-                lambda: self._waiting or self.lost, max(0.0, deadline - time.monotonic())
+                lambda: self._has_more or self.lost, max(0.0, deadline - time.monotonic())
             )
             if self.lost:
                 return []
-            taken = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
-        for delivery in taken:
-            self._held[delivery.tag] = None
-            self.last_tag = delivery.tag
+            # Another partition is first each time, so that the limit is no partition's own.
+            self._first = (self._first + 1) % len(self._partitions)
+            taken: list[Delivery] = []
+            for partition in self._partitions[self._first :] + self._partitions[: self._first]:
+                taken += partition.take(limit - len(taken))
         return taken
 
     def holds(self, tag: int) -> bool:
         """Whether this message was handed out here, is not acked, and still can be."""
-        return tag in self._held and self.lost is None
+        return self.lost is None and any(tag in one.handed_out for one in self._partitions)
 
     def ack(self, tags: Sequence[int]) -> None:
-        """Ack what is held; what is not, or was acked before, is ignored."""
-        ours = [tag for tag in tags if self._held.pop(tag, 0) is None]
-        oldest_left = next(iter(self._held), self.last_tag + 1)
-        self._connection.ack([tag - self._base for tag in ours], oldest_left - self._base)
+        """Ack what was handed out; what was not, or was acked before, is ignored."""
+        for partition in self._partitions:
+            if acked := partition.ack(tags):
+                self._connection.ack(acked, partition.oldest_left, partition.channel)
+
+    @property
+    def _has_more(self) -> bool:
+        return any(one.waiting and not one.is_leaving for one in self._partitions)
+
+    def _consume(self, number: int, queue: str) -> _Partition:
+        """Consume a queue by a new channel, at the end of the line."""
+        partition = _Partition(number, queue, self._connection.open_channel())
+        self._connection.ask(partial(self._start, partition), partition.channel)
+        return partition
 
     # What follows runs in the connection's own thread.
 
-    def _subscribe(self, channel: Channel, done: Callable[[Any], None]) -> None:
-        channel.add_on_cancel_callback(self._on_cancel)
+    def _start(self, partition: _Partition, channel: Channel, done: Callable[[Any], None]) -> None:
+        channel.add_on_cancel_callback(partial(self._on_cancel, partition.queue))
         channel.basic_qos(prefetch_count=self._prefetch)
-        channel.basic_consume(self._queue, self._on_message, callback=done)
+        channel.basic_consume(partition.queue, partial(self._on_message, partition), callback=done)
 
-    def _on_message(self, _channel: Channel, method: Any, _properties: Any, body: bytes) -> None:
+    def _on_message(
+        self, partition: _Partition, _channel: Channel, method: Any, _properties: Any, body: bytes
+    ) -> None:
         with self._arrived:
-            self._waiting.append(
-                Delivery(self._base + method.delivery_tag, body, method.redelivered)
-            )
+            self.last_tag += 1
+            delivery = Delivery(self.last_tag, body, method.redelivered, partition.number)
+            partition.waiting.append((delivery, method.delivery_tag))
+            partition.is_active = True
             self._arrived.notify()
 
-    def _on_cancel(self, _frame: Any) -> None:
+    def _on_cancel(self, queue: str, _frame: Any) -> None:
         self._cancelled = Unavailable(
-            f"The broker has ended what we consume of {self._queue}.",
+            f"The broker has ended what we consume of {queue}.",
             "Look whether the queue was deleted or has lost its leader.",
         )
         self._wake()
@@ -98,14 +171,72 @@ class Subscription:
             self._arrived.notify()
 
 
-def _leave_uncancelled(channel: Channel) -> None:
+class SharingSession(ConsumerSession):
+    """Consumes all partitions of *queue*, and hands over what is more than its share."""
+
+    def __init__(
+        self,
+        address: Address,
+        timeouts: Timeouts,
+        queue: Queue,
+        partitions: int,
+        prefetch: int,
+        last_tag: int,
+    ) -> None:
+        self._queue = queue
+        self._look_after = timeouts.sharing
+        self._next_look = 0.0
+        self._consumers = 1
+        super().__init__(address, timeouts, queue, prefetch, last_tag)
+        self._connection.ask(partial(_find_exchange, exchange(partitions)))
+        self.consume(partition_names(queue, partitions))
+        self._connection.ask(self._be_counted)
+
+    def hand_over(self) -> None:
+        """Hand over what is more than our share, as far as none of it is in hand."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + self._look_after
+            self._connection.run(self._count_consumers)
+        active = [one for one in self._partitions if one.is_active]
+        share = -(-len(self._partitions) // self._consumers)
+        with self._arrived:
+            for place, partition in enumerate(active):
+                partition.is_leaving = place >= share
+        for place, partition in enumerate(self._partitions):
+            if partition.is_leaving and not partition.handed_out:
+                self._connection.run(_close_uncancelled, partition.channel)
+                self._partitions[place] = self._consume(partition.number, partition.queue)
+
+    # What follows runs in the connection's own thread.
+
+    def _be_counted(self, channel: Channel, done: Done) -> None:
+        channel.basic_consume(consumers_name(self._queue), lambda *_: None, callback=done)
+
+    def _count_consumers(self, channel: Channel) -> None:
+        channel.queue_declare(
+            consumers_name(self._queue), passive=True, callback=self._on_consumers_counted
+        )
+
+    def _on_consumers_counted(self, reply: Any) -> None:
+        self._consumers = max(1, reply.method.consumer_count)
+
+
+def _find_exchange(name: str, channel: Channel, done: Done) -> None:
+    channel.exchange_declare(name, EXCHANGE_TYPE, passive=True, callback=done)
+
+
+def _forget_consumer(channel: Channel) -> None:
     """Let pika forget its consumer, which it would cancel before it closes the channel.
 
-    Where a second consumer stands by, RabbitMQ lets it start at the cancel, ahead of all that we
-    still hold: the order of a record's changes would be lost. Of a closed channel without a
-    cancel it takes back what we hold first.
+    RabbitMQ lets the next consumer start at the cancel, ahead of all that we still hold: the order
+    would be lost. Of a closed channel without a cancel it takes back what we hold first.
     """
     channel._consumers.clear()
+
+
+def _close_uncancelled(channel: Channel) -> None:
+    _forget_consumer(channel)
+    channel.close()
 
 
 class RabbitConsumer:
@@ -114,24 +245,28 @@ class RabbitConsumer:
     def __init__(
         self,
         address: Address,
-        patience: Patience,
+        timeouts: Timeouts,
         queue: Queue,
+        partitions: int,
         prefetch: int,
         parking: RabbitPublisher,
     ) -> None:
         self._address = address
-        self._patience = patience
+        self._timeouts = timeouts
         self._queue = queue
+        self._partitions = partitions
         self._prefetch = prefetch
         self._parking = parking
-        self._session: Subscription | None = None
-        self._line: Final = Line(self._subscribe, address, patience)
+        self._session: SharingSession | None = None
+        self._sessions: Final = Reconnecting(self._connect, address, timeouts)
 
     def receive(self, limit: int, timeout: float) -> Sequence[Delivery]:
-        """Wait up to *timeout* seconds for a first message; return at most *limit*, in order."""
+        """See ports.Consumer."""
         deadline = time.monotonic() + timeout
         while True:
-            taken = self._line.session().take(limit, deadline)
+            session = self._sessions.session()
+            session.hand_over()
+            taken = session.take(limit, deadline)
             if taken or time.monotonic() >= deadline:
                 return taken
 
@@ -144,10 +279,7 @@ class RabbitConsumer:
         """Move a message to the dead-letter queue: first it is safe there, then it leaves here."""
         if self._session is None or not self._session.holds(delivery.tag):
             return
-        (kept,) = self._parking.publish_to(
-            self._queue.dead, [delivery.body], {REASON_HEADER: reason}
-        )
-        if not kept:
+        if not self._parking.park(self._queue, delivery.body, {REASON_HEADER: reason}):
             raise Unavailable(
                 f"The broker did not confirm a message for {self._queue.dead}.",
                 "It stays where it is; Schoolbell tries again. If that queue is full, look at it "
@@ -158,12 +290,12 @@ class RabbitConsumer:
 
     def close(self) -> None:
         """Give the connection back; what was not acked will be delivered again."""
-        self._line.close()
+        self._sessions.close()
         self._parking.close()
 
-    def _subscribe(self) -> Subscription:
-        base = self._session.last_tag if self._session is not None else 0
-        self._session = Subscription(
-            self._address, self._patience, self._queue.value, self._prefetch, base
+    def _connect(self) -> SharingSession:
+        last_tag = self._session.last_tag if self._session is not None else 0
+        self._session = SharingSession(
+            self._address, self._timeouts, self._queue, self._partitions, self._prefetch, last_tag
         )
         return self._session

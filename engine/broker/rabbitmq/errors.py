@@ -1,4 +1,4 @@
-"""What the errors of pika, TLS and RabbitMQ mean to people: mend it, or wait.
+"""The errors of pika, TLS and RabbitMQ as errors of ours: mend it, or wait.
 
 RabbitMQ's own sentence is told because it names the queue, the vhost or the right. pika's is not:
 it may hold the parameters of the connection.
@@ -83,7 +83,7 @@ _UNKNOWN_AUTHORITY: Final = "Name the file with the authority that signed it as 
 _TRANSIENT: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (AMQPHeartbeatTimeout, "its heartbeat stopped"),
     (ConnectionBlockedTimeout, "it was short of memory or disk for too long"),
-    (StreamLostError, "the line was cut"),
+    (StreamLostError, "the connection was cut"),
     (ConnectionClosedByClient, "we closed the connection"),
     (AMQPConnectorStackTimeout, "it does not answer"),
     (ConnectionOpenAborted, "it does not answer"),
@@ -99,8 +99,8 @@ _OLD_TLS = re.compile("PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL")
 _ALERT = re.compile(r"ALERT_(?:[A-Z]+_)*(?:CERTIFICATE|CA|HANDSHAKE)\w*")
 
 
-def meaning(error: BaseException, address: Address) -> SchoolbellError:
-    """Say what is wrong, as the error that tells whether waiting helps."""
+def explained(error: BaseException, address: Address) -> SchoolbellError:
+    """*error* as one of ours: the problem, the remedy, and by its type whether waiting helps."""
     cause = _cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return _untrusted(cause, address)
@@ -140,6 +140,24 @@ def may_not_make(refusal: Refused) -> Misconfigured:
         "Ask who runs this broker to give this user the right to configure; at a hub's, to apply "
         "what `schoolbell channel definitions` writes, which makes every queue.",
         refusal.code,
+    )
+
+
+def still_consumed(address: Address, queue: str) -> Misconfigured:
+    """The error for another number of partitions while the old ones are consumed."""
+    return Misconfigured(
+        f"A stage still consumes {queue} at the broker at {address}, and the number of partitions "
+        "is to change.",
+        "Stop all stages on all machines, then run `schoolbell install` again.",
+    )
+
+
+def divided_by_its_operator(address: Address, found: int, wanted: int) -> Misconfigured:
+    """The error for another number of partitions at a broker where we may make nothing."""
+    return Misconfigured(
+        f"The broker at {address} divides its queues into {found} partitions, and "
+        f"{address.section} partitions is {wanted}.",
+        f"Write partitions = {found} in {address.section}.",
     )
 
 

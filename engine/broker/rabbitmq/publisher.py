@@ -1,4 +1,4 @@
-"""Publishing with confirms: all bodies of a call are on their way before the first is confirmed."""
+"""Publishing with confirms: all messages of a call are sent before the first is confirmed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any, Final
 from pika import BasicProperties, DeliveryMode
 from pika.spec import Basic
 
-from engine.broker.rabbitmq.address import Address, Patience
+from engine.broker.rabbitmq.address import Address, Timeouts
 from engine.broker.rabbitmq.connection import Channel, Connection
 from engine.broker.rabbitmq.errors import missing_queue
-from engine.broker.rabbitmq.reconnecting import Line
-from engine.broker.rabbitmq.topology import EXCHANGE, routing_key
+from engine.broker.rabbitmq.reconnecting import Reconnecting
+from engine.broker.rabbitmq.topology import exchange, partition_name, routing_key
 from engine.errors import SchoolbellError, Unavailable
-from engine.ports import Queue
+from engine.ports import Publication, Queue
+
+KeyedBody = tuple[str, bytes]  # the routing key, and what is published with it
 
 
 class Confirms:
@@ -27,7 +29,7 @@ class Confirms:
         self._settled_below = first_tag
         self._kept: list[bool | None] = [None] * count
         self._missing = count
-        self._returned: set[int] = set()
+        self._returned: list[int] = []
 
     @property
     def complete(self) -> bool:
@@ -35,9 +37,9 @@ class Confirms:
         return self._missing == 0
 
     @property
-    def nobody_took_any(self) -> bool:
-        """Whether every body came back because no queue is there to take it."""
-        return len(self._returned) == len(self._kept)
+    def first_returned(self) -> int | None:
+        """Which message, from 0, came back first because no queue is there to take it."""
+        return self._returned[0] - self.first_tag if self._returned else None
 
     def kept(self) -> Sequence[bool]:
         """For each body whether the broker has it safely; no answer yet means no."""
@@ -46,7 +48,7 @@ class Confirms:
     def returned(self, tag: int) -> None:
         """The broker found no queue for it. Its ack comes all the same, afterwards."""
         if self.first_tag <= tag < self._after:
-            self._returned.add(tag)
+            self._returned.append(tag)
 
     def answered(self, tag: int, *, multiple: bool, kept: bool) -> None:
         """The broker has (*kept*) or has not taken *tag*; *multiple*: all up to it as well.
@@ -62,11 +64,12 @@ class Confirms:
             self._settled_below = max(self._settled_below, tag + 1)
 
 
-class _Session:
+class PublisherSession:
     """One connection in confirm mode, and the batch that is on its way."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, exchange: str) -> None:
         self._connection = connection
+        self._exchange = exchange
         self._next_tag = 1
         self._confirms = Confirms(1, 0)
         self._done: Future[Any] = Future()
@@ -79,21 +82,17 @@ class _Session:
     def close(self) -> None:
         self._connection.close()
 
-    def publish(
-        self, key: str, bodies: Sequence[bytes], headers: Mapping[str, str] | None
-    ) -> Confirms:
-        """Send all bodies and wait until each is answered, the line is lost or time is over."""
-        patience = self._connection.patience
-        confirms = Confirms(self._next_tag, len(bodies))
-        if not self._connection.wait_until_flowing(patience.confirm):
+    def publish(self, messages: Sequence[KeyedBody], headers: Mapping[str, str] | None) -> Confirms:
+        """Send all and wait until each is answered, the connection is lost or time is over."""
+        timeouts = self._connection.timeouts
+        confirms = Confirms(self._next_tag, len(messages))
+        if not self._connection.wait_until_flowing(timeouts.confirm):
             return confirms
-        self._next_tag += len(bodies)
+        self._next_tag += len(messages)
         done = self._connection.expect()
-        self._connection.run(
-            lambda channel: self._send(channel, confirms, done, key, bodies, headers)
-        )
+        self._connection.run(lambda channel: self._send(channel, confirms, done, messages, headers))
         try:
-            self._connection.wait_for(done, patience.confirm)
+            self._connection.wait_for(done, timeouts.confirm)
         except Unavailable:
             self._give_up()
         return confirms
@@ -101,7 +100,7 @@ class _Session:
     def _give_up(self) -> None:
         """Leave no half-sent batch behind for a broker that has lost its queue's leader.
 
-        One that is blocked keeps the line: on a new one the same would be sent once more.
+        One that is blocked keeps its connection: on a new one the same would be sent once more.
         """
         if not self._connection.is_blocked:
             self._connection.abandon()
@@ -117,8 +116,7 @@ class _Session:
         channel: Channel,
         confirms: Confirms,
         done: Future[Any],
-        key: str,
-        bodies: Sequence[bytes],
+        messages: Sequence[KeyedBody],
         headers: Mapping[str, str] | None,
     ) -> None:
         self._confirms, self._done = confirms, done
@@ -127,10 +125,10 @@ class _Session:
             delivery_mode=DeliveryMode.Persistent,
             headers=dict(headers) if headers else None,
         )
-        for tag, body in enumerate(bodies, confirms.first_tag):
+        for tag, (key, body) in enumerate(messages, confirms.first_tag):
             # The only way to know which one came back: a return has no tag.
             properties.message_id = str(tag)
-            channel.basic_publish(EXCHANGE, key, body, properties, mandatory=True)
+            channel.basic_publish(self._exchange, key, body, properties, mandatory=True)
 
     def _on_return(self, _channel: Channel, _method: Any, properties: Any, _body: bytes) -> None:
         self._confirms.returned(int(properties.message_id))
@@ -149,30 +147,49 @@ class _Session:
 class RabbitPublisher:
     """A Publisher on a connection of its own: a blocked one must not stop what is consumed."""
 
-    def __init__(self, address: Address, patience: Patience, district: str) -> None:
+    def __init__(
+        self, address: Address, timeouts: Timeouts, district: str, partitions: int
+    ) -> None:
         self._address = address
         self._district = district
-        self._line: Final = Line(
-            lambda: _Session(Connection(address, patience, "publisher")), address, patience
+        self._partitions = partitions
+        self._sessions: Final = Reconnecting(
+            lambda: PublisherSession(
+                Connection(address, timeouts, "publisher"), exchange(partitions)
+            ),
+            address,
+            timeouts,
         )
 
-    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
-        """Publish in order; say for each body whether the broker has it safely."""
-        return self.publish_to(queue.value, bodies)
+    def partitions(self, queue: Queue) -> int:
+        """The same for each queue of this broker."""
+        del queue
+        return self._partitions
 
-    def publish_to(
-        self, queue: str, bodies: Sequence[bytes], headers: Mapping[str, str] | None = None
-    ) -> Sequence[bool]:
-        """The same for any queue, also a dead-letter queue."""
-        if not bodies:
-            return []
-        session = self._line.session()
-        key = routing_key(self._district, queue)
-        confirms = session.publish(key, bodies, headers)
-        if confirms.nobody_took_any:
-            raise missing_queue(key, self._address)
-        return confirms.kept()
+    def publish(self, queue: Queue, messages: Sequence[Publication]) -> Sequence[bool]:
+        """Publish in order; say for each message whether the broker has it safely."""
+        return self._publish(
+            [(self._key(partition_name(queue, one.partition)), one.body) for one in messages]
+        )
+
+    def park(self, queue: Queue, body: bytes, headers: Mapping[str, str]) -> bool:
+        """Publish to the dead-letter queue; say whether the broker has it safely."""
+        (kept,) = self._publish([(self._key(queue.dead), body)], headers)
+        return kept
 
     def close(self) -> None:
         """Give the connection back. Safe to call twice."""
-        self._line.close()
+        self._sessions.close()
+
+    def _publish(
+        self, messages: Sequence[KeyedBody], headers: Mapping[str, str] | None = None
+    ) -> Sequence[bool]:
+        if not messages:
+            return []
+        confirms = self._sessions.session().publish(messages, headers)
+        if confirms.first_returned is not None:
+            raise missing_queue(messages[confirms.first_returned][0], self._address)
+        return confirms.kept()
+
+    def _key(self, queue: str) -> str:
+        return routing_key(self._district, queue)

@@ -6,17 +6,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.broker.rabbitmq.address import Patience
+from engine.broker.rabbitmq.address import Timeouts
 from engine.broker.rabbitmq.broker import RabbitBroker
-from engine.broker.rabbitmq.topology import EXCHANGE
+from engine.broker.rabbitmq.topology import exchange
 from engine.config import BrokerSettings
 from engine.ports import Queue
 from tests.contracts.brokers import DISTRICT
 from tests.servers import RabbitServer, Vhost
 
-IMPATIENT = Patience(
-    connect=5.0, reply=2.0, confirm=2.0, heartbeat=5, first_backoff=0.05, longest_backoff=0.5
-)
+IMPATIENT = Timeouts(
+    connect=5.0, reply=2.0, confirm=2.0, heartbeat=5, first_backoff=0.05, longest_backoff=0.5,
+    sharing=0.1,
+)  # fmt: skip
 
 
 def allow_old_tls(context: ssl.SSLContext) -> None:
@@ -41,10 +42,13 @@ class Rabbit:
         ca_file: Path | None = None,
         district: str = DISTRICT,
         queues: Collection[Queue] = tuple(Queue),
+        partitions: int = 1,
     ) -> RabbitBroker:
         """The broker over TLS, at another URL if one is given."""
         settings = BrokerSettings(
-            url=url or self.vhost.amqps_url, ca_file=ca_file or self.server.ca_file
+            url=url or self.vhost.amqps_url,
+            ca_file=ca_file or self.server.ca_file,
+            partitions=partitions,
         )
         return RabbitBroker(settings, district, queues, IMPATIENT)
 
@@ -53,7 +57,7 @@ class Rabbit:
         broker.install()
         return broker
 
-    def cut_all_lines(self) -> None:
+    def cut_all_connections(self) -> None:
         """End every connection from the broker's side."""
         self.server.evaluate(
             '[rabbit_networking:close_connection(Pid, "cut") '
@@ -68,10 +72,8 @@ class Rabbit:
         )
 
     def delete_exchange(self) -> None:
-        self.server.evaluate(
-            f'rabbit_exchange:delete(rabbit_misc:r({self._vhost}, exchange, <<"{EXCHANGE}">>), '
-            'false, <<"test">>)'
-        )
+        resource = f'rabbit_misc:r({self._vhost}, exchange, <<"{exchange(1)}">>)'
+        self.server.evaluate(f'rabbit_exchange:delete({resource}, false, <<"test">>)')
 
     def limit_length(self, queue: str, length: int) -> None:
         """Let a queue refuse what is more than *length*."""

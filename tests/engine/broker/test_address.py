@@ -14,7 +14,7 @@ from engine.broker import open_broker
 from engine.broker.rabbitmq.address import (
     PLAINTEXT_WARNING,
     Address,
-    Patience,
+    Timeouts,
     in_vhost,
     read_address,
 )
@@ -106,9 +106,9 @@ def test_a_client_certificate_says_who_we_are_when_the_url_names_no_user(tmp_pat
     by_certificate = an_address("amqps://broker.example/", **files)
     by_password = an_address("amqps://u:p@broker.example/", **files)
     assert isinstance(
-        by_certificate.parameters(Patience(), "test").credentials, ExternalCredentials
+        by_certificate.parameters(Timeouts(), "test").credentials, ExternalCredentials
     )
-    assert isinstance(by_password.parameters(Patience(), "test").credentials, PlainCredentials)
+    assert isinstance(by_password.parameters(Timeouts(), "test").credentials, PlainCredentials)
 
 
 @pytest.mark.parametrize("name", ["ca_file", "cert_file"])
@@ -133,7 +133,7 @@ def test_a_tls_file_that_is_missing_is_named(tmp_path: Path, name: str) -> None:
 def test_a_password_is_understood_and_never_shown(password: str) -> None:
     address = an_address(f"amqp://u:{quote(password, safe='')}@localhost/")
     assert address.password == password
-    shown = f"{address!r} {address} {address.parameters(Patience(), 'test')!r}"
+    shown = f"{address!r} {address} {address.parameters(Timeouts(), 'test')!r}"
     assert password not in shown
 
 

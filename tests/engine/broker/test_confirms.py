@@ -39,14 +39,13 @@ def test_a_returned_body_is_not_kept_although_it_is_acked() -> None:
     confirms.returned(1)
     confirms.answered(2, multiple=True, kept=True)
     assert list(confirms.kept()) == [False, True]
-    assert not confirms.nobody_took_any
+    assert confirms.first_returned == 0
 
 
-def test_when_all_are_returned_nobody_took_any() -> None:
+def test_without_a_return_none_is_the_first_returned() -> None:
     confirms = Confirms(first_tag=1, count=2)
-    confirms.returned(1)
-    confirms.returned(2)
-    assert confirms.nobody_took_any
+    confirms.answered(2, multiple=True, kept=True)
+    assert confirms.first_returned is None
 
 
 def test_answers_for_a_batch_that_was_given_up_are_not_for_this_one() -> None:

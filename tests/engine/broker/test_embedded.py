@@ -14,12 +14,15 @@ from engine.config import BrokerSettings
 from engine.database import Database
 from engine.errors import ConfigError
 from engine.ports import Depth, Queue
+from tests.builders import publications
 from tests.contracts.brokers import (
     bodies,
     publish,
     receive,
     received_bodies,
 )
+
+PARTITIONS = 4
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def database(sqlite_url: str) -> Database:
 
 @pytest.fixture
 def broker(database: Database) -> EmbeddedBroker:
-    broker = EmbeddedBroker(database)
+    broker = EmbeddedBroker(database, PARTITIONS)
     broker.install()
     return broker
 
@@ -53,7 +56,7 @@ def test_threads_of_one_process_pass_everything_on_in_order(broker: EmbeddedBrok
     thread.start()
     publisher = broker.publisher()
     for body in bodies(300):
-        publisher.publish(Queue.CHANGES, [body])
+        publisher.publish(Queue.CHANGES, publications([body]))
     thread.join()
     assert received == bodies(300)
 
@@ -115,7 +118,7 @@ def test_what_another_process_requeues_comes_at_the_next_look(
     publish(broker, Queue.PUSHES, bodies(1))
     consumer = broker.consumer(Queue.PUSHES, 1)
     consumer.park(receive(consumer, 1)[0], "not now")
-    tool = EmbeddedBroker(Database(sqlite_url))
+    tool = EmbeddedBroker(Database(sqlite_url), PARTITIONS)
     assert tool.requeue_parked(Queue.PUSHES, 1) == 1
     assert received_bodies(consumer, 1) == bodies(1)
     consumer.close()
@@ -132,7 +135,7 @@ def test_a_batch_is_published_as_a_whole_or_not_at_all(
             )
         )
     with pytest.raises(sqlite3.IntegrityError):
-        broker.publisher().publish(Queue.PUSHES, [b"0", b"\xff", b"2"])
+        broker.publisher().publish(Queue.PUSHES, publications([b"0", b"\xff", b"2"]))
     assert broker.depths()[Queue.PUSHES].ready == 0
 
 

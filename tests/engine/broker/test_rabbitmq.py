@@ -19,6 +19,7 @@ from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.config import BrokerSettings
 from engine.errors import Misconfigured, SchoolbellError, Unavailable
 from engine.ports import Consumer, Delivery, Depth, Queue
+from tests.builders import publications
 from tests.contracts.brokers import (
     DISTRICT,
     all_is_confirmed_in_the_end,
@@ -70,7 +71,9 @@ def tls_server(
 
 
 def a_broker_at(url: str, ca_file: Path | None = None) -> RabbitBroker:
-    return RabbitBroker(BrokerSettings(url=url, ca_file=ca_file), DISTRICT, patience=IMPATIENT)
+    return RabbitBroker(
+        BrokerSettings(url=url, ca_file=ca_file, partitions=1), DISTRICT, timeouts=IMPATIENT
+    )
 
 
 # Who may come in
@@ -81,7 +84,7 @@ def refusal(broker: RabbitBroker, kind: type[SchoolbellError]) -> str:
     uses: list[Callable[[], object]] = [
         broker.install,
         broker.depths,
-        lambda: broker.publisher().publish(Queue.PUSHES, bodies(1)),
+        lambda: broker.publisher().publish(Queue.PUSHES, publications(bodies(1))),
         lambda: broker.consumer(Queue.PUSHES, 1).receive(1, timeout=1),
         lambda: broker.parked(Queue.PUSHES, 1),
         lambda: broker.requeue_parked(Queue.PUSHES, 1),
@@ -180,10 +183,10 @@ def test_who_hangs_up_during_the_tls_greeting_may_be_starting(tmp_path: Path) ->
 
 
 def test_who_never_answers_is_not_waited_for_without_end() -> None:
-    patience = replace(IMPATIENT, connect=0.5)
+    timeouts = replace(IMPATIENT, connect=0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"amqp://u:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/"
-        broker = RabbitBroker(BrokerSettings(url=url), DISTRICT, patience=patience)
+        broker = RabbitBroker(BrokerSettings(url=url, partitions=1), DISTRICT, timeouts=timeouts)
         started = time.monotonic()
         with pytest.raises(Unavailable, match="does not answer"):
             broker.depths()
@@ -200,8 +203,8 @@ def test_what_this_user_may_not_do_is_told_with_the_queue(rabbit: Rabbit) -> Non
     rabbit.allow(write="^$", read="^$")
     publisher, consumer = broker.publisher(), broker.consumer(Queue.PUSHES, 1)
     with pytest.raises(Misconfigured, match="the rights of this user"):
-        publisher.publish(Queue.PUSHES, bodies(2))
-    with pytest.raises(Misconfigured, match="'pushes'"):
+        publisher.publish(Queue.PUSHES, publications(bodies(2)))
+    with pytest.raises(Misconfigured, match=r"'pushes\.0'"):
         consumer.receive(1, timeout=1)
     publisher.close()
     consumer.close()
@@ -213,7 +216,7 @@ def test_what_this_user_may_not_do_is_told_with_the_queue(rabbit: Rabbit) -> Non
 def test_a_queue_that_was_made_in_another_way_is_told_with_its_remedy(rabbit: Rabbit) -> None:
     parameters = pika.URLParameters(rabbit.vhost.amqp_url)
     with closing(pika.BlockingConnection(parameters)) as connection:
-        connection.channel().queue_declare("pushes", durable=True)
+        connection.channel().queue_declare("pushes.0", durable=True)
     with pytest.raises(Misconfigured, match="inequivalent arg") as refused:
         rabbit.open().install()
     assert "Let it run empty, delete it" in refused.value.remedy
@@ -221,12 +224,12 @@ def test_a_queue_that_was_made_in_another_way_is_told_with_its_remedy(rabbit: Ra
 
 def test_what_a_full_queue_refuses_stays_with_the_caller(rabbit: Rabbit) -> None:
     broker = rabbit.installed()
-    rabbit.limit_length("pushes", 5)
+    rabbit.limit_length("pushes.0", 5)
     expected: list[bytes] = []
     with closing(broker.publisher()) as publisher:
         for attempt in range(5):
             batch = bodies(200, f"{attempt}-")
-            kept = publisher.publish(Queue.PUSHES, batch)
+            kept = publisher.publish(Queue.PUSHES, publications(batch))
             expected += compress(batch, kept)
     assert 5 <= len(expected) < 1_000
     consumer = broker.consumer(Queue.PUSHES, 1_000)
@@ -264,7 +267,7 @@ def test_a_message_is_not_parked_when_its_new_place_refuses_it(rabbit: Rabbit) -
 def test_a_queue_that_is_deleted_ends_its_consumer_with_the_remedy(rabbit: Rabbit) -> None:
     consumer = rabbit.installed().consumer(Queue.PUSHES, 1)
     consumer.receive(1, timeout=0)
-    rabbit.delete("pushes")
+    rabbit.delete("pushes.0")
     with pytest.raises(Misconfigured, match="schoolbell install"):
         until_it_raises(lambda: consumer.receive(1, timeout=1))
     consumer.close()
@@ -272,10 +275,10 @@ def test_a_queue_that_is_deleted_ends_its_consumer_with_the_remedy(rabbit: Rabbi
 
 def test_install_does_not_call_a_queue_ready_that_does_not_answer(rabbit: Rabbit) -> None:
     broker = rabbit.installed()
-    rabbit.freeze("outcomes")
+    rabbit.freeze("outcomes.0")
     with pytest.raises(Unavailable, match="without a leader"):
         broker.install()
-    rabbit.thaw("outcomes")
+    rabbit.thaw("outcomes.0")
     assert list(broker.install()) == []
 
 
@@ -287,7 +290,7 @@ def test_install_needs_no_right_to_make_what_is_there(rabbit: Rabbit) -> None:
 
 def test_who_may_not_make_what_is_missing_is_told_who_does(rabbit: Rabbit) -> None:
     rabbit.installed()
-    rabbit.delete("outcomes")
+    rabbit.delete("outcomes.0")
     rabbit.allow(configure="^$")
     with pytest.raises(Misconfigured, match="schoolbell channel definitions"):
         rabbit.open().install()
@@ -305,19 +308,19 @@ def test_two_districts_in_one_vhost_do_not_get_each_others_messages(rabbit: Rabb
     north, south = rabbit.installed(), rabbit.open(district="south")
     publish(north, Queue.PUSHES, bodies(1))
     publisher = south.publisher()
-    with pytest.raises(Misconfigured, match=r"no queue for messages with the key south\.pushes"):
-        publisher.publish(Queue.PUSHES, bodies(1))
+    with pytest.raises(Misconfigured, match=r"no queue for messages with the key south\.pushes\.0"):
+        publisher.publish(Queue.PUSHES, publications(bodies(1)))
     publisher.close()
     assert eventually(lambda: north.depths()[Queue.PUSHES] == Depth(ready=1, dead=0))
 
 
 def test_a_broker_of_some_queues_makes_and_counts_no_other(rabbit: Rabbit) -> None:
     broker = rabbit.open(queues=(Queue.CHANGES,))
-    assert sorted(broker.install()) == ["changes", "changes.dead"]
+    assert sorted(broker.install()) == ["changes.0", "changes.consumers", "changes.dead"]
     assert broker.depths() == {Queue.CHANGES: Depth(ready=0, dead=0)}
 
 
-@pytest.mark.parametrize("queue", ["changes", "outcomes", "pushes.dead"])
+@pytest.mark.parametrize("queue", ["changes.0", "outcomes.0", "pushes.dead", "pushes.consumers"])
 def test_install_does_not_call_a_queue_ready_that_has_no_leader(rabbit: Rabbit, queue: str) -> None:
     broker = rabbit.installed()
     rabbit.stop_leader(queue)
@@ -333,10 +336,10 @@ def test_what_a_queue_without_a_leader_did_not_confirm_stays_with_the_caller(
 ) -> None:
     broker = rabbit.installed()
     with closing(broker.publisher()) as publisher:
-        publisher.publish(Queue.PUSHES, bodies(1))
-        getattr(rabbit, trouble)("pushes")
-        assert list(publisher.publish(Queue.PUSHES, bodies(3))) == [False] * 3
-        getattr(rabbit, {"freeze": "thaw", "stop_leader": "start_leader"}[trouble])("pushes")
+        publisher.publish(Queue.PUSHES, publications(bodies(1)))
+        getattr(rabbit, trouble)("pushes.0")
+        assert list(publisher.publish(Queue.PUSHES, publications(bodies(3)))) == [False] * 3
+        getattr(rabbit, {"freeze": "thaw", "stop_leader": "start_leader"}[trouble])("pushes.0")
         assert all_is_confirmed_in_the_end(publisher, bodies(3))
 
 
@@ -348,7 +351,7 @@ def test_a_consumer_whose_line_was_cut_gets_its_messages_again(rabbit: Rabbit) -
     publish(broker, Queue.PUSHES, bodies(4))
     consumer = broker.consumer(Queue.PUSHES, 4)
     old = receive(consumer, 4)
-    rabbit.cut_all_lines()
+    rabbit.cut_all_connections()
     new = receive_in_spite_of(consumer, 4)
     assert [delivery.body for delivery in new] == bodies(4)
     assert all(delivery.redelivered for delivery in new)
@@ -361,7 +364,7 @@ def test_tags_from_before_the_line_was_cut_ack_and_park_nothing(rabbit: Rabbit) 
     publish(broker, Queue.PUSHES, bodies(4))
     consumer = broker.consumer(Queue.PUSHES, 4)
     old = receive(consumer, 4)
-    rabbit.cut_all_lines()
+    rabbit.cut_all_connections()
     receive_in_spite_of(consumer, 4)
     consumer.ack([delivery.tag for delivery in old])
     consumer.park(old[0], "unreadable")
@@ -372,8 +375,8 @@ def test_tags_from_before_the_line_was_cut_ack_and_park_nothing(rabbit: Rabbit) 
 def test_a_publisher_whose_line_was_cut_opens_another(rabbit: Rabbit) -> None:
     broker = rabbit.installed()
     with closing(broker.publisher()) as publisher:
-        assert list(publisher.publish(Queue.PUSHES, bodies(2))) == [True, True]
-        rabbit.cut_all_lines()
+        assert list(publisher.publish(Queue.PUSHES, publications(bodies(2)))) == [True, True]
+        rabbit.cut_all_connections()
         assert all_is_confirmed_in_the_end(publisher, bodies(1))
 
 
@@ -384,7 +387,7 @@ def test_who_waits_for_a_message_while_the_line_is_cut_still_gets_it(rabbit: Rab
 
     def cut_then_publish() -> None:
         time.sleep(0.2)
-        rabbit.cut_all_lines()
+        rabbit.cut_all_connections()
         publish(broker, Queue.PUSHES, bodies(1))
 
     thread = Thread(target=cut_then_publish)
@@ -398,8 +401,8 @@ def test_no_thread_is_left_when_all_is_closed(rabbit: Rabbit) -> None:
     before = set(threading.enumerate())
     broker = rabbit.installed()
     with closing(broker.publisher()) as publisher:
-        publisher.publish(Queue.PUSHES, bodies(1))
-        rabbit.cut_all_lines()
+        publisher.publish(Queue.PUSHES, publications(bodies(1)))
+        rabbit.cut_all_connections()
         assert all_is_confirmed_in_the_end(publisher, bodies(1))
     with closing(broker.consumer(Queue.PUSHES, 1)) as consumer:
         receive(consumer, 1)

@@ -16,6 +16,7 @@ from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.config import BrokerSettings
 from engine.errors import Misconfigured, Unavailable
 from engine.ports import Broker, Depth, Parked, Queue
+from tests.builders import publications
 from tests.contracts.brokers import (
     DISTRICT,
     all_is_confirmed_in_the_end,
@@ -73,7 +74,7 @@ class PublishingThread(Thread):
 
     def _try(self, waiting: list[bytes]) -> Sequence[bool]:
         with suppress(Unavailable):
-            return self._publisher.publish(Queue.PUSHES, waiting)
+            return self._publisher.publish(Queue.PUSHES, publications(waiting))
         self.was_interrupted = True
         time.sleep(0.02)
         return [False] * len(waiting)
@@ -122,10 +123,10 @@ def test_a_broker_short_of_memory_holds_up_who_publishes_and_not_who_consumes(
     publish(broker, Queue.CHANGES, bodies(100))
     publisher, consumer = broker.publisher(), broker.consumer(Queue.CHANGES, 10)
     with short_of_memory(rabbit):
-        assert list(publisher.publish(Queue.PUSHES, bodies(2))) == [False, False]
+        assert list(publisher.publish(Queue.PUSHES, publications(bodies(2)))) == [False, False]
         for expected in bodies(100):
             assert received_bodies(consumer, 1) == [expected]
-    assert list(publisher.publish(Queue.PUSHES, bodies(2))) == [True, True]
+    assert list(publisher.publish(Queue.PUSHES, publications(bodies(2)))) == [True, True]
     publisher.close()
     consumer.close()
 
@@ -135,20 +136,22 @@ def test_what_is_held_up_is_not_sent_again_with_every_try(rabbit: Rabbit) -> Non
     with closing(broker.publisher()) as publisher:
         with short_of_memory(rabbit):
             for _ in range(4):
-                publisher.publish(Queue.PUSHES, [b"held up"])
-        publisher.publish(Queue.PUSHES, [b"after"])
+                publisher.publish(Queue.PUSHES, publications([b"held up"]))
+        publisher.publish(Queue.PUSHES, publications([b"after"]))
     with closing(broker.consumer(Queue.PUSHES, 100)) as consumer:
         assert received_bodies(consumer, 2) == [b"held up", b"after"]
 
 
 def test_a_broker_that_stays_short_of_memory_is_left_in_the_end(rabbit: Rabbit) -> None:
     rabbit.installed()
-    settings = BrokerSettings(url=rabbit.vhost.amqps_url, ca_file=rabbit.server.ca_file)
-    broker = RabbitBroker(settings, DISTRICT, patience=replace(IMPATIENT, blocked=0.5))
+    settings = BrokerSettings(
+        url=rabbit.vhost.amqps_url, ca_file=rabbit.server.ca_file, partitions=1
+    )
+    broker = RabbitBroker(settings, DISTRICT, timeouts=replace(IMPATIENT, blocked=0.5))
     with closing(broker.publisher()) as publisher:
         with short_of_memory(rabbit), structlog.testing.capture_logs() as events:
             for _ in range(2):
-                assert list(publisher.publish(Queue.PUSHES, [b"held up"])) == [False]
+                assert list(publisher.publish(Queue.PUSHES, publications([b"held up"]))) == [False]
         assert any("short of memory" in event.get("problem", "") for event in events)
         assert all_is_confirmed_in_the_end(publisher, [b"after"])
 
@@ -182,19 +185,20 @@ def test_a_client_certificate_is_shown_to_a_broker_that_wants_one(tmp_path: Path
             ca_file=server.ca_file,
             cert_file=client.certificate,
             key_file=client.key,
+            partitions=1,
         )
-        assert len(RabbitBroker(with_both, DISTRICT, patience=IMPATIENT).install()) == 6
+        assert len(RabbitBroker(with_both, DISTRICT, timeouts=IMPATIENT).install()) == 9
 
         without = with_both.model_copy(update={"cert_file": None, "key_file": None})
         # Which of the two depends on whether the refusal is read before our greeting fails.
         with pytest.raises((Misconfigured, Unavailable), match="client certificate"):
-            RabbitBroker(without, DISTRICT, patience=IMPATIENT).depths()
+            RabbitBroker(without, DISTRICT, timeouts=IMPATIENT).depths()
 
         let_in_by_certificate(server, "d1")
         by_certificate = with_both.model_copy(
             update={"url": f"amqps://127.0.0.1:{server.tls_port}/"}
         )
-        assert len(RabbitBroker(by_certificate, DISTRICT, patience=IMPATIENT).depths()) == 3
+        assert len(RabbitBroker(by_certificate, DISTRICT, timeouts=IMPATIENT).depths()) == 3
 
 
 def let_in_by_certificate(server: RabbitServer, name: str) -> None:

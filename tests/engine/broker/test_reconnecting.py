@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 import structlog
 
-from engine.broker.rabbitmq.address import Address, Patience
-from engine.broker.rabbitmq.reconnecting import Line
+from engine.broker.rabbitmq.address import Address, Timeouts
+from engine.broker.rabbitmq.reconnecting import Reconnecting
 from engine.errors import SchoolbellError, Unavailable
 
-PATIENCE = Patience(first_backoff=1.0, longest_backoff=8.0)
+TIMEOUTS = Timeouts(first_backoff=1.0, longest_backoff=8.0)
 NO_TLS: ssl.SSLContext | None = None
 ADDRESS = Address("broker.example", 5671, "/", "u", "p", NO_TLS)
 
@@ -43,8 +43,8 @@ class Exchange:
             raise Unavailable("Nobody answers.", "Wait.")
         return Phone()
 
-    def line(self, chance: Callable[[], float] = lambda: 1.0) -> Line[Phone]:
-        return Line(self.dial, ADDRESS, PATIENCE, clock=lambda: self.now, chance=chance)
+    def line(self, chance: Callable[[], float] = lambda: 1.0) -> Reconnecting[Phone]:
+        return Reconnecting(self.dial, ADDRESS, TIMEOUTS, clock=lambda: self.now, chance=chance)
 
 
 def test_an_open_line_is_used_again() -> None:

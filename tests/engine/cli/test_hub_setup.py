@@ -78,6 +78,20 @@ def test_another_port_is_listened_to_and_handed_over(tmp_path: Path) -> None:
     assert load(tmp_path / "hub.toml").broker.url.endswith(f"@{HOST}:443")
 
 
+def test_the_number_of_partitions_is_that_of_the_queues_and_is_handed_over(
+    tmp_path: Path,
+) -> None:
+    definitions(tmp_path, "north", how=("--partitions", "2"))
+    assert load(tmp_path / "north.toml").hub.partitions == 2
+    assert load(tmp_path / "hub.toml").broker.partitions == 2
+    made = json.loads((tmp_path / "definitions.json").read_text())
+    assert [one["name"] for one in made["exchanges"]] == ["schoolbell.2"]
+    assert [one["name"] for one in made["queues"]] == [
+        *("pushes.dead", "pushes.consumers", "pushes.0", "pushes.1"),
+        *("outcomes.dead", "outcomes.consumers", "outcomes.0", "outcomes.1"),
+    ]
+
+
 def test_a_district_is_told_which_id_it_must_have(tmp_path: Path) -> None:
     definitions(tmp_path, "north")
     assert '[district] must say id = "north"' in (tmp_path / "north.toml").read_text()
@@ -161,7 +175,8 @@ def test_what_somebody_else_wrote_is_never_overwritten(
         (("north",), "elsewhere.example.org", (), "made for another host"),
         (("north",), HOST, ("--certificates",), "another way to come in"),
         (("north",), HOST, ("--etc", "/opt/rabbitmq"), "holds something else"),
-        (("north",), HOST, ("--port", "5672"), "another host or port"),
+        (("north",), HOST, ("--port", "5672"), "another host, port"),
+        (("north",), HOST, ("--partitions", "8"), "number of partitions"),
     ],
 )
 def test_a_second_run_with_other_words_changes_nothing(

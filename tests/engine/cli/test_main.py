@@ -18,7 +18,7 @@ from engine.store.tables import PREFIX
 from engine.wire.messages import Changes, Token, encode
 from rules.audience import Audience
 from rules.change import Change, Kind, PersonId
-from tests.builders import NOW, TODAY, a_change
+from tests.builders import NOW, TODAY, a_change, publications
 from tests.district import ADA, GRANDMOTHER, KEYRING, MOTHER, UNCLE, scored
 from tests.engine.cli.commands import Bell
 
@@ -285,7 +285,7 @@ def test_what_is_parked_is_listed_with_what_is_wrong(bell: Bell) -> None:
 def test_what_is_parked_is_tried_again(bell: Bell) -> None:
     evaluate(bell, a_change("cafeteria", after={}), a_change("library", after={}))
     district = bell.district()
-    district.broker.publisher().publish(Queue.PUSHES, [b"not for us"])
+    district.broker.publisher().publish(Queue.PUSHES, publications([b"not for us"]))
     consumer = district.broker.consumer(Queue.PUSHES, 1)
     (delivery,) = consumer.receive(1, timeout=5)
     consumer.park(delivery, "not readable")

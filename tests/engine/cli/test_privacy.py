@@ -22,7 +22,7 @@ from engine.wire.messages import Push, Pushes, encode
 from rules.change import Change
 from rules.outcomes import Verdict
 from rules.privacy import Level
-from tests.builders import a_change, an_outcome
+from tests.builders import a_change, an_outcome, publications
 from tests.district import ADA, GRANDMOTHER, KEYS, MOTHER, scored
 from tests.engine.cli.commands import Bell
 
@@ -365,7 +365,7 @@ def test_a_parked_push_does_not_show_its_token(bell: Bell) -> None:
     district = bell.district()
     (push, *_) = evaluate(bell, scored(9, 17))
     publisher, consumer = district.broker.publisher(), district.broker.consumer(Queue.PUSHES, 10)
-    publisher.publish(Queue.PUSHES, [encode(Pushes([push]))])
+    publisher.publish(Queue.PUSHES, publications([encode(Pushes([push]))]))
     consumer.park(consumer.receive(1, 1.0)[0], "A message is not readable.")
 
     result = bell.run("parked", "list")

@@ -12,10 +12,12 @@ import pytest
 
 from engine.broker.hub_link import AT_THE_HUB
 from engine.broker.rabbitmq.broker import RabbitBroker
+from engine.broker.rabbitmq.topology import exchange
 from engine.config import BrokerSettings
 from engine.doctor.diagnosis import State, Who
 from engine.hub_setup.rights import rights
 from engine.ports import Queue
+from tests.builders import publications
 from tests.engine.broker.rabbits import IMPATIENT, Rabbit
 from tests.engine.cli.commands import Bell
 from tests.engine.doctor.patients import Patient, hops_of
@@ -44,13 +46,19 @@ def rabbit(rabbit_server: RabbitServer, vhost: Vhost) -> Rabbit:
 
 
 def broker_of(rabbit: Rabbit) -> RabbitBroker:
-    settings = BrokerSettings(url=rabbit.vhost.amqps_url, ca_file=rabbit.server.ca_file)
-    return RabbitBroker(settings, DISTRICT, patience=IMPATIENT)
+    settings = BrokerSettings(
+        url=rabbit.vhost.amqps_url, ca_file=rabbit.server.ca_file, partitions=1
+    )
+    return RabbitBroker(settings, DISTRICT, timeouts=IMPATIENT)
 
 
 def settings(rabbit: Rabbit, url: str = "", **changes: Any) -> Mapping[str, Mapping[str, Any]]:
     """The section of this broker."""
-    section = {"url": url or rabbit.vhost.amqps_url, "ca_file": str(rabbit.server.ca_file)}
+    section = {
+        "url": url or rabbit.vhost.amqps_url,
+        "ca_file": str(rabbit.server.ca_file),
+        "partitions": 1,
+    }
     return {"broker": section | changes}
 
 
@@ -87,7 +95,7 @@ def _erlang(pattern: str) -> str:
 
 def grant(rabbit: Rabbit, name: str, district: str) -> None:
     """The rights of a hub's definitions, for a user and a vhost of other names."""
-    allowed = next(one for one in rights(district) if one.user in (district, name))
+    allowed = next(one for one in rights(district, 1) if one.user in (district, name))
     configure, write, read = allowed.configure, allowed.write, allowed.read
     grant_only(rabbit, name, configure, write, read, allowed.topic_write)
 
@@ -98,7 +106,7 @@ def grant_only(
     rabbit.server.evaluate(
         f"{_permissions(name, rabbit.vhost.name, configure, write, read)}, "
         f'ok = rabbit_auth_backend_internal:set_topic_permissions(<<"{name}">>, '
-        f'<<"{rabbit.vhost.name}">>, <<"schoolbell">>, <<"{_erlang(topic_write)}">>, <<"^$">>, '
+        f'<<"{rabbit.vhost.name}">>, <<"{exchange(1)}">>, <<"{_erlang(topic_write)}">>, <<"^$">>, '
         '<<"test">>)'
     )
 
@@ -108,7 +116,7 @@ def test_a_broker_that_is_well_and_nothing_is_left_behind_or_touched(
 ) -> None:
     broker = broker_of(rabbit)
     with closing(broker.publisher()) as publisher:
-        publisher.publish(Queue.PUSHES, [b"one", b"two"])
+        publisher.publish(Queue.PUSHES, publications([b"one", b"two"]))
     found = patient.walk(settings(rabbit), ["broker"])
     assert [one.hop for one in found] == HOPS
     assert hops_of(found, State.OK) == HOPS[1:]  # 127.0.0.1 is no name
@@ -231,10 +239,10 @@ def test_a_vhost_of_somebody_else(rabbit: Rabbit, patient: Patient) -> None:
 @pytest.mark.parametrize(
     ("denied", "what"),
     [
-        ({"write": "^$"}, "publish into changes"),
-        ({"read": "^$"}, "consume changes"),
-        ({"topic_write": rf"^{DISTRICT}\.(changes|changes\.dead)$"}, "publish into pushes"),
-        ({"topic_write": r"^shelbyville\..*$"}, "publish into changes"),
+        ({"write": "^$"}, "publish into changes.0"),
+        ({"read": "^$"}, "consume changes.0"),
+        ({"topic_write": rf"^{DISTRICT}\.(changes\.0|changes\.dead)$"}, "publish into pushes.0"),
+        ({"topic_write": r"^shelbyville\..*$"}, "publish into changes.0"),
     ],
 )
 def test_a_missing_permission(
@@ -262,23 +270,23 @@ def test_a_broker_that_is_short_of_disk_or_memory(rabbit: Rabbit, patient: Patie
 def test_a_missing_exchange(rabbit: Rabbit, patient: Patient) -> None:
     rabbit.server.evaluate(
         f'rabbit_exchange:delete(rabbit_misc:r(<<"{rabbit.vhost.name}">>, exchange, '
-        '<<"schoolbell">>), false, <<"test">>)'
+        f'<<"{exchange(1)}">>), false, <<"test">>)'
     )
     found = patient.broken(settings(rabbit), ["broker"])
-    assert "no exchange schoolbell" in found.found
+    assert "no exchange schoolbell.1" in found.found
     assert "schoolbell install" in found.remedy
 
 
 def test_a_missing_queue(rabbit: Rabbit, patient: Patient) -> None:
-    rabbit.delete("outcomes")
+    rabbit.delete("outcomes.0")
     found = patient.broken(settings(rabbit), ["broker"])
     assert found.hop == "broker: queues"
-    assert "no queue outcomes" in found.found
+    assert "no queue outcomes.0" in found.found
     assert "schoolbell install" in found.remedy
 
 
 @pytest.mark.parametrize("trouble", ["stop_leader", "freeze"])
-@pytest.mark.parametrize("queue", ["changes", "pushes"])
+@pytest.mark.parametrize("queue", ["changes.0", "pushes.consumers"])
 def test_a_queue_without_a_leader(
     rabbit: Rabbit, patient: Patient, trouble: str, queue: str
 ) -> None:
@@ -293,7 +301,7 @@ def test_a_queue_without_a_leader(
 def test_the_link_to_a_hub_with_least_rights(
     rabbit_server: RabbitServer, rabbit: Rabbit, patient: Patient
 ) -> None:
-    hub = {"url": "", "ca_file": str(rabbit_server.ca_file)}
+    hub = {"url": "", "ca_file": str(rabbit_server.ca_file), "partitions": 1}
     with user(rabbit, DISTRICT) as url:
         grant(rabbit, DISTRICT, DISTRICT)
         found = patient.walk({"hub": {**hub, "url": url}}, ["broker", "hub", "FCM", "APNs"])

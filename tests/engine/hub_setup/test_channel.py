@@ -4,7 +4,7 @@ import json
 import socket
 import ssl
 import tomllib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,18 +19,22 @@ from pika.exceptions import ChannelClosedByBroker
 from engine.broker.hub_link import AT_THE_HUB
 from engine.broker.rabbitmq.address import in_vhost, read_address
 from engine.broker.rabbitmq.broker import RabbitBroker
+from engine.broker.rabbitmq.topology import exchange
 from engine.cli.hub_setup import channel
 from engine.config import BrokerSettings, HubSettings
 from engine.errors import Misconfigured, SchoolbellError, Unavailable
 from engine.hub_setup.configuration import LARGEST_MESSAGE
 from engine.hub_setup.definitions import MOST_BYTES_PARKED, MOST_BYTES_WAITING, MOST_MESSAGES
 from engine.ports import Consumer, Delivery, Depth, Parked, Publisher, Queue
+from tests.builders import publications
 from tests.contracts.brokers import bodies, eventually, publish, receive, received_bodies
 from tests.engine.broker.rabbits import IMPATIENT, allow_old_tls
 from tests.servers import CertificateAuthority, WrittenRabbitServer
 
 REFUSED = 403
 MANY = 100
+PARTITIONS = 2
+EXCHANGE = exchange(PARTITIONS)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Hub:
         files = {name: self.folder / table[name] for name in table if name.endswith("_file")}
         url = table["url"].replace(":5671", f":{self.server.tls_port}")
         kind = HubSettings if section == "hub" else BrokerSettings
-        return kind(url=url, **files)
+        return kind(url=url, partitions=table["partitions"], **files)
 
     def district(self, name: str) -> RabbitBroker:
         """The hub's broker as a district sees it."""
@@ -84,7 +88,7 @@ def write(folder: Path, *words: str, districts: Sequence[str] = ("north", "south
 def a_hub(folder: Path, *how: str) -> Iterator[Hub]:
     """Write everything for a hub, and run its broker."""
     write(folder, "certificates")
-    write(folder, "definitions", *how)
+    write(folder, "definitions", "--partitions", str(PARTITIONS), *how)
     with WrittenRabbitServer(folder) as server:
         yield Hub(server, folder)
 
@@ -146,7 +150,7 @@ def until_refused(publisher: Publisher, queue: Queue) -> list[bytes]:
     """Publish one after the other; what was taken until the broker took no more, or all."""
     taken = []
     for body in bodies(MANY):
-        if not all(publisher.publish(queue, [body])):
+        if not all(publisher.publish(queue, publications([body]))):
             break
         taken.append(body)
     return taken
@@ -196,7 +200,7 @@ def test_each_side_parks_what_it_takes_looks_at_it_and_puts_it_back(hub: Hub) ->
 def test_a_reason_that_somebody_made_up_cannot_rewrite_the_screen(by_passwords: Hub) -> None:
     forged = pika.BasicProperties(headers={"reason": "\x1b[2J\n\u202eall is well" + "!" * 9_999})
     by_passwords.attempt("hub", "north", lambda opened: opened.basic_publish(
-        "schoolbell", "north.pushes.dead", b"forged", forged))  # fmt: skip
+        EXCHANGE, "north.pushes.dead", b"forged", forged))  # fmt: skip
     spoke = by_passwords.spoke("north")
     (parked,) = spoke.parked(Queue.PUSHES, 10)
     assert parked.reason.startswith(" [2J  all is well!")
@@ -215,19 +219,25 @@ def test_no_queue_of_a_district_can_fill_the_disk(hub: Hub) -> None:
     def of_each_queue(key: str) -> list[str]:
         found = hub.server.evaluate(f'[rabbit_policy:get(<<"{key}">>, Queue) || '
                                     'Queue <- rabbit_amqqueue:list(<<"north">>)]')  # fmt: skip
-        return sorted(found.strip("[]").replace(" ", "").split(","))
+        return found.strip("[]").replace(" ", "").split(",")
 
-    assert of_each_queue("max-length-bytes") == sorted(
-        [str(MOST_BYTES_WAITING), str(MOST_BYTES_PARKED)] * 2
-    )
-    assert of_each_queue("max-length") == [str(MOST_MESSAGES)] * 4
+    of_partition = str(MOST_BYTES_WAITING // PARTITIONS), str(MOST_MESSAGES // PARTITIONS)
+    of_dead, nobody_publishes = (str(MOST_BYTES_PARKED), str(MOST_MESSAGES)), "undefined"
+    limits = zip(of_each_queue("max-length-bytes"), of_each_queue("max-length"), strict=True)
+    assert Counter(limits) == {
+        of_partition: 2 * PARTITIONS,
+        of_dead: 2,
+        (nobody_publishes, nobody_publishes): 2,
+    }
 
 
 def test_a_message_that_is_too_large_is_refused_and_said_to_be(hub: Hub) -> None:
     with closing(hub.district("north").publisher()) as publisher:
-        assert list(publisher.publish(Queue.PUSHES, [bytes(LARGEST_MESSAGE)])) == [True]
+        assert list(publisher.publish(Queue.PUSHES, publications([bytes(LARGEST_MESSAGE)]))) == [
+            True
+        ]
         with pytest.raises(Misconfigured, match="max_message_size"):
-            publisher.publish(Queue.PUSHES, [bytes(LARGEST_MESSAGE + 1)])
+            publisher.publish(Queue.PUSHES, publications([bytes(LARGEST_MESSAGE + 1)]))
     with closing(hub.spoke("north").consumer(Queue.PUSHES, 3)) as consumer:
         assert received_bodies(consumer, 1) == [bytes(LARGEST_MESSAGE)]
         assert list(consumer.receive(1, timeout=0.2)) == []
@@ -246,7 +256,7 @@ def test_outcomes_that_nobody_reads_hold_up_their_own_district_and_are_kept(
         publish(by_passwords.spoke("north"), Queue.OUTCOMES, bodies(10))
         assert 3 <= len(kept) < MANY
         assert received_bodies(consumer, len(kept)) == kept
-        assert eventually(lambda: all(publisher.publish(Queue.OUTCOMES, [b"again"])))
+        assert eventually(lambda: all(publisher.publish(Queue.OUTCOMES, publications([b"again"]))))
         drain(by_passwords, "south")
     drain(by_passwords)
 
@@ -354,7 +364,11 @@ def test_another_district_comes_in_and_a_password_is_changed_while_the_broker_ru
         publish(hub.district("north"), Queue.PUSHES, bodies(1))
         old = hub.district("south")
         (tmp_path / "south.toml").rename(tmp_path / "south.before")
-        write(tmp_path, "definitions", districts=("north", "south", "west"))
+        write(
+            tmp_path,
+            *("definitions", "--partitions", str(PARTITIONS)),
+            districts=("north", "south", "west"),
+        )
         hub.server.control("import_definitions", str(tmp_path / "definitions.json"))
         assert "Check user and password" in refused(old)
         publish(hub.district("south"), Queue.PUSHES, bodies(1))
@@ -371,17 +385,20 @@ FORBIDDEN_IN_NORTH = {
     "declare a queue": lambda opened: opened.queue_declare("mine"),
     "declare a temporary queue": lambda opened: opened.queue_declare("", exclusive=True),
     "declare an exchange": lambda opened: opened.exchange_declare("mine"),
-    "delete a queue": lambda opened: opened.queue_delete("pushes"),
-    "delete the exchange": lambda opened: opened.exchange_delete("schoolbell"),
-    "bind a queue": lambda opened: opened.queue_bind("outcomes", "schoolbell", "#"),
-    "unbind a queue": lambda opened: opened.queue_unbind("pushes", "schoolbell", "north.pushes"),
-    "publish to a queue": push_to("", "pushes"),
-    "publish to outcomes": push_to("", "outcomes"),
-    "publish elsewhere": push_to("amq.topic", "north.pushes"),
-    "publish as another district": push_to("schoolbell", "south.pushes"),
-    "publish as another's hub": push_to("schoolbell", "south.outcomes"),
-    "publish any key": push_to("schoolbell", "north.changes"),
-    "publish a longer key": push_to("schoolbell", "north.pushes.more"),
+    "delete a queue": lambda opened: opened.queue_delete("pushes.0"),
+    "delete the exchange": lambda opened: opened.exchange_delete(EXCHANGE),
+    "bind a queue": lambda opened: opened.queue_bind("outcomes.0", EXCHANGE, "#"),
+    "unbind a queue": lambda opened: opened.queue_unbind("pushes.0", EXCHANGE, "north.pushes.0"),
+    "publish to a queue": push_to("", "pushes.0"),
+    "publish to outcomes": push_to("", "outcomes.0"),
+    "publish elsewhere": push_to("amq.topic", "north.pushes.0"),
+    "publish as another district": push_to(EXCHANGE, "south.pushes.0"),
+    "publish as another's hub": push_to(EXCHANGE, "south.outcomes.0"),
+    "publish any key": push_to(EXCHANGE, "north.changes.0"),
+    "publish a longer key": push_to(EXCHANGE, "north.pushes.0.more"),
+    "publish to a partition too many": push_to(EXCHANGE, f"north.pushes.{PARTITIONS}"),
+    "publish to who is counted": push_to(EXCHANGE, "north.pushes.consumers"),
+    "publish to nobody's partition": push_to(EXCHANGE, "north.pushes"),
 }
 
 
@@ -393,13 +410,16 @@ def test_neither_side_can(hub: Hub, act: str, user: str) -> None:
 
 @pytest.mark.parametrize(
     ("user", "queues"),
-    [("north", ["pushes", "pushes.dead"]), ("hub", ["outcomes", "outcomes.dead"])],
+    [
+        ("north", ["pushes.0", "pushes.1", "pushes.dead", "pushes.consumers"]),
+        ("hub", ["outcomes.0", "outcomes.1", "outcomes.dead", "outcomes.consumers"]),
+    ],
 )
 def test_neither_side_takes_what_is_for_the_other(hub: Hub, user: str, queues: list[str]) -> None:
     for queue in queues:
         assert [hub.attempt(user, "north", take) for take in ways_to_take(queue)] == [REFUSED] * 3
-        is_ours_to_send = queue in AT_THE_HUB
-        sent = hub.attempt(user, "north", push_to("schoolbell", f"north.{queue}"))
+        is_ours_to_send = queue.endswith(("0", "1"))
+        sent = hub.attempt(user, "north", push_to(EXCHANGE, f"north.{queue}"))
         assert sent == (0 if is_ours_to_send else REFUSED)
     drain(hub)
 
@@ -407,7 +427,7 @@ def test_neither_side_takes_what_is_for_the_other(hub: Hub, user: str, queues: l
 def test_the_rights_that_a_district_lacks_are_told_in_our_words(hub: Hub) -> None:
     with (
         closing(hub.district("north").consumer(Queue.PUSHES, 1)) as consumer,
-        pytest.raises(Misconfigured, match="'pushes'"),
+        pytest.raises(Misconfigured, match=r"'pushes\.0'"),
     ):
         consumer.receive(1, timeout=1)
 
@@ -417,10 +437,10 @@ def test_the_broker_speaks_no_tls_before_1_2(hub: Hub) -> None:
     allow_old_tls(context)
     address = ("127.0.0.1", hub.server.tls_port)
     with (
-        socket.create_connection(address) as line,
+        socket.create_connection(address) as opened,
         pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"),
     ):
-        context.wrap_socket(line, server_hostname="127.0.0.1")
+        context.wrap_socket(opened, server_hostname="127.0.0.1")
 
 
 def drain(hub: Hub, district: str = "north") -> None:

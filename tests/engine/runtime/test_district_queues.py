@@ -12,7 +12,7 @@ from threading import Event as Flag
 import pytest
 
 from engine.errors import Unavailable
-from engine.ports import Delivery, Queue
+from engine.ports import Delivery, Publication, Queue
 from engine.runtime.district_queues import STALLED_AFTER, DeliverStage, DistrictQueues
 from engine.stages.deliver import UNBUILDABLE, Deliver
 from engine.wire.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, Token, decode, encode
@@ -595,9 +595,9 @@ class Stuck(FakePublisher):
         super().__init__()
         self.let_go = Flag()
 
-    def publish(self, queue: Queue, bodies: Sequence[bytes]) -> Sequence[bool]:
+    def publish(self, queue: Queue, messages: Sequence[Publication]) -> Sequence[bool]:
         self.let_go.wait()
-        return super().publish(queue, bodies)
+        return super().publish(queue, messages)
 
 
 class Cut(FakeConsumer):

@@ -15,8 +15,8 @@ from engine.runtime.loops import (
     RelayStage,
     ScheduleStage,
     consuming,
-    publish_pushes,
 )
+from engine.stages.publishing import publish_pushes
 from engine.wire.messages import Changes, Outcomes, Pushes, decode, encode
 from rules.change import Change
 from tests.builders import a_change, a_push, an_outcome
@@ -292,7 +292,7 @@ def rows(count: int) -> list[Change]:
 
 
 def relay_stage(outbox: FakeOutbox, publisher: FakePublisher) -> RelayStage:
-    return RelayStage(outbox, publisher, batch=10, poll_interval=timedelta())
+    return RelayStage(outbox, publisher, lambda _: False, batch=10, poll_interval=timedelta())
 
 
 def test_a_relay_publishes_and_marks_what_waits() -> None:

@@ -16,6 +16,7 @@ from engine.ports import Depth, Parked, Queue
 from engine.runtime.installation import Installation, open_installation
 from engine.runtime.stage import STAGES
 from engine.services import hub
+from tests.builders import publications
 from tests.fakes import FakeBroker
 
 HUB = """
@@ -142,7 +143,7 @@ def test_changes_stay_in_the_district_and_the_rest_goes_to_the_hub() -> None:
     linked = LinkedBroker(own, far)
     publisher = linked.publisher()
     for queue in Queue:
-        publisher.publish(queue, [queue.encode()])
+        publisher.publish(queue, publications([queue.encode()]))
         linked.consumer(queue, 1)
     assert [queue for queue, _ in own.made.published] == [Queue.CHANGES]
     assert [queue for queue, _ in far.made.published] == [Queue.PUSHES, Queue.OUTCOMES]

@@ -23,7 +23,7 @@ from engine.store.alarms import Alarm
 from rules.change import Change
 from rules.outcomes import Verdict
 from rules.privacy import Level
-from tests.builders import a_change, an_outcome
+from tests.builders import a_change, an_outcome, publications
 from tests.district import scored
 from tests.engine.cli.commands import Bell
 
@@ -141,7 +141,7 @@ def test_what_grows_with_every_push_is_not_read(bell: Bell) -> None:
 
 def test_what_waits_in_the_queues_is_counted(bell: Bell) -> None:
     district = bell.district()
-    district.broker.publisher().publish(Queue.PUSHES, [b"1", b"2"])
+    district.broker.publisher().publish(Queue.PUSHES, publications([b"1", b"2"]))
 
     assert look(district, NOW).queues[Queue.PUSHES] == Depth(ready=2, dead=0)
 
@@ -155,7 +155,7 @@ def test_an_engine_with_trouble_is_not_healthy(bell: Bell, trouble: str) -> None
         case "an alarm":
             report(district)
         case "a dead letter":
-            district.broker.publisher().publish(Queue.PUSHES, [b"1"])
+            district.broker.publisher().publish(Queue.PUSHES, publications([b"1"]))
             consumer = district.broker.consumer(Queue.PUSHES, 1)
             consumer.park(consumer.receive(1, timeout=5)[0], "not readable")
         case "no trigger":
