@@ -157,6 +157,18 @@ def test_a_person_signs_in_and_subscribes_and_would_be_told(bell: Bell) -> None:
     assert re.search(r"✗ attendance +The person has not switched this kind on", said)
 
 
+def test_a_person_signs_out_and_is_told_no_more(bell: Bell) -> None:
+    spoil(bell, f"UPDATE schoolbell_rights SET portal = TRUE WHERE person_id = '{GRANDMOTHER}'")
+    bell("subscribe", "--person", GRANDMOTHER, "--student", ADA, "--kind", "grade")
+    signed_in = bell("sign-in", "--person", GRANDMOTHER, "--kind", "apns", "--token", "abcdef")
+    device = re.findall(r"\d+", signed_in)[-1]
+
+    signed_out = bell("sign-out", "--person", GRANDMOTHER, "--device", device)
+
+    assert signed_out == f"Person {GRANDMOTHER} is signed out on device {device}.\n"
+    assert "would be told" not in bell("why", "--student", ADA, "--person", GRANDMOTHER)
+
+
 def test_a_person_may_stop_hearing_of_a_kind(bell: Bell) -> None:
     which = ("--person", MOTHER, "--student", ADA, "--kind", "grade")
 
