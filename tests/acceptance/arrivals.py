@@ -54,7 +54,7 @@ class Comparison:
     lost: Sequence[Difference] = ()
     invented: Sequence[Difference] = ()
     twice: Sequence[Difference] = ()
-    late: int = 0
+    late: Sequence[Text] = ()
     repeated: int = 0
 
     @property
@@ -112,7 +112,7 @@ class Arrivals:
                 list(came), lambda one: not set(points[one]) <= _steps(old.get(one), new.get(one))
             ),
             twice=differ(changed, lambda one: len(on_screen.get(one, ())) > 1),
-            late=sum(map(_late, points.values())),
+            late=[text for texts in came.values() for text in _late(texts)],
             repeated=sum(len(one) - len(set(one)) for one in points.values()),
         )
 
@@ -131,7 +131,7 @@ def _steps(old: float | None, new: float | None) -> set[float]:
     return {old + step for step in range(1, round(new - old) + 1)}
 
 
-def _late(points: Sequence[float]) -> int:
-    """How many came after a higher one; what merely comes again is not late."""
-    highest = accumulate(points, max)
-    return sum(point < before for before, point in zip(highest, points[1:], strict=False))
+def _late(texts: Sequence[Text]) -> list[Text]:
+    """Those that came after one with more points; what merely comes again is not late."""
+    highest = accumulate((text.points for text in texts), max)
+    return [text for before, text in zip(highest, texts[1:], strict=False) if text.points < before]

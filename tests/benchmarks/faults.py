@@ -29,7 +29,7 @@ from engine.runtime.clock import utc_now
 from engine.services import parked
 from engine.services.status import of_district
 from engine.trial.phones.phones import Behaviour, Phones
-from tests.acceptance.arrivals import Arrivals, Comparison
+from tests.acceptance.arrivals import Arrivals, Comparison, Text
 from tests.acceptance.faults import Scene, faults, without_scores
 from tests.acceptance.screens import Score, insist, scores
 from tests.acceptance.stage_processes import StageProcesses
@@ -46,14 +46,18 @@ _SHOWN: Final = 20  # differences of a round that are told one by one
 
 
 class Round(msgspec.Struct, frozen=True):
-    """What one round came to. *struck* are its faults with the moments at which they began."""
+    """What one round came to.
+
+    *struck* are its faults with the moments at which they began, *late* counts the texts that
+    came late by the second in which they came.
+    """
 
     seed: int
     number: int
     changes: int
     struck: Sequence[tuple[str, str]]
     texts: int
-    late: int
+    late: Mapping[str, int]
     repeated: int
     wrong: Sequence[str]
     lost: Sequence[str]
@@ -94,13 +98,14 @@ def main(
         with _scene(students) as (scene, arrivals):
             let_clocks_be_wrong(scene.site)
             run = _Run(scene, arrivals, rate, _chosen(scene, only))
+            drawn = run.draw(seed, fault_count)
             for number in range(len(done), rounds):
-                share = _share(fault_count, rounds, number)
-                one = run.round(seed, number, share, changes // rounds)
+                first, end = (_end(fault_count, rounds, one) for one in (number - 1, number))
+                found = run.round(seed, number, drawn[first:end], changes // rounds)
                 with results.open("ab") as file:
-                    file.write(msgspec.json.encode(one) + b"\n")
-                done.append(one)
-                _show_round(one)
+                    file.write(msgspec.json.encode(found) + b"\n")
+                done.append(found)
+                _show_round(found)
     _show(done)
 
 
@@ -119,8 +124,15 @@ class _Run:
         self._rate = rate
         self._faults = chosen
 
-    def round(self, seed: int, number: int, fault_count: int, changes: int) -> Round:
-        """Write *changes* while so many faults strike, wait for rest, and compare."""
+    def draw(self, seed: int, count: int) -> Sequence[str]:
+        """So many names of faults in an order of chance, none again before all had their turn."""
+        chance, drawn = random.Random(seed), list[str]()
+        while len(drawn) < count:
+            drawn += chance.sample(sorted(self._faults), len(self._faults))
+        return drawn[:count]
+
+    def round(self, seed: int, number: int, drawn: Sequence[str], changes: int) -> Round:
+        """Write *changes* while the *drawn* faults strike, wait for rest, and compare."""
         scene, began = self._scene, time.monotonic()
         scene.chance.seed(f"{seed} {number}")
         before = scores(scene.site, ALL)
@@ -129,20 +141,20 @@ class _Run:
         struck: list[tuple[str, str]] = []
         with ThreadPoolExecutor(1) as program:
             writing = program.submit(writer.write, changes)
-            for _ in range(fault_count):
-                struck.append(self._strike())
+            for name in drawn:
+                struck.append(self._strike(name))
             writing.result()
         scene.phones.clear_faults()
         at_rest = self._come_to_rest(before)
         found = self._compare(before)
         return Round(
-            seed, number, writer.written, struck, found.texts, found.late, found.repeated,
+            seed, number, writer.written, struck,
+            found.texts, _by_second(found.late), found.repeated,
             _told(found.wrong), _told(found.lost), _told(found.invented), _told(found.twice),
             time.monotonic() - began, at_rest,
         )  # fmt: skip
 
-    def _strike(self) -> tuple[str, str]:
-        name = self._scene.chance.choice(sorted(self._faults))
+    def _strike(self, name: str) -> tuple[str, str]:
         self._scene.wait(0.2, 3)
         began = datetime.now(UTC)
         try:
@@ -207,9 +219,13 @@ def _chosen(scene: Scene, only: Sequence[str]) -> Mapping[str, Callable[[Scene],
     }
 
 
-def _share(count: int, rounds: int, number: int) -> int:
-    """How many of *count* fall on the round with this *number*."""
-    return count * (number + 1) // rounds - count * number // rounds
+def _end(count: int, rounds: int, number: int) -> int:
+    """How many of *count* faults have struck at the end of the round with this *number*."""
+    return count * (number + 1) // rounds
+
+
+def _by_second(texts: Sequence[Text]) -> dict[str, int]:
+    return Counter(f"{datetime.fromtimestamp(one.at, UTC):%H:%M:%S}" for one in texts)
 
 
 def _told(differences: Sequence[object]) -> list[str]:
@@ -225,17 +241,19 @@ def _read(results: Path, seed: int) -> list[Round]:
 
 
 def _show_round(one: Round) -> None:
+    late = sum(one.late.values())
     click.echo(
         f"round {one.number}: {one.changes:,} changes, {len(one.struck)} faults, "
         f"{one.texts:,} texts, {len(one.wrong)} wrong, {len(one.lost)} lost, "
-        f"{len(one.invented)} invented, {len(one.twice)} shown twice, {one.late} late, "
+        f"{len(one.invented)} invented, {len(one.twice)} shown twice, {late} late, "
         f"{one.repeated} repeated, {one.seconds:.0f} s{'' if one.at_rest else ', never at rest'}"
     )
     for what in ("wrong", "lost", "invented", "twice"):
         for line in getattr(one, what)[:_SHOWN]:
             click.echo(f"  {what}: {line}")
-    if one.wrong or one.lost or one.invented or one.twice:
-        for name, at in one.struck:
+    moments = [*one.struck, *((f"{count} texts came late", at) for at, count in one.late.items())]
+    if one.wrong or one.lost or one.invented or one.twice or one.late:
+        for name, at in sorted(moments, key=lambda moment: moment[1]):
             click.echo(f"  {at} {name}")
 
 
@@ -250,7 +268,7 @@ def _show(done: Sequence[Round]) -> None:
         ("changes", sum(one.changes for one in done)),
         ("texts", sum(one.texts for one in done)),
         ("wrong final texts", sum(len(one.wrong) for one in done)),
-        ("late arrivals", sum(one.late for one in done)),
+        ("late arrivals", sum(sum(one.late.values()) for one in done)),
         ("lost", sum(len(one.lost) for one in done)),
         ("invented", sum(len(one.invented) for one in done)),
         ("shown twice", sum(len(one.twice) for one in done)),
