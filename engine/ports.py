@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -95,6 +95,45 @@ class Outbox(Protocol):
 
     def mark_relayed(self, changes: Sequence[Change]) -> None:
         """Remember that the broker has all of these changes, which the last read returned."""
+        ...
+
+    def forget(self, keep: timedelta, now: datetime) -> int:
+        """Delete rows that were relayed longer than *keep* ago, and return how many.
+
+        They go in portions: the SIS writes between them. Ids are nearly in the order of time, so
+        the first row that is to be kept ends the search, however much is kept.
+        """
+        ...
+
+    def replay(self, since: datetime) -> int:
+        """Let the relay publish again what was captured after *since*; return how many rows.
+
+        What evaluate has seen has no effect again; what a lost broker held is made good.
+        """
+        ...
+
+    def count(self) -> int:
+        """How many rows it holds, relayed or not."""
+        ...
+
+    def backlog(self, now: datetime) -> tuple[int, timedelta]:
+        """How many rows wait (counted up to 100,000), and how long the oldest has."""
+        ...
+
+
+class RelayedMark(Protocol):
+    """The highest position that was ever relayed, as the engine's own database knows it.
+
+    A copy of the SIS database that was put back knows less, and its outbox would give the same
+    positions again.
+    """
+
+    def read(self) -> int:
+        """The highest position; 0 before the first."""
+        ...
+
+    def raise_to(self, position: int) -> None:
+        """Remember *position*, unless a higher one is known."""
         ...
 
 

@@ -331,7 +331,7 @@ class EmbeddedBroker:
     """The broker of one process; make one of it, for its consumers know of each other by it."""
 
     def __init__(self, database: Database, partitions: int) -> None:
-        if not database.is_sqlite:
+        if not database.dialect.one_writer:  # two would take the same message
             raise ConfigError(
                 "The embedded broker needs SQLite as the engine's database.",
                 "Write amqps://user:password@host/vhost as url in [broker].",

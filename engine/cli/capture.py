@@ -20,17 +20,18 @@ def capture_() -> None:
 
 
 @capture_.command("install")
+@click.option("--take-over", is_flag=True, help="Take what an installation left that is no more.")
 @with_district
-def capture_install(district: District) -> None:
+def capture_install(district: District, take_over: bool) -> None:
     """Make the outbox and the triggers that are missing or outdated."""
-    _show(capture.install(district.source))
+    _show(capture.install(district, take_over=take_over))
 
 
 @capture_.command("check")
 @with_district
 def capture_check(district: District) -> None:
     """Say for each table whether capture is in place, and what it would miss."""
-    found = capture.check(district.source)
+    found = capture.check(district)
     _show(found)
     if not all(finding.in_place for finding in found):
         sys.exit(1)
@@ -40,8 +41,8 @@ def capture_check(district: District) -> None:
 @click.confirmation_option(prompt="Changes that are not relayed yet are lost. Go on?")
 @with_district
 def capture_remove(district: District) -> None:
-    """Take away every trigger of Schoolbell, and the outbox."""
-    removed = capture.remove(district.source)
+    """Take away the triggers of this installation, and its outbox."""
+    removed = capture.remove(district)
     click.echo(f"Removed {len(removed)} triggers and the outbox.")
 
 
@@ -53,7 +54,7 @@ def replay(district: District, since: datetime) -> None:
 
     What was evaluated already has no effect again.
     """
-    count = capture.replay(district.source, since.replace(tzinfo=UTC))
+    count = capture.replay(district, since.replace(tzinfo=UTC))
     click.echo(f"{count} captured changes will be relayed again.")
 
 

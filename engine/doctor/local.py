@@ -14,18 +14,17 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from engine.config import Config
-from engine.database import POSTGRESQL, SQLITE, Database
+from engine.database import Database
+from engine.dialects import DIALECTS
 from engine.doctor.broker import BROKER, HUB
 from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
 from engine.doctor.gateways import require_keys, why_no_apns, why_no_fcm
 from engine.doctor.network_probe import Place, reach
 from engine.errors import ConfigError
 from engine.runtime.district import District
-from engine.sources import capture
 from engine.store import devices, migrate
 
 _NO_PHONES: Final = "Neither [fcm] nor [apns] nor [hub] is set up, so there is no way to any phone."
-_POSTGRESQL_PORT: Final = 5432
 _BESIDE_SQLITE: Final = ("", "-wal", "-shm", ".lock")
 _PROBE_BYTES: Final = 65_536
 
@@ -140,25 +139,25 @@ def sis(config: Config) -> Diagnosis:
 def captured(config: Config) -> Diagnosis:
     """Whether the triggers are in place."""
     with closing(District(config)) as district:
-        source = district.source
-        capture.require(source.database, source.definition)
-        return ok(f"changes of {len(source.definition.captured)} tables are captured")
+        district.capture.require()
+        return ok(f"changes of {len(district.source.definition.captured)} tables are captured")
 
 
 def _files(config: Config) -> Iterator[Path]:
     """The files that Schoolbell writes, made yet or not. A keyring that is there is only read."""
     for url in (config.database.url, config.source_url):
-        if file := _sqlite_file(url):
+        if file := _file_of(url):
             for beside in _BESIDE_SQLITE:
                 yield file.with_name(file.name + beside)
     if not os.path.exists(config.keys.file):  # where Path's own raises for a closed folder
         yield config.keys.file
 
 
-def _sqlite_file(url: str) -> Path | None:
+def _file_of(url: str) -> Path | None:
     parsed = make_url(url)
     name = parsed.database or ""
-    if parsed.get_backend_name() != SQLITE or not name or name.startswith((":memory:", "file:")):
+    dialect = DIALECTS.get(parsed.get_backend_name())
+    if not dialect or dialect.port or not name or name.startswith((":memory:", "file:")):
         return None
     return Path(name)
 
@@ -198,7 +197,7 @@ def _answers(url: str, called: str, setting: str, who: Who) -> Diagnosis:
 
 def _missing_file(url: str, called: str, setting: str) -> Diagnosis | None:
     """SQLite would make an empty database in its place, and call that an answer."""
-    file = _sqlite_file(url)
+    file = _file_of(url)
     if file is None or file.exists():
         return None
     return broken(
@@ -212,14 +211,15 @@ def _missing_file(url: str, called: str, setting: str) -> Diagnosis | None:
 def _out_of_reach(url: str, called: str, setting: str, who: Who) -> Diagnosis | None:
     """What is wrong with the way to a database on a machine; a local socket has no way."""
     parsed = make_url(url)
-    if parsed.get_backend_name() != POSTGRESQL or not parsed.host:
+    dialect = DIALECTS.get(parsed.get_backend_name())
+    if not dialect or not dialect.port or not parsed.host:
         return None
     return reach(
         Place(
             parsed.host,
-            parsed.port or _POSTGRESQL_PORT,
+            parsed.port or dialect.port,
             called,
-            "the protocol of PostgreSQL",
+            f"the protocol of {dialect.title}",
             who,
             setting,
         )

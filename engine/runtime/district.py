@@ -17,11 +17,13 @@ from engine.runtime.clock import utc_now
 from engine.runtime.stage import DELIVER, STAGES, Makers
 
 if TYPE_CHECKING:
-    from engine.ports import Broker
+    from engine.dialects.dialect import Owner
+    from engine.ports import Broker, Outbox
     from engine.runtime.alarms import Alarms
     from engine.runtime.directory import SisDirectory
     from engine.runtime.embedded_lock import EmbeddedLock
     from engine.secrets.keyring import Keyring
+    from engine.sources.capture import Capture
     from engine.sources.source import SqlSource
     from engine.store.evaluations import SqlRecords
     from engine.store.lock_screen import LockScreens
@@ -49,6 +51,30 @@ class District:
         same = self.config.source_url == self.config.database.url
         database = self.database if same else Database(self.config.source_url)
         return SqlSource(database, load(self.config.source.definition))
+
+    @cached_property
+    def owner(self) -> Owner:
+        """Who we are in the SIS; raises Misconfigured before `install`."""
+        from engine.dialects.dialect import Owner
+        from engine.store import district
+
+        with self.database.read() as connection:
+            return Owner(self.config.district.id, district.token(connection))
+
+    @property
+    def capture(self) -> Capture:
+        """Our triggers in the SIS."""
+        from engine.sources.capture import Capture
+
+        return Capture(self.source.database, self.source.definition, self.owner)
+
+    @property
+    def outbox(self) -> Outbox:
+        """Our outbox in the SIS."""
+        from engine.store.relayed import SqlRelayedMark
+
+        sis, mark = self.source.database, SqlRelayedMark(self.database)
+        return sis.dialect.outbox(sis, self.owner, self.source.definition.name, mark)
 
     @cached_property
     def directory(self) -> SisDirectory:

@@ -13,7 +13,6 @@ from engine.runtime.district import District
 from engine.runtime.jobs import check_capture, forget, republish, sync_or_report
 from engine.runtime.loops import RelayStage, ScheduleStage, consuming
 from engine.runtime.stage import Makers, Stage
-from engine.sources import outbox
 from engine.stages.evaluate import evaluate
 from engine.stages.publishing import publish_pushes
 from engine.stages.record import record
@@ -43,10 +42,9 @@ def makers(district: District) -> Makers:
 
 
 def _relay(district: District) -> Stage:
-    source, settings = district.source, district.config.relay
-    box = outbox.open_outbox(source.database, source.definition.name)
+    settings, publisher = district.config.relay, district.broker.publisher()
     return RelayStage(
-        box, district.broker.publisher(), district.source.is_of_directory, settings.batch,
+        district.outbox, publisher, district.source.is_of_directory, settings.batch,
         settings.poll_interval,
     )  # fmt: skip
 
@@ -95,9 +93,9 @@ def _jobs(
         (lambda: republish(district.ledger, publisher), settings.retries_every),
         (lambda: plan_lost(district.ledger, district.broker), _SWEEP_EVERY),
         (lambda: sync_or_report(district.directory, district.alarms), settings.directory_every),
-        (lambda: check_capture(district.source, district.alarms), settings.capture_check_every),
+        (lambda: check_capture(district.capture, district.alarms), settings.capture_check_every),
         (
-            lambda: forget(district.database, district.source.database, district.config),
+            lambda: forget(district.database, district.outbox, district.config),
             _FORGET_EVERY,
         ),
     )

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from engine.config import Config
 from engine.database import Database
 from engine.errors import SchoolbellError, Unavailable
-from engine.ports import Ledger, Publisher
+from engine.ports import Ledger, Outbox, Publisher
 from engine.runtime.alarms import CAPTURE, DIRECTORY, Alarms
 from engine.runtime.clock import utc_now
 from engine.runtime.directory import SisDirectory
-from engine.sources import capture, outbox
-from engine.sources.source import SqlSource
+from engine.sources.capture import Capture
 from engine.stages.schedule import publish_due
 from engine.store import housekeeping
 from engine.telemetry import Event, emit
@@ -37,18 +36,18 @@ def sync_or_report(directory: SisDirectory, alarms: Alarms) -> None:
     alarms.update(DIRECTORY, "sync", _met(lambda: sync_directory(directory)))
 
 
-def check_capture(source: SqlSource, alarms: Alarms) -> None:
+def check_capture(capture: Capture, alarms: Alarms) -> None:
     """Look whether the triggers are in place; that they are not is an alarm."""
-    error = _met(lambda: capture.require(source.database, source.definition))
+    error = _met(capture.require)
     if error:
         emit(Event.CAPTURE_BROKEN, level=logging.ERROR, problem=error.problem)
     alarms.update(CAPTURE, "triggers", error)
 
 
-def forget(database: Database, sis: Database, config: Config) -> None:
+def forget(database: Database, outbox: Outbox, config: Config) -> None:
     """Delete a slice of what is older than its keeping time, here and in the outbox."""
     now, settings = utc_now(), config.schedule
-    outbox.forget(sis, config.relay.keep_relayed, now)
+    outbox.forget(config.relay.keep_relayed, now)
     with database.write() as connection:
         housekeeping.forget(connection, now, settings.keep_content, settings.keep_decisions)
 

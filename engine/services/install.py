@@ -10,7 +10,6 @@ from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
 from engine.services import directory, keys
-from engine.sources import capture
 from engine.store import district, migrate
 
 
@@ -27,7 +26,7 @@ def require_installed(here: District) -> None:
     """Raise Misconfigured with the remedy unless `install` was run with this release."""
     migrate.require_newest(here.database)
     here.source.check()
-    capture.require(here.source.database, here.source.definition)
+    here.capture.require()
     _ = here.keyring
     here.broker.depths()
 
@@ -36,15 +35,16 @@ def _district(here: District) -> Iterator[str]:
     migrate.upgrade(here.database)
     yield f"The engine's tables in {here.database.name} are at revision {migrate.newest()}."
     here.source.check()
-    findings = capture.install(here.source.database, here.source.definition)
-    yield f"Changes of {len(findings)} tables are captured in {here.source.database.name}."
     with here.database.write() as connection:
         district.create(connection)
         enabled = district.is_enabled(connection)
+    findings = here.capture.install()
+    yield f"Changes of {len(findings)} tables are captured in {here.source.database.name}."
     file = here.config.keys.file
     keys.make(here.database, file, utc_now())
     yield f"Device tokens are encrypted with {file}: keep a copy of it."
     counted = directory.sync(here.directory)
+    migrate.analyze(here.database)
     yield "The directory lists " + ", ".join(f"{n} {name}" for name, n in counted.items()) + "."
     made = here.broker.install()
     whose = "The broker and the hub have their" if here.config.hub.used else "The broker has its"

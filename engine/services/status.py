@@ -15,7 +15,7 @@ from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
 from engine.services import hub
 from engine.services.hub import HubStatus
-from engine.sources import capture, outbox
+from engine.sources.capture import Finding
 from engine.store import alarms, district, gateways, parked, tallies
 from engine.store.alarms import Alarm
 from engine.store.tables import retries
@@ -40,7 +40,7 @@ class Status:
     enabled: bool
     lock_screen: Level
     end_to_end: bool
-    captured: Sequence[capture.Finding]
+    captured: Sequence[Finding]
     waiting_rows: int
     lag: timedelta
     queues: Mapping[Queue, Depth]
@@ -76,8 +76,8 @@ def look(installation: Installation, now: datetime) -> Status | HubStatus:
 
 def of_district(here: District, now: datetime) -> Status:
     """Ask the databases and the broker; raises what the databases raise."""
-    source, lock = here.source, here.lock
-    waiting, lag = outbox.backlog(source.database, now)
+    lock = here.lock
+    waiting, lag = here.outbox.backlog(now)
     queues, broker = _queues(here)
     with here.database.read() as connection:
         allowed = district.privacy(connection)
@@ -85,7 +85,7 @@ def of_district(here: District, now: datetime) -> Status:
             enabled=district.is_enabled(connection),
             lock_screen=allowed.level,
             end_to_end=allowed.end_to_end,
-            captured=capture.check(source.database, source.definition),
+            captured=here.capture.check(),
             waiting_rows=waiting,
             lag=lag,
             queues=queues,

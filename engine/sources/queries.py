@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, Row, text
 
 from engine.database import Database
+from engine.dialects import dialect_of
 from engine.errors import ConfigError, Misconfigured
 
 
@@ -18,15 +18,9 @@ def select_by(
     """The rows of *query* whose column *by* is one of *keys*, in no order."""
     if not keys:
         return []
-    if connection.dialect.name == "sqlite":
-        condition = "IN (SELECT value FROM json_each(:keys))"
-        literal = msgspec.json.encode(list(keys)).decode()
-    else:
-        # An array literal without a type: PostgreSQL gives it the column's, and uses its index.
-        condition = "= ANY(:keys)"
-        literal = _array_literal(keys)
-    narrowed = f'SELECT * FROM ({_verbatim(query)}\n) f WHERE f."{by}" {condition}'
-    return connection.execute(text(narrowed), {"keys": literal}).all()
+    condition, value = dialect_of(connection).narrowed(by, keys)
+    narrowed = f"SELECT * FROM ({_verbatim(query)}\n) f WHERE {condition}"
+    return connection.execute(text(narrowed), {"keys": value}).all()
 
 
 def select_all(connection: Connection, query: str) -> Sequence[Row[Any]]:
@@ -65,8 +59,3 @@ def check(database: Database, name: str, query: str, columns: Collection[str]) -
 def _verbatim(query: str) -> str:
     """A colon in a query is a colon, not the beginning of a parameter."""
     return query.replace(":", "\\:")
-
-
-def _array_literal(keys: Collection[str]) -> str:
-    escaped = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys)
-    return "{" + ",".join(f'"{key}"' for key in escaped) + "}"

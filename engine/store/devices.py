@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, delete, func, literal_column, select, text, update
+from sqlalchemy import Connection, delete, func, literal_column, select, update
 
+from engine.dialects import dialect_of
 from engine.errors import SchoolbellError, Unprocessable
 from engine.secrets.keyring import Keyring
 from engine.store.tables import devices, sessions
@@ -234,5 +235,4 @@ def _hashes(keyring: Keyring, token: Token) -> list[bytes]:
 
 def _hold(connection: Connection, mode: str) -> None:
     """Keep registrations and the change of a keyring apart; SQLite has one writer anyway."""
-    if connection.dialect.name != "sqlite":
-        connection.execute(text(f"LOCK TABLE {devices.name} IN {mode} MODE"))
+    dialect_of(connection).lock(connection, devices, mode)

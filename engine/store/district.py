@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from hashlib import blake2b
 from secrets import token_urlsafe
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 
+from engine.errors import Misconfigured
 from engine.store.tables import calendars, display_options, district
 from rules.audience import Audience
 from rules.change import CalendarId, Kind, SchoolId
@@ -37,6 +39,19 @@ def create(connection: Connection, *, enabled: bool = False, food_service: bool 
                 privacy=Level.GENERIC, end_to_end=False, salt=token_urlsafe(16),
             )
         )  # fmt: skip
+
+
+def token(connection: Connection) -> str:
+    """What tells this installation from any other, derived from the salt, which stays here.
+
+    Raises Misconfigured before `install` has made the district's row.
+    """
+    salt = privacy(connection).salt
+    if not salt:
+        raise Misconfigured(
+            "The engine's database knows no district yet.", "Run `schoolbell install`."
+        )
+    return blake2b(salt.encode(), digest_size=16, person=b"capture").hexdigest()
 
 
 def set_enabled(connection: Connection, *, enabled: bool) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from engine.database import Database
 
 
 class Lease:
-    """An advisory lock, which ends with its connection, however that ends.
+    """A lock of the database, which ends with its connection, however that ends.
 
-    SQLite has one process, which always has it.
+    On SQLite the engine is one process, which always has it.
     """
 
     def __init__(self, database: Database, key: int) -> None:
@@ -21,18 +21,21 @@ class Lease:
 
     def acquire(self) -> bool:
         """Take the lease, or make sure that we still have it; False while another process has."""
-        if self._database.is_sqlite:
-            return True
-        query = text("SELECT true" if self._held else f"SELECT pg_try_advisory_lock({self._key})")
         try:
             with self._database.translated():
                 if self._connection is None:
                     self._connection = self._database.engine.connect()
-                self._held = bool(self._connection.execute(query).scalar_one())
+                self._held = self._try(self._connection)
         except Exception:
             self.release()
             raise
         return self._held
+
+    def _try(self, connection: Connection) -> bool:
+        if self._held:
+            connection.exec_driver_sql("SELECT 1")
+            return True
+        return self._database.dialect.try_lock(connection, self._key)
 
     def release(self) -> None:
         """Let another process have it. Safe to call twice."""

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 import migrations
 from engine.database import Database
 from engine.errors import Misconfigured
-from engine.store.tables import PREFIX
+from engine.store.tables import PREFIX, metadata
 
 VERSION_TABLE: Final = f"{PREFIX}version"
 
@@ -40,6 +40,12 @@ def current(database: Database) -> str | None:
 def newest() -> str | None:
     """The revision that this release needs."""
     return ScriptDirectory.from_config(_alembic(None)).get_current_head()
+
+
+def analyze(database: Database) -> None:
+    """Let the planner know how much is in the tables that were just filled."""
+    with database.read() as connection:
+        database.dialect.analyze(connection, list(metadata.tables))
 
 
 def require_newest(database: Database) -> None:

@@ -33,6 +33,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from engine.dialects import DIALECTS
+from engine.dialects.rows import aware
+
 PREFIX: Final = "schoolbell_"
 
 metadata = MetaData(
@@ -62,15 +65,8 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value and _bare(dialect) else value
 
 
-def aware(moment: datetime) -> datetime:
-    """The *moment* itself; raises ValueError when nobody can say which one it is."""
-    if moment.tzinfo is None:
-        raise ValueError("a moment needs a time zone")
-    return moment
-
-
 def _bare(dialect: Dialect) -> bool:
-    return dialect.name == "sqlite"
+    return not DIALECTS[dialect.name].keeps_zones
 
 
 _Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -150,6 +146,13 @@ rights = _table(
     Column("ends", Date),
     Column("restricted", Boolean, nullable=False),
     Index(None, "person_id"),
+)
+
+# One row: how far the outbox was relayed.
+relayed = _table(
+    "relayed",
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
 )
 
 # One row. Whatever is read into the directory makes a new version of it.

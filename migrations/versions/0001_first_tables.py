@@ -141,6 +141,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_directory_version")),
     )
     op.bulk_insert(version, [{"id": 1, "version": 0}])
+    relayed = op.create_table(
+        "schoolbell_relayed",
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_relayed")),
+    )
+    op.bulk_insert(relayed, [{"id": 1, "position": 0}])
     op.create_table(
         "schoolbell_display_options",
         sa.Column("school_id", sa.String(length=64), nullable=False),
@@ -391,6 +398,7 @@ def downgrade() -> None:
     op.drop_table("schoolbell_tallies")
     op.drop_table("schoolbell_district")
     op.drop_table("schoolbell_display_options")
+    op.drop_table("schoolbell_relayed")
     op.drop_table("schoolbell_directory_version")
     with op.batch_alter_table("schoolbell_directory_readings", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_directory_readings_version"))

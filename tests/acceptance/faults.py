@@ -16,7 +16,6 @@ from typing import Final
 
 from engine.services import parked
 from engine.services.install import install
-from engine.sources import outbox
 from engine.trial.phones.fault import Fault, FaultyGateway
 from engine.trial.phones.phones import Phones
 from tests.acceptance.screens import insist
@@ -153,13 +152,13 @@ def lose_broker(scene: Scene) -> None:
     insist(lambda: list(install(scene.site.district)))
     scene.rabbit.settle()
     scene.wait(0, 5)
-    insist(partial(outbox.replay, scene.site.district.source.database, since))
+    insist(partial(scene.site.district.outbox.replay, since))
 
 
 def replay(scene: Scene) -> None:
     """What was captured in the last minute is replayed beside a relay that is at work."""
     since = datetime.now(UTC) - timedelta(seconds=scene.chance.uniform(5, 60))
-    insist(partial(outbox.replay, scene.site.district.source.database, since))
+    insist(partial(scene.site.district.outbox.replay, since))
 
 
 def park(scene: Scene) -> None:

@@ -34,7 +34,7 @@ _WRONG_CLOCK: Final = (
         END IF;
         RETURN NEW;
     END $$""",
-    "CREATE TRIGGER wrong_clock BEFORE INSERT ON schoolbell_capture.outbox"
+    "CREATE TRIGGER wrong_clock BEFORE INSERT ON schoolbell_capture_district.outbox"
     " FOR EACH ROW EXECUTE FUNCTION public.wrong_clock()",
 )
 

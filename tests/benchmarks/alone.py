@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from engine.ports import Queue
 from engine.runtime.clock import utc_now
-from engine.sources.outbox import backlog
 from tests.benchmarks.processes import usage_of
 from tests.site import Site
 
@@ -70,7 +69,7 @@ def _run(site: Site, stage: str, waiting: Callable[[], int], items: int, **setti
 
 def _outbox(site: Site) -> int:
 
-    return backlog(site.district.source.database, utc_now())[0]
+    return site.district.outbox.backlog(utc_now())[0]
 
 
 def _queue(site: Site, name: str) -> int:

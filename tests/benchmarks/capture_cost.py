@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from engine.sources import capture
 from tests.site import Site
 
 _ROUNDS = 5
@@ -26,12 +25,11 @@ class CaptureCost:
 
 def measure(site: Site) -> CaptureCost:
     """Time rounds of single-row updates, removing and installing capture between them."""
-    source = site.district.source
     pairs = []
     for _ in range(_ROUNDS):
-        capture.remove(source.database)
+        site.district.capture.remove()
         without = _median_write(site)
-        capture.install(source.database, source.definition)
+        site.district.capture.install()
         pairs.append((without, _median_write(site)))
     return CaptureCost(
         statistics.median(pair[0] for pair in pairs),

@@ -19,11 +19,10 @@ import pytest
 
 from engine.errors import Unavailable
 from engine.ports import Publication, Queue
-from engine.sources import capture
 from engine.stages.relay import relay
 from engine.wire.messages import Changes, decode
 from rules.change import Change
-from tests.engine.sources.sis import Sis, a_definition, a_watch, connect
+from tests.engine.sources.sis import Sis, a_watch, connect
 
 SHARED: Final = 6  # records that everybody changes
 ROLLED_BACK: Final = 0.2
@@ -178,7 +177,7 @@ def a_day(url: str, load: Load, batch: int) -> Day:
     sis.write("CREATE TABLE score (id integer PRIMARY KEY, points integer, writer text)")
     records = ", ".join(f"({number}, 0)" for number in range(SHARED + load.programs))
     sis.write(f"INSERT INTO score (id, points) VALUES {records}")
-    capture.install(sis.database, a_definition(a_watch(columns=("points", "writer"))))
+    sis.watch(a_watch(columns=("points", "writer")))
     school, broker = School(sis, load), UnreliableBroker()
     programs = [
         threading.Thread(target=school.a_program, args=(number,)) for number in range(load.programs)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from engine.dialects import DIALECTS
 from engine.trial.demo.terminal import Terminal
 from engine.trial.demo.world import World
 
@@ -69,14 +70,7 @@ def _write_by_hand(world: World) -> str:
     work, student = world.school.work["Homework 5"], world.school.students["Chidi"]
     where = f"assignment_id = {work} AND student_id = {student}"
     statement = f"UPDATE score SET points = points + 0.5 WHERE {where}"  # noqa: S608 - to copy
-    if world.sis.dialect.name != "sqlite":
-        url = world.sis.url.set(drivername="postgresql")
-        return f"psql {_quoted(url.render_as_string())} -c {_quoted(statement)}"
-    file = world.sis.url.database
-    if shutil.which("sqlite3"):
-        return f'sqlite3 {_quoted(file)} "{statement}"'
-    program = f"import sqlite3; c = sqlite3.connect({file!r}); c.execute({statement!r}); c.commit()"
-    return f"{sys.executable} -c {_quoted(program)}"
+    return DIALECTS[world.sis.dialect.name].by_hand(world.sis.url, statement)
 
 
 def _quoted(value: object) -> str:

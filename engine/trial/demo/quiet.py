@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
-from engine.database import Database
 from engine.runtime.district import District
 from engine.store.tables import changes, outcomes, parked_changes, pushes
 from rules.outcomes import Verdict
@@ -20,7 +19,6 @@ _HAS_FINAL_OUTCOME: Final = (
     .where(outcomes.c.push_id == pushes.c.id, outcomes.c.verdict.in_(FINAL))
     .exists()
 )
-_OUTBOX: Final = {"sqlite": "schoolbell_outbox", "postgresql": "schoolbell_capture.outbox"}
 _LOOK_EVERY: Final = 0.03  # seconds
 
 
@@ -46,7 +44,7 @@ class Remaining:
 
 def remaining(district: District) -> Remaining:
     """Look once. Depths alone would not do: a message may be in somebody's hands."""
-    captured = _captured(district.source.database)
+    captured = district.outbox.count()
     with district.database.read() as connection:
         evaluated = sum(
             connection.execute(select(func.count()).select_from(table)).scalar_one()
@@ -70,9 +68,3 @@ def wait_until_quiet(
         if left.is_quiet or time.monotonic() >= end:
             return left
         time.sleep(_LOOK_EVERY)
-
-
-def _captured(sis: Database) -> int:
-    with sis.read() as connection:
-        counted = text(f"SELECT count(*) FROM {_OUTBOX[sis.dialect]}")  # noqa: S608 - our own name
-        return int(connection.execute(counted).scalar_one())

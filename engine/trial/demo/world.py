@@ -178,7 +178,7 @@ def _as_users_reach_it(database: Database) -> SqlEngine:
     """The SIS as an ordinary program has it: with connections and transactions of its own."""
     return create_engine(
         database.engine.url,
-        connect_args={"timeout": _SQLITE_PATIENCE} if database.is_sqlite else {},
+        connect_args=dict(database.dialect.patience),
     )
 
 

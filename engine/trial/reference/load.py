@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Column, Connection, MetaData, Table
+
+from engine.dialects import dialect_of
 
 Cell = str | int | float | None
 Row = tuple[Cell, ...]
@@ -121,34 +123,14 @@ class Rows:
     def finish(self) -> None:
         """Load the rest; leave the database ready for others' inserts and queries."""
         self.load()
-        if self._connection.dialect.name == "postgresql":
-            self._move_sequences()
-            self._connection.execute(text(f"ANALYZE {', '.join(TABLES)}"))
-
-    def _move_sequences(self) -> None:
-        """Rows that bring their own id leave the sequence behind."""
-        for table, last in self._last_id.items():
-            if last:
-                self._connection.execute(
-                    text("SELECT setval(pg_get_serial_sequence(:table, :key), :last)"),
-                    {"table": table, "key": TABLES[table][0], "last": last},
-                )
+        dialect = dialect_of(self._connection)
+        dialect.move_sequences(
+            self._connection,
+            {table: TABLES[table][0] for table, last in self._last_id.items() if last},
+        )
+        dialect.analyze(self._connection, TABLES)
 
 
-def _load(connection: Connection, table: str, rows: Sequence[Row]) -> None:
-    if connection.dialect.name == "postgresql":
-        _copy(connection.connection.driver_connection, table, rows)
-        return
-    columns = TABLES[table]
-    places = ", ".join("?" * len(columns))
-    connection.exec_driver_sql(
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})",
-        list(rows),
-    )
-
-
-def _copy(driver: Any, table: str, rows: Sequence[Row]) -> None:
-    statement = f"COPY {table} ({', '.join(TABLES[table])}) FROM STDIN"
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row(row)
+def _load(connection: Connection, name: str, rows: Sequence[Row]) -> None:
+    columns: list[Column[Cell]] = [Column(column) for column in TABLES[name]]
+    dialect_of(connection).append(connection, Table(name, MetaData(), *columns), rows)

@@ -253,7 +253,7 @@ def test_capture_is_checked_table_by_table(bell: Bell) -> None:
 
 
 def test_a_missing_trigger_is_found_and_mended(bell: Bell) -> None:
-    spoil(bell, "DROP TRIGGER schoolbell_score_update")
+    spoil(bell, "DROP TRIGGER schoolbell_springfield_score_update")
 
     broken = bell.run("capture", "check")
     mended = bell("capture", "install")

@@ -17,7 +17,6 @@ from engine.database import Database
 from engine.doctor.diagnosis import State, Who
 from engine.runtime.district import District
 from engine.secrets import keyring
-from engine.sources import capture
 from tests.district import KEYS, build
 from tests.engine.cli.commands import Bell
 from tests.engine.doctor.patients import Patient, fresh, hops_of
@@ -48,7 +47,7 @@ def on_postgres(tmp_path: Path, postgres_url: str) -> tuple[Patient, Mapping[str
     patient = Patient(Bell(tmp_path))
     patient.write(settings)
     with closing(District(load(patient.bell.config_file))) as district:
-        capture.install(district.source.database, district.source.definition)
+        district.capture.install()
     return patient, settings
 
 

@@ -160,7 +160,7 @@ def test_an_engine_with_trouble_is_not_healthy(bell: Bell, trouble: str) -> None
             consumer.park(consumer.receive(1, timeout=5)[0], "not readable")
         case "no trigger":
             with district.database.write() as connection:
-                connection.exec_driver_sql("DROP TRIGGER schoolbell_score_update")
+                connection.exec_driver_sql("DROP TRIGGER schoolbell_springfield_score_update")
 
     assert not look(district, NOW).healthy
 
@@ -242,7 +242,7 @@ def test_what_is_wrong_is_shown_with_its_remedy_and_exits_1(bell: Bell) -> None:
 
 def test_a_trigger_that_is_gone_is_named(bell: Bell) -> None:
     with bell.district().database.write() as connection:
-        connection.exec_driver_sql("DROP TRIGGER schoolbell_score_update")
+        connection.exec_driver_sql("DROP TRIGGER schoolbell_springfield_score_update")
 
     code, said = status(bell)
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -14,13 +15,15 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from engine.database import Database
-from engine.sources import capture
+from engine.dialects.dialect import Owner
+from engine.ports import Outbox
+from engine.sources.capture import Capture
 from engine.sources.definition import Definition, Directory, Query, Watch
-from engine.sources.outbox import PostgresqlOutbox, SqliteOutbox, open_outbox
 from rules.change import Change, Kind
 
 SCORE = "CREATE TABLE score (id integer PRIMARY KEY, points numeric, comment text)"
 SOURCE = "sis"
+OWNER = Owner("district", "token")
 
 _NOTHING = Query(query="SELECT 1 AS id")
 _DIRECTORY = Directory(
@@ -83,12 +86,26 @@ class Program:
 
 
 @dataclass
+class Mark:
+    """How far anybody relayed, as the engine's own database remembers it."""
+
+    position: int = 0
+
+    def read(self) -> int:
+        return self.position
+
+    def raise_to(self, position: int) -> None:
+        self.position = max(self.position, position)
+
+
+@dataclass
 class Sis:
     """A school database; whoever writes to it has a plain connection, none of the engine's."""
 
     url: str
     _programs: list[Program] = field(default_factory=list)
-    _outboxes: list[PostgresqlOutbox | SqliteOutbox] = field(default_factory=list)
+    _outboxes: list[Outbox] = field(default_factory=list)
+    mark: Mark = field(default_factory=Mark)
 
     def __post_init__(self) -> None:
         self.database = Database(self.url)
@@ -97,7 +114,7 @@ class Sis:
 
     @property
     def is_sqlite(self) -> bool:
-        return self.database.is_sqlite
+        return self.database.dialect.name == "sqlite"
 
     def program(self) -> Program:
         """One more program."""
@@ -128,18 +145,23 @@ class Sis:
     def watch(self, *watches: Watch) -> Definition:
         """Install capture for these watches, or the one of `a_watch`."""
         definition = a_definition(*watches)
-        capture.install(self.database, definition)
+        self.capture(definition).install()
         return definition
 
-    def outbox(self) -> PostgresqlOutbox | SqliteOutbox:
+    def capture(self, definition: Definition | None = None, *patience: timedelta) -> Capture:
+        """What the engine captures by a definition."""
+        return Capture(self.database, definition or a_definition(), OWNER, *patience)
+
+    def outbox(self, owner: Owner = OWNER) -> Outbox:
         """The outbox as one more engine process sees it, not yet acquired."""
-        self.databases.append(Database(self.url))
-        self._outboxes.append(open_outbox(self.databases[-1], SOURCE))
+        database = Database(self.url)
+        self.databases.append(database)
+        self._outboxes.append(database.dialect.outbox(database, owner, SOURCE, self.mark))
         return self._outboxes[-1]
 
     def changes(self) -> list[Change]:
         """Everything that was captured and is not relayed."""
-        outbox = open_outbox(self.database, SOURCE)
+        outbox = self.database.dialect.outbox(self.database, OWNER, SOURCE, Mark())
         assert outbox.acquire(), "Some other relay holds this outbox."
         found = list(outbox.read(100_000))
         outbox.release()

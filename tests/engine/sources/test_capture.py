@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from engine.errors import ConfigError, SchoolbellError, Unavailable
-from engine.sources import capture
 from engine.sources.definition import Definition, DirectoryWatch, Entity
 from engine.store import migrate
 from tests.engine.sources.sis import SCORE, Sis, a_definition, a_watch, conninfo
@@ -24,7 +23,7 @@ OTHER = "CREATE TABLE other (id integer PRIMARY KEY, points integer)"
 
 def state(sis: Sis, definition: Definition | None = None) -> str:
     """What `check` says of the one watch."""
-    [finding] = capture.check(sis.database, definition or a_definition())
+    [finding] = sis.capture(definition or a_definition()).check()
     return finding.state
 
 
@@ -34,7 +33,7 @@ class TestInstall:
     def test_it_says_that_every_watch_is_in_place(self, empty_sis: Sis) -> None:
         empty_sis.write(SCORE, OTHER)
         definition = a_definition(a_watch(), a_watch("other", table="other"))
-        found = capture.install(empty_sis.database, definition)
+        found = empty_sis.capture(definition).install()
         assert [(one.watch, one.table, one.in_place) for one in found] == [
             ("score", "score", True),
             ("other", "other", True),
@@ -46,7 +45,7 @@ class TestInstall:
         directory_watch = DirectoryWatch(
             name="person", table="other", key="id", columns=("points",), refreshes=people
         )
-        capture.install(empty_sis.database, a_definition(directory_watch=(directory_watch,)))
+        empty_sis.capture(a_definition(directory_watch=(directory_watch,))).install()
         empty_sis.write("INSERT INTO other VALUES (1, 7)")
         assert empty_sis.change().watch == "person"
 
@@ -71,7 +70,7 @@ class TestInstall:
         assert sis.change().after == {"comment": "late"}
 
     def test_a_trigger_that_somebody_disabled_is_enabled(self, postgres_sis: Sis) -> None:
-        postgres_sis.write("ALTER TABLE score DISABLE TRIGGER schoolbell_score")
+        postgres_sis.write("ALTER TABLE score DISABLE TRIGGER schoolbell_district_score")
         postgres_sis.watch()
         assert state(postgres_sis) == "in place"
 
@@ -100,7 +99,7 @@ class TestInstall:
     def test_triggers_of_the_sis_stay(self, empty_sis: Sis) -> None:
         empty_sis.write(SCORE, *_own_trigger(empty_sis))
         empty_sis.watch()
-        capture.remove(empty_sis.database)
+        empty_sis.capture().remove()
         empty_sis.write("INSERT INTO score VALUES (1, 7, NULL)")
         assert empty_sis.one("SELECT points FROM score WHERE id = 1") == 70
 
@@ -141,27 +140,25 @@ class TestWhatDoesNotFit:
     ) -> None:
         empty_sis.write(SCORE)
         with pytest.raises(ConfigError, match=named):
-            capture.install(empty_sis.database, a_definition(a_watch(**differences)))
+            empty_sis.capture(a_definition(a_watch(**differences))).install()
 
     def test_everything_that_is_missing_is_named_at_once(self, empty_sis: Sis) -> None:
         empty_sis.write(SCORE)
         wrong = a_definition(a_watch(columns=("a", "b")), a_watch("grade", table="grade"))
         with pytest.raises(ConfigError, match=r"column a; .*column b; there is no table grade"):
-            capture.install(empty_sis.database, wrong)
+            empty_sis.capture(wrong).install()
 
     def test_nothing_is_touched_then(self, empty_sis: Sis) -> None:
         empty_sis.write(SCORE)
         before = _everything(empty_sis)
         with pytest.raises(ConfigError):
-            capture.install(
-                empty_sis.database, a_definition(a_watch(), a_watch("grade", table="grade"))
-            )
+            empty_sis.capture(a_definition(a_watch(), a_watch("grade", table="grade"))).install()
         assert _everything(empty_sis) == before
 
     def test_a_view_is_refused_because_it_fires_no_triggers(self, empty_sis: Sis) -> None:
         empty_sis.write(SCORE, "CREATE VIEW marks AS SELECT * FROM score")
         with pytest.raises(ConfigError, match="marks is a view"):
-            capture.install(empty_sis.database, a_definition(a_watch(table="marks")))
+            empty_sis.capture(a_definition(a_watch(table="marks"))).install()
 
     def test_no_password_is_told(self, empty_postgres_sis: Sis) -> None:
         with pytest.raises(ConfigError, match=r"schoolbell:\*\*\*@"):
@@ -196,14 +193,14 @@ class TestLocks:
     def test_a_long_report_does_not_stop_install(self, empty_postgres_sis: Sis) -> None:
         empty_postgres_sis.write(SCORE)
         with _held(empty_postgres_sis, "SELECT * FROM score"):
-            capture.install(empty_postgres_sis.database, a_definition(), BRIEFLY)
+            empty_postgres_sis.capture(a_definition(), BRIEFLY).install()
         assert state(empty_postgres_sis) == "in place"
 
     def test_a_writer_does_not_stop_install_when_nothing_is_to_be_done(
         self, postgres_sis: Sis
     ) -> None:
         with _held(postgres_sis, "UPDATE score SET points = 0"):
-            capture.install(postgres_sis.database, a_definition(), BRIEFLY)
+            postgres_sis.capture(a_definition(), BRIEFLY).install()
         assert state(postgres_sis) == "in place"
 
     def test_a_lock_that_is_given_back_in_time_is_waited_for(self, postgres_sis: Sis) -> None:
@@ -222,7 +219,7 @@ class TestLocks:
     def test_remove_goes_on_after_it_was_kept_waiting(self, postgres_sis: Sis) -> None:
         with _held(postgres_sis, "UPDATE score SET points = 0"), pytest.raises(Unavailable):
             _act(postgres_sis, "remove")
-        capture.remove(postgres_sis.database)
+        postgres_sis.capture().remove()
         assert state(postgres_sis) == "missing"
 
 
@@ -248,11 +245,11 @@ class TestCheck:
     def test_a_trigger_that_does_not_fire_for_ordinary_writers_is_disabled(
         self, postgres_sis: Sis, how: str
     ) -> None:
-        postgres_sis.write(f"ALTER TABLE score {how} TRIGGER schoolbell_score")
+        postgres_sis.write(f"ALTER TABLE score {how} TRIGGER schoolbell_district_score")
         assert state(postgres_sis) == "disabled"
 
     def test_a_trigger_that_fires_for_replicas_too_is_in_place(self, postgres_sis: Sis) -> None:
-        postgres_sis.write("ALTER TABLE score ENABLE ALWAYS TRIGGER schoolbell_score")
+        postgres_sis.write("ALTER TABLE score ENABLE ALWAYS TRIGGER schoolbell_district_score")
         assert state(postgres_sis) == "in place"
 
     def test_a_trigger_of_other_columns_is_outdated(self, sis: Sis) -> None:
@@ -260,19 +257,19 @@ class TestCheck:
 
     def test_a_function_that_somebody_emptied_is_outdated(self, postgres_sis: Sis) -> None:
         postgres_sis.write(
-            "CREATE OR REPLACE FUNCTION schoolbell_capture.score() RETURNS trigger LANGUAGE plpgsql"
-            " SECURITY DEFINER AS 'BEGIN RETURN NULL; END'"
+            "CREATE OR REPLACE FUNCTION schoolbell_capture_district.score() RETURNS trigger"
+            " LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NULL; END'"
         )
         assert state(postgres_sis) == "outdated"
 
     def test_a_function_with_the_rights_of_its_caller_is_outdated(self, postgres_sis: Sis) -> None:
-        postgres_sis.write("ALTER FUNCTION schoolbell_capture.score() SECURITY INVOKER")
+        postgres_sis.write("ALTER FUNCTION schoolbell_capture_district.score() SECURITY INVOKER")
         assert state(postgres_sis) == "outdated"
 
     def test_a_trigger_for_fewer_operations_is_outdated(self, postgres_sis: Sis) -> None:
         postgres_sis.write(
-            "CREATE OR REPLACE TRIGGER schoolbell_score AFTER INSERT ON score"
-            " FOR EACH ROW EXECUTE FUNCTION schoolbell_capture.score()"
+            "CREATE OR REPLACE TRIGGER schoolbell_district_score AFTER INSERT ON score"
+            " FOR EACH ROW EXECUTE FUNCTION schoolbell_capture_district.score()"
         )
         assert state(postgres_sis) == "outdated"
 
@@ -296,22 +293,22 @@ class TestCheck:
         assert state(sis) == "without an outbox"
 
     def test_a_schema_that_is_not_there_is_seen(self, postgres_sis: Sis) -> None:
-        postgres_sis.write("DROP SCHEMA schoolbell_capture CASCADE")
+        postgres_sis.write("DROP SCHEMA schoolbell_capture_district CASCADE")
         assert state(postgres_sis) == "missing"
 
     def test_each_watch_is_judged_by_itself(self, sis: Sis) -> None:
         sis.write(OTHER)
         both = a_definition(a_watch(), a_watch("other", table="other"))
-        assert [one.state for one in capture.check(sis.database, both)] == ["in place", "missing"]
+        assert [one.state for one in sis.capture(both).check()] == ["in place", "missing"]
 
     def test_require_is_silent_when_all_is_in_place(self, sis: Sis) -> None:
-        capture.require(sis.database, a_definition())
+        sis.capture(a_definition()).require()
 
     def test_require_names_every_table_that_is_not_captured_and_the_remedy(self, sis: Sis) -> None:
         sis.write(OTHER)
         both = a_definition(a_watch(), a_watch("other", table="other"))
         with pytest.raises(SchoolbellError, match=r": other \(missing\).*capture install"):
-            capture.require(sis.database, both)
+            sis.capture(both).require()
 
 
 class TestRemove:
@@ -321,48 +318,52 @@ class TestRemove:
         empty_sis.write(SCORE, OTHER, "CREATE INDEX by_points ON score (points)")
         before = _everything(empty_sis)
         empty_sis.watch(a_watch(), a_watch("other", table="other"))
-        capture.remove(empty_sis.database)
+        empty_sis.capture().remove()
         assert _everything(empty_sis) == before
 
     def test_a_partitioned_table_is_as_it_was_before(self, empty_postgres_sis: Sis) -> None:
         empty_postgres_sis.write(*PARTITIONED)
         before = _everything(empty_postgres_sis)
         empty_postgres_sis.watch()
-        capture.remove(empty_postgres_sis.database)
+        empty_postgres_sis.capture().remove()
         assert _everything(empty_postgres_sis) == before
 
     def test_it_names_the_triggers_that_it_removed(self, sis: Sis) -> None:
         wanted = (
-            {"schoolbell_score_insert", "schoolbell_score_update", "schoolbell_score_delete"}
+            {
+                "schoolbell_district_score_insert",
+                "schoolbell_district_score_update",
+                "schoolbell_district_score_delete",
+            }
             if sis.is_sqlite
-            else {"schoolbell_score"}
+            else {"schoolbell_district_score"}
         )
-        assert set(capture.remove(sis.database)) == wanted
+        assert set(sis.capture().remove()) == wanted
 
     def test_tables_in_mixed_case_are_found_again(self, empty_sis: Sis) -> None:
         empty_sis.write('CREATE TABLE "Score" ("Id" integer PRIMARY KEY, "Points" integer)')
         before = _everything(empty_sis)
         empty_sis.watch(a_watch(table="Score", key="Id", columns=("Points",)))
-        capture.remove(empty_sis.database)
+        empty_sis.capture().remove()
         assert _everything(empty_sis) == before
 
     def test_the_engines_own_tables_beside_stay(self, sis: Sis) -> None:
         migrate.upgrade(sis.database)
-        capture.remove(sis.database)
+        sis.capture().remove()
         migrate.require_newest(sis.database)
 
     def test_a_trigger_of_the_sis_with_a_name_like_ours_stays(self, postgres_sis: Sis) -> None:
         postgres_sis.write(*_own_trigger(postgres_sis, "schoolbell_of_the_tower"))
-        capture.remove(postgres_sis.database)
+        postgres_sis.capture().remove()
         postgres_sis.write("INSERT INTO score VALUES (1, 7, NULL)")
         assert postgres_sis.one("SELECT points FROM score WHERE id = 1") == 70
 
     def test_without_capture_there_is_nothing_to_remove(self, empty_sis: Sis) -> None:
-        assert list(capture.remove(empty_sis.database)) == []
+        assert list(empty_sis.capture().remove()) == []
 
     def test_capture_can_be_installed_again(self, sis: Sis) -> None:
         sis.write("INSERT INTO score VALUES (1, 7, NULL)")
-        capture.remove(sis.database)
+        sis.capture().remove()
         sis.watch()
         sis.write("UPDATE score SET points = 8")
         assert [change.after for change in sis.changes()] == [{"points": 8}]
@@ -378,9 +379,9 @@ _TRIES = (
 def _act(sis: Sis, act: str) -> None:
     """Install something new, or remove, with little patience."""
     if act == "install":
-        capture.install(sis.database, _OTHER_COLUMNS, BRIEFLY)
+        sis.capture(_OTHER_COLUMNS, BRIEFLY).install()
     else:
-        capture.remove(sis.database, BRIEFLY)
+        sis.capture(None, BRIEFLY).remove()
 
 
 @contextmanager
@@ -412,13 +413,13 @@ def _everything(sis: Sis) -> object:
 
 
 def _outbox(sis: Sis) -> str:
-    return "schoolbell_outbox" if sis.is_sqlite else "schoolbell_capture.outbox"
+    return "schoolbell_outbox_district" if sis.is_sqlite else "schoolbell_capture_district.outbox"
 
 
 def _drop_one_trigger(sis: Sis) -> str:
     if sis.is_sqlite:
-        return "DROP TRIGGER schoolbell_score_update"
-    return "DROP TRIGGER schoolbell_score ON score"
+        return "DROP TRIGGER schoolbell_district_score_update"
+    return "DROP TRIGGER schoolbell_district_score ON score"
 
 
 def _own_trigger(sis: Sis, name: str = "tenfold") -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from engine.sources import capture
 from engine.sources.definition import Definition, load
 from engine.sources.source import SqlSource
 from rules.change import Change, Kind, Subject, Value
@@ -179,14 +178,16 @@ class School:
         self.sis = sis
         self.source = SqlSource(sis.database, definition)
         sis.write(*TABLES.values())
-        capture.install(sis.database, definition)
+        sis.capture(definition).install()
 
     def begin_the_day(self) -> None:
         """Be as in the morning, with everything relayed."""
         with self.sis.transaction():
             self.sis.write(*(f"DELETE FROM {table}" for table in TABLES), *MORNING)
             self.sis.write(
-                f"DELETE FROM schoolbell_{'' if self.sis.is_sqlite else 'capture.'}outbox"
+                "DELETE FROM schoolbell_outbox_district"
+                if self.sis.is_sqlite
+                else "DELETE FROM schoolbell_capture_district.outbox"
             )
 
     def after(self, *statements: str) -> list[Subject]:

@@ -6,7 +6,6 @@ import pytest
 
 from engine.errors import Misconfigured
 from engine.ports import Outbox
-from engine.sources.outbox import backlog, forget, replay
 from rules.change import Change
 from tests.engine.sources.sis import Sis, a_watch
 
@@ -121,23 +120,23 @@ class TestForget:
     def test_what_was_relayed_long_ago_is_deleted(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2)
         outbox.mark_relayed(outbox.read(10))
-        assert (forget(sis.database, AT_ONCE, _later()), _stored(sis)) == (2, [])
+        assert (sis.outbox().forget(AT_ONCE, _later()), _stored(sis)) == (2, [])
 
     def test_what_was_relayed_lately_is_kept(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2)
         outbox.mark_relayed(outbox.read(10))
-        assert (forget(sis.database, 2 * SOON, _later()), _stored(sis)) == (0, ["1", "2"])
+        assert (sis.outbox().forget(2 * SOON, _later()), _stored(sis)) == (0, ["1", "2"])
 
     def test_only_what_is_old_enough_is_deleted(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2, 3)
         outbox.mark_relayed(outbox.read(10))
         _age(sis, "1", "2")
-        assert (forget(sis.database, SOON, _now()), _stored(sis)) == (2, ["3"])
+        assert (sis.outbox().forget(SOON, _now()), _stored(sis)) == (2, ["3"])
 
     def test_what_was_not_relayed_is_kept_however_old(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2)
         outbox.mark_relayed(outbox.read(1))
-        forget(sis.database, AT_ONCE, _later())
+        sis.outbox().forget(AT_ONCE, _later())
         assert _stored(sis) == ["2"]
 
     def test_what_was_not_relayed_is_kept_when_later_rows_wait_too(
@@ -146,29 +145,29 @@ class TestForget:
         _score(sis, 1, 2, 3)
         outbox.mark_relayed(outbox.read(1))
         _age(sis, "1", "2")
-        forget(sis.database, SOON, _now())
+        sis.outbox().forget(SOON, _now())
         assert _stored(sis) == ["2", "3"]
 
     def test_an_empty_outbox_has_nothing_to_delete(self, sis: Sis) -> None:
-        assert forget(sis.database, AT_ONCE, _later()) == 0
+        assert sis.outbox().forget(AT_ONCE, _later()) == 0
 
     def test_more_than_one_portion_is_deleted_at_once(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, *range(10_001))
         outbox.mark_relayed(outbox.read(20_000))
-        assert forget(sis.database, AT_ONCE, _later()) == 10_001
+        assert sis.outbox().forget(AT_ONCE, _later()) == 10_001
 
     def test_the_clock_may_be_of_any_zone(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1)
         outbox.mark_relayed(outbox.read(10))
         now = _now().astimezone(timezone(timedelta(hours=9)))
-        assert forget(sis.database, SOON, now) == 0
+        assert sis.outbox().forget(SOON, now) == 0
 
     def test_what_is_written_after_all_was_deleted_is_relayed(
         self, sis: Sis, outbox: Outbox
     ) -> None:
         _score(sis, 1)
         outbox.mark_relayed(outbox.read(10))
-        forget(sis.database, AT_ONCE, _later())
+        sis.outbox().forget(AT_ONCE, _later())
         _score(sis, 2)
         assert _keys(outbox.read(10)) == ["2"]
 
@@ -180,25 +179,25 @@ class TestReplay:
         _score(sis, 1, 2, 3)
         outbox.mark_relayed(outbox.read(10))
         _age(sis, "1")
-        replay(sis.database, _now() - SOON)
+        sis.outbox().replay(_now() - SOON)
         assert _keys(outbox.read(10)) == ["2", "3"]
 
     def test_it_says_how_many_rows_come_again(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2, 3)
         outbox.mark_relayed(outbox.read(10))
         _age(sis, "1")
-        assert replay(sis.database, _now() - SOON) == 2
+        assert sis.outbox().replay(_now() - SOON) == 2
 
     def test_nothing_since_then_is_nothing_again(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1)
         outbox.mark_relayed(outbox.read(10))
-        assert (replay(sis.database, _later()), outbox.read(10)) == (0, [])
+        assert (sis.outbox().replay(_later()), outbox.read(10)) == (0, [])
 
     def test_what_waits_is_not_skipped(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2, 3)
         outbox.mark_relayed(outbox.read(1))
         _age(sis, "1", "2")
-        replay(sis.database, _now() - SOON)
+        sis.outbox().replay(_now() - SOON)
         assert _keys(outbox.read(10)) == ["2", "3"]
 
     def test_a_relay_that_is_just_publishing_does_not_undo_it(
@@ -208,14 +207,14 @@ class TestReplay:
         outbox.mark_relayed(outbox.read(10))
         _score(sis, 3)
         rows = outbox.read(10)
-        replay(sis.database, _now() - SOON)
+        sis.outbox().replay(_now() - SOON)
         outbox.mark_relayed(rows)
         assert _keys(outbox.read(10)) == ["1", "2", "3"]
 
     def test_what_came_again_is_marked_as_ever(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2)
         outbox.mark_relayed(outbox.read(10))
-        replay(sis.database, _now() - SOON)
+        sis.outbox().replay(_now() - SOON)
         outbox.mark_relayed(outbox.read(10))
         assert outbox.read(10) == []
 
@@ -223,20 +222,20 @@ class TestReplay:
         _score(sis, 1, 2)
         outbox.mark_relayed(outbox.read(10))
         outbox.release()
-        replay(sis.database, _now() - SOON)
+        sis.outbox().replay(_now() - SOON)
         assert _keys(_acquired(sis).read(10)) == ["1", "2"]
 
     def test_the_moment_may_be_of_any_zone(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1)
         outbox.mark_relayed(outbox.read(10))
         since = (_now() - SOON).astimezone(timezone(-timedelta(hours=9)))
-        assert replay(sis.database, since) == 1
+        assert sis.outbox().replay(since) == 1
 
     def test_what_came_again_keeps_its_identity(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1)
         first = outbox.read(10)
         outbox.mark_relayed(first)
-        replay(sis.database, _now() - SOON)
+        sis.outbox().replay(_now() - SOON)
         assert outbox.read(10) == first
 
 
@@ -244,26 +243,26 @@ class TestBacklog:
     """The backlog is what waits, and how long."""
 
     def test_nothing_waits_in_an_empty_outbox(self, sis: Sis) -> None:
-        assert backlog(sis.database, _now()) == (0, timedelta())
+        assert sis.outbox().backlog(_now()) == (0, timedelta())
 
     def test_what_is_not_relayed_waits(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2, 3)
         outbox.mark_relayed(outbox.read(1))
-        assert backlog(sis.database, _now())[0] == 2
+        assert sis.outbox().backlog(_now())[0] == 2
 
     def test_what_is_relayed_does_not_wait(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2)
         outbox.mark_relayed(outbox.read(10))
-        assert backlog(sis.database, _now()) == (0, timedelta())
+        assert sis.outbox().backlog(_now()) == (0, timedelta())
 
     def test_it_has_waited_for_as_long_as_its_oldest_row(self, sis: Sis, outbox: Outbox) -> None:
         _score(sis, 1, 2)
         at = outbox.read(1)[0].at
-        assert backlog(sis.database, at + timedelta(hours=3))[1] == timedelta(hours=3)
+        assert sis.outbox().backlog(at + timedelta(hours=3))[1] == timedelta(hours=3)
 
     def test_the_count_is_bounded(self, sis: Sis) -> None:
         sis.write(_COPY_OF_A_ROW.format(table=_table(sis)))
-        assert backlog(sis.database, _now())[0] == 100_000
+        assert sis.outbox().backlog(_now())[0] == 100_000
 
 
 _COPY_OF_A_ROW = (
@@ -287,7 +286,7 @@ def _keys(rows: list[Change]) -> list[str]:
 
 
 def _table(sis: Sis) -> str:
-    return "schoolbell_outbox" if sis.is_sqlite else "schoolbell_capture.outbox"
+    return "schoolbell_outbox_district" if sis.is_sqlite else "schoolbell_capture_district.outbox"
 
 
 def _stored(sis: Sis) -> list[str]:

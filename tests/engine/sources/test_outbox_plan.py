@@ -16,11 +16,11 @@ Plan = dict[str, Any]
 
 def test_sqlite_begins_a_read_where_the_last_one_ended(empty_sqlite_sis: Sis) -> None:
     sis = _long_in_use(empty_sqlite_sis)
-    sis.write(f"UPDATE schoolbell_cursor SET high = {HISTORY}")
-    statement, values = _the_read_of(sis, "schoolbell_outbox")
+    sis.write(f"UPDATE schoolbell_cursor_district SET high = {HISTORY}")
+    statement, values = _the_read_of(sis, "schoolbell_outbox_district")
     plan = sis.program().connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
     assert [step[-1] for step in plan] == [
-        "SEARCH schoolbell_outbox USING INTEGER PRIMARY KEY (rowid>?)"
+        "SEARCH schoolbell_outbox_district USING INTEGER PRIMARY KEY (rowid>?)"
     ]
 
 
@@ -31,11 +31,11 @@ def test_postgresql_reads_by_the_index_no_more_rows_than_it_gives(
 ) -> None:
     sis = _long_in_use(empty_postgres_sis)
     sis.write(
-        "DELETE FROM schoolbell_capture.outbox WHERE id IN (7, 9, 10)",  # 11 has just come
-        f"UPDATE schoolbell_capture.cursor SET high = {HISTORY}, gaps = '{GAPS}'",
-        "ANALYZE schoolbell_capture.outbox",
+        "DELETE FROM schoolbell_capture_district.outbox WHERE id IN (7, 9, 10)",  # 11 has just come
+        f"UPDATE schoolbell_capture_district.cursor SET high = {HISTORY}, gaps = '{GAPS}'",
+        "ANALYZE schoolbell_capture_district.outbox",
     )
-    statement, values = _the_read_of(sis, "schoolbell_capture.outbox")
+    statement, values = _the_read_of(sis, "schoolbell_capture_district.outbox")
     numbered = {"starts": "$1", "stops": "$2", "high": "$3", "limit": "$4"}
     sis.write(
         f"SET plan_cache_mode = {mode}",
@@ -60,7 +60,7 @@ def test_postgresql_reads_by_the_index_no_more_rows_than_it_gives(
 def _long_in_use(sis: Sis) -> Sis:
     sis.write(SCORE)
     sis.watch()
-    table = "schoolbell_outbox" if sis.is_sqlite else "schoolbell_capture.outbox"
+    table = "schoolbell_outbox_district" if sis.is_sqlite else "schoolbell_capture_district.outbox"
     sis.write(
         f"INSERT INTO {table} (event_id, watch, op, key, after, at) WITH RECURSIVE n (n) AS"
         f" (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {HISTORY + BACKLOG})"

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from engine.database import Database
+from engine.dialects.sqlite import SqliteOutbox
 from engine.errors import Misconfigured, Unavailable
-from engine.sources import capture
-from engine.sources.outbox import PostgresqlOutbox, forget, open_outbox, replay
+from engine.ports import Outbox
 from rules.change import Change
-from tests.engine.sources.sis import SCORE, Program, Sis, a_definition
+from tests.engine.sources.sis import OWNER, SCORE, Mark, Program, Sis
 from tests.servers import wait_until
 
 
@@ -62,11 +62,9 @@ class Story:
             teacher = self.a_teacher(record)
             teacher.commits()
 
-    def a_relay(self) -> PostgresqlOutbox:
+    def a_relay(self) -> Outbox:
         """A relay of another process."""
-        outbox = self.sis.outbox()
-        assert isinstance(outbox, PostgresqlOutbox)
-        return outbox
+        return self.sis.outbox()
 
     def relayed(self, limit: int = 100) -> list[tuple[int, int]]:
         """What one round of the relay publishes: records, each with its points."""
@@ -83,7 +81,7 @@ class Story:
 
     def waits_for(self) -> str:
         """The gaps that the relay has written down."""
-        return str(self.sis.one("SELECT gaps::text FROM schoolbell_capture.cursor"))
+        return str(self.sis.one("SELECT gaps::text FROM schoolbell_capture_district.cursor"))
 
     def waits_for_nothing_soon(self) -> None:
         """Its gaps are given up: after a round or two, unless the server itself writes just now."""
@@ -345,7 +343,7 @@ class TestLongTransactions:
         story.scored(*range(2, 12))
         while story.relayed(limit=3):
             pass
-        assert story.sis.one("SELECT high FROM schoolbell_capture.cursor") == 11
+        assert story.sis.one("SELECT high FROM schoolbell_capture_district.cursor") == 11
 
 
 class TestRestart:
@@ -423,7 +421,7 @@ class TestOneRelay:
         _end_the_connection_of_the_relay(story)
         with pytest.raises(Unavailable):
             story.relay.mark_relayed(rows)
-        assert story.sis.one("SELECT high FROM schoolbell_capture.cursor") == 0
+        assert story.sis.one("SELECT high FROM schoolbell_capture_district.cursor") == 0
 
     def test_the_first_stands_by_afterwards(self, story: Story) -> None:
         second = story.a_relay()
@@ -469,14 +467,16 @@ class TestRestoredDatabases:
         story.scored(1, 2, 3)
         story.relayed()
         story.relay.release()
-        story.sis.write("UPDATE schoolbell_capture.cursor SET high = 1000, gaps = '{[5,8)}'")
+        story.sis.write(
+            "UPDATE schoolbell_capture_district.cursor SET high = 1000, gaps = '{[5,8)}'"
+        )
         story.restarts()
         assert story.relayed() == [(1, 1), (2, 1), (3, 1)]
 
     def test_it_is_relayed_again_once(self, story: Story) -> None:
         story.scored(1, 2, 3)
         story.relay.release()
-        story.sis.write("UPDATE schoolbell_capture.cursor SET high = 1000")
+        story.sis.write("UPDATE schoolbell_capture_district.cursor SET high = 1000")
         story.restarts()
         story.relayed()
         story.restarts()
@@ -485,7 +485,7 @@ class TestRestoredDatabases:
     def test_an_outbox_that_is_empty_now_is_read_from_its_beginning(self, story: Story) -> None:
         story.scored(1, 2, 3)
         story.relayed()
-        story.sis.write("TRUNCATE schoolbell_capture.outbox RESTART IDENTITY")
+        story.sis.write("TRUNCATE schoolbell_capture_district.outbox RESTART IDENTITY")
         story.restarts()
         story.scored(4)
         assert story.relayed() == [(4, 1)]
@@ -495,17 +495,17 @@ class TestRestoredDatabases:
     ) -> None:
         story.scored(1, 2, 3)
         story.relayed()
-        forget(story.sis.database, timedelta(), _later())
+        story.sis.outbox().forget(timedelta(), _later())
         story.restarts()
-        assert story.sis.one("SELECT high FROM schoolbell_capture.cursor") == 3
+        assert story.sis.one("SELECT high FROM schoolbell_capture_district.cursor") == 3
 
     def test_capture_that_is_removed_and_installed_under_a_relay_is_read_from_its_beginning(
         self, story: Story
     ) -> None:
         story.scored(1, 2, 3)
         story.relayed()
-        capture.remove(story.sis.database)
-        capture.install(story.sis.database, a_definition())
+        story.sis.capture().remove()
+        story.sis.capture().install()
         story.scored(4)
         assert story.relayed() == [(4, 1)]
 
@@ -518,7 +518,7 @@ class TestForgetAndReplayBesideGaps:
         story.scored(2)
         story.relayed()
         slow.commits()
-        forget(story.sis.database, timedelta(), _later())
+        story.sis.outbox().forget(timedelta(), _later())
         assert story.relayed() == [(1, 1)]
 
     def test_what_lies_below_a_gap_is_forgotten(self, story: Story) -> None:
@@ -526,14 +526,14 @@ class TestForgetAndReplayBesideGaps:
         slow = story.a_teacher(2)
         story.scored(3)
         story.relayed()
-        assert forget(story.sis.database, timedelta(), _later()) == 1
+        assert story.sis.outbox().forget(timedelta(), _later()) == 1
         slow.rolls_back()
 
     def test_a_replay_beside_a_gap_relays_each_row_once(self, story: Story) -> None:
         slow = story.a_teacher(1)
         story.scored(2, 3)
         story.relayed()
-        replay(story.sis.database, _earlier())
+        story.sis.outbox().replay(_earlier())
         assert story.relayed() == [(2, 1), (3, 1)]
         slow.commits()
         assert story.relayed() == [(1, 1)]
@@ -543,9 +543,10 @@ class TestForgetAndReplayBesideGaps:
         story.scored(2, 3)
         story.relayed()
         story.sis.write(
-            "UPDATE schoolbell_capture.outbox SET at = at - interval '1 day' WHERE key = '2'"
+            "UPDATE schoolbell_capture_district.outbox"
+            " SET at = at - interval '1 day' WHERE key = '2'"
         )
-        replay(story.sis.database, _earlier())
+        story.sis.outbox().replay(_earlier())
         assert story.relayed() == [(3, 1)]
         slow.commits()
         assert story.relayed() == [(1, 1)]
@@ -555,15 +556,13 @@ class TestForgetAndReplayBesideGaps:
         story.scored(2)
         story.relayed()
         slow.commits()
-        replay(story.sis.database, _earlier())
+        story.sis.outbox().replay(_earlier())
         assert story.relayed() == [(1, 1), (2, 1)]
 
 
 def _end_the_connection_of_the_relay(story: Story) -> None:
     ended = story.sis.one(
-        "SELECT pg_terminate_backend(pid, 20000) FROM pg_locks"
-        " WHERE locktype = 'advisory' AND database ="
-        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+        "SELECT pg_terminate_backend(relay_pid, 20000) FROM schoolbell_capture_district.cursor"
     )
     assert ended, "The connection of the relay does not end."
 
@@ -578,5 +577,5 @@ def _later() -> datetime:
 
 def test_an_outbox_is_of_the_kind_of_its_database(sqlite_url: str) -> None:
     database = Database(sqlite_url)
-    assert open_outbox(database, "sis").acquire()
+    assert isinstance(database.dialect.outbox(database, OWNER, "sis", Mark()), SqliteOutbox)
     database.close()

@@ -12,7 +12,6 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from engine.sources import capture
 from engine.wire.messages import Changes, decode, encode
 from rules.change import Change, Op
 from tests.engine.sources.sis import Sis, a_watch, conninfo
@@ -289,11 +288,11 @@ class TestOnlyWhatIsWatched:
 
     @pytest.mark.parametrize("trap", ["TRUNCATE", "session_replication_role"])
     def test_check_says_what_postgresql_would_miss(self, postgres_sis: Sis, trap: str) -> None:
-        [finding] = capture.check(postgres_sis.database, postgres_sis.watch())
+        [finding] = postgres_sis.capture(postgres_sis.watch()).check()
         assert trap in finding.missed
 
     def test_check_says_what_sqlite_would_miss(self, sqlite_sis: Sis) -> None:
-        [finding] = capture.check(sqlite_sis.database, sqlite_sis.watch())
+        [finding] = sqlite_sis.capture(sqlite_sis.watch()).check()
         assert "INSERT OR REPLACE" in finding.missed
 
 
@@ -554,21 +553,23 @@ class TestUpgradesOfTheSis:
 
     def test_a_dropped_outbox_does_not_break_a_write(self, postgres_sis: Sis) -> None:
         postgres_sis.write(
-            "INSERT INTO score VALUES (1, 7, NULL)", "DROP TABLE schoolbell_capture.outbox"
+            "INSERT INTO score VALUES (1, 7, NULL)", "DROP TABLE schoolbell_capture_district.outbox"
         )
         postgres_sis.write("UPDATE score SET points = 8")
         assert postgres_sis.one("SELECT points FROM score") == 8
 
     def test_a_dropped_schema_does_not_break_a_write(self, postgres_sis: Sis) -> None:
         postgres_sis.write("INSERT INTO score VALUES (1, 7, NULL)")
-        postgres_sis.write("DROP SCHEMA schoolbell_capture CASCADE", "UPDATE score SET points = 8")
+        postgres_sis.write(
+            "DROP SCHEMA schoolbell_capture_district CASCADE", "UPDATE score SET points = 8"
+        )
         assert postgres_sis.one("SELECT points FROM score") == 8
 
     def test_an_outbox_that_is_made_again_is_written_to_by_sessions_that_knew_the_old_one(
         self, postgres_sis: Sis
     ) -> None:
         postgres_sis.write(
-            "INSERT INTO score VALUES (1, 7, NULL)", "DROP TABLE schoolbell_capture.outbox"
+            "INSERT INTO score VALUES (1, 7, NULL)", "DROP TABLE schoolbell_capture_district.outbox"
         )
         postgres_sis.watch()
         postgres_sis.write("UPDATE score SET points = 8")
@@ -619,7 +620,7 @@ def _many(count: int) -> str:
 
 
 def _outbox(sis: Sis) -> str:
-    return "schoolbell_outbox" if sis.is_sqlite else "schoolbell_capture.outbox"
+    return "schoolbell_outbox_district" if sis.is_sqlite else "schoolbell_capture_district.outbox"
 
 
 def _relayed(change: Change) -> Change:

@@ -70,7 +70,7 @@ def test_a_sign_in_says_when_the_device_registered_last(district: District) -> N
 def test_a_sign_in_revives_a_retired_device(district: District) -> None:
     district.sis(
         "UPDATE schoolbell_devices SET retired_at = :now, retired_reason = 'UNREGISTERED'",
-        now=NOW if not district.database.is_sqlite else "2026-11-23 14:30:00",
+        now=NOW if district.database.dialect.keeps_zones else "2026-11-23 14:30:00",
     )
 
     device = district.sign_in(MOTHER, TOKENS[MOTHER])

@@ -438,7 +438,7 @@ def test_who_applies_waits_for_whoever_applies_now(postgres_district: District) 
 
 def places(district: District) -> dict[str, set[tuple[Any, ...]]]:
     """Where every row lies: a row that is written anew lies elsewhere."""
-    place = "rowid" if district.database.is_sqlite else "CAST(ctid AS text)"
+    place = "CAST(ctid AS text)" if district.database.dialect.keeps_zones else "rowid"
     return {
         table.name: set(district.rows(select(literal_column(place), table)))
         for table in directory.TABLES.values()

@@ -285,7 +285,7 @@ def plan(connection: Connection, query: str, by: str) -> list[str]:
 
 def assert_served_by_indexes(database: Database, query: str, by: str) -> None:
     with database.write() as connection:
-        if database.is_sqlite:
+        if database.dialect.name == "sqlite":
             steps = plan(connection, query, by)
             scans = [step for step in steps if step.startswith("SCAN")]
             assert [scan for scan in scans if "json_each" not in scan] == [], steps

@@ -1,0 +1,224 @@
+"""The port that each kind of database implements; whoever adds one writes one file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Table
+from sqlalchemy.engine import URL
+
+if TYPE_CHECKING:
+    from engine.ports import Outbox, RelayedMark
+
+
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose capture it is. *district* names what is its own in the SIS: outbox, cursor, triggers.
+
+    *token* tells this engine from another engine whose district has the same name.
+    """
+
+    district: str
+    token: str
+
+    @property
+    def identifier(self) -> str:
+        """The district's name as a part of others: no two districts have the same."""
+        return self.district.replace("-", "_")
+
+
+class Watched(Protocol):
+    """A table whose changes are captured: its primary key column, the columns that count."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def table(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def columns(self) -> Sequence[str]: ...
+
+
+class Transactions(Protocol):
+    """A database, as an adapter needs it: see `database.Database`."""
+
+    @property
+    def engine(self) -> Engine:
+        """The connections."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The URL without its password, for messages."""
+        ...
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A connection for queries."""
+        ...
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """A connection in a transaction."""
+        ...
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Turn the driver's errors into ours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Trigger:
+    """A trigger of ours in the SIS, and the table that it stands on."""
+
+    name: str
+    table: str
+
+
+class Triggers(Protocol):
+    """What one owner has put into a SIS: an outbox, a cursor, and triggers."""
+
+    @property
+    def missed(self) -> str:
+        """What these triggers cannot see."""
+        ...
+
+    def current_owner(self) -> str | None:
+        """The token of who made the outbox; None where there is none."""
+        ...
+
+    def make_outbox(self) -> None:
+        """Make outbox and cursor where they are missing, and make them ours."""
+        ...
+
+    def install(self, watched: Watched, lock_timeout: timedelta) -> None:
+        """Make the triggers of one table, in place of others of the same name."""
+        ...
+
+    def of(self, watched: Watched) -> Collection[Trigger]:
+        """The triggers that a watch needs."""
+        ...
+
+    def installed(self) -> Sequence[Trigger]:
+        """Every trigger of this owner."""
+        ...
+
+    def state(self, watched: Watched) -> str:
+        """`in place`, or what is wrong with the triggers of a watch."""
+        ...
+
+    def drop(self, trigger: Trigger, lock_timeout: timedelta) -> None:
+        """Take away one trigger."""
+        ...
+
+    def drop_outbox(self, lock_timeout: timedelta) -> None:
+        """Take away outbox and cursor."""
+        ...
+
+
+class Dialect(Protocol):
+    """One kind of database."""
+
+    @property
+    def name(self) -> str:
+        """What SQLAlchemy calls it."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def port(self) -> int | None:
+        """Where its server listens unless the URL says so; None where the database is a file."""
+        ...
+
+    @property
+    def one_writer(self) -> bool:
+        """Whether one transaction at a time may write; others wait for it."""
+        ...
+
+    @property
+    def keeps_zones(self) -> bool:
+        """Whether it stores a moment with its time zone."""
+        ...
+
+    @property
+    def write_options(self) -> Mapping[str, Any]:
+        """SQLAlchemy's execution options of a transaction that writes."""
+        ...
+
+    @property
+    def snapshot_options(self) -> Mapping[str, Any]:
+        """The same of a transaction that reads one state for as long as it is open."""
+        ...
+
+    @property
+    def driver_error(self) -> type[Exception]:
+        """What the driver raises by itself, where SQLAlchemy does not see it."""
+        ...
+
+    def connect(self, url: URL, *, by_key: bool) -> Engine:
+        """Connections as we need them. *by_key*: see Database."""
+        ...
+
+    def as_ours(self, cause: Any, name: str, *, disconnected: bool) -> Exception:
+        """What an error of the driver means: Unavailable, Misconfigured, or itself."""
+        ...
+
+    def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+        """The condition that *column* is one of *values*, with one parameter."""
+        ...
+
+    def narrowed(self, by: str, keys: Collection[str]) -> tuple[str, str]:
+        """A condition on the column *by* with the parameter :keys, and the value for it."""
+        ...
+
+    def append(self, connection: Connection, table: Table, values: Sequence[Row]) -> None:
+        """Insert *values*: one for every column of *table* in order."""
+        ...
+
+    def lock(self, connection: Connection, table: Table, mode: str) -> None:
+        """Lock *table* in a mode of PostgreSQL's, where more than one transaction may write."""
+        ...
+
+    def try_lock(self, connection: Connection, key: int) -> bool:
+        """Take a lock that ends with *connection*; False while another has it."""
+        ...
+
+    def analyze(self, connection: Connection, tables: Collection[str]) -> None:
+        """Let the planner know how much is in *tables*."""
+        ...
+
+    def move_sequences(self, connection: Connection, keys: Mapping[str, str]) -> None:
+        """Go on above the highest id of each table; *keys* has its column by the table's name.
+
+        Rows that bring their own id leave the sequence behind.
+        """
+        ...
+
+    @property
+    def patience(self) -> Mapping[str, Any]:
+        """What makes the plain driver wait for another program's write."""
+        ...
+
+    def by_hand(self, url: URL, statement: str) -> str:
+        """A command line with which a person runs *statement*."""
+        ...
+
+    def triggers(self, database: Transactions, owner: Owner) -> Triggers:
+        """What *owner* has put into the SIS *database*."""
+        ...
+
+    def outbox(
+        self, database: Transactions, owner: Owner, source: str, mark: RelayedMark
+    ) -> Outbox:
+        """The outbox of *owner* in the SIS *database*; *source* names it in changes."""
+        ...

@@ -1,0 +1,30 @@
+"""Errors that each kind of database may mean, in one wording."""
+
+from __future__ import annotations
+
+from engine.errors import Misconfigured
+
+
+def not_migrated(name: str, words: str) -> Misconfigured:
+    """A table or column is not there."""
+    return Misconfigured(
+        f"The database {name} lacks a table or column that this release needs: {words}.",
+        "Run `schoolbell install`; for a table of the SIS, check the source definition.",
+    )
+
+
+def wrong_statement(name: str, words: str) -> Misconfigured:
+    """The database does not understand what it was asked."""
+    return Misconfigured(
+        f"The database {name} refuses a statement: {words}.",
+        "Mend the query in the source definition; if it is none of those, report it.",
+    )
+
+
+def of_another(name: str, district: str) -> Misconfigured:
+    """The outbox belongs to another installation whose district has the same name."""
+    return Misconfigured(
+        f"Another installation captures changes in {name} for a district named {district}.",
+        "Give this one a name of its own: `id` in [district]. If the other is no more, run"
+        " `schoolbell capture install --take-over`.",
+    )
