@@ -374,6 +374,11 @@ class Gateway(Protocol):
         ...
 
     @property
+    def is_held_back(self) -> bool:
+        """Whether a rate or a missing access token lets less through than could be sent."""
+        ...
+
+    @property
     def in_flight(self) -> int:
         """How many submitted pushes have no outcome yet."""
         ...

@@ -153,6 +153,7 @@ class FakeGateway:
 
     unbuildable: frozenset[str] = frozenset()
     room: int = 1_000_000
+    is_held_back: bool = False
     submitted: list[Push] = field(default_factory=list)
     waiting: list[Push] = field(default_factory=list)
     answered: list[Outcome] = field(default_factory=list)

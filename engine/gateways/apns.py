@@ -81,6 +81,11 @@ class ApnsGateway:
         """See ports.Gateway."""
         return min(wanted, self._http.room)
 
+    @property
+    def is_held_back(self) -> bool:
+        """See ports.Gateway. APNs names no rate."""
+        return False
+
     def submit(self, push: Push) -> None:
         """See ports.Gateway. A token that is not hexadecimal cannot be sent either."""
         if not _HEXADECIMAL.fullmatch(push.token.value):

@@ -125,6 +125,11 @@ class CircuitBreaker:
         """See ports.Gateway."""
         return wanted if self._circuit.is_open else self._gateway.admits(wanted)
 
+    @property
+    def is_held_back(self) -> bool:
+        """See ports.Gateway."""
+        return self._gateway.is_held_back
+
     def submit(self, push: Push) -> None:
         """See ports.Gateway."""
         circuit = self._open_circuit(push.district)

@@ -84,6 +84,11 @@ class FcmGateway:
             return wanted
         return self._rate.take(min(wanted, self._http.room), now)
 
+    @property
+    def is_held_back(self) -> bool:
+        """See ports.Gateway."""
+        return self._token.value is None or self._rate.is_holding_back(time.monotonic())
+
     def submit(self, push: Push) -> None:
         """See ports.Gateway."""
         now = self._clock()
@@ -163,7 +168,8 @@ class FcmGateway:
     def _is_too_much_for(self, token: str) -> bool:
         """Count one more push to a phone; whether it is one too many."""
         now = time.monotonic()
-        return not all(rate.take(token, now) for rate in self._per_device)
+        minute, hour = self._per_device
+        return not (minute.take(token, now) and hour.take(token, now))
 
     def _decide(
         self, push: Push, meaning: Meaning, now: datetime, *, shortened: bool = False

@@ -10,6 +10,9 @@ from typing import Final
 
 FLOOR: Final = 0.05
 """The share of the full rate from which a ramp begins: what comes after rest is sent at once."""
+SHORT_FOR: Final = 1.0
+"""Seconds of less than was wanted: a rate that has grown as far as is needed is short now and
+then, and never for long."""
 _COUNTERS: Final = 1 << 16
 
 
@@ -27,7 +30,7 @@ class ProjectRate:
         self._warmth = 0.0  # seconds of the ramp that are behind us
         self._level = max(1.0, self.rate)
         self._at = now
-        self._is_short = False
+        self._short_since: float | None = None
         self._paused_until = 0.0
 
     @property
@@ -40,19 +43,27 @@ class ProjectRate:
         if self.pause(now) > 0:
             return 0
         passed, self._at = max(0.0, now - self._at), now
-        self._warmth += passed if self._is_short else -passed
+        self._warmth += -passed if self._short_since is None else passed
         self._warmth = min(max(self._warmth, 0.0), self._ramp)
         most = max(1.0, self.rate)
         self._level = min(self._level + passed * self.rate, most)
         given = min(wanted, int(self._level))
         self._level -= given
-        self._is_short = given < wanted
+        if given == wanted:
+            self._short_since = None
+        elif self._short_since is None:
+            self._short_since = now
         return given
+
+    def is_holding_back(self, now: float) -> bool:
+        """Whether nothing may be sent, or less was given each time than was wanted for a while."""
+        is_short = self._short_since is not None and now - self._short_since > SHORT_FOR
+        return is_short or self.pause(now) > 0
 
     def pause_for(self, seconds: float, now: float) -> None:
         """Send nothing for so many *seconds*, and begin the ramp anew afterwards."""
         self._paused_until = max(self._paused_until, now + seconds)
-        self._warmth, self._level, self._is_short = 0.0, 0.0, False
+        self._warmth, self._level, self._short_since = 0.0, 0.0, None
         self._at = self._paused_until
 
     def pause(self, now: float) -> float:

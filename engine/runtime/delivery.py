@@ -17,7 +17,7 @@ from engine.stages.deliver import Deliver
 
 def make_deliver(config: Config, brokers: Mapping[str, Broker]) -> Stage:
     """The deliver stage for the districts whose *brokers* these are; it needs no database."""
-    prefetch = max(4, config.deliver.waiting // (50 * len(brokers)))
+    prefetch = max(4, config.deliver.waiting // (20 * len(brokers)))
     districts = [
         DistrictQueues(district, broker, prefetch, utc_now) for district, broker in brokers.items()
     ]

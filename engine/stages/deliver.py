@@ -13,9 +13,9 @@ from a batch to a batch as the other stages are: one silent gateway would hold i
 Pushes go in and outcomes come out, whenever they do.
 
 Each gateway has a queue of its own, in which districts take turns, and nothing is counted for both
-gateways together. A push is handed over when the gateway admits it. What comes for a gateway whose
-queue is full and hardly moves is deferred at once: otherwise it would keep messages in hand that
-hold pushes for the other gateway, too.
+gateways together. A push is handed over when the gateway admits it. A queue that is full is a
+reason to leave further messages at the broker, unless its gateway is slow: then what comes for it
+is deferred at once, so that the pushes for the other gateway pass, which come in the same messages.
 
 Nothing is handed over more than HELD_FOR seconds after it was received. By then the broker may have
 taken this process for dead and given the push to another, which may have sent a newer text since.
@@ -37,9 +37,13 @@ from rules.outcomes import EXPIRED, GATEWAY_BUSY, SUPERSEDED, Verdict
 NO_GATEWAY: Final = "NO_GATEWAY"
 UNBUILDABLE: Final = "UNBUILDABLE"
 WAITING: Final = 4_000
-"""So many pushes may wait for one gateway, if a single district is served."""
-SLOW: Final = 2.0
-"""Seconds that a push waits for its gateway before the gateway counts as slow."""
+"""So many pushes may wait for one gateway."""
+HELD_BACK: Final = 5
+"""So many times as many may wait for a gateway that is held back, as FCM's ramp does in a storm."""
+SILENT: Final = 1.0
+"""Seconds without an answer before a gateway counts as slow, and"""
+SLOW: Final = 5.0
+"""seconds that a push waits for it."""
 HELD_FOR: Final = 10.0
 """Seconds; the heartbeat of a dead consumer is missed after 15."""
 
@@ -62,23 +66,28 @@ class _Waiting(NamedTuple):
 
 
 class _GatewayQueue:
-    """What waits for one gateway, with at most *most* pushes among all districts."""
+    """What waits for one gateway: at most *most* pushes, which the districts share."""
 
-    def __init__(self, gateway: Gateway, most: int) -> None:
+    def __init__(self, gateway: Gateway, most: int, now: float) -> None:
         self.gateway = gateway
         self.waiting: FairQueue[_Waiting] = FairQueue()
+        self.heard_at = now
         self._most = most
 
     def is_full(self, district: str) -> bool:
-        """Whether a district has its share of what may wait, as each other that has something."""
+        """Whether a district has its share of what may wait: all that wait have the same."""
         mine = self.waiting.line(district)
-        busy = self.waiting.lines + (not mine)
-        return mine >= max(1, self._most // busy)
+        share = max(1, self._most // (self.waiting.lines + (not mine)))
+        return mine >= share and (mine >= share * HELD_BACK or not self.gateway.is_held_back)
 
     def is_slow(self, district: str, now: float) -> bool:
-        """Whether what comes first of a district has waited for long."""
+        """Whether pushes of a district wait for the gateway, and not for our own processor."""
         first = self.waiting.first(district)
-        return first is not None and now - first.received_at > SLOW
+        return first is not None and (
+            self.gateway.is_held_back
+            or now - self.heard_at > SILENT
+            or now - first.received_at > SLOW
+        )
 
 
 class Deliver:
@@ -92,7 +101,7 @@ class Deliver:
         waiting: int = WAITING,
         elapsed: Elapsed = seconds_since_boot,
     ) -> None:
-        queues = {id(one): _GatewayQueue(one, waiting) for one in gateways.values()}
+        queues = {id(one): _GatewayQueue(one, waiting, elapsed()) for one in gateways.values()}
         self._by_kind = {kind: queues[id(gateway)] for kind, gateway in gateways.items()}
         self._queues = tuple(queues.values())
         self._clock = clock
@@ -114,13 +123,11 @@ class Deliver:
         return any(queue.gateway.in_flight for queue in self._queues)
 
     def has_room(self, district: str) -> bool:
-        """Whether more of a district's pushes may be submitted.
-
-        A slow gateway is no reason to wait: what it has no place for is deferred.
-        """
+        """Whether more of a district's pushes may be submitted."""
         now = self._elapsed()
         return all(
-            not queue.is_full(district) or queue.is_slow(district, now) for queue in self._queues
+            not queue.is_full(district) or self._defers(queue, district, now)
+            for queue in self._queues
         )
 
     def submit(
@@ -139,8 +146,8 @@ class Deliver:
                 self._decide(push, Verdict.REFUSED, EXPIRED)
             elif queue is None:
                 self._decide(push, Verdict.DEFERRED, NO_GATEWAY, misconfigured=True)
-            elif (crowded or queue.is_full(push.district)) and queue.is_slow(
-                push.district, elapsed
+            elif (crowded or queue.is_full(push.district)) and self._defers(
+                queue, push.district, elapsed
             ):
                 self._decide(push, Verdict.DEFERRED, GATEWAY_BUSY)
             else:
@@ -150,10 +157,13 @@ class Deliver:
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """The outcomes that have come in, waiting at most *timeout* seconds for a first one."""
         answered: list[Outcome] = []
-        busy = [queue.gateway for queue in self._queues if queue.gateway.in_flight]
-        share = 0.0 if self._decided or not busy else timeout / len(busy)
-        for gateway in busy:
-            answered += gateway.collect(share)
+        busy = sum(1 for queue in self._queues if queue.gateway.in_flight)
+        share = 0.0 if self._decided or not busy else timeout / busy
+        for queue in self._queues:
+            said = queue.gateway.collect(share) if queue.gateway.in_flight else ()
+            if said or not queue.gateway.in_flight:
+                queue.heard_at = self._elapsed()
+            answered += said
         for outcome in answered:
             self._answered(outcome)
         self._hand_over()
@@ -179,6 +189,10 @@ class Deliver:
         """Close every gateway."""
         for queue in self._queues:
             queue.gateway.close()
+
+    def _defers(self, queue: _GatewayQueue, district: str, now: float) -> bool:
+        """Whether what a queue has no place for is deferred, so that the other gateway's passes."""
+        return len(self._queues) > 1 and queue.is_slow(district, now)
 
     # --- what replaces what ------------------------------------------------------------------
 
@@ -248,7 +262,7 @@ class Deliver:
                 self._end(waiting, Verdict.DEFERRED, GATEWAY_BUSY)
 
     def _send(self, queue: _GatewayQueue, waiting: _Waiting, now: datetime) -> None:
-        """Hand a push over. The process may have stood still since the one before."""
+        """Hand a push over, unless the process was stopped since the one before."""
         push = waiting.push
         if not self._is_next(waiting):
             return

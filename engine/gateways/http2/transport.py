@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, Generic, cast
+from typing import Final, Generic
 
 import pycurl
 
@@ -142,7 +142,7 @@ class Http2(Generic[K]):
         """Nothing waits longer than the timeout, nor for a peer that cannot be reached at all."""
         barred = now < self._barred_until and not self._connections
         while self._waiting and (barred or self._waiting[0].until <= now):
-            key = cast(K, self._waiting.popleft().request.key)
+            key: K = self._waiting.popleft().request.key
             self._done.append((key, self._barred_by if barred else NoAnswer.BUSY))
 
     def _connection_with_room(self, now: float) -> Connection | None:
@@ -288,7 +288,7 @@ class Http2(Generic[K]):
             self._retired.append(connection)
 
     def _finish(self, stream: Stream, result: Answer | NoAnswer) -> None:
-        self._done.append((cast(K, stream.pending.request.key), result))
+        self._done.append((stream.pending.request.key, result))
         self._release(stream)
 
     def _release(self, stream: Stream) -> None:

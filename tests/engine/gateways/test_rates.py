@@ -58,6 +58,23 @@ def test_a_pause_stops_everything_and_begins_anew() -> None:
     assert sent_in(rate, 1, start=130.0) <= FULL * FLOOR * 2
 
 
+def test_a_ramp_holds_back_until_the_rate_has_grown_as_far_as_is_needed() -> None:
+    rate = ProjectRate(FULL, RAMP, now=0.0)
+    held_back = []
+    for tenth in range(200):
+        rate.take(int(FULL * 0.02), now=tenth / 10)
+        held_back.append(rate.is_holding_back(now=tenth / 10))
+    assert held_back[:5] == [False] * 5
+    assert held_back[15]
+    assert not held_back[-1]
+
+
+def test_while_nothing_may_be_sent_a_rate_holds_back() -> None:
+    rate = ProjectRate(FULL, RAMP, now=0.0)
+    rate.pause_for(10.0, now=0.0)
+    assert (rate.is_holding_back(now=9.0), rate.is_holding_back(now=10.0)) == (True, False)
+
+
 def test_the_smallest_quota_still_sends() -> None:
     rate = ProjectRate(1.0, RAMP, now=0.0)
     assert rate.take(5, now=0.0) == 1

@@ -281,9 +281,28 @@ def test_a_stopped_gateway_holds_up_none_of_the_other_though_all_come_in_shared_
     assert fates(outcomes)[Verdict.DEFERRED, GATEWAY_BUSY] >= 48 * 50
 
 
+def test_in_the_ramp_of_a_gateway_more_may_wait_and_what_is_too_much_is_deferred() -> None:
+    fcm, apns = FakeGateway(room=0, is_held_back=True), FakeGateway()
+    deliver = deliver_to(fcm=fcm, apns=apns, waiting=100)
+    for number in range(20):
+        assert deliver.has_room("district")
+        deliver.submit(mixed(100 * number))
+    assert len(apns.submitted) == 20 * 50
+    assert fates(deliver.collect(0.0)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 20 * 50 - 500}
+
+
+def test_a_gateway_that_is_alone_is_waited_for_however_slow_it_is() -> None:
+    fcm, seconds = FakeGateway(room=0, is_held_back=True), Seconds()
+    deliver = deliver_to(fcm=fcm, waiting=2, seconds=seconds)
+    deliver.submit(phones(10))
+    seconds.forward(SLOW + 0.1)
+    assert not deliver.has_room("district")
+    assert deliver.collect(0.0) == []
+
+
 def test_whoever_holds_many_messages_waits_for_no_slow_gateway() -> None:
     fcm, seconds = FakeGateway(room=0), Seconds()
-    deliver = deliver_to(fcm=fcm, seconds=seconds)
+    deliver = deliver_to(fcm=fcm, apns=FakeGateway(), seconds=seconds)
     deliver.submit([a_phone(1)], crowded=True)
     seconds.forward(SLOW + 0.1)
     deliver.submit([a_phone(2)])
