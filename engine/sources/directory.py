@@ -6,8 +6,18 @@ the SIS was asked. Nothing here writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set,
+)
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +37,8 @@ from rules.change import Change, StudentId
 
 DirectoryRow = tuple[Any, ...]
 Key = tuple[Any, ...]
+
+Column = Sequence[Any]
 
 _SLICE: Final = 5_000  # rows that are held at once when everything is read
 
@@ -105,16 +117,31 @@ def whole(
     The slices of a part must be taken before the next part is. A row that is listed twice is not
     refused here: who takes the slices knows what came before.
     """
-    with source.snapshot() as connection:
-        yield ((entity, _slices(connection, definition, entity)) for entity in ENTITY_COLUMNS)
+    with source.snapshot() as connection, ExitStack() as reading:
+
+        def parts() -> Iterator[tuple[Entity, Iterator[list[DirectoryRow]]]]:
+            for entity in ENTITY_COLUMNS:
+                slices = reading.enter_context(closing(_slices(connection, definition, entity)))
+                yield entity, slices
+
+        yield parts()
 
 
-def double(entity: Entity, key: Key) -> Unprocessable:
-    """Which of two rows is right, a query must say: a restriction may stand in only one."""
+def new_keys(entity: Entity, rows: Sequence[DirectoryRow], met: Set[Key]) -> Set[Key]:
+    """The keys of *rows*. Raises Unprocessable where two have one key, or one that was *met*.
+
+    Which of two rows is right, the query must say: a restriction may stand in only one.
+    """
+    columns = len(ENTITY_KEYS[entity])
+    keys = {row[:columns] for row in rows}
+    if len(keys) == len(rows) and met.isdisjoint(keys):
+        return keys
+    times = Counter(key_of(entity, row) for row in rows)
+    key = next(key for key, count in times.items() if count > 1 or key in met)
     named = ", ".join(
         f"{name} {value}" for name, value in zip(ENTITY_KEYS[entity], key, strict=True)
     )
-    return Unprocessable(
+    raise Unprocessable(
         f"The source lists {entity} with {named} more than once.",
         f"Mend the query [directory.{entity}], so that it gives one row for each.",
     )
@@ -136,20 +163,17 @@ def _listing(connection: Connection, definition: Definition, scope: Scope) -> Li
     else:
         found = select_all(connection, query)
     rows = _arranged(scope.entity, found)
-    met: set[Key] = set()
-    for row in rows:
-        key = key_of(scope.entity, row)
-        if key in met:
-            raise double(scope.entity, key)
-        met.add(key)
+    new_keys(scope.entity, rows, met=frozenset())
     return Listing(scope, rows)
 
 
 def _slices(
     connection: Connection, definition: Definition, entity: Entity
-) -> Iterator[list[DirectoryRow]]:
-    for found in stream_all(connection, definition.directory.query(entity), _SLICE):
-        yield _arranged(entity, found)
+) -> Generator[list[DirectoryRow]]:
+    query = definition.directory.query(entity)
+    with closing(stream_all(connection, query, _SLICE)) as slices:
+        for found in slices:
+            yield _arranged(entity, found)
 
 
 def _column(listing: Listing, name: str) -> frozenset[str]:
@@ -161,29 +185,36 @@ def _arranged(entity: Entity, found: Sequence[Row[Any]]) -> list[DirectoryRow]:
     """Values in our order and of our types, whatever the query calls for besides."""
     if not found:
         return []
-    taken = [
-        (found[0]._fields.index(column), _converter(column)) for column in ENTITY_COLUMNS[entity]
-    ]
-    return [tuple([convert(row[index]) for index, convert in taken]) for row in found]
+    names, values = found[0]._fields, list(zip(*found, strict=True))
+    columns = (
+        _CONVERTERS.get(column, _texts)(values[names.index(column)])
+        for column in ENTITY_COLUMNS[entity]
+    )
+    return list(zip(*columns, strict=True))
 
 
-def _converter(column: str) -> Callable[[Any], Any]:
-    return _CONVERTERS.get(column, _text)
+def _texts(values: Column) -> Column:
+    return [value if type(value) is str else _text(value) for value in values]
 
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _day(value: Any) -> date | None:
-    return date.fromisoformat(value) if isinstance(value, str) else value
+def _flags(values: Column) -> Column:
+    return list(map(bool, values))
 
 
-_CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "active": bool,
-    "enrolled": bool,
-    "portal": bool,
-    "restricted": bool,
-    "starts": _day,
-    "ends": _day,
+def _days(values: Column) -> Column:
+    return [date.fromisoformat(value) if isinstance(value, str) else value for value in values]
+
+
+# A whole column at once: a full read converts millions of values.
+_CONVERTERS: Final[Mapping[str, Callable[[Column], Column]]] = {
+    "active": _flags,
+    "enrolled": _flags,
+    "portal": _flags,
+    "restricted": _flags,
+    "starts": _days,
+    "ends": _days,
 }

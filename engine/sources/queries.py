@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -28,13 +28,14 @@ def select_all(connection: Connection, query: str) -> Sequence[Row[Any]]:
     return connection.execute(text(_verbatim(query))).all()
 
 
-def stream_all(connection: Connection, query: str, size: int) -> Iterator[Sequence[Row[Any]]]:
+def stream_all(connection: Connection, query: str, size: int) -> Generator[Sequence[Row[Any]]]:
     """Every row of *query*, at most *size* of them held at once.
 
     PostgreSQL needs a connection in a transaction for it: see Database.snapshot.
     """
-    streaming = connection.execution_options(yield_per=size)
-    return streaming.execute(text(_verbatim(query))).partitions()
+    statement = text(_verbatim(query)).execution_options(yield_per=size)
+    with connection.execute(statement) as result:
+        yield from result.partitions(size)
 
 
 def check(database: Database, name: str, query: str, columns: Collection[str]) -> None:

@@ -21,7 +21,15 @@ from sqlalchemy import update as update_
 
 from engine.errors import Unprocessable
 from engine.sources.definition import ENTITY_COLUMNS, ENTITY_KEYS, Entity
-from engine.sources.directory import DirectoryRow, Key, Listing, Reading, Scope, double, key_of
+from engine.sources.directory import (
+    DirectoryRow,
+    Key,
+    Listing,
+    Reading,
+    Scope,
+    key_of,
+    new_keys,
+)
 from engine.store.bulk import append, one_of
 from engine.store.tables import (
     calendars,
@@ -127,16 +135,9 @@ def compare(
     met: set[Key] = set()
     rows = []
     for listed in slices:
-        ours = _ours(connection, entity, {row[0] for row in listed})
-        different = []
-        for row in listed:
-            key = key_of(entity, row)
-            if key in met:
-                raise double(entity, key)
-            met.add(key)
-            if ours.get(key) != row:
-                different.append(row)
-        if different:
+        met |= new_keys(entity, listed, met)
+        ours = set(_beginning_with(connection, entity, {row[0] for row in listed}))
+        if different := [row for row in listed if row not in ours]:
             rows.append(msgspec.msgpack.encode(different))
     gone = [key for key in _keys(connection, entity) if key not in met]
     return Difference(entity, len(met), known, rows, gone)
@@ -217,10 +218,11 @@ def _next_version(connection: Connection) -> int:
 def _edits(connection: Connection, listing: Listing) -> list[_Edit]:
     """What would make our rows equal to a listing."""
     entity, by, keys = listing.scope
-    theirs = {key_of(entity, row): row for row in listing.rows}
+    theirs = _by_key(entity, listing.rows)
     table = TABLES[entity]
-    within = _select(connection, entity, one_of(connection, table.c[by], keys) if by else None)
-    ours = within if not by else _ours(connection, entity, {key[0] for key in theirs}) | within
+    where = [one_of(connection, table.c[by], keys)] if by else []
+    within = _by_key(entity, _select(connection, entity, *where))
+    ours = _ours(connection, entity, theirs.keys()) | within
     return [
         *(_Edit(ours.get(key), row) for key, row in theirs.items() if ours.get(key) != row),
         *(_Edit(row, None) for key, row in within.items() if key not in theirs),
@@ -232,25 +234,35 @@ def _edits_of(connection: Connection, difference: Difference) -> Iterator[list[_
     entity = difference.entity
     unpack = msgspec.msgpack.Decoder(_ROWS[entity]).decode
     for packed in difference.rows:
-        rows = unpack(packed)
-        ours = _ours(connection, entity, {row[0] for row in rows})
-        yield [_Edit(old, row) for row in rows if (old := ours.get(key_of(entity, row))) != row]
+        theirs = _by_key(entity, unpack(packed))
+        ours = _ours(connection, entity, theirs.keys())
+        yield [_Edit(old, row) for key, row in theirs.items() if (old := ours.get(key)) != row]
     for start in range(0, len(difference.gone), _SLICE):
         keys = difference.gone[start : start + _SLICE]
-        ours = _ours(connection, entity, {key[0] for key in keys})
+        ours = _ours(connection, entity, keys)
         yield [_Edit(ours[key], None) for key in keys if key in ours]
 
 
-def _ours(connection: Connection, entity: Entity, firsts: Set[str]) -> _Rows:
-    """Our rows whose first key column is one of *firsts*."""
+def _ours(connection: Connection, entity: Entity, keys: Collection[Key]) -> _Rows:
+    """Our rows with these keys, and others that begin with the same column."""
+    return _by_key(entity, _beginning_with(connection, entity, {key[0] for key in keys}))
+
+
+def _beginning_with(
+    connection: Connection, entity: Entity, firsts: Set[str]
+) -> Iterator[DirectoryRow]:
     first = TABLES[entity].c[ENTITY_KEYS[entity][0]]
     return _select(connection, entity, one_of(connection, first, firsts))
 
 
-def _select(connection: Connection, entity: Entity, where: ColumnElement[bool] | None) -> _Rows:
-    query = select(TABLES[entity])
-    found = connection.execute(query if where is None else query.where(where))
-    return {key_of(entity, row): row for row in map(tuple, found)}
+def _select(
+    connection: Connection, entity: Entity, *where: ColumnElement[bool]
+) -> Iterator[DirectoryRow]:
+    return map(tuple, connection.execute(select(TABLES[entity]).where(*where)).all())
+
+
+def _by_key(entity: Entity, rows: Iterable[DirectoryRow]) -> _Rows:
+    return {key_of(entity, row): row for row in rows}
 
 
 def _keys(connection: Connection, entity: Entity) -> Iterator[Key]:

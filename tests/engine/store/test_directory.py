@@ -459,6 +459,23 @@ def test_a_full_read_that_changes_nothing_writes_nothing(district: District) -> 
     assert [one for one in statements if one != "BEGIN" and not one.startswith("SELECT")] == []
 
 
+def test_a_full_read_holds_a_slice_at_a_time(
+    district: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sis, "_SLICE", 4)
+
+    with sis.whole(district.source.database, district.source.definition) as parts:
+        held = {entity: [len(rows) for rows in slices] for entity, slices in parts}
+
+    assert held == {
+        "schools": [2],
+        "calendars": [3],
+        "people": [4, 4, 1],
+        "students": [3],
+        "rights": [4, 3],
+    }
+
+
 def test_a_full_read_writes_only_the_rows_that_differ(district: District) -> None:
     before = places(district)
     district.sis("UPDATE person SET first_name = 'Lucy' WHERE person_id = 34")
