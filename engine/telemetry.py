@@ -1,6 +1,7 @@
 """Structured events: a closed list of names and an allow-list of keys.
 
-A token, a person's name or a score can therefore never be logged: there is no key for it.
+A token, a person's name or a score can therefore never be logged: there is no key for it. What
+writes the log is imported with the first event: most commands end without one.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any, Final, TextIO
-
-import structlog
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from engine.config import LogSettings
+
+if TYPE_CHECKING:
+    import structlog
 
 
 class Event(StrEnum):
@@ -62,7 +66,8 @@ _OWN_KEYS: Final = frozenset({"event", "level", "timestamp"})
 # Libraries whose own log lines may hold addresses, and which we report in our own words.
 _NOISY: Final = ("pika", "apscheduler", "urllib3", "google")
 
-_logger = structlog.get_logger()
+_waiting: Final[list[LogSettings]] = []
+_lock: Final = Lock()
 
 
 def emit(event: Event, *, level: int = logging.INFO, **keys: object) -> None:
@@ -70,7 +75,11 @@ def emit(event: Event, *, level: int = logging.INFO, **keys: object) -> None:
     unknown = keys.keys() - KEYS
     if unknown:
         raise KeyError(f"not a key of telemetry: {', '.join(sorted(unknown))}")
-    _logger.log(level, event.value, **keys)
+    import structlog
+
+    if _waiting:
+        _configure_as_waiting()
+    structlog.get_logger().log(level, event.value, **keys)
 
 
 def frames(error: BaseException) -> str:
@@ -78,11 +87,23 @@ def frames(error: BaseException) -> str:
     return "".join(traceback.format_tb(error.__traceback__))
 
 
+@contextmanager
+def logging_as(settings: LogSettings) -> Iterator[None]:
+    """Configure the log with the first event of the block, if there is one."""
+    _silence_libraries()
+    _waiting.append(settings)
+    try:
+        yield
+    finally:
+        _waiting.clear()
+
+
 def configure(settings: LogSettings, file: TextIO | None = None) -> None:
     """Send events to *file*, else to standard error: text for people, or JSON, one to a line."""
+    import structlog
+
     file = file or sys.stderr
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _silence_libraries()
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -100,6 +121,19 @@ def configure(settings: LogSettings, file: TextIO | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(file),
         cache_logger_on_first_use=False,
     )
+
+
+def _silence_libraries() -> None:
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _configure_as_waiting() -> None:
+    """Several threads may have their first event at once."""
+    with _lock:
+        if _waiting:
+            configure(_waiting[-1])
+            _waiting.clear()
 
 
 def _only_known_keys(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec
 
@@ -13,7 +13,7 @@ from engine.config import Config, load
 from engine.errors import ConfigError
 from engine.runtime.district import District
 from engine.runtime.installation import Installation, open_installation
-from engine.telemetry import configure
+from engine.telemetry import logging_as
 
 P = ParamSpec("P")
 
@@ -43,13 +43,9 @@ def with_district(command: Callable[Concatenate[District, P], None]) -> Callable
 @contextmanager
 def _opened() -> Iterator[Installation]:
     config = load(click.get_current_context().obj)
-    configure(config.log)
     _warn_of_plaintext(config)
-    installation = open_installation(config)
-    try:
+    with logging_as(config.log), closing(open_installation(config)) as installation:
         yield installation
-    finally:
-        installation.close()
 
 
 def _warn_of_plaintext(config: Config) -> None:

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
 from typing import Final
 
 from sqlalchemy import Connection
 
 from engine.dialects.dialect import Dialect
-from engine.dialects.postgresql import Postgresql
-from engine.dialects.sqlite import Sqlite
+
+_ADAPTERS: Final = {
+    "postgresql": ("engine.dialects.postgresql", "Postgresql"),
+    "sqlite": ("engine.dialects.sqlite", "Sqlite"),
+}
+
+
+class _Dialects(Mapping[str, Dialect]):
+    """An adapter is imported, and its driver with it, when it is first asked for."""
+
+    def __getitem__(self, name: str) -> Dialect:
+        return _made(*_ADAPTERS[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_ADAPTERS)
+
+    def __len__(self) -> int:
+        return len(_ADAPTERS)
+
 
 # By the name that SQLAlchemy has for them.
-DIALECTS: Final[Mapping[str, Dialect]] = {one.name: one for one in (Postgresql(), Sqlite())}
+DIALECTS: Final[Mapping[str, Dialect]] = _Dialects()
 
 
 def dialect_of(connection: Connection) -> Dialect:
     """The adapter of the database that *connection* leads to."""
     return DIALECTS[connection.dialect.name]
+
+
+@cache
+def _made(module: str, adapter: str) -> Dialect:
+    made: Dialect = getattr(import_module(module), adapter)()
+    return made

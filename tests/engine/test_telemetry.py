@@ -14,7 +14,7 @@ import structlog
 
 import engine
 from engine.config import LogSettings
-from engine.telemetry import KEYS, Event, configure, emit
+from engine.telemetry import KEYS, Event, configure, emit, logging_as
 
 SECRET = "Ada Reyes scored 3/20"
 
@@ -120,3 +120,25 @@ def test_people_read_text_without_colours_in_a_file() -> None:
     emit(Event.STAGE_STARTED, stage="relay")
 
     assert re.search(r"\[info +\] stage\.started +stage=relay\n$", file.getvalue())
+
+
+def test_the_log_of_a_command_is_configured_with_its_first_event(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with logging_as(LogSettings(format="json", level="warning")):
+        before = structlog.is_configured()
+        emit(Event.STAGE_STARTED, stage="relay")
+        emit(Event.STAGE_FAILED, level=logging.ERROR, stage="relay")
+
+    assert not before
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == [
+        "stage.failed"
+    ]
+
+
+def test_a_command_without_an_event_leaves_no_log_for_the_next() -> None:
+    with logging_as(LogSettings()):
+        pass
+    emit(Event.STAGE_STARTED, stage="relay")
+
+    assert not structlog.is_configured()

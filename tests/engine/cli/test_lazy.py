@@ -10,7 +10,7 @@ from engine.cli.main import COMMANDS, cli
 from tests.engine.cli.commands import Bell
 
 HEAVY = (
-    *("sqlalchemy", "alembic", "pika", "pycurl", "pyfcm", "requests", "cryptography"),
+    *("sqlalchemy", "psycopg", "alembic", "pika", "pycurl", "pyfcm", "requests", "cryptography"),
     *("jinja2", "apscheduler", "pydantic", "structlog", "rich", "regex", "h2"),
 )
 OF_THE_STAGES = ("alembic", "pycurl", "pyfcm", "requests", "apscheduler", "h2")
@@ -37,9 +37,9 @@ def test_the_help_needs_no_library_but_clicks_own() -> None:
 @pytest.mark.parametrize(
     ("command", "not_needed"),
     [
-        ("enable", {*OF_THE_STAGES, "pika", "cryptography", "jinja2", "regex"}),
-        ("status", {*OF_THE_STAGES}),
-        ("sync", {*OF_THE_STAGES, "pika", "cryptography"}),
+        ("enable", {*OF_THE_STAGES, "pika", "psycopg", "cryptography", "jinja2", "structlog"}),
+        ("status", {*OF_THE_STAGES, "psycopg", "structlog"}),
+        ("sync", {*OF_THE_STAGES, "pika", "psycopg", "cryptography"}),
     ],
 )
 def test_a_command_imports_what_it_needs(
