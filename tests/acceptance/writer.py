@@ -34,7 +34,7 @@ _WRONG_CLOCK: Final = (
         END IF;
         RETURN NEW;
     END $$""",
-    "CREATE TRIGGER wrong_clock BEFORE INSERT ON schoolbell_capture_district.outbox"
+    "CREATE TRIGGER wrong_clock BEFORE INSERT ON schoolbell_capture_{district}.outbox"
     " FOR EACH ROW EXECUTE FUNCTION public.wrong_clock()",
 )
 
@@ -49,9 +49,10 @@ class SisClock(StrEnum):
 
 def let_clocks_be_wrong(site: Site) -> None:
     """Make the SIS, on PostgreSQL, able to have a wrong clock for one transaction."""
+    whose = site.district.owner.identifier
     with site.district.source.database.write() as connection:
         for statement in _WRONG_CLOCK:
-            connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(statement.replace("{district}", whose))
 
 
 @dataclass(slots=True)
