@@ -32,6 +32,7 @@ from engine.sources.definition import (
     DirectoryWatch,
     Entity,
 )
+from engine.sources.flags import allows, forbids
 from engine.sources.queries import select_all, select_by, stream_all
 from rules.change import Change, StudentId
 
@@ -201,8 +202,12 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _flags(values: Column) -> Column:
-    return list(map(bool, values))
+def _allowances(values: Column) -> Column:
+    return list(map(allows, values))
+
+
+def _prohibitions(values: Column) -> Column:
+    return list(map(forbids, values))
 
 
 def _days(values: Column) -> Column:
@@ -211,10 +216,10 @@ def _days(values: Column) -> Column:
 
 # A whole column at once: a full read converts millions of values.
 _CONVERTERS: Final[Mapping[str, Callable[[Column], Column]]] = {
-    "active": _flags,
-    "enrolled": _flags,
-    "portal": _flags,
-    "restricted": _flags,
+    "active": _allowances,
+    "enrolled": _allowances,
+    "portal": _allowances,
+    "restricted": _prohibitions,
     "starts": _days,
     "ends": _days,
 }

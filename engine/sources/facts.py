@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 
 from engine.database import Database
 from engine.sources.definition import Definition, Watch
+from engine.sources.flags import allows
 from engine.sources.queries import select_by
 from rules.change import CalendarId, Change, Kind, SchoolId, StudentId, Subject, Value
 from rules.thresholds import percent
 
 NEEDED: Final = ("record", "student_id", "school_id", "calendar_id", "released", "value")
-_TRUE: Final = frozenset({"true", "t", "yes", "y", "1"})
 _NOT_WORDS: Final = frozenset({*NEEDED, "out_of"})
 
 Fact = Mapping[str, Any]
@@ -51,7 +51,7 @@ def subject(finding: Finding, student_name: str) -> Subject:
         student_name=student_name,
         school=SchoolId(str(fact["school_id"])),
         calendar=CalendarId(str(fact["calendar_id"])),
-        released=_is_true(fact["released"]),
+        released=allows(fact["released"]),
         before=before,
         after=after,
         details={
@@ -100,7 +100,7 @@ def _counts(change: Change, watch: Watch) -> bool:
     if not watch.becomes:
         return True
     before, after = change.before or {}, change.after or {}
-    return _is_true(after.get(watch.becomes)) and not _is_true(before.get(watch.becomes))
+    return allows(after.get(watch.becomes)) and not allows(before.get(watch.becomes))
 
 
 def _facts(
@@ -136,7 +136,7 @@ def _values(finding: Finding) -> tuple[Value | None, Value | None]:
     if watch.becomes:
         return None, _value(finding, [finding.fact["value"]], "")
     before = _of_row(finding, change.before)
-    if watch.released_by and change.before and not _is_true(change.before.get(watch.released_by)):
+    if watch.released_by and change.before and not allows(change.before.get(watch.released_by)):
         before = None
     return before, _of_row(finding, change.after)
 
@@ -166,11 +166,6 @@ def _value(finding: Finding, raw: Sequence[Any], words: str) -> Value | None:
             return Value(words or _dollars(parts[0], number), number)
         case Kind.ATTENDANCE | Kind.RESPONSIVE_SCHEDULE:
             return Value(words or ", ".join(parts))
-
-
-def _is_true(flag: Any) -> bool:
-    """SIS keep flags as booleans, numbers or words. A word that we do not know releases nothing."""
-    return flag.strip().lower() in _TRUE if isinstance(flag, str) else bool(flag)
 
 
 def _number(raw: Any) -> Decimal | None:

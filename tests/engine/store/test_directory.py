@@ -521,3 +521,21 @@ def test_a_student_without_a_person_has_no_name(district: District) -> None:
     district.sis("DELETE FROM schoolbell_people WHERE id = '31'")
 
     assert district.read(directory.names, {StudentId(ADA)}) == {}
+
+
+# Flags
+
+
+def test_flags_that_are_words_are_understood(district: District) -> None:
+    asked(
+        district,
+        "rights",
+        "SELECT student_id, person_id, relation, CASE WHEN person_id = 34 THEN 'Y' ELSE 'N' END"
+        " AS portal, starts, ends, CASE WHEN person_id = 34 THEN 'N' ELSE 'sealed' END"
+        " AS restricted FROM guardian",
+    )
+
+    sync(district)
+
+    found = select(rights.c.person_id == MOTHER, rights.c.portal, rights.c.restricted)
+    assert set(district.rows(found)) == {(True, True, False), (False, False, True)}
