@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection
-
 from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.secrets.keyring import Keyring
@@ -33,7 +31,8 @@ def sign_in(
     directory does not know.
     """
     with database.write() as connection:
-        _require_person(connection, person)
+        if not directory.knows_person(connection, person):
+            raise _unknown(f"person {person}")
         return app.sign_in(
             connection, keyring, person, token, now,
             push_key=push_key, stay_logged_in=stay_logged_in,
@@ -64,19 +63,11 @@ def subscribe(
     Raises SchoolbellError for a person or a student whom the directory does not know.
     """
     with database.write() as connection:
-        _require_person(connection, person)
-        _require_student(connection, student)
+        if not directory.knows_person(connection, person):
+            raise _unknown(f"person {person}")
+        if not directory.knows_student(connection, student):
+            raise _unknown(f"student {student}")
         app.subscribe(connection, person, student, kind, enabled=enabled, threshold=threshold)
-
-
-def _require_person(connection: Connection, person: PersonId) -> None:
-    if not directory.knows_person(connection, person):
-        raise _unknown(f"person {person}")
-
-
-def _require_student(connection: Connection, student: StudentId) -> None:
-    if not directory.knows_student(connection, student):
-        raise _unknown(f"student {student}")
 
 
 def _unknown(who: str) -> SchoolbellError:
