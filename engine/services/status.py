@@ -76,7 +76,7 @@ def look(installation: Installation, now: datetime) -> Status | HubStatus:
 
 def of_district(here: District, now: datetime) -> Status:
     """Ask the databases and the broker; raises what the databases raise."""
-    lock = here.lock
+    lock, captured = here.lock, here.capture.check()
     waiting, lag = here.outbox.backlog(now)
     queues, broker = _queues(here)
     with here.database.read() as connection:
@@ -85,7 +85,7 @@ def of_district(here: District, now: datetime) -> Status:
             enabled=district.is_enabled(connection),
             lock_screen=allowed.level,
             end_to_end=allowed.end_to_end,
-            captured=here.capture.check(),
+            captured=captured,
             waiting_rows=waiting,
             lag=lag,
             queues=queues,
