@@ -179,11 +179,14 @@ def _slices(
 
 def _column(listing: Listing, name: str) -> frozenset[str]:
     index = ENTITY_COLUMNS[listing.scope.entity].index(name)
-    return frozenset(row[index] for row in listing.rows)
+    return frozenset(row[index] for row in listing.rows if row[index])
 
 
 def _arranged(entity: Entity, found: Sequence[Row[Any]]) -> list[DirectoryRow]:
-    """Values in our order and of our types, whatever the query calls for besides."""
+    """Values in our order and of our types, whatever else the query gives.
+
+    A row without a key is nobody's: it gives no right, and takes nobody else's.
+    """
     if not found:
         return []
     names, values = found[0]._fields, list(zip(*found, strict=True))
@@ -191,7 +194,8 @@ def _arranged(entity: Entity, found: Sequence[Row[Any]]) -> list[DirectoryRow]:
         _CONVERTERS.get(column, _texts)(values[names.index(column)])
         for column in ENTITY_COLUMNS[entity]
     )
-    return list(zip(*columns, strict=True))
+    keys = len(ENTITY_KEYS[entity])
+    return [row for row in zip(*columns, strict=True) if "" not in row[:keys]]
 
 
 def _texts(values: Column) -> Column:

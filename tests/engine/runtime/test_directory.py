@@ -7,11 +7,12 @@ from threading import Event
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection, delete, select, text
 
 from engine.database import Database
 from engine.runtime.directory import SisDirectory
-from engine.sources.definition import load
+from engine.sources.definition import Query, load
 from engine.sources.source import SqlSource
 from engine.store import app
 from engine.store.directory import names
@@ -151,6 +152,20 @@ def test_a_student_who_is_learned_is_known_with_all_rights(district: District) -
     assert district.read(names, {StudentId(ADA), StudentId(BEN)}) == {ADA: "Ada"}
     assert district.count(rights) == 5
     assert district.count(people) == 6
+
+
+def test_a_student_without_a_person_keeps_nobody_from_being_learned(district: District) -> None:
+    query = "SELECT student_id AS id, NULLIF(person_id, 32) AS person_id, '1' AS school_id"
+    definition = load("reference")
+    students_query = Query(query=f"{query}, TRUE AS enrolled FROM student")
+    changed = replace(definition.directory, students=students_query)
+    district.speak(replace(definition, directory=changed))
+    for table in (students, people, rights):
+        district.app(lambda connection, table=table: connection.execute(delete(table)))
+
+    district.directory.learn({StudentId(ADA), StudentId(BEN)})
+
+    assert district.read(names, {StudentId(ADA), StudentId(BEN)}) == {ADA: "Ada"}
 
 
 def test_a_student_who_is_known_is_not_asked_for(

@@ -193,6 +193,21 @@ def test_two_rights_of_one_pair_are_refused_and_nothing_is_changed(district: Dis
     assert everything(district) == before
 
 
+# Rows that cannot be read
+
+
+def test_rows_without_a_key_are_nobodys_and_take_nobody_elses(district: District) -> None:
+    query = district.source.definition.directory.rights.query
+    nobodys = (
+        "SELECT CAST(NULL AS integer), 34, 'x', TRUE, CAST(NULL AS date), CAST(NULL AS date), FALSE"
+    )
+    before = everything(district)
+    asked(district, "rights", f"{query} UNION ALL {nobodys} UNION ALL {nobodys}")
+
+    assert sync(district)["rights"] == 7
+    assert everything(district) == before
+
+
 # Refreshing some rows
 
 
