@@ -11,8 +11,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from engine.trial.phones.devices import Received
-from engine.trial.phones.phones import Phones
-from tests.acceptance.screens import Place, Score, read, shown
+from tests.acceptance.screens import Place, Score, Screens, read
 
 
 class Text(NamedTuple):
@@ -86,14 +85,16 @@ class Arrivals:
         with self._lock:
             return {place: tuple(texts) for place, texts in self._came.items()}
 
-    def compare(self, before: Sequence[Score], now: Sequence[Score], phones: Phones) -> Comparison:
-        """What came between two looks at the same scores, against what the second one shows."""
+    def compare(
+        self, before: Sequence[Score], now: Sequence[Score], screens: Screens
+    ) -> Comparison:
+        """What came between two looks at the same scores, and the screens, against the second."""
         old = {score.place: score.points for score in before}
         new = {score.place: score.points for score in now}
         changed = [place for place, points in new.items() if points != old.get(place)]
         came = self.came()
         points = {place: [text.points for text in texts] for place, texts in came.items()}
-        on_screen = _on_screens(phones)
+        on_screen = _by_place(screens)
 
         def differ(places: Sequence[Place], is_wrong: Callable[[Place], bool]) -> list[Difference]:
             return [
@@ -117,9 +118,9 @@ class Arrivals:
         )
 
 
-def _on_screens(phones: Phones) -> Mapping[Place, Sequence[float]]:
+def _by_place(screens: Screens) -> Mapping[Place, Sequence[float]]:
     found: dict[Place, list[float]] = defaultdict(list)
-    for (place, points), count in shown(phones).items():
+    for (place, points), count in screens.items():
         found[place] += [points] * count
     return found
 

@@ -37,8 +37,8 @@ NEVER_ANSWERED: Final = frozenset({"silence", "answer_lost"})
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """A site at work, and the chance by which faults strike it.
+class Target:
+    """A site at work that faults strike, and the chance by which they do.
 
     *other_definition* is a source definition by which no score is watched.
     """
@@ -56,118 +56,121 @@ class Scene:
         time.sleep(self.chance.uniform(least, most))
 
 
-def kill(stage: str, scene: Scene) -> None:
+Strike = Callable[[Target], None]
+
+
+def kill(stage: str, target: Target) -> None:
     """kill -9 of a stage."""
-    scene.stages.signal(stage, signal.SIGKILL)
+    target.stages.signal(stage, signal.SIGKILL)
 
 
-def pause(stage: str, scene: Scene) -> None:
+def pause(stage: str, target: Target) -> None:
     """A stage stands still for seconds, and nobody notices but itself."""
-    pid = scene.stages.signal(stage, signal.SIGSTOP)
-    scene.wait(0.5, 8)
+    pid = target.stages.signal(stage, signal.SIGSTOP)
+    target.wait(0.5, 8)
     _signal(pid, signal.SIGCONT)
 
 
-def succeed(stage: str, scene: Scene) -> None:
+def stop_beside_successor(stage: str, target: Target) -> None:
     """A stage stands still until its servers give it up; its successor is at work when it wakes."""
-    pid = scene.stages.signal(stage, signal.SIGSTOP)
-    with scene.site.running(stage):
-        scene.wait(2, 4)
+    pid = target.stages.signal(stage, signal.SIGSTOP)
+    with target.site.running(stage):
+        target.wait(2, 4)
         ports = local_ports(pid)
-        insist(partial(scene.postgres.cut, ports))
-        scene.rabbit.cut(ports)
-        scene.wait(1, 8)
+        insist(partial(target.postgres.cut, ports))
+        target.rabbit.cut(ports)
+        target.wait(1, 8)
         _signal(pid, signal.SIGCONT)
-        scene.wait(2, 6)
+        target.wait(2, 6)
 
 
-def outwait(stage: str, scene: Scene) -> None:
+def stop_beyond_heartbeat(stage: str, target: Target) -> None:
     """The same, and it is the broker's heartbeat that gives the stage up."""
-    pid = scene.stages.signal(stage, signal.SIGSTOP)
-    with scene.site.running(stage):
-        scene.wait(38, 45)
+    pid = target.stages.signal(stage, signal.SIGSTOP)
+    with target.site.running(stage):
+        target.wait(38, 45)
         _signal(pid, signal.SIGCONT)
-        scene.wait(2, 6)
+        target.wait(2, 6)
 
 
-def cut_broker(scene: Scene) -> None:
+def cut_broker(target: Target) -> None:
     """Every connection to the broker is cut."""
-    scene.rabbit.cut()
+    target.rabbit.cut()
 
 
-def cut_one(stage: str, scene: Scene) -> None:
+def cut_one(stage: str, target: Target) -> None:
     """The connections of one stage are cut, to the broker and to the databases."""
-    ports = local_ports(scene.stages.pid(stage))
-    scene.rabbit.cut(ports)
-    scene.postgres.cut(ports)
+    ports = local_ports(target.stages.pid(stage))
+    target.rabbit.cut(ports)
+    target.postgres.cut(ports)
 
 
-def cut_database(scene: Scene) -> None:
+def cut_database(target: Target) -> None:
     """Every session of the databases is ended."""
-    scene.postgres.cut()
+    target.postgres.cut()
 
 
-def restart(server: PrivateServer, scene: Scene) -> None:
+def restart(server: PrivateServer, target: Target) -> None:
     """A server is restarted in order."""
-    del scene
+    del target
     server.restart()
 
 
-def crash(server: PrivateServer, scene: Scene) -> None:
+def crash(server: PrivateServer, target: Target) -> None:
     """A server loses its power and comes back."""
     server.kill9()
-    scene.wait(0, 4)
+    target.wait(0, 4)
     server.start()
 
 
-def misbehave(gateway: FaultyGateway, name: str, scene: Scene) -> None:
+def misbehave(gateway: FaultyGateway, name: str, target: Target) -> None:
     """A gateway answers some of its requests in a bad way, for seconds."""
-    often = 0.01 if name in NEVER_ANSWERED else scene.chance.choice((0.1, 0.5, 1.0))
-    seconds = scene.chance.uniform(0.5, 5)
-    scene.phones.inject(
+    often = 0.01 if name in NEVER_ANSWERED else target.chance.choice((0.1, 0.5, 1.0))
+    seconds = target.chance.uniform(0.5, 5)
+    target.phones.inject(
         Fault(
             gateway,
             name,
             share=often,
             seconds=seconds,
-            seed=scene.chance.randrange(1_000),
+            seed=target.chance.randrange(1_000),
             delay=2.0 if name == "slow" else None,
         )
     )
     time.sleep(seconds)
 
 
-def go_away(scene: Scene) -> None:
+def go_away(target: Target) -> None:
     """Both gateways cannot be reached for seconds."""
-    scene.phones.stop()
-    scene.wait(0.5, 5)
-    scene.phones.start()
+    target.phones.stop()
+    target.wait(0.5, 5)
+    target.phones.start()
 
 
-def lose_broker(scene: Scene) -> None:
+def lose_broker(target: Target) -> None:
     """The broker loses its disk; its queues are made again, and what was captured is replayed."""
     since = datetime.now(UTC) - timedelta(minutes=5)
-    scene.rabbit.lose_everything()
-    scene.rabbit.create_vhost(VHOST)
-    insist(lambda: list(install(scene.site.district)))
-    scene.rabbit.settle()
-    scene.wait(0, 5)
-    insist(partial(scene.site.district.outbox.replay, since))
+    target.rabbit.lose_everything()
+    target.rabbit.create_vhost(VHOST)
+    insist(lambda: list(install(target.site.district)))
+    target.rabbit.settle()
+    target.wait(0, 5)
+    insist(partial(target.site.district.outbox.replay, since))
 
 
-def replay(scene: Scene) -> None:
+def replay(target: Target) -> None:
     """What was captured in the last minute is replayed beside a relay that is at work."""
-    since = datetime.now(UTC) - timedelta(seconds=scene.chance.uniform(5, 60))
-    insist(partial(scene.site.district.outbox.replay, since))
+    since = datetime.now(UTC) - timedelta(seconds=target.chance.uniform(5, 60))
+    insist(partial(target.site.district.outbox.replay, since))
 
 
-def park(scene: Scene) -> None:
+def park(target: Target) -> None:
     """Evaluate runs by a wrong definition, which parks what it does not know; it is tried again."""
-    scene.stages.restart("evaluate", SOURCE__DEFINITION=str(scene.other_definition))
-    scene.wait(3, 6)
-    scene.stages.restart("evaluate")
-    scene.wait(2, 6)
-    insist(partial(parked.retry, scene.site.district))
+    target.stages.restart("evaluate", SOURCE__DEFINITION=str(target.other_definition))
+    target.wait(3, 6)
+    target.stages.restart("evaluate")
+    target.wait(2, 6)
+    insist(partial(parked.retry, target.site.district))
 
 
 def without_scores(folder: Path) -> Path:
@@ -187,15 +190,18 @@ def _signal(pid: int, number: signal.Signals) -> None:
         return
 
 
-def faults(postgres: PostgresServer, rabbit: RabbitServer) -> Mapping[str, Callable[[Scene], None]]:
+def faults(postgres: PostgresServer, rabbit: RabbitServer) -> Mapping[str, Strike]:
     """Every fault by its name; one is as likely as another."""
     return {
         **{f"kill -9 of {stage}": partial(kill, stage) for stage in STAGES},
         **{f"{stage} paused": partial(pause, stage) for stage in STAGES},
-        **{f"{stage} stopped, successor, woken": partial(succeed, stage) for stage in STAGES},
+        **{
+            f"{stage} stopped, successor, woken": partial(stop_beside_successor, stage)
+            for stage in STAGES
+        },
         **{f"connections of {stage} cut": partial(cut_one, stage) for stage in STAGES},
-        "deliver stopped beyond the heartbeat": partial(outwait, "deliver"),
-        "evaluate stopped beyond the heartbeat": partial(outwait, "evaluate"),
+        "deliver stopped beyond the heartbeat": partial(stop_beyond_heartbeat, "deliver"),
+        "evaluate stopped beyond the heartbeat": partial(stop_beyond_heartbeat, "evaluate"),
         "all broker connections cut": cut_broker,
         "all database sessions cut": cut_database,
         "PostgreSQL restarted": partial(restart, postgres),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,8 +30,8 @@ from engine.services import parked
 from engine.services.status import of_district
 from engine.trial.phones.phones import Behaviour, Phones
 from tests.acceptance.arrivals import Arrivals, Comparison, Text
-from tests.acceptance.faults import Scene, faults, without_scores
-from tests.acceptance.screens import Score, insist, scores
+from tests.acceptance.faults import Strike, Target, faults, without_scores
+from tests.acceptance.screens import Score, insist, scores, shown
 from tests.acceptance.stage_processes import StageProcesses
 from tests.acceptance.writer import Writer, let_clocks_be_wrong
 from tests.servers import Sandbox, ServerError
@@ -95,9 +95,9 @@ def main(
     """Let faults strike while changes pass, and say whether every screen is right."""
     done = _read(results, seed)
     if len(done) < rounds:
-        with _scene(students) as (scene, arrivals):
-            let_clocks_be_wrong(scene.site)
-            run = _Run(scene, arrivals, rate, _chosen(scene, only))
+        with _target(students) as (target, arrivals):
+            let_clocks_be_wrong(target.site)
+            run = _Run(target, arrivals, rate, _chosen(target, only))
             drawn = run.draw(seed, fault_count)
             for number in range(len(done), rounds):
                 first, end = (_end(fault_count, rounds, one) for one in (number - 1, number))
@@ -114,12 +114,12 @@ class _Run:
 
     def __init__(
         self,
-        scene: Scene,
+        target: Target,
         arrivals: Arrivals,
         rate: float,
-        chosen: Mapping[str, Callable[[Scene], None]],
+        chosen: Mapping[str, Strike],
     ) -> None:
-        self._scene = scene
+        self._target = target
         self._arrivals = arrivals
         self._rate = rate
         self._faults = chosen
@@ -133,18 +133,18 @@ class _Run:
 
     def round(self, seed: int, number: int, drawn: Sequence[str], changes: int) -> Round:
         """Write *changes* while the *drawn* faults strike, wait for rest, and compare."""
-        scene, began = self._scene, time.monotonic()
-        scene.chance.seed(f"{seed} {number}")
-        before = scores(scene.site, ALL)
+        target, began = self._target, time.monotonic()
+        target.chance.seed(f"{seed} {number}")
+        before = scores(target.site, ALL)
         self._arrivals.forget()
-        writer = Writer(scene.site, before, random.Random(f"writer {seed} {number}"), self._rate)
+        writer = Writer(target.site, before, random.Random(f"writer {seed} {number}"), self._rate)
         struck: list[tuple[str, str]] = []
         with ThreadPoolExecutor(1) as program:
             writing = program.submit(writer.write, changes)
             for name in drawn:
                 struck.append(self._strike(name))
             writing.result()
-        scene.phones.clear_faults()
+        target.phones.clear_faults()
         at_rest = self._come_to_rest(before)
         found = self._compare(before)
         return Round(
@@ -155,10 +155,10 @@ class _Run:
         )  # fmt: skip
 
     def _strike(self, name: str) -> tuple[str, str]:
-        self._scene.wait(0.2, 3)
+        self._target.wait(0.2, 3)
         began = datetime.now(UTC)
         try:
-            self._faults[name](self._scene)
+            self._faults[name](self._target)
         except (psycopg.Error, ServerError, SchoolbellError) as error:
             click.echo(f"{name} did not strike: {error}", err=True)
         return name, f"{began:%H:%M:%S.%f}"
@@ -173,9 +173,9 @@ class _Run:
         while time.monotonic() < limit:
             texts = self._compare(before).texts
             time.sleep(_STILL)
-            found = insist(lambda: of_district(self._scene.site.district, utc_now()))
+            found = insist(lambda: of_district(self._target.site.district, utc_now()))
             if found.parked or any(depth.dead for depth in found.queues.values()):
-                insist(partial(parked.retry, self._scene.site.district))
+                insist(partial(parked.retry, self._target.site.district))
             waiting = found.waiting_rows + found.retries + found.parked
             waiting += sum(depth.ready + depth.dead for depth in found.queues.values())
             compared = self._compare(before)
@@ -186,12 +186,12 @@ class _Run:
         return False
 
     def _compare(self, before: Sequence[Score]) -> Comparison:
-        now = insist(partial(scores, self._scene.site, ALL))
-        return self._arrivals.compare(before, now, self._scene.phones)
+        now = insist(partial(scores, self._target.site, ALL))
+        return self._arrivals.compare(before, now, shown(self._target.phones))
 
 
 @contextmanager
-def _scene(students: int) -> Iterator[tuple[Scene, Arrivals]]:
+def _target(students: int) -> Iterator[tuple[Target, Arrivals]]:
     arrivals = Arrivals()
     with (
         Sandbox("schoolbell-faults") as sandbox,
@@ -207,11 +207,11 @@ def _scene(students: int) -> Iterator[tuple[Scene, Arrivals]]:
         assert site.rabbit is not None
         definition = without_scores(sandbox.folder)
         chance = random.Random()
-        yield Scene(site, site.postgres, site.rabbit, phones, stages, chance, definition), arrivals
+        yield Target(site, site.postgres, site.rabbit, phones, stages, chance, definition), arrivals
 
 
-def _chosen(scene: Scene, only: Sequence[str]) -> Mapping[str, Callable[[Scene], None]]:
-    found = faults(scene.postgres, scene.rabbit)
+def _chosen(target: Target, only: Sequence[str]) -> Mapping[str, Strike]:
+    found = faults(target.postgres, target.rabbit)
     return {
         name: fault
         for name, fault in found.items()
