@@ -14,19 +14,25 @@ from rules.change import Change, ChangeId, Op, Scalar
 _VALUES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def change(source: str, base: int, row: Row[Any]) -> Change:
+def change(source: str, base: int, row: Row[Any], change_id: ChangeId) -> Change:
     """The change that an outbox row holds; its position is *base* and the row's id."""
     return Change(
-        id=ChangeId(row.event_id),
+        id=change_id,
         source=source,
         watch=row.watch,
-        op=Op(row.op),
+        op=_op(row),
         key=row.key,
         before=_values(row.before),
         after=_values(row.after),
         at=moment(row.at),
         position=base + row.id,
     )
+
+
+def _op(row: Row[Any]) -> Op:
+    if row.before is None:
+        return Op.INSERT
+    return Op.DELETE if row.after is None else Op.UPDATE
 
 
 def moment(value: datetime | str) -> datetime:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from engine.dialects import problems, rows
 from engine.dialects.dialect import Owner, Row, Transactions, Trigger, Watched
 from engine.errors import Misconfigured, Unavailable
-from rules.change import Change
+from rules.change import Change, ChangeId
 
 if TYPE_CHECKING:
     from engine.ports import Outbox, RelayedMark
@@ -194,7 +194,7 @@ class SqliteTriggers:
             anew = not _exists(connection, self._outbox)
             connection.exec_driver_sql(
                 f"""CREATE TABLE IF NOT EXISTS {self._outbox} (
-                    id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, watch TEXT, op TEXT,
+                    id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, watch TEXT,
                     key TEXT, before TEXT, after TEXT, at TEXT)"""
             )
             connection.exec_driver_sql(
@@ -278,8 +278,8 @@ class SqliteTriggers:
             f'CREATE TRIGGER "{trigger.name}" AFTER {operation.upper()} ON "{watched.table}"'
             f"{condition}\n"
             f"BEGIN INSERT INTO {self._outbox}"
-            " (event_id, watch, op, key, before, after, at) VALUES ("
-            f"{_EVENT_ID}, '{watched.name}', '{operation}',"
+            " (event_id, watch, key, before, after, at) VALUES ("
+            f"{_EVENT_ID}, '{watched.name}',"
             f" coalesce(CAST({row}.\"{watched.key}\" AS TEXT), ''), {before}, {after},"
             " strftime('%Y-%m-%dT%H:%M:%fZ', 'now')); END"
             for trigger, (operation, condition, row, before, after) in zip(
@@ -346,12 +346,14 @@ class SqliteOutbox:
             ).one()
             found = connection.execute(
                 text(
-                    f"SELECT id, event_id, watch, op, key, before, after, at FROM {self._outbox}"
+                    f"SELECT id, event_id, watch, key, before, after, at FROM {self._outbox}"
                     " WHERE id > :high ORDER BY id LIMIT :limit"
                 ),
                 {"high": self._high, "limit": limit},
             )
-            return [rows.change(self._source, self._base, row) for row in found]
+            return [
+                rows.change(self._source, self._base, row, ChangeId(row.event_id)) for row in found
+            ]
 
     def mark_relayed(self, changes: Sequence[Change]) -> None:
         """See ports.Outbox.mark_relayed. A cursor that was lowered meanwhile stays so."""

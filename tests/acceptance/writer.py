@@ -28,9 +28,6 @@ _WRONG_CLOCK: Final = (
     BEGIN
         IF said <> '' THEN
             NEW.at := said::timestamptz;
-            NEW.event_id := encode(overlay(uuid_send(NEW.event_id) placing substring(
-                int8send((extract(epoch FROM NEW.at) * 1000)::bigint) from 3)
-                from 1 for 6), 'hex')::uuid;
         END IF;
         RETURN NEW;
     END $$""",

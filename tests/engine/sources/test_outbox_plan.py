@@ -62,9 +62,9 @@ def _long_in_use(sis: Sis) -> Sis:
     sis.watch()
     table = "schoolbell_outbox_district" if sis.is_sqlite else "schoolbell_capture_district.outbox"
     sis.write(
-        f"INSERT INTO {table} (event_id, watch, op, key, after, at) WITH RECURSIVE n (n) AS"
+        f"INSERT INTO {table} (event_id, watch, key, after, at) WITH RECURSIVE n (n) AS"
         f" (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {HISTORY + BACKLOG})"
-        " SELECT '01a20377-d2f4-77f5-b548-5ecbc04cab2a', 'score', 'insert', n, '{}',"
+        " SELECT '01a20377-d2f4-77f5-b548-5ecbc04cab2a', 'score', n, '{}',"
         " '2026-11-23 08:00:00+00:00' FROM n"
     )
     return sis
