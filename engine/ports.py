@@ -10,14 +10,29 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from engine.errors import Unprocessable
+from engine.secrets.addresses import Device
 from engine.wire.messages import Outcome, Push
-from rules.audience import Candidate
-from rules.change import Change, StudentId, Subject
-from rules.decide import CandidateKey, Decision
+from rules.audience import Audience, Candidate, DeviceId
+from rules.breaker import Trust
+from rules.change import (
+    Change,
+    ChangeId,
+    Facts,
+    PersonId,
+    Place,
+    SchoolId,
+    StudentId,
+    Subject,
+)
+from rules.decide import CandidateKey
 from rules.gates import Circumstances
+from rules.identity import PushId, entry_id
+from rules.notification import Notification, NotificationId, Origin, State
+from rules.privacy import Privacy
+from rules.reasons import Reason
 
 Clock = Callable[[], datetime]
 
@@ -137,13 +152,39 @@ class RelayedMark(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One student whom a change concerns; the directory knows the name that is still missing."""
+class Due(NamedTuple):
+    """A try that is due: of the push to one *device*, or of a whole held notification without.
 
-    change: Change
-    student: StudentId
-    subject: Callable[[str], Subject] = field(repr=False)
+    *again* is true where the push was answered and an older text may lie over it.
+    """
+
+    origin: str
+    device: DeviceId | None
+    attempt: int
+    again: bool = False
+
+
+class Try(NamedTuple):
+    """A further try of a push, and when."""
+
+    push: PushId
+    attempt: int
+    at: datetime
+    again: bool = False
+
+
+class Appended(NamedTuple):
+    """What appending outcomes came to: the new ones, and those of tries answered otherwise before.
+
+    The latter are a sign that a push was sent twice.
+    """
+
+    new: Sequence[Outcome]
+    repeated: Sequence[Outcome]
+
+
+NotificationKey = tuple[NotificationId, PersonId]
+"""The id of a notification and whose it is: several persons share the id of what was told."""
 
 
 class Source(Protocol):
@@ -153,8 +194,11 @@ class Source(Protocol):
         """Tell changes of records from changes of the directory and from what nobody watches."""
         ...
 
-    def find(self, changes: Sequence[Change]) -> Sequence[Finding]:
-        """Everyone whom *changes* concern, by a handful of queries however many there are."""
+    def find(self, changes: Sequence[Change]) -> Sequence[Subject]:
+        """Everyone whom *changes* concern, still without names; those of one change together.
+
+        A handful of queries, however many changes there are.
+        """
         ...
 
 
@@ -165,15 +209,6 @@ class Sorted:
     of_records: Sequence[Change]
     of_directory: Sequence[Change]
     unknown: Sequence[Change]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdicts:
-    """What evaluating a batch came to, to be stored together or not at all."""
-
-    changes: Sequence[Change]
-    decisions: Sequence[Decision]
-    parked: Sequence[tuple[Change, Unprocessable]]
 
 
 class Directory(Protocol):
@@ -190,62 +225,288 @@ class Directory(Protocol):
         """
         ...
 
-    def learn(self, students: Collection[StudentId]) -> None:
-        """Read those *students* whom we do not know yet, with everybody's rights to them."""
-        ...
-
-
-class Evaluation(Protocol):
-    """The engine's own records during one transaction of evaluate."""
-
-    def unseen(self, changes: Sequence[Change]) -> Sequence[Change]:
-        """Those of *changes* that were never evaluated."""
-        ...
-
     def names(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
-        """The first names of those students whom the directory knows."""
+        """First names; whom we do not know is read first, with everybody's rights to them."""
         ...
 
-    def audiences(
-        self, wanted: Collection[CandidateKey]
-    ) -> Mapping[CandidateKey, Sequence[Candidate]]:
+
+class Audiences(NamedTuple):
+    """Who might be told, and the phones that they name."""
+
+    candidates: Mapping[CandidateKey, Sequence[Candidate]]
+    devices: Mapping[DeviceId, Device]
+
+
+class DecidedFor(NamedTuple):
+    """What became of a change for one person; *devices* are those that it is told on."""
+
+    person: PersonId
+    audience: Audience
+    reason: Reason
+    language: str = ""
+    devices: tuple[DeviceId, ...] = ()
+
+
+class Decided(NamedTuple):
+    """What became of one change for one student: the row that holds it.
+
+    A change that concerns nobody has one without a *place*. *facts* are there where somebody is
+    told, for as long as words are kept.
+    """
+
+    change: ChangeId
+    place: Place | None
+    position: int
+    watch: str
+    committed_at: datetime
+    decided_at: datetime
+    people: tuple[DecidedFor, ...]
+    facts: Facts | None = None
+
+    def notification(self, person: DecidedFor) -> Notification:
+        """What a person of *people* was told at once.
+
+        Raises ValueError where the change concerned nobody.
+        """
+        place = self.place
+        if place is None:
+            raise ValueError("a change that concerns nobody tells nobody")
+        return Notification(
+            entry_id(self.change, place.student), Origin.CHANGES, State.TOLD, person.person,
+            place.student, person.audience, person.language, place.record, self.position,
+            self.facts or Facts(place.kind, "", None, None, {}), (self.change,), person.devices,
+            self.decided_at,
+        )  # fmt: skip
+
+
+class Deciding(Protocol):
+    """One transaction of evaluate: all of it is kept, or nothing."""
+
+    def audiences(self, wanted: Collection[CandidateKey], now: datetime) -> Audiences:
         """Everyone who has any relation to the students, with what they chose for the kind."""
         ...
 
-    def circumstances(self) -> Circumstances:
+    def circumstances(self, now: datetime) -> Circumstances:
         """What holds for the whole district now."""
         ...
 
-    def store(self, verdicts: Verdicts) -> Sequence[Push]:
-        """Store everything that was decided, and return the pushes that it makes."""
+    def newest(self, places: Collection[Place], since: datetime) -> Mapping[Place, int]:
+        """The highest position that was decided for each place, of changes since then."""
         ...
 
-    def unanswered(self, changes: Sequence[Change]) -> Sequence[Push]:
-        """The pushes of changes evaluated before whose publishing may have failed."""
+    def privacy(self) -> Privacy:
+        """What phones of the district may show, and how its ids are hidden."""
+        ...
+
+    def store(
+        self, decided: Sequence[Decided], held: Sequence[Notification], now: datetime
+    ) -> None:
+        """Store what was decided, and what is told later."""
+        ...
+
+    def fold(self, notification: NotificationId, subject: Subject) -> None:
+        """Make a held notification tell of *subject* too, in the words of the latest."""
+        ...
+
+    def park(self, parked: Sequence[tuple[Change, Unprocessable]], now: datetime) -> None:
+        """Keep changes that could not be decided, with what is wrong and what to do."""
+        ...
+
+    def note(self, changes: Sequence[Change], now: datetime) -> None:
+        """Remember that changes of the directory were followed; several may do so at once."""
+        ...
+
+    def unpark(self, changes: Sequence[Change], kept: Sequence[Change]) -> None:
+        """Let go of those *changes* that were parked; clear the alarms of those that are *kept*."""
+        ...
+
+    def told(self, changes: Collection[ChangeId]) -> Sequence[Decided]:
+        """What was decided on *changes* before."""
+        ...
+
+    def tried(self, pushes: Collection[PushId]) -> Collection[PushId]:
+        """Those that have any outcome."""
+        ...
+
+    def newer(self, notifications: Collection[Notification]) -> Collection[NotificationKey]:
+        """Those of which a newer one of the same place was told to the same person."""
+        ...
+
+    def phones(self, devices: Collection[DeviceId]) -> Mapping[DeviceId, Device]:
+        """Devices that are not retired, by their ids."""
+        ...
+
+    def keyring_fits(self, keys: Sequence[str]) -> bool:
+        """Whether any device is sealed with one of the keys of these ids."""
+        ...
+
+    def report(self, kind: str, subject: str, problem: str, remedy: str, now: datetime) -> None:
+        """Raise an alarm for an operator, or count one up that is there."""
+        ...
+
+    def postpone(self, pushes: Collection[PushId], until: datetime) -> None:
+        """Plan a first try of pushes for later."""
+        ...
+
+    def refuse(self, tries: Collection[tuple[PushId, int, str]], now: datetime) -> None:
+        """End pushes by an outcome of ours: the push, which try of it, and the reason."""
         ...
 
 
-class Records(Protocol):
-    """The engine's own database, as evaluate needs it."""
+class Recording(Protocol):
+    """One transaction of record: all of it is kept, or nothing."""
 
-    def evaluation(self) -> AbstractContextManager[Evaluation]:
-        """A transaction: kept at the end, undone on an error."""
+    def append(self, outcomes: Sequence[Outcome]) -> Appended:
+        """Store those outcomes whose try has none yet."""
+        ...
+
+    def told(self, pushes: Collection[PushId]) -> Mapping[PushId, Notification]:
+        """What each push is of; one that nobody knows has none."""
+        ...
+
+    def first_answers(self, pushes: Collection[PushId]) -> Mapping[PushId, datetime]:
+        """When the first answer to each push came."""
+        ...
+
+    def count(
+        self, outcomes: Sequence[Outcome], dead: Sequence[Outcome], now: datetime
+    ) -> Mapping[str, Trust]:
+        """Count answers for each gateway; what to think of each that called a device dead."""
+        ...
+
+    def retire(self, outcomes: Sequence[Outcome], now: datetime) -> Sequence[str]:
+        """Retire the devices of *outcomes*, unless one registered since; the ids of those."""
+        ...
+
+    def watch_gateways(
+        self,
+        outcomes: Sequence[Outcome],
+        misconfigured: Sequence[Outcome],
+        trusted: Mapping[str, Trust],
+        now: datetime,
+    ) -> Sequence[str]:
+        """Raise and clear the alarms of gateways; those that are distrusted from now on."""
+        ...
+
+    def plan(self, tries: Collection[Try]) -> None:
+        """Plan further tries, unless one of the push is planned."""
+        ...
+
+    def forget(self, pushes: Collection[PushId]) -> None:
+        """Plan no further try of these pushes."""
+        ...
+
+    def refuse(self, tries: Collection[tuple[PushId, int, str]], now: datetime) -> None:
+        """End pushes by an outcome of ours: the push, which try of it, and the reason."""
+        ...
+
+    def last_attempts(self, pushes: Collection[PushId]) -> Mapping[PushId, int]:
+        """The number of the last try of each push that has an outcome."""
+        ...
+
+    def newer(
+        self, notifications: Collection[Notification]
+    ) -> Mapping[NotificationKey, Notification]:
+        """For each the newest one of its place that the same person was told, if it is newer."""
+        ...
+
+    def report(self, kind: str, subject: str, problem: str, remedy: str, now: datetime) -> None:
+        """Raise an alarm for an operator, or count one up that is there."""
+        ...
+
+
+class Releasing(Protocol):
+    """One transaction of release."""
+
+    def due(self, now: datetime, limit: int) -> Sequence[Due]:
+        """What is due and not on its way, the longest due first."""
+        ...
+
+    def told(self, pushes: Collection[PushId]) -> Mapping[PushId, Notification]:
+        """As in Recording."""
+        ...
+
+    def held(self, notifications: Collection[str]) -> Mapping[str, Notification]:
+        """Notifications of their own rows, by their ids."""
+        ...
+
+    def answered(self, pushes: Collection[PushId]) -> Collection[PushId]:
+        """Those that have a final outcome."""
+        ...
+
+    def newer(self, notifications: Collection[Notification]) -> Collection[NotificationKey]:
+        """Those of which a newer one of the same place was told to the same person."""
+        ...
+
+    def audiences(self, wanted: Collection[CandidateKey], now: datetime) -> Audiences:
+        """As in Deciding."""
+        ...
+
+    def schools(self, students: Collection[StudentId]) -> Mapping[StudentId, SchoolId]:
+        """The school of each student."""
+        ...
+
+    def circumstances(self, now: datetime) -> Circumstances:
+        """As in Deciding."""
+        ...
+
+    def privacy(self) -> Privacy:
+        """As in Deciding."""
+        ...
+
+    def published(self, dues: Collection[Due], now: datetime) -> None:
+        """Remember that these are on their way."""
+        ...
+
+    def keyring_fits(self, keys: Sequence[str]) -> bool:
+        """As in Deciding."""
+        ...
+
+    def save(self, notification: Notification) -> None:
+        """Store the state, the moment and the devices of a notification with a row of its own."""
+        ...
+
+    def forget(self, dues: Collection[Due]) -> None:
+        """Plan these no more."""
+        ...
+
+    def refuse(self, tries: Collection[tuple[PushId, int, str]], now: datetime) -> None:
+        """As in Recording."""
+        ...
+
+    def postpone(self, pushes: Collection[PushId], until: datetime) -> None:
+        """Plan pushes for later."""
+        ...
+
+    def report(self, kind: str, subject: str, problem: str, remedy: str, now: datetime) -> None:
+        """As in Recording."""
         ...
 
 
 class Ledger(Protocol):
-    """Pushes and their outcomes, as record and schedule need them."""
+    """Our own database, as the stages need it."""
 
-    def record(self, outcomes: Sequence[Outcome]) -> int:
-        """Store outcomes and all that follows from them; return how many were new."""
+    def seen(self, changes: Sequence[Change]) -> Collection[ChangeId]:
+        """Which of *changes* were decided before."""
         ...
 
-    def due(self) -> AbstractContextManager[Sequence[Push]]:
-        """The pushes whose next try is due; they stay due when the block fails."""
+    def deciding(self) -> AbstractContextManager[Deciding]:
+        """A transaction of evaluate: kept at the end, undone on an error.
+
+        While it lasts, nothing is released: see `releasing`.
+        """
         ...
 
-    def plan_lost(self) -> int:
-        """Plan what was published long ago and has no outcome; return how many pushes."""
+    def recording(self) -> AbstractContextManager[Recording]:
+        """A transaction of record."""
+        ...
+
+    def releasing(self) -> AbstractContextManager[Releasing]:
+        """A transaction of release. While it lasts, nothing is decided.
+
+        So a text that is published within it is never overtaken by a newer one on its way to the
+        broker.
+        """
         ...
 
 

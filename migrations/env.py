@@ -5,14 +5,17 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
+from engine.store.partitions import IS_PARTITION
 from engine.store.tables import PREFIX, metadata
 
 VERSION_TABLE = f"{PREFIX}version"
 
 
 def _ours(name: str | None, type_: str, _parent_names: object) -> bool:
-    """The SIS's tables may stand beside ours; Alembic must not look at them."""
-    return type_ != "table" or (name or "").startswith(PREFIX)
+    """The SIS's tables may stand beside ours; Alembic looks neither at them nor at partitions."""
+    if type_ != "table":
+        return True
+    return (name or "").startswith(PREFIX) and not IS_PARTITION.search(name or "")
 
 
 def _migrate(connection: Connection) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from rules.change import PersonId, StudentId
 
@@ -20,8 +19,7 @@ class Audience(StrEnum):
     GUARDIAN = "guardian"
 
 
-@dataclass(frozen=True, slots=True)
-class Right:
+class Right(NamedTuple):
     """What a guardian may see of one student: dated, and overruled by a restriction.
 
     *starts* and *ends* are days on which the right still holds; None is open.
@@ -39,8 +37,7 @@ class Right:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SignIn:
+class SignIn(NamedTuple):
     """One session of one account on one device."""
 
     device: DeviceId
@@ -49,8 +46,7 @@ class SignIn:
     device_live: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(NamedTuple):
     """What a person asked to hear about one student and kind.
 
     *threshold* is percent for assignments and grades, dollars for a meal balance; None asks to
@@ -61,8 +57,7 @@ class Subscription:
     threshold: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One person who might be told about one student, with the facts that decide it.
 
     *right* is None for the student; *enrolled* is a fact of the student. *subscription* is the

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 ChangeId = NewType("ChangeId", str)
 StudentId = NewType("StudentId", str)
@@ -59,8 +59,7 @@ class Change:
     position: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """What a record says: *text* as families see it, *number* where it can be compared.
 
     *number* is percent for an assignment or a grade, dollars for a meal balance, and None where
@@ -71,13 +70,35 @@ class Value:
     number: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Facts(NamedTuple):
+    """What the text about one record of one student is made of, whenever it is made.
+
+    *before* and *after* are what families saw and see, None for nothing. *details* are the words
+    that wording may use (title, course, period, room, day ...).
+    """
+
+    kind: Kind
+    student_name: str
+    before: str | None
+    after: str | None
+    details: Mapping[str, str]
+
+
+class Place(NamedTuple):
+    """Where texts replace one another: what a person's phones show of one record of a student."""
+
+    student: StudentId
+    kind: Kind
+    record: str
+
+
+class Subject(NamedTuple):
     """What one change means for one student, with the facts the source gave about it.
 
     *record* identifies what is shown: two changes with the same kind and record replace one
-    another on a phone. *before* is None when families have not seen a value yet.
-    *details* are the words that wording may use (title, course, period, room, day ...).
+    another on a phone. *before* is None when families have not seen a value yet. *position* is
+    the change's, and *superseded* is true when a later change of the same record was decided
+    before this one. The directory knows the *student_name*, which is empty until it was asked.
     """
 
     change: ChangeId
@@ -91,3 +112,21 @@ class Subject:
     before: Value | None
     after: Value | None
     details: Mapping[str, str]
+    position: int = 0
+    superseded: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where its text stands."""
+        return Place(self.student, self.kind, self.record)
+
+    @property
+    def facts(self) -> Facts:
+        """What its text is made of."""
+        return Facts(
+            self.kind,
+            self.student_name,
+            self.before.text if self.before else None,
+            self.after.text if self.after else None,
+            self.details,
+        )

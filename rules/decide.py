@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rules.audience import Audience, Candidate, DeviceId
-from rules.change import ChangeId, Kind, PersonId, StudentId, Subject
+from rules.change import ChangeId, Facts, Kind, PersonId, StudentId, Subject
 from rules.gates import Case, Circumstances, refusal
 from rules.reasons import Reason
 from rules.wording import Text, TextFault, Wording
@@ -14,18 +14,18 @@ from rules.wording import Text, TextFault, Wording
 _GUARDIANS_FIRST = {Audience.GUARDIAN: 0, Audience.STUDENT: 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What became of one change for one person about one student, and why.
 
-    With the reason TOLD there are *text* and *devices*; with a faulty text there is *fault*.
+    With the reason TOLD there are *devices*; with a faulty text there is *fault*. The text itself
+    is made when it is sent or read.
     """
 
     subject: Subject
     person: PersonId
     audience: Audience
+    language: str
     reason: Reason
-    text: Text | None = None
     devices: tuple[DeviceId, ...] = ()
     fault: TextFault | None = None
 
@@ -38,64 +38,70 @@ class Decision:
 CandidateKey = tuple[StudentId, Kind]
 
 
-@dataclass(slots=True)
-class _Told:
-    """What a change has already caused: a device is told of one change once."""
+class Texts:
+    """The texts of one batch, each made once: families of one student share it."""
 
-    devices: set[DeviceId] = field(default_factory=set)
-    texts: dict[tuple[StudentId, Audience, str], Text | TextFault] = field(default_factory=dict)
+    def __init__(self, wording: Wording) -> None:
+        self._wording = wording
+        self._made: dict[tuple[tuple[str, str], Audience, str], Text | TextFault] = {}
+
+    def of(
+        self, about: tuple[str, str], facts: Facts, audience: Audience, language: str
+    ) -> Text | TextFault:
+        """What *facts* say to *audience* in *language*, or why they say nothing.
+
+        *about* names them: the change, or a notification without one, and the student.
+        """
+        key = (about, audience, language)
+        text = self._made.get(key)
+        if text is None:
+            text = self._made[key] = self._wording.render(facts, audience, language)
+        return text
 
 
-def evaluate(
+def decide(
     subjects: Sequence[Subject],
     candidates: Mapping[CandidateKey, Sequence[Candidate]],
     circumstances: Circumstances,
-    wording: Wording,
+    texts: Texts,
 ) -> Iterator[Decision]:
     """Decide every subject for every candidate of its student, each pair once, in order.
 
     All subjects of one change must be in *subjects* together, each student once. *candidates* are
     looked up by the student and the kind, each person once. Guardians come before students, so
-    that on a phone they share the text names the child.
+    that on a phone they share the text names the child. A device is told of one change once.
     """
-    told: dict[ChangeId, _Told] = {}
+    told: dict[ChangeId, set[DeviceId]] = {}
     for subject in subjects:
-        already = told.setdefault(subject.change, _Told())
+        already = told.setdefault(subject.change, set())
         ordered = sorted(
             candidates.get((subject.student, subject.kind), ()),
             key=lambda candidate: (_GUARDIANS_FIRST[candidate.audience], candidate.person),
         )
         for candidate in ordered:
-            yield _decide(Case(subject, candidate, circumstances), already, wording)
+            yield _decide(Case(subject, candidate, circumstances), already, texts)
 
 
-def _decide(case: Case, already: _Told, wording: Wording) -> Decision:
+def _decide(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
     reason = refusal(case)
     if reason:
         return _silent(case, reason)
-    devices = tuple(
-        device for device in case.candidate.live_devices if device not in already.devices
-    )
+    subject, candidate = case.subject, case.candidate
+    devices = tuple(device for device in candidate.live_devices if device not in already)
     if not devices:
         return _silent(case, Reason.DEVICE_ALREADY_TOLD)
-    text = _text(case, already, wording)
+    about = (subject.change, subject.student)
+    text = texts.of(about, subject.facts, candidate.audience, candidate.language)
     if isinstance(text, TextFault):
         return _silent(case, text.reason, text)
-    already.devices.update(devices)
+    already.update(devices)
     return Decision(
-        case.subject, case.candidate.person, case.candidate.audience, Reason.TOLD, text, devices
+        subject, candidate.person, candidate.audience, candidate.language, Reason.TOLD, devices
     )
 
 
 def _silent(case: Case, reason: Reason, fault: TextFault | None = None) -> Decision:
     candidate = case.candidate
-    return Decision(case.subject, candidate.person, candidate.audience, reason, fault=fault)
-
-
-def _text(case: Case, already: _Told, wording: Wording) -> Text | TextFault:
-    """Render once for each audience and language of a subject; siblings' families share it."""
-    candidate = case.candidate
-    key = (case.subject.student, candidate.audience, candidate.language)
-    if key not in already.texts:
-        already.texts[key] = wording.render(case.subject, candidate.audience, candidate.language)
-    return already.texts[key]
+    return Decision(
+        case.subject, candidate.person, candidate.audience, candidate.language, reason, (), fault
+    )

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from rules.audience import Audience, Candidate
-from rules.change import CalendarId, Kind, SchoolId, Subject
+from rules.change import CalendarId, ChangeId, Kind, SchoolId, Subject
 from rules.reasons import Reason
 from rules.thresholds import fell_below
 
@@ -33,8 +33,7 @@ class Circumstances:
     hidden: frozenset[tuple[SchoolId, Kind, Audience]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One subject, one candidate, and the circumstances: all that a gate may look at."""
 
     subject: Subject
@@ -52,6 +51,11 @@ def kind_supported(case: Case) -> Reason | None:
     if case.subject.kind is Kind.MEAL_BALANCE and not case.circumstances.food_service:
         return Reason.KIND_NOT_SUPPORTED
     return None
+
+
+def newest_of_its_record(case: Case) -> Reason | None:
+    """No later change of the same record was decided before this one."""
+    return Reason.SUPERSEDED if case.subject.superseded else None
 
 
 def something_to_tell(case: Case) -> Reason | None:
@@ -148,6 +152,7 @@ class Gate(NamedTuple):
 GATES: Final[tuple[Gate, ...]] = (
     Gate("district enabled", district_enabled, (Reason.DISTRICT_OFF,)),
     Gate("kind supported", kind_supported, (Reason.KIND_NOT_SUPPORTED,)),
+    Gate("newest of its record", newest_of_its_record, (Reason.SUPERSEDED,), of_change=True),
     Gate("something to tell", something_to_tell, (Reason.NOTHING_TO_TELL,), of_change=True),
     Gate("released to families", released, (Reason.NOT_RELEASED,), of_change=True),
     Gate("active year", year_active, (Reason.YEAR_NOT_ACTIVE,), of_change=True),
@@ -180,3 +185,17 @@ def refusal(case: Case, gates: Sequence[Gate] = GATES) -> Reason | None:
         if reason := gate.ask(case):
             return reason
     return None
+
+
+STANDING: Final = tuple(gate for gate in GATES if not gate.of_change)
+"""The gates that stand whether a change comes or not: what is told later is asked them again."""
+
+
+def standing_case(
+    kind: Kind, school: SchoolId, candidate: Candidate, circumstances: Circumstances
+) -> Case:
+    """A case for the gates of STANDING, which ask nothing of a change."""
+    subject = Subject(
+        ChangeId(""), kind, "", candidate.student, "", school, CalendarId(""), True, None, None, {}
+    )
+    return Case(subject, candidate, circumstances)

@@ -8,27 +8,32 @@ what it belongs to.
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import NewType
+from typing import Final, NewType
 
 from rules.audience import DeviceId
 from rules.change import ChangeId, Kind, PersonId, StudentId
+from rules.notification import NotificationId
 
-NotificationId = NewType("NotificationId", str)
 PushId = NewType("PushId", str)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_PART = 13  # the hex digits and the hyphen that hold a UUIDv7's milliseconds
-_UUID = 36  # characters of a UUID in its canonical text
-_HYPHENS = (8, 13, 18, 23)
-_MOST_DIGITS = 19  # of a device's number, which is a signed integer of eight bytes
+# A UUID in its canonical text, and a device's number, which is a signed integer of eight bytes.
+_PUSH: Final = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0-9]{1,19})"
 
 
 def notification_id(change: ChangeId, student: StudentId, person: PersonId) -> NotificationId:
     """Name what one person is told of one change about one student. A UUID in text."""
     return NotificationId(_derived(change, f"notification\0{change}\0{student}\0{person}"))
+
+
+def entry_id(change: ChangeId, student: StudentId) -> NotificationId:
+    """Name the inbox entry of what was told at once; persons have inboxes of their own."""
+    return NotificationId(f"{change}.{student}")
 
 
 def push_id(origin: str, device: DeviceId) -> PushId:
@@ -41,18 +46,19 @@ def push_id(origin: str, device: DeviceId) -> PushId:
 
 def parts_of(push: str) -> tuple[str, DeviceId] | None:
     """The origin and the device of a push's id; None when *push* is no such id."""
-    origin, device = push[:_UUID], push[_UUID + 1 :]
-    if push[_UUID : _UUID + 1] != "." or not _is_uuid(origin):
-        return None
-    if not (device.isascii() and device.isdigit() and len(device) <= _MOST_DIGITS):
-        return None
-    return origin, DeviceId(device)
+    found = re.fullmatch(_PUSH, push)
+    return (found[1], DeviceId(found[2])) if found else None
 
 
 def first_id_at(moment: datetime) -> str:
     """The lowest id of anything that was captured at *moment* or later."""
     digits = f"{(moment - _EPOCH) // timedelta(milliseconds=1):012x}"
     return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
+
+
+def moment_of(origin: str) -> datetime:
+    """When what has this id, a time-ordered UUID in text, was captured."""
+    return _EPOCH + timedelta(milliseconds=int(origin[:8] + origin[9:_TIME_PART], 16))
 
 
 def collapse_id(district: str, kind: Kind, record: str, person: PersonId, salt: str = "") -> str:
@@ -71,14 +77,4 @@ def _derived(change: ChangeId, name: str) -> str:
     rest = blake2b(name.encode(), digest_size=10).hexdigest()
     return (
         f"{change[:_TIME_PART]}-8{rest[:3]}-{'89ab'[int(rest[3], 16) & 3]}{rest[4:7]}-{rest[7:19]}"
-    )
-
-
-def _is_uuid(text: str) -> bool:
-    """Whether *text*, of 36 characters, is a UUID with hyphens and digits in lower case."""
-    digits = text.replace("-", "")
-    return (
-        len(digits) == _UUID - len(_HYPHENS)
-        and all(text[at] == "-" for at in _HYPHENS)
-        and not digits.strip("0123456789abcdef")
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Level(StrEnum):
@@ -12,6 +12,17 @@ class Level(StrEnum):
     GENERIC = "generic"  # that there is something to read
     NAMED = "named"  # about whom, and of which kind
     FULL = "full"  # all of it
+
+
+class Privacy(NamedTuple):
+    """What phones of the district may show at most, and whether only they can read it.
+
+    The *salt* of ids that leave this house is drawn once and never changed.
+    """
+
+    level: Level = Level.GENERIC
+    end_to_end: bool = False
+    salt: str = ""
 
 
 _STRICTEST_FIRST: Final = tuple(Level)

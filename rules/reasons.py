@@ -13,8 +13,10 @@ class Reason(StrEnum):
     """Why a person was told, or was not."""
 
     TOLD = "TOLD"
+    HELD = "HELD"
     DISTRICT_OFF = "DISTRICT_OFF"
     KIND_NOT_SUPPORTED = "KIND_NOT_SUPPORTED"
+    SUPERSEDED = "SUPERSEDED"
     NOTHING_TO_TELL = "NOTHING_TO_TELL"
     NOT_RELEASED = "NOT_RELEASED"
     YEAR_NOT_ACTIVE = "YEAR_NOT_ACTIVE"
@@ -54,6 +56,10 @@ _SENTENCES = {
         "A push went out to each live device.",
         "You were notified.",
     ),
+    Reason.HELD: (
+        "It is held, and told at a later moment.",
+        "You will be notified later.",
+    ),
     Reason.DISTRICT_OFF: (
         "Push notifications are switched off for the whole district.",
         "The district has switched off notifications.",
@@ -61,6 +67,10 @@ _SENTENCES = {
     Reason.KIND_NOT_SUPPORTED: (
         "The district does not offer this kind: meal balances need food service.",
         _HIDDEN,
+    ),
+    Reason.SUPERSEDED: (
+        "A later change of the same record had been decided before this one arrived.",
+        "A newer value was known already.",
     ),
     Reason.NOTHING_TO_TELL: (
         "The record changed in a way that families do not see, or back to nothing.",

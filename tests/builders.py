@@ -92,12 +92,13 @@ def a_subject(
     before: Value | None = None,
     after: Value | None = SCORED,
     details: Mapping[str, str] | None = None,
+    superseded: bool = False,
 ) -> Subject:
     """Ada scored 17 of 20 points, which her family may see."""
     return Subject(
         ChangeId(change or a_change_id()), kind, record, StudentId(student), student_name,
         SchoolId(school), CalendarId(calendar), released, before, after,
-        DETAILS[kind] if details is None else details,
+        DETAILS[kind] if details is None else details, 0, superseded,
     )  # fmt: skip
 
 

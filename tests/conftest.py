@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 from engine.trial.phones.phones import Phones
 from tests.servers import PostgresServer, RabbitServer, Vhost
@@ -14,6 +15,10 @@ _numbers = itertools.count(1)
 
 _TESTS: Final = Path(__file__).parent
 _LONGEST: Final = ("acceptance", "integration", "contracts")
+
+# Speed is measured by benchmarks: a machine that is busy fails no test.
+settings.register_profile("schoolbell", deadline=None)
+settings.load_profile("schoolbell")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

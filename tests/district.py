@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,26 +17,30 @@ from sqlalchemy import Connection, Table, func, select, text
 
 from engine.config import DistrictSettings
 from engine.database import Database
-from engine.ports import Source
+from engine.ports import Decided, Source
 from engine.runtime.directory import SisDirectory
 from engine.secrets.keyring import Key, Keyring
 from engine.sources.definition import Definition, load
 from engine.sources.source import SqlSource
-from engine.stages.evaluate import evaluate
+from engine.stages.composing import Composer
+from engine.stages.evaluate import Evaluate, Planner
+from engine.stages.record import Record
+from engine.stages.release import Release
 from engine.store import alarms, app, district, migrate
+from engine.store import decisions as store_decisions
 from engine.store.alarms import Alarm
-from engine.store.evaluations import SqlRecords
-from engine.store.lock_screen import LockScreens
-from engine.store.sql_ledger import SqlLedger
-from engine.store.tables import PREFIX, decisions, notifications, parked_changes
+from engine.store.ledger import SqlLedger
+from engine.store.partitions import IS_PARTITION
+from engine.store.tables import PREFIX, decisions, parked_changes
 from engine.trial.reference.create import create
 from engine.wire.messages import Push, Token
 from rules.change import Change, Kind, PersonId, StudentId
+from rules.plan import plan
 from rules.privacy import Level
 from rules.reasons import Reason
-from rules.wording import Wording
+from rules.wording import Text, Wording
 from tests.builders import NOW, a_change
-from tests.fakes import StoppedClock
+from tests.fakes import FakePublisher, StoppedClock
 
 # Students, who are also people.
 ADA, BEN, CHEN = "41", "42", "43"
@@ -118,10 +123,15 @@ KEYRING: Final = Keyring(lambda: KEYS)
 
 
 def scored(
-    before: float | None, after: float | None, key: str = QUIZ_SCORE, *, at: datetime = NOW
+    before: float | None,
+    after: float | None,
+    key: str = QUIZ_SCORE,
+    *,
+    at: datetime = NOW,
+    position: int = 0,
 ) -> Change:
     """A teacher enters or changes points; None is no score."""
-    return a_change("score", key, {"points": before}, {"points": after}, at=at)
+    return a_change("score", key, {"points": before}, {"points": after}, at=at, position=position)
 
 
 def marked(code: int = 2, before: int | None = None) -> Change:
@@ -143,17 +153,34 @@ class District:
         self.clock = StoppedClock()
         self.database = Database(url, by_key=True)
         self.settings = DistrictSettings()
-        self.screens = LockScreens(self.settings.id, Wording(), KEYRING)
+        self.composer = Composer(self.settings.id, Wording(), KEYRING)
+        self.ledger = SqlLedger(self.database, self.settings.timezone)
+        self.record = Record(self.ledger, self.clock)
         self.speak(load("reference"))
-        self.ledger = SqlLedger(self.database, self.screens, LOST_AFTER, self.clock)
 
     def evaluate(
-        self, *changes: Change, wording: Wording | None = None, source: Source | None = None
+        self,
+        *changes: Change,
+        wording: Wording | None = None,
+        source: Source | None = None,
+        plan: Planner = plan,
     ) -> Sequence[Push]:
         """What evaluate makes of a batch."""
-        return evaluate(
-            changes, source or self.source, self.directory, self.records, wording or Wording()
+        composer = replace(self.composer, wording=wording) if wording else self.composer
+        evaluate = Evaluate(
+            source or self.source, self.directory, self.ledger, composer, self.clock, plan
         )
+        return evaluate(changes)
+
+    def due(self) -> Sequence[Push]:
+        """What release publishes now."""
+        publisher = FakePublisher()
+        Release(self.ledger, self.composer, publisher, self.clock)()
+        return publisher.pushes()
+
+    def plan_lost(self) -> int:
+        """How many pushes schedule finds to be lost, while no queue holds anything."""
+        return self.ledger.plan_lost(self.clock() - LOST_AFTER, self.clock())
 
     def push_of(self, change: Change) -> Push:
         """Evaluate a change, and return the push to the mother's phone."""
@@ -178,7 +205,6 @@ class District:
         """Connect the SIS by another definition."""
         self.source = SqlSource(self.database, definition)
         self.directory = SisDirectory(self.database, self.source)
-        self.records = SqlRecords(self.database, self.settings.timezone, self.screens, self.clock)
 
     def sis(self, statement: str, **values: object) -> None:
         """A program of the school writes."""
@@ -197,28 +223,35 @@ class District:
 
     def reasons(self, change: Change) -> Mapping[str, Reason]:
         """What was decided on *change*, by person."""
-        return {
-            person: Reason(reason)
-            for person, reason in self.rows(
-                select(decisions.c.person_id, decisions.c.reason).where(
-                    decisions.c.change_id == change.id
-                )
-            )
-        }
+        return {person: reason for (_, person), reason in self.reasons_by_student(change).items()}
 
     def reasons_by_student(self, change: Change) -> Mapping[tuple[str, str], Reason]:
         """What was decided on *change*, by student and person."""
-        found = select(decisions.c.student_id, decisions.c.person_id, decisions.c.reason)
         return {
-            (student, person): Reason(reason)
-            for student, person, reason in self.rows(
-                found.where(decisions.c.change_id == change.id)
-            )
+            (row.place.student, one.person): one.reason
+            for row in self.decided(change)
+            if row.place
+            for one in row.people
         }
 
+    def decided(self, *changes: Change) -> Sequence[Decided]:
+        """The rows of *changes*, or of all."""
+        ids = [one.id for one in changes] or [
+            change for (change,) in self.rows(select(decisions.c.change_id))
+        ]
+        found: Sequence[Decided] = self.read(store_decisions.of_changes, ids)
+        return found
+
     def bodies(self) -> set[str]:
-        """The texts of all notifications."""
-        return {body for (body,) in self.rows(select(notifications.c.body))}
+        """The texts of everything that anybody was told, as their inboxes show them."""
+        return {
+            text.body
+            for row in self.decided()
+            for one in row.people
+            if one.devices and row.facts
+            for text in [Wording().render(row.facts, one.audience, one.language)]
+            if isinstance(text, Text)
+        }
 
     def parked(self) -> Sequence[str]:
         """The ids of parked changes."""
@@ -325,6 +358,7 @@ class PostgresDistricts:
                 "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
                 f" AND tablename <> '{PREFIX}version'"
             )
+            if not IS_PARTITION.search(name)
         ]
         connection.exec_driver_sql("CREATE SCHEMA original")
         statements = ["SET LOCAL session_replication_role = replica"]  # foreign keys look away

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event as Flag
 
 from engine.errors import SchoolbellError
 from engine.ports import Consumer, Delivery, Depth, Parked, Publication, Publisher, Queue
-from engine.wire.messages import Outcome, Push
+from engine.wire.messages import Outcome, Push, Pushes, decode
 from rules.change import Change
 from rules.outcomes import Verdict
 from tests.builders import NOW, an_outcome
@@ -83,6 +82,10 @@ class FakePublisher:
 
     def close(self) -> None:
         self.closed = True
+
+    def pushes(self) -> list[Push]:
+        """The pushes of all messages, in order."""
+        return [push for body in self.bodies(Queue.PUSHES) for push in decode(body, Pushes).items]
 
     def bodies(self, queue: Queue) -> list[bytes]:
         """What is in one queue."""
@@ -185,31 +188,6 @@ class FakeGateway:
 
     def close(self) -> None:
         self.closed = True
-
-
-@dataclass
-class FakeLedger:
-    """Some pushes that are due, and how the handing over of them ended."""
-
-    pushes: Sequence[Push] = ()
-    lost: int = 0
-    recorded: list[Outcome] = field(default_factory=list)
-    handed_over: bool = False
-    swept: int = 0
-
-    def record(self, outcomes: Sequence[Outcome]) -> int:
-        new = [outcome for outcome in outcomes if outcome not in self.recorded]
-        self.recorded += new
-        return len(new)
-
-    @contextmanager
-    def due(self) -> Iterator[Sequence[Push]]:
-        yield self.pushes
-        self.handed_over = True
-
-    def plan_lost(self) -> int:
-        self.swept += 1
-        return self.lost
 
 
 @dataclass

@@ -93,6 +93,19 @@ class Site:
             )
             return int(found.scalar_one())
 
+    def changes(self) -> int:
+        """How many changes were decided."""
+        return self._decided("count(DISTINCT change_id)")
+
+    def pushes(self) -> int:
+        """How many pushes were told."""
+        return self._decided("coalesce(sum(pushes), 0)")
+
+    def _decided(self, what: str) -> int:
+        with self.district.database.read() as connection:
+            found = connection.execute(text(f"SELECT {what} FROM schoolbell_decisions"))
+            return int(found.scalar_one())
+
     def wait_for(self, is_so: Callable[[], bool], what: str, within: float = 600.0) -> None:
         """Wait until *is_so*() is true; raise TimeoutError that says *what* never came."""
         limit = time.monotonic() + within
@@ -103,10 +116,8 @@ class Site:
 
     def wait_until_answered(self, changes: int) -> None:
         """Wait until *changes* are evaluated and each of their pushes has an outcome."""
-        self.wait_for(lambda: self.count("changes") >= changes, f"{changes} evaluated changes")
-        self.wait_for(
-            lambda: self.count("outcomes") >= self.count("pushes"), "an outcome for every push"
-        )
+        self.wait_for(lambda: self.changes() >= changes, f"{changes} evaluated changes")
+        self.wait_for(lambda: self.count("outcomes") >= self.pushes(), "an outcome for every push")
 
     def touch_scores(self, first: int, last: int) -> Touched:
         """A teacher's program adds a point to each score from *first* to *last*."""

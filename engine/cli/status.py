@@ -48,6 +48,6 @@ def why_(district: District, student: str, person: str, change: str | None, last
         if change:
             show_answer(why.of_change(connection, *who, ChangeId(change)))
             return
-        answers = why.decided(connection, *who, limit=last)
+        answers = why.decided(connection, *who, now, limit=last)
         standing = why.standing(connection, *who, now, district.today(now))
     show_answers(answers, standing)

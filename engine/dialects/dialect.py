@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Column, ColumnElement, Connection, Engine, Table
+from sqlalchemy import Column, ColumnElement, Connection, Engine, FromClause, Insert, Table
 from sqlalchemy.engine import URL
 
 if TYPE_CHECKING:
@@ -177,12 +177,36 @@ class Dialect(Protocol):
         """The condition that *column* is one of *values*, with one parameter."""
         ...
 
+    def tuples(self, columns: Sequence[Column[Any]], values: Sequence[Row]) -> FromClause:
+        """*values* as a table to join, with the names and types of *columns*."""
+        ...
+
     def narrowed(self, by: str, keys: Collection[str]) -> tuple[str, str]:
         """A condition on the column *by* with the parameter :keys, and the value for it."""
         ...
 
     def append(self, connection: Connection, table: Table, values: Sequence[Row]) -> None:
         """Insert *values*: one for every column of *table* in order."""
+        ...
+
+    def insert_new(self, table: Table) -> Insert:
+        """An INSERT that does nothing where the primary key is taken."""
+        ...
+
+    def share(self, connection: Connection, key: int) -> None:
+        """Hold a lock with any number of others until the transaction ends."""
+        ...
+
+    def exclude(self, connection: Connection, key: int, longest: timedelta) -> None:
+        """Hold that lock alone until the transaction ends.
+
+        A process that stands still for *longest* loses its transaction, and the lock with it.
+        """
+        ...
+
+    @property
+    def divides(self) -> bool:
+        """Whether it divides a table into partitions."""
         ...
 
     def lock(self, connection: Connection, table: Table, mode: str) -> None:

@@ -31,6 +31,8 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Engine,
+    FromClause,
+    Insert,
     Row,
     Table,
     TextClause,
@@ -38,8 +40,12 @@ from sqlalchemy import (
     any_,
     bindparam,
     event,
+    func,
+    select,
     text,
 )
+from sqlalchemy import column as sql_column
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
 
 from engine.dialects import gaps, problems, rows
@@ -134,6 +140,16 @@ class Postgresql:
         """See dialect.Dialect.one_of."""
         return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
 
+    def tuples(self, columns: Sequence[Column[Any]], values: Sequence[Values]) -> FromClause:
+        """See dialect.Dialect.tuples."""
+        each = list(zip(*values, strict=True)) or [()] * len(columns)
+        arrays = (
+            bindparam(None, list(one), type_=ARRAY(column.type))
+            for column, one in zip(columns, each, strict=True)
+        )
+        named = (sql_column(column.name, column.type) for column in columns)
+        return func.unnest(*arrays).table_valued(*named, name="wanted").render_derived()
+
     def narrowed(self, by: str, keys: Collection[str]) -> tuple[str, str]:
         """See dialect.Dialect.narrowed.
 
@@ -155,6 +171,25 @@ class Postgresql:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
             for row in values:
                 copy.write_row(_converted(row, conversions) if conversions else row)
+
+    def insert_new(self, table: Table) -> Insert:
+        """See dialect.Dialect.insert_new."""
+        return insert(table).on_conflict_do_nothing()
+
+    def share(self, connection: Connection, key: int) -> None:
+        """See dialect.Dialect.share."""
+        connection.execute(select(func.pg_advisory_xact_lock_shared(key)))
+
+    def exclude(self, connection: Connection, key: int, longest: timedelta) -> None:
+        """See dialect.Dialect.exclude."""
+        milliseconds = longest // timedelta(milliseconds=1)
+        connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"))
+        connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+    @property
+    def divides(self) -> bool:
+        """See dialect.Dialect.divides."""
+        return True
 
     def lock(self, connection: Connection, table: Table, mode: str) -> None:
         """See dialect.Dialect.lock."""

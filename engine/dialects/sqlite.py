@@ -13,7 +13,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import sqlalchemy
-from sqlalchemy import Column, ColumnElement, Connection, Engine, Table, event, func, select, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Insert,
+    Table,
+    event,
+    func,
+    select,
+    text,
+    type_coerce,
+)
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 
 from engine.dialects import problems, rows
@@ -100,6 +114,22 @@ class Sqlite:
         keys = func.json_each(msgspec.json.encode(_stored(column, values)).decode())
         return column.in_(select(keys.table_valued("value").c.value))
 
+    def tuples(self, columns: Sequence[Column[Any]], values: Sequence[Row]) -> FromClause:
+        """See dialect.Dialect.tuples."""
+        each = list(zip(*values, strict=True)) or [()] * len(columns)
+        stored = zip(
+            *(_stored(column, one) for column, one in zip(columns, each, strict=True)), strict=True
+        )
+        rows = func.json_each(msgspec.json.encode(list(stored)).decode()).table_valued("value")
+        return select(
+            *(
+                type_coerce(func.json_extract(rows.c.value, f"$[{index}]"), column.type).label(
+                    column.name
+                )
+                for index, column in enumerate(columns)
+            )
+        ).subquery("wanted")
+
     def narrowed(self, by: str, keys: Collection[str]) -> tuple[str, str]:
         """See dialect.Dialect.narrowed."""
         condition = f'"{by}" IN (SELECT value FROM json_each(:keys))'
@@ -109,6 +139,21 @@ class Sqlite:
         """See dialect.Dialect.append."""
         names = [column.name for column in table.columns]
         connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in values])
+
+    def insert_new(self, table: Table) -> Insert:
+        """See dialect.Dialect.insert_new."""
+        return insert(table).on_conflict_do_nothing()
+
+    def share(self, connection: Connection, key: int) -> None:
+        """See dialect.Dialect.share. Who writes is alone."""
+
+    def exclude(self, connection: Connection, key: int, longest: timedelta) -> None:
+        """See dialect.Dialect.exclude. Who writes is alone."""
+
+    @property
+    def divides(self) -> bool:
+        """See dialect.Dialect.divides."""
+        return False
 
     def lock(self, connection: Connection, table: Table, mode: str) -> None:
         """See dialect.Dialect.lock. Who writes is alone."""

@@ -28,12 +28,17 @@ class SisDirectory:
         """See ports.Directory.follow."""
         self._refresh(sis.scopes_of(self._source.definition, changes))
 
-    def learn(self, students: Collection[StudentId]) -> None:
-        """See ports.Directory.learn."""
-        with self._database.read() as connection:
-            unknown = set(students) - directory.names(connection, students).keys()
-        while unknown and self._apply(partial(sis.read_students, students=unknown)):
+    def names(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
+        """See ports.Directory.names."""
+        if not students:
+            return {}
+        known = self._known(students)
+        unknown = set(students) - known.keys()
+        if not unknown:
+            return known
+        while self._apply(partial(sis.read_students, students=unknown)):
             pass
+        return self._known(students)
 
     def sync(self, *, may_shrink: bool = False) -> Mapping[Entity, int]:
         """Read the whole directory and write what differs; return the rows of each part.
@@ -54,6 +59,10 @@ class SisDirectory:
             with self._database.write() as connection:
                 directory.apply_all(connection, base, different)
         return {difference.entity: difference.listed for difference in found}
+
+    def _known(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
+        with self._database.read() as connection:
+            return directory.names(connection, students)
 
     def _refresh(self, scopes: Sequence[Scope]) -> None:
         """Read until what was read is applied: another reading may have come between."""

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from engine.secrets.keyring import Keyring
     from engine.sources.capture import Capture
     from engine.sources.source import SqlSource
-    from engine.store.evaluations import SqlRecords
-    from engine.store.lock_screen import LockScreens
-    from engine.store.sql_ledger import SqlLedger
+    from engine.stages.composing import Composer
+    from engine.stages.evaluate import Evaluate
+    from engine.stages.record import Record
+    from engine.store.ledger import SqlLedger
     from rules.wording import Wording
 
 
@@ -92,28 +93,32 @@ class District:
 
     @cached_property
     def ledger(self) -> SqlLedger:
-        """Pushes and outcomes."""
-        from engine.store.sql_ledger import SqlLedger
-
-        return SqlLedger(
-            self.database, self.screens, self.config.schedule.lost_after, utc_now,
-            by_hub=self.config.hub.used,
-        )  # fmt: skip
-
-    @cached_property
-    def records(self) -> SqlRecords:
-        """What evaluate reads and writes."""
-        from engine.store.evaluations import SqlRecords
+        """What was decided and told, and what gateways said of it."""
+        from engine.store.ledger import SqlLedger
 
         timezone = self.config.district.timezone
-        return SqlRecords(self.database, timezone, self.screens, utc_now)
+        return SqlLedger(self.database, timezone, by_hub=self.config.hub.used)
 
     @cached_property
-    def screens(self) -> LockScreens:
+    def composer(self) -> Composer:
         """How pushes are made of what was told."""
-        from engine.store.lock_screen import LockScreens
+        from engine.stages.composing import Composer
 
-        return LockScreens(self.config.district.id, self.wording, self.keyring)
+        return Composer(self.config.district.id, self.wording, self.keyring)
+
+    @cached_property
+    def evaluate(self) -> Evaluate:
+        """What decides batches of changes."""
+        from engine.stages.evaluate import Evaluate
+
+        return Evaluate(self.source, self.directory, self.ledger, self.composer, utc_now)
+
+    @cached_property
+    def record(self) -> Record:
+        """What stores batches of outcomes."""
+        from engine.stages.record import Record
+
+        return Record(self.ledger, utc_now)
 
     @cached_property
     def keyring(self) -> Keyring:

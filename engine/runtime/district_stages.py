@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import Final
 
 from engine.ports import Publisher, Queue
+from engine.runtime.clock import utc_now
 from engine.runtime.delivery import make_deliver
 from engine.runtime.district import District
-from engine.runtime.jobs import check_capture, forget, republish, sync_or_report
+from engine.runtime.jobs import check_capture, forget, release_all, sync_or_report
 from engine.runtime.loops import RelayStage, ScheduleStage, consuming
 from engine.runtime.stage import Makers, Stage
-from engine.stages.evaluate import evaluate
 from engine.stages.publishing import publish_pushes
-from engine.stages.record import record
+from engine.stages.release import Release
 from engine.stages.schedule import plan_lost
 from engine.store.lease import Lease
 from engine.telemetry import Event, emit
@@ -50,13 +50,10 @@ def _relay(district: District) -> Stage:
 
 
 def _evaluate(district: District) -> Stage:
-    publisher = district.broker.publisher()
+    publisher, evaluate = district.broker.publisher(), district.evaluate
 
     def handle(changes: Sequence[Change]) -> None:
-        pushes = evaluate(
-            changes, district.source, district.directory, district.records, district.wording
-        )
-        publish_pushes(publisher, pushes)
+        publish_pushes(publisher, evaluate(changes))
         emit(Event.CHANGES_EVALUATED, level=logging.DEBUG, count=len(changes))
 
     batch = district.config.evaluate.batch
@@ -64,8 +61,10 @@ def _evaluate(district: District) -> Stage:
 
 
 def _record(district: District) -> Stage:
+    record = district.record
+
     def handle(outcomes: Sequence[Outcome]) -> None:
-        count = record(outcomes, district.ledger)
+        count = record(outcomes)
         emit(Event.OUTCOMES_RECORDED, level=logging.DEBUG, count=count)
 
     return consuming(district.broker, Queue.OUTCOMES, handle, _OUTCOMES_BATCH, lambda: None)
@@ -89,9 +88,13 @@ def _jobs(
 ) -> Sequence[tuple[Callable[[], object], timedelta]]:
     """What schedule does, and how often."""
     settings = district.config.schedule
+    release = Release(district.ledger, district.composer, publisher, utc_now)
     return (
-        (lambda: republish(district.ledger, publisher), settings.retries_every),
-        (lambda: plan_lost(district.ledger, district.broker), _SWEEP_EVERY),
+        (lambda: release_all(release), settings.retries_every),
+        (
+            lambda: plan_lost(district.ledger, district.broker, settings.lost_after, utc_now()),
+            _SWEEP_EVERY,
+        ),
         (lambda: sync_or_report(district.directory, district.alarms), settings.directory_every),
         (lambda: check_capture(district.capture, district.alarms), settings.capture_check_every),
         (

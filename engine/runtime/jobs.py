@@ -8,19 +8,19 @@ from collections.abc import Callable, Mapping
 from engine.config import Config
 from engine.database import Database
 from engine.errors import SchoolbellError, Unavailable
-from engine.ports import Ledger, Outbox, Publisher
+from engine.ports import Outbox
 from engine.runtime.alarms import CAPTURE, DIRECTORY, Alarms
 from engine.runtime.clock import utc_now
 from engine.runtime.directory import SisDirectory
 from engine.sources.capture import Capture
-from engine.stages.schedule import publish_due
-from engine.store import housekeeping
+from engine.stages.release import Release
+from engine.store import housekeeping, partitions
 from engine.telemetry import Event, emit
 
 
-def republish(ledger: Ledger, publisher: Publisher) -> None:
-    """Publish every push whose next try is due."""
-    while count := publish_due(ledger, publisher):
+def release_all(release: Release) -> None:
+    """Tell everything that is due."""
+    while count := release():
         emit(Event.PUSHES_REPUBLISHED, count=count)
 
 
@@ -45,11 +45,12 @@ def check_capture(capture: Capture, alarms: Alarms) -> None:
 
 
 def forget(database: Database, outbox: Outbox, config: Config) -> None:
-    """Delete a slice of what is older than its keeping time, here and in the outbox."""
+    """Forget what is older than its keeping time, here and in the outbox; divide what comes."""
     now, settings = utc_now(), config.schedule
     outbox.forget(config.relay.keep_relayed, now)
     with database.write() as connection:
-        housekeeping.forget(connection, now, settings.keep_content, settings.keep_decisions)
+        partitions.make(connection, now)
+    housekeeping.forget(database, now, settings.keep_content, settings.keep_decisions)
 
 
 def _met(job: Callable[[], object]) -> SchoolbellError | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from engine.database import Database
 from engine.store import district
-from engine.store.district import Privacy
 from rules.audience import Audience
 from rules.change import Kind, SchoolId
-from rules.privacy import Level
+from rules.privacy import Level, Privacy
 
 
 def enable(database: Database) -> None:

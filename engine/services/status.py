@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-
 from engine.errors import SchoolbellError
 from engine.ports import Depth, Queue
 from engine.runtime.district import District
@@ -16,9 +14,8 @@ from engine.runtime.installation import Installation
 from engine.services import hub
 from engine.services.hub import HubStatus
 from engine.sources.capture import Finding
-from engine.store import alarms, district, gateways, parked, tallies
+from engine.store import alarms, district, due, gateways, parked, tallies
 from engine.store.alarms import Alarm
-from engine.store.tables import retries
 from rules.privacy import Level
 
 _RECENT = timedelta(hours=1)
@@ -91,7 +88,7 @@ def of_district(here: District, now: datetime) -> Status:
             queues=queues,
             changes=tallies.since(connection, now - _RECENT).get(tallies.CHANGES, 0),
             outcomes=gateways.answers(connection, now - _RECENT),
-            retries=connection.execute(select(func.count()).select_from(retries)).scalar_one(),
+            retries=due.count(connection),
             parked=parked.count(connection),
             alarms=alarms.current(connection, now, _ALARMS_SHOWN),
             stalled=stalled(

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, select
 
 from engine.errors import SchoolbellError
-from engine.store import candidates, district, ledger
-from engine.store.tables import changes, decisions, outcomes, parked_changes, pushes, students
-from rules.audience import Candidate
-from rules.change import CalendarId, ChangeId, Kind, PersonId, SchoolId, StudentId, Subject
-from rules.gates import GATES, Case
-from rules.identity import notification_id
+from engine.ports import Decided, DecidedFor
+from engine.store import candidates, decisions, district, outcomes
+from engine.store.tables import parked_changes, students
+from rules.audience import Candidate, DeviceId
+from rules.change import ChangeId, Kind, PersonId, SchoolId, StudentId
+from rules.gates import GATES, Case, standing_case
 from rules.reasons import Reason
 
 YES: Final = "yes"
@@ -56,12 +56,13 @@ class Answer:
 
 
 def decided(
-    connection: Connection, student: StudentId, person: PersonId, limit: int = 10
+    connection: Connection, student: StudentId, person: PersonId, now: datetime, limit: int = 10
 ) -> list[Answer]:
     """The newest decisions about *student* for *person*, newest first."""
-    newest = _decisions(student, person).order_by(decisions.c.change_id.desc()).limit(limit)
-    found = connection.execute(newest).all()
-    return [_decided(connection, row, student, person) for row in found]
+    rows = decisions.newest_of(
+        connection, student, now, limit, lambda row: _of(row, person) is not None
+    )
+    return [_decided(connection, row, person) for row in rows]
 
 
 def of_change(
@@ -69,11 +70,11 @@ def of_change(
 ) -> Answer:
     """The decision on one change; raises SchoolbellError that says why there is none."""
     change = _change_id(change)
-    query = _decisions(student, person).where(decisions.c.change_id == change)
-    found = connection.execute(query).first()
-    if found is None:
-        raise _no_decision(connection, change)
-    return _decided(connection, found, student, person)
+    rows = decisions.of_changes(connection, [change])
+    for row in rows:
+        if row.place and row.place.student == student and _of(row, person):
+            return _decided(connection, row, person)
+    raise _no_decision(connection, change, was_evaluated=bool(rows))
 
 
 def standing(
@@ -92,33 +93,24 @@ def standing(
     answers = []
     for kind in Kind:
         candidate = _candidate(found[student, kind], student, person)
-        subject = _any_subject(kind, student, SchoolId(school or ""))
-        answers.append(_answer(Case(subject, candidate, circumstances)))
+        case = standing_case(kind, SchoolId(school or ""), candidate, circumstances)
+        answers.append(_answer(case))
     return answers
 
 
-def _decisions(student: StudentId, person: PersonId) -> Select[Any]:
-    return (
-        select(
-            decisions.c.change_id, decisions.c.kind, decisions.c.reason,
-            changes.c.watch, changes.c.committed_at,
-        )
-        .join(changes, changes.c.id == decisions.c.change_id)
-        .where(decisions.c.student_id == student, decisions.c.person_id == person)
-    )  # fmt: skip
+def _of(row: Decided, person: PersonId) -> DecidedFor | None:
+    """What became of it for one person."""
+    return next((one for one in row.people if one.person == person), None)
 
 
-def _decided(connection: Connection, row: Row[Any], student: StudentId, person: PersonId) -> Answer:
-    reason, change = Reason(row.reason), ChangeId(row.change_id)
+def _decided(connection: Connection, row: Decided, person: PersonId) -> Answer:
+    one = _of(row, person)
+    if row.place is None or one is None:
+        raise ValueError("the change does not concern this person")
     return Answer(
-        Kind(row.kind),
-        reason,
-        list(_steps(reason)),
-        change,
-        row.watch,
-        row.committed_at,
-        _pushes(connection, change, student, person),
-    )
+        row.place.kind, one.reason, list(_steps(one.reason)), row.change, row.watch,
+        row.committed_at, _pushes(connection, row.change, one.devices),
+    )  # fmt: skip
 
 
 def _change_id(words: str) -> ChangeId:
@@ -139,12 +131,6 @@ def _candidate(found: Sequence[Candidate], student: StudentId, person: PersonId)
     raise SchoolbellError(
         f"The directory knows no relation of person {person} to student {student}.",
         "Check both ids in the SIS; a new relation arrives with `schoolbell sync`.",
-    )
-
-
-def _any_subject(kind: Kind, student: StudentId, school: SchoolId) -> Subject:
-    return Subject(
-        ChangeId(""), kind, "", student, "", school, CalendarId(""), True, None, None, {}
     )
 
 
@@ -170,32 +156,26 @@ def _steps(reason: Reason) -> Iterator[Step]:
         yield Step(title, answer)
 
 
-def _pushes(
-    connection: Connection, change: ChangeId, student: StudentId, person: PersonId
-) -> list[str]:
-    found = connection.execute(
-        select(
-            pushes.c.device_id, outcomes.c.attempt, outcomes.c.verdict, outcomes.c.reason,
-        )
-        .outerjoin(outcomes, outcomes.c.push_id == pushes.c.id)
-        .where(pushes.c.notification_id == notification_id(change, student, person))
-        .order_by(pushes.c.device_id, outcomes.c.attempt)
-    )  # fmt: skip
-    return [
+def _pushes(connection: Connection, change: ChangeId, devices: Sequence[DeviceId]) -> list[str]:
+    found = outcomes.of_origin(connection, change)
+    answered = [
         f"device {device}: try {attempt} {verdict}{_because(reason)}"
-        if verdict
-        else f"device {device}: no answer yet"
         for device, attempt, verdict, reason in found
+        if str(device) in devices
     ]
+    silent = set(devices) - {str(device) for device, *_ in found}
+    return answered + [f"device {device}: no answer yet" for device in sorted(silent, key=int)]
 
 
 def _because(reason: str) -> str:
-    if reason == ledger.SHORTENED:
+    if reason == outcomes.SHORTENED:
         return ", its text shortened to fit"
     return f", {reason}" if reason else ""
 
 
-def _no_decision(connection: Connection, change: ChangeId) -> SchoolbellError:
+def _no_decision(
+    connection: Connection, change: ChangeId, *, was_evaluated: bool
+) -> SchoolbellError:
     parked = connection.execute(
         select(parked_changes.c.problem, parked_changes.c.remedy).where(
             parked_changes.c.id == change
@@ -203,7 +183,7 @@ def _no_decision(connection: Connection, change: ChangeId) -> SchoolbellError:
     ).first()
     if parked:
         return SchoolbellError(f"The change is parked: {parked.problem}", parked.remedy)
-    if connection.execute(select(changes.c.id).where(changes.c.id == change)).first():
+    if was_evaluated:
         return SchoolbellError(
             "The change was evaluated, and it did not concern this person and student.",
             "Its record may be gone, or belong to another student.",

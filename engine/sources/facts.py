@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -24,31 +23,25 @@ Fact = Mapping[str, Any]
 Labels = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One student whom a change concerns, with all but the name, which the directory knows."""
+class _Found(NamedTuple):
+    """One row of the facts about one change."""
 
     change: Change
     watch: Watch
     fact: Fact
     labels: Labels
 
-    @property
-    def student(self) -> StudentId:
-        """The student concerned."""
-        return StudentId(str(self.fact["student_id"]))
 
-
-def subject(finding: Finding, student_name: str) -> Subject:
-    """What the change means for the student of *finding*."""
-    before, after = _values(finding)
-    fact = finding.fact
+def _subject(found: _Found) -> Subject:
+    """What the change means for the student, who has no name yet."""
+    before, after = _values(found)
+    fact, change = found.fact, found.change
     return Subject(
-        change=finding.change.id,
-        kind=finding.watch.kind,
+        change=change.id,
+        kind=found.watch.kind,
         record=str(fact["record"]),
-        student=finding.student,
-        student_name=student_name,
+        student=StudentId(str(fact["student_id"])),
+        student_name="",
         school=SchoolId(str(fact["school_id"])),
         calendar=CalendarId(str(fact["calendar_id"])),
         released=allows(fact["released"]),
@@ -59,28 +52,29 @@ def subject(finding: Finding, student_name: str) -> Subject:
             for name, word in fact.items()
             if name not in _NOT_WORDS and word is not None
         },
+        position=change.position,
     )
 
 
 def find(
     database: Database, definition: Definition, changes: Sequence[tuple[Change, Watch]]
-) -> list[Finding]:
+) -> list[Subject]:
     """Everyone whom *changes* concern, by one query for each watch and each kind of label.
 
     A change of a record that is gone, or that turned nothing visible, concerns nobody. Students
     come in the order of their ids: a phone that siblings' families share is told of the first.
     """
-    findings: list[Finding] = []
+    found: list[Subject] = []
     with database.read() as connection:
         for watch, of_watch in _by_watch(changes).items():
             labels = _labels(connection, definition, watch, of_watch)
             facts = _facts(connection, definition, watch, of_watch)
-            findings += (
-                Finding(change, watch, fact, labels)
+            found += (
+                _subject(_Found(change, watch, fact, labels))
                 for change in of_watch
                 for fact in sorted(facts.get(change.key, ()), key=_student)
             )
-    return findings
+    return found
 
 
 def _student(fact: Fact) -> str:
@@ -130,35 +124,35 @@ def _labels(
     return {str(row.value): str(row.label) for row in select_by(connection, query, "value", values)}
 
 
-def _values(finding: Finding) -> tuple[Value | None, Value | None]:
+def _values(found: _Found) -> tuple[Value | None, Value | None]:
     """What families saw before, and what they see now."""
-    watch, change = finding.watch, finding.change
+    watch, change = found.watch, found.change
     if watch.becomes:
-        return None, _value(finding, [finding.fact["value"]], "")
-    before = _of_row(finding, change.before)
+        return None, _value(found, [found.fact["value"]], "")
+    before = _of_row(found, change.before)
     if watch.released_by and change.before and not allows(change.before.get(watch.released_by)):
         before = None
-    return before, _of_row(finding, change.after)
+    return before, _of_row(found, change.after)
 
 
-def _of_row(finding: Finding, row: Mapping[str, Any] | None) -> Value | None:
+def _of_row(found: _Found, row: Mapping[str, Any] | None) -> Value | None:
     if row is None:
         return None
-    watch = finding.watch
+    watch = found.watch
     words = str(row.get(watch.text) or "") if watch.text else ""
-    return _value(finding, [row.get(column) for column in watch.values], words)
+    return _value(found, [row.get(column) for column in watch.values], words)
 
 
-def _value(finding: Finding, raw: Sequence[Any], words: str) -> Value | None:
+def _value(found: _Found, raw: Sequence[Any], words: str) -> Value | None:
     parts = [str(part) for part in raw if part is not None]
     if not parts:
         return None
-    if finding.watch.labels:
-        return Value(finding.labels.get(parts[0], parts[0]))
+    if found.watch.labels:
+        return Value(found.labels.get(parts[0], parts[0]))
     number = _number(parts[0]) if len(parts) == 1 else None
-    match finding.watch.kind:
+    match found.watch.kind:
         case Kind.ASSIGNMENT:
-            out_of = _number(finding.fact.get("out_of"))
+            out_of = _number(found.fact.get("out_of"))
             return Value(words or _score(parts[0], number, out_of), percent(number, out_of))
         case Kind.GRADE:
             return Value(words or _percent(parts[0], number), number)

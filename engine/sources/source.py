@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from engine.database import Database
-from engine.ports import Finding, Sorted
+from engine.ports import Sorted
 from engine.sources import facts, queries
 from engine.sources.definition import ENTITY_COLUMNS, Definition, DirectoryWatch, Watch
-from rules.change import Change
+from rules.change import Change, Subject
 
 
 class SqlSource:
@@ -44,16 +43,11 @@ class SqlSource:
         """Whether this is a change of the directory, and not of a record."""
         return isinstance(self.definition.watch_named(change.watch), DirectoryWatch)
 
-    def find(self, changes: Sequence[Change]) -> Sequence[Finding]:
-        """See ports.Source.find. Findings of one change stand together."""
+    def find(self, changes: Sequence[Change]) -> Sequence[Subject]:
+        """See ports.Source.find."""
         watched = [
             (change, watch)
             for change in changes
             if isinstance(watch := self.definition.watch_named(change.watch), Watch)
         ]
-        if not watched:
-            return []
-        return [
-            Finding(found.change, found.student, partial(facts.subject, found))
-            for found in facts.find(self.database, self.definition, watched)
-        ]
+        return facts.find(self.database, self.definition, watched) if watched else []

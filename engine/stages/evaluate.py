@@ -1,103 +1,339 @@
 """Evaluate: changes to decisions, notifications and pushes.
 
-In:         changes, in order for each record; of the directory, all that were captured before.
-Out:        one decision for every (change, candidate recipient), with its reason; notifications;
-            pushes.
+In:         changes, in order for each record.
+Out:        one decision for every (change, candidate recipient), with its reason; notifications,
+            told now or held; pushes, in order for each record.
 Guarantee:  the same change twice has the effect of once. All that a batch decides is stored in
             one transaction before anything is published; a change that comes again only makes
-            its unanswered pushes be published again. The SIS is asked before the transaction.
+            its unanswered pushes be published again. A change that comes after a later change of
+            its record was decided tells nobody.
+
+The SIS is asked before the transaction begins: a slow SIS holds up no writer of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Final, assert_never
 
 from engine.errors import ConfigError, Misconfigured, Unavailable, Unprocessable
-from engine.ports import Directory, Evaluation, Finding, Records, Sorted, Source, Verdicts
+from engine.ports import (
+    Audiences,
+    Clock,
+    Decided,
+    DecidedFor,
+    Deciding,
+    Directory,
+    Ledger,
+    Source,
+)
+from engine.secrets.addresses import Device
+from engine.stages.composing import Composer, Composing, Unsent
+from engine.stages.reporting import (
+    UNTIL_A_KEY_IS_LOOKED_FOR,
+    report_faulty_texts,
+    report_unsent,
+)
+from engine.telemetry import Event, emit, frames
 from engine.wire.messages import Push
+from rules.audience import DeviceId
 from rules.change import Change, ChangeId, StudentId, Subject
-from rules.decide import evaluate as decide
-from rules.wording import Wording
+from rules.decide import Decision, Texts, decide
+from rules.identity import PushId, entry_id, moment_of, notification_id, push_id
+from rules.notification import Notification, Origin, State
+from rules.outcomes import SUPERSEDED
+from rules.plan import (
+    NO_PREFERENCES,
+    Correct,
+    FoldInto,
+    HoldUntil,
+    Plan,
+    Preferences,
+    SendNow,
+    StaySilent,
+    plan,
+)
+from rules.reasons import Reason
+from rules.wording import TextFault
 
-Parked = list[tuple[Change, Unprocessable]]
+PARKED_ALARM: Final = "parked change"
+
+Parked = dict[ChangeId, tuple[Change, Unprocessable]]
+Planner = Callable[[Decision, Sequence[Notification], Preferences, datetime], Plan]
 
 
-def evaluate(
-    changes: Sequence[Change],
-    source: Source,
-    directory: Directory,
-    records: Records,
-    wording: Wording,
-) -> Sequence[Push]:
-    """Decide a batch and return the pushes to publish.
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """Decides batches of changes, and says which pushes are to be published."""
 
-    A change that breaks the batch is found by taking the batch apart, and parked; its neighbours
-    are decided. What is wrong with a neighbour of ours passes through: nothing was stored then.
-    """
-    try:
-        kinds = source.sort(list({change.id: change for change in changes}.values()))
-        directory.follow(kinds.of_directory)
-        findings = source.find(kinds.of_records)
-        directory.learn({finding.student for finding in findings})
-        with records.evaluation() as evaluation:
-            return _evaluate(changes, kinds, findings, evaluation, wording)
-    except (ConfigError, Misconfigured, Unavailable):
-        raise
-    except Exception as error:  # whatever one change can do to us must not stop the others
-        if len(changes) == 1:
-            return _park(changes[0], error, records)
-        middle = len(changes) // 2
+    source: Source
+    directory: Directory
+    ledger: Ledger
+    composer: Composer
+    clock: Clock
+    plan: Planner = plan
+
+    def __call__(self, changes: Sequence[Change]) -> Sequence[Push]:
+        """Decide a batch and return the pushes to publish, in order.
+
+        A change that breaks the batch is found by taking the batch apart, and parked; its
+        neighbours are decided. What is wrong with a neighbour of ours passes through: nothing
+        was stored then.
+        """
+        try:
+            return self._evaluate(changes)
+        except (ConfigError, Misconfigured, Unavailable):
+            raise
+        except Exception as error:  # whatever one change can do to us must not stop the others
+            if len(changes) == 1:
+                return self._park(changes[0], error)
+            middle = len(changes) // 2
+            return [*self(changes[:middle]), *self(changes[middle:])]
+
+    def _evaluate(self, changes: Sequence[Change]) -> Sequence[Push]:
+        in_order = sorted({one.id: one for one in changes}.values(), key=_position)
+        seen = self.ledger.seen(in_order)
+        fresh = [one for one in in_order if one.id not in seen]
+        kinds = self.source.sort(fresh)
+        if kinds.of_directory:
+            self.directory.follow(kinds.of_directory)
+        found = self.source.find(kinds.of_records)
+        names = self.directory.names({one.student for one in found})
+        parked: Parked = {one.id: (one, _unknown(one)) for one in kinds.unknown}
+        parked |= _unclear(found, names, {one.id: one for one in fresh})
+        subjects = [
+            one._replace(student_name=names[one.student])
+            for one in found
+            if one.change not in parked
+        ]
+        with self.ledger.deciding() as deciding:
+            batch = _Batch(deciding, self.composer, self.plan, self.clock())
+            pushes = batch.published_again([one for one in in_order if one.id in seen])
+            batch.decide(subjects)
+            batch.store(fresh, {one.id for one in kinds.of_directory}, parked)
+        return sorted([*pushes, *batch.pushes], key=lambda push: push.position)
+
+    def _park(self, change: Change, error: Exception) -> Sequence[Push]:
+        problem, trace = _unexpected(change, error), frames(error)
+        if isinstance(error, Unprocessable):
+            problem, trace = error, ""
+        with self.ledger.deciding() as deciding:
+            batch = _Batch(deciding, self.composer, self.plan, self.clock())
+            batch.store([change], set(), {change.id: (change, problem)}, trace)
+        return []
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction of evaluate decides and stores."""
+
+    deciding: Deciding
+    composer: Composer
+    plan: Planner
+    now: datetime
+    pushes: list[Push] = field(default_factory=list)
+    _people: dict[tuple[ChangeId, StudentId], list[DecidedFor]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _subjects: Sequence[Subject] = ()
+    _held: list[Notification] = field(default_factory=list)
+    _faults: dict[str, TextFault] = field(default_factory=dict)
+    _unsent: dict[Unsent, list[tuple[PushId, Device]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def decide(self, subjects: Sequence[Subject]) -> None:
+        """Decide, plan, and compose what is told now."""
+        self._subjects = self._without_news_of_old(subjects)
+        audiences = self.deciding.audiences({(one.student, one.kind) for one in subjects}, self.now)
+        texts = Texts(self.composer.wording)
+        composing = self._composing(texts)
+        circumstances = self.deciding.circumstances(self.now)
+        for decision in decide(self._subjects, audiences.candidates, circumstances, texts):
+            self._carry_out(decision, audiences, composing)
+
+    def published_again(self, changes: Sequence[Change]) -> list[Push]:
+        """The pushes of changes decided before whose publishing may have failed.
+
+        What a newer text has replaced is not: it gets an outcome, by which a late one is known.
+        """
+        if not changes:
+            return []
+        waiting: dict[PushId, tuple[ChangeId, DeviceId, Notification]] = {}
+        for row in self.deciding.told({one.id for one in changes}):
+            for person in row.people:
+                for device in person.devices:
+                    which = push_id(row.change, device)
+                    waiting[which] = row.change, device, row.notification(person)
+        for which in self.deciding.tried(waiting.keys()):
+            del waiting[which]
+        newer = self.deciding.newer([one for _, _, one in waiting.values()])
+        old = {which for which, (_, _, one) in waiting.items() if (one.id, one.person) in newer}
+        self.deciding.refuse([(which, 1, SUPERSEDED) for which in sorted(old)], self.now)
+        phones = self.deciding.phones({device for _, device, _ in waiting.values()})
+        composing = self._composing(Texts(self.composer.wording))
+        made = [
+            composing.push(change, one, phones[device])
+            for which, (change, device, one) in waiting.items()
+            if which not in old and device in phones
+        ]
+        return [push for push in made if isinstance(push, Push)]
+
+    def store(
+        self,
+        fresh: Sequence[Change],
+        of_directory: Collection[ChangeId],
+        parked: Parked,
+        trace: str = "",
+    ) -> None:
+        """Store all of it: decisions, held notifications, parked changes and alarms.
+
+        *trace* says where an unexpected error came from.
+        """
+        kept = [one for one in fresh if one.id not in parked]
+        by_id = {one.id: one for one in kept}
+        concerned = {one.change for one in self._subjects}
+        rows = [self._row(by_id[one.change], one) for one in self._subjects]
+        rows += [
+            self._row(one, None)
+            for one in kept
+            if one.id not in concerned and one.id not in of_directory
+        ]
+        self.deciding.store(rows, self._held, self.now)
+        self.deciding.note([one for one in kept if one.id in of_directory], self.now)
+        self.deciding.unpark(fresh, kept)
+        self.deciding.park(list(parked.values()), self.now)
+        self._report(parked, trace)
+
+    def _composing(self, texts: Texts) -> Composing:
+        keyring = self.composer.keyring
+        fits = cache(lambda: self.deciding.keyring_fits(keyring.ids))
+        return self.composer.at(self.deciding.privacy(), self.now, fits, texts)
+
+    def _without_news_of_old(self, subjects: Sequence[Subject]) -> Sequence[Subject]:
+        """Mark what comes after a later change of its record was decided."""
+        if not subjects:
+            return subjects
+        since = min(moment_of(one.change) for one in subjects)
+        newest = dict(self.deciding.newest({one.place for one in subjects if one.position}, since))
         return [
-            *evaluate(changes[:middle], source, directory, records, wording),
-            *evaluate(changes[middle:], source, directory, records, wording),
+            one._replace(superseded=True)
+            if newest.get(one.place, one.position) > one.position
+            else one
+            for one in subjects
         ]
 
+    def _carry_out(self, one: Decision, audiences: Audiences, composing: Composing) -> None:
+        planned = self.plan(one, (), NO_PREFERENCES, self.now)
+        match planned:
+            case SendNow():
+                self._tell(one, audiences, composing)
+            case HoldUntil():
+                self._held.append(self._notification(one, planned))
+                self._note(one, Reason.HELD)
+            case FoldInto(notification):
+                self.deciding.fold(notification, one.subject)
+                self._note(one, Reason.HELD)
+            case Correct(devices):
+                self._tell(one._replace(devices=devices), audiences, composing)
+            case StaySilent(reason):
+                self._note(one, reason)
+                if one.fault:
+                    self._faults[one.fault.template] = one.fault
+            case _:
+                assert_never(planned)
 
-def _evaluate(
-    changes: Sequence[Change],
-    kinds: Sorted,
-    findings: Sequence[Finding],
-    evaluation: Evaluation,
-    wording: Wording,
-) -> Sequence[Push]:
-    fresh = evaluation.unseen(changes)
-    new = {change.id for change in fresh}
-    parked: Parked = [(change, _unknown(change)) for change in kinds.unknown if change.id in new]
-    subjects = _subjects([one for one in findings if one.change.id in new], evaluation, parked)
-    audiences = evaluation.audiences({(one.student, one.kind) for one in subjects})
-    decisions = list(decide(subjects, audiences, evaluation.circumstances(), wording))
-    pushes = evaluation.store(Verdicts(fresh, decisions, parked))
-    if len(fresh) == len(changes):
-        return pushes
-    return [*evaluation.unanswered([one for one in changes if one.id not in new]), *pushes]
+    def _tell(self, one: Decision, audiences: Audiences, composing: Composing) -> None:
+        self._note(one, Reason.TOLD, one.devices)
+        told = self._notification(one, None)
+        for device in one.devices:
+            phone = audiences.devices[device]
+            push = composing.push(one.subject.change, told, phone)
+            if isinstance(push, Push):
+                self.pushes.append(push)
+            elif isinstance(push, Unsent):
+                self._unsent[push].append((push_id(one.subject.change, device), phone))
+
+    def _note(self, one: Decision, reason: Reason, devices: tuple[DeviceId, ...] = ()) -> None:
+        about = one.subject.change, one.subject.student
+        self._people[about].append(
+            DecidedFor(one.person, one.audience, reason, one.language, devices)
+        )
+
+    def _notification(self, one: Decision, held: HoldUntil | None) -> Notification:
+        subject = one.subject
+        if held is None:
+            name, state = entry_id(subject.change, subject.student), State.TOLD
+        else:
+            name = notification_id(subject.change, subject.student, one.person)
+            state = State.HELD
+        return Notification(
+            name, Origin.CHANGES, state, one.person, subject.student, one.audience, one.language,
+            subject.record, subject.position, subject.facts, (subject.change,), one.devices,
+            held.moment if held else self.now, held.why if held else None,
+        )  # fmt: skip
+
+    def _row(self, change: Change, subject: Subject | None) -> Decided:
+        people: Sequence[DecidedFor] = ()
+        if subject is not None:
+            people = self._people.get((subject.change, subject.student), ())
+        is_told = any(one.devices for one in people)
+        return Decided(
+            change.id, subject.place if subject else None, change.position, change.watch,
+            change.at, self.now, tuple(people), subject.facts if subject and is_told else None,
+        )  # fmt: skip
+
+    def _report(self, parked: Parked, trace: str) -> None:
+        for change, why in parked.values():
+            emit(
+                Event.CHANGE_PARKED, level=logging.WARNING, change=change.id, watch=change.watch,
+                problem=why.problem, **({"trace": trace} if trace else {}),
+            )  # fmt: skip
+            self.deciding.report(PARKED_ALARM, change.watch, why.problem, why.remedy, self.now)
+        report_faulty_texts(self.deciding, self._faults.values(), self.now)
+        self.deciding.refuse(
+            [
+                (push, 1, Unsent.TOKEN_UNREADABLE)
+                for push, _ in self._unsent[Unsent.TOKEN_UNREADABLE]
+            ],
+            self.now,
+        )
+        self.deciding.postpone(
+            [push for push, _ in self._unsent[Unsent.KEY_UNKNOWN]],
+            self.now + UNTIL_A_KEY_IS_LOOKED_FOR,
+        )
+        report_unsent(
+            self.deciding,
+            {unsent: [phone for _, phone in found] for unsent, found in self._unsent.items()},
+            self.now,
+        )
 
 
-def _subjects(
-    findings: Sequence[Finding], evaluation: Evaluation, parked: Parked
-) -> Sequence[Subject]:
-    """Name the students; a change whose students are not clear is parked whole."""
-    names = evaluation.names({finding.student for finding in findings})
-    unclear: dict[ChangeId, tuple[Change, Unprocessable]] = {}
+def _position(change: Change) -> int:
+    return change.position
+
+
+def _unclear(
+    found: Sequence[Subject],
+    names: Mapping[StudentId, str],
+    changes: Mapping[ChangeId, Change],
+) -> Parked:
+    """A change whose students are not clear is parked whole."""
+    unclear: Parked = {}
     met: set[tuple[ChangeId, StudentId]] = set()
-    for finding in findings:
-        change, pair = finding.change, (finding.change.id, finding.student)
-        if finding.student not in names:
-            unclear[change.id] = change, _stranger(finding)
+    for one in found:
+        change, pair = changes[one.change], (one.change, one.student)
+        if one.student not in names:
+            unclear[change.id] = change, _stranger(change, one.student)
         elif pair in met:
-            unclear[change.id] = change, _twice(finding)
+            unclear[change.id] = change, _twice(change, one.student)
         met.add(pair)
-    parked += unclear.values()
-    return [
-        finding.subject(names[finding.student])
-        for finding in findings
-        if finding.change.id not in unclear
-    ]
-
-
-def _park(change: Change, error: Exception, records: Records) -> Sequence[Push]:
-    problem = error if isinstance(error, Unprocessable) else _unexpected(change, error)
-    with records.evaluation() as evaluation:
-        return evaluation.store(Verdicts([change], [], [(change, problem)]))
+    return unclear
 
 
 def _unexpected(change: Change, error: Exception) -> Unprocessable:
@@ -116,19 +352,18 @@ def _unknown(change: Change) -> Unprocessable:
     )
 
 
-def _stranger(finding: Finding) -> Unprocessable:
+def _stranger(change: Change, student: StudentId) -> Unprocessable:
     return Unprocessable(
-        f"A change of {finding.change.watch} concerns student {finding.student}, whom the "
+        f"A change of {change.watch} concerns student {student}, whom the "
         "directory query of the source definition does not list.",
         "Mend the query or the record in the SIS, run `schoolbell sync`, then "
         "`schoolbell parked retry`.",
     )
 
 
-def _twice(finding: Finding) -> Unprocessable:
+def _twice(change: Change, student: StudentId) -> Unprocessable:
     return Unprocessable(
-        f"The facts about a change of {finding.change.watch} list student {finding.student} more "
-        "than once.",
+        f"The facts about a change of {change.watch} list student {student} more than once.",
         "Mend the facts query of the source definition, so that it gives one row for each student "
         "concerned, then run `schoolbell parked retry`.",
     )

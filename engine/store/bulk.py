@@ -1,11 +1,11 @@
-"""Many rows at once: the condition on many keys, and inserting what is new."""
+"""Many rows at once, with a handful of parameters: in the way of each kind of database."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, select
+from sqlalchemy import Column, ColumnElement, Connection, FromClause, Insert, Table
 
 from engine.dialects import dialect_of
 from engine.dialects.dialect import Row
@@ -21,29 +21,19 @@ def one_of(
     return dialect_of(connection).one_of(column, values)
 
 
+def tuples(
+    connection: Connection, columns: Sequence[Column[Any]], rows: Collection[Row]
+) -> FromClause:
+    """*rows* as a table to join, with the names of *columns*; as many parameters as columns."""
+    return dialect_of(connection).tuples(columns, list(rows))
+
+
 def append(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert *rows*, each a value for every column of *table* in order. Any conflict raises."""
     if rows:
         dialect_of(connection).append(connection, table, rows)
 
 
-def append_new(connection: Connection, table: Table, rows: Sequence[Row]) -> list[Row]:
-    """Insert those *rows* whose primary key is new, the first of each key, and return them.
-
-    The primary key must be the first columns of *table*. Where another process inserts the same
-    key meanwhile, the constraint decides: the transaction fails as Unavailable and is run again.
-    """
-    if not rows:
-        return []
-    key = list(table.primary_key.columns)
-    known = {
-        tuple(found)
-        for found in connection.execute(
-            select(*key).where(one_of(connection, key[0], {row[0] for row in rows}))
-        )
-    }
-    fresh = {tuple(row[: len(key)]): row for row in reversed(rows)}
-    new = [row for row in rows if fresh.get(tuple(row[: len(key)])) is row]
-    new = [row for row in new if tuple(row[: len(key)]) not in known]
-    append(connection, table, new)
-    return new
+def insert_new(connection: Connection, table: Table) -> Insert:
+    """An INSERT that does nothing where the primary key is taken."""
+    return dialect_of(connection).insert_new(table)

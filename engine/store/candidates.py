@@ -6,15 +6,17 @@ Four queries for a batch, however many students are in it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
+from engine.ports import Audiences
+from engine.secrets.addresses import Device
 from engine.store.bulk import one_of
-from engine.store.devices import COLUMNS, Device, device
+from engine.store.devices import COLUMNS, device
 from engine.store.tables import (
     accounts,
     devices,
@@ -27,14 +29,6 @@ from engine.store.tables import (
 from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscription
 from rules.change import Kind, PersonId, StudentId
 from rules.decide import CandidateKey
-
-
-class Audiences(NamedTuple):
-    """Candidates by student and kind; the devices that they name; everyone's language."""
-
-    candidates: Mapping[CandidateKey, Sequence[Candidate]]
-    devices: Mapping[DeviceId, Device]
-    languages: Mapping[PersonId, str]
 
 
 class _Related(NamedTuple):
@@ -58,8 +52,7 @@ def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetim
     student_ids = {student for student, _ in wanted}
     related = _guardians(connection, student_ids) + _students(connection, student_ids)
     chosen = _subscriptions(connection, student_ids)
-    languages = {one.person: one.language for one in related}
-    known, phones = _accounts(connection, languages.keys(), now)
+    known, phones = _accounts(connection, {one.person for one in related}, now)
     by_student: dict[StudentId, list[_Related]] = defaultdict(list)
     for one in related:
         by_student[one.student].append(one)
@@ -75,7 +68,7 @@ def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetim
         ]
         for student, kind in wanted
     }
-    return Audiences(candidates, phones, languages)
+    return Audiences(candidates, phones)
 
 
 def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[_Related]:

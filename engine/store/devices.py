@@ -5,15 +5,17 @@ A token is stored twice over: sealed, for sending, and as a keyed hash, for bein
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, literal_column, select, update
 
 from engine.dialects import dialect_of
 from engine.errors import SchoolbellError, Unprocessable
+from engine.secrets.addresses import Device, opened
 from engine.secrets.keyring import Keyring
+from engine.store.bulk import one_of
 from engine.store.tables import devices, sessions
 from engine.wire.messages import DeviceKind, Token
 from rules.audience import DeviceId
@@ -21,26 +23,6 @@ from rules.privacy import Level
 
 KEY_LOST: Final = "KEY_LOST"
 REPLACED: Final = "REPLACED"
-
-
-class Device(NamedTuple):
-    """A phone as it is stored; *level* is how much its owner lets it show, if they chose."""
-
-    id: DeviceId
-    kind: DeviceKind
-    token_sealed: bytes
-    push_key_sealed: bytes | None
-    level: Level | None
-
-
-class Opened(NamedTuple):
-    """What is secret of a phone: its address, and the key that it opens envelopes with."""
-
-    token: Token
-    push_key: bytes | None
-
-    def __repr__(self) -> str:
-        return f"Opened({self.token!r})"
 
 
 _KEY_ID: Final = func.substr(devices.c.token_sealed, literal_column("1"), literal_column("4"))
@@ -62,14 +44,6 @@ def device(
 ) -> Device:
     """A Device of the values of COLUMNS."""
     return Device(DeviceId(str(number)), kind, token, push_key, Level(level) if level else None)
-
-
-def opened(keyring: Keyring, device: Device) -> Opened:
-    """Read what is sealed; raises what Keyring.open raises."""
-    token = keyring.open(device.token_sealed, f"token {device.id}").decode()
-    sealed = device.push_key_sealed
-    key = None if sealed is None else keyring.open(sealed, f"push key {device.id}")
-    return Opened(Token(device.kind, token), key)
 
 
 def register(
@@ -163,11 +137,21 @@ def uses(connection: Connection) -> Mapping[str, int]:
     return {bytes(name).hex(): count for name, count in found if name}
 
 
-def fits(connection: Connection, keyring: Keyring) -> bool:
-    """Whether the keyring can read any device."""
-    ours = [bytes.fromhex(key) for key in keyring.ids]
-    query = select(devices.c.id).where(_KEY_ID.in_(ours)).limit(1)
+def sealed_with(connection: Connection, keys: Sequence[str]) -> bool:
+    """Whether any device is sealed with one of the keys of these ids."""
+    query = select(devices.c.id).where(_KEY_ID.in_([bytes.fromhex(key) for key in keys])).limit(1)
     return connection.execute(query).first() is not None
+
+
+def live(connection: Connection, wanted: Collection[DeviceId]) -> dict[DeviceId, Device]:
+    """Those *wanted* that are not retired."""
+    found = connection.execute(
+        select(*COLUMNS).where(
+            one_of(connection, devices.c.id, {int(one) for one in wanted}),
+            devices.c.retired_at.is_(None),
+        )
+    )
+    return {one.id: one for one in (device(*row) for row in found)}
 
 
 def hold_registrations(connection: Connection) -> None:

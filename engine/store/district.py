@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 from hashlib import blake2b
 from secrets import token_urlsafe
-from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 
@@ -14,20 +13,9 @@ from engine.store.tables import calendars, display_options, district
 from rules.audience import Audience
 from rules.change import CalendarId, Kind, SchoolId
 from rules.gates import Circumstances
-from rules.privacy import Level
+from rules.privacy import Level, Privacy
 
 _THE_ONE = 1
-
-
-class Privacy(NamedTuple):
-    """What phones of the district may show at most, and whether only they can read it.
-
-    The *salt* of ids that leave this house is drawn once and never changed.
-    """
-
-    level: Level = Level.GENERIC
-    end_to_end: bool = False
-    salt: str = ""
 
 
 def create(connection: Connection, *, enabled: bool = False, food_service: bool = True) -> None:

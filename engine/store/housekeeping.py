@@ -1,62 +1,44 @@
-"""Housekeeping: what is older than its keeping time goes, a slice at a time."""
+"""Housekeeping: what is older than its keeping time goes."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
 
-from sqlalchemy import Column, Connection, Table, delete, select
+from sqlalchemy import Connection, delete
 
-from engine.store import alarms, tallies
-from engine.store.bulk import one_of
-from engine.store.tables import changes, decisions, notifications, outcomes, pushes
-from rules.identity import first_id_at
-
-_AT_ONCE: Final = 5_000
+from engine.database import Database
+from engine.store import alarms, partitions, tallies
+from engine.store.tables import decisions, facts, inbox_reads, notifications, outcomes
 
 
 def forget(
-    connection: Connection, now: datetime, keep_content: timedelta, keep_decisions: timedelta
+    database: Database, now: datetime, keep_content: timedelta, keep_decisions: timedelta
 ) -> int:
-    """Delete a slice of old texts, and of old decisions and outcomes; return how many rows went.
+    """Forget old texts, and old decisions and outcomes; return how many partitions and rows went.
 
-    Texts go first: who was told of what, and why, is kept much longer than the words. Alarms
-    that are over and old tallies go, too.
+    Texts go first: who was told of what, and why, is kept much longer than the words. Alarms that
+    are over and old tallies go, too. What has no partition to drop goes in
+    slices, each a transaction of its own, until nothing is left.
     """
-    alarms.forget(connection, now)
-    tallies.forget(connection, now)
-    return _forget_content(connection, now - keep_content) + _forget_decisions(
-        connection, now - keep_decisions
-    )
+    with database.write() as connection:
+        alarms.forget(connection, now)
+        tallies.forget(connection, now)
+        gone = _forget_own_notifications(connection, now - keep_content)
+    for table, keep in (
+        (facts, keep_content), (outcomes, keep_decisions), (decisions, keep_decisions),
+    ):  # fmt: skip
+        with database.write() as connection:
+            gone += partitions.forget(connection, table, now - keep)
+        while True:
+            with database.write() as connection:
+                slice_ = partitions.forget_rows(connection, table, now - keep)
+            gone += slice_
+            if not slice_:
+                break
+    return gone
 
 
-def _forget_content(connection: Connection, before: datetime) -> int:
-    old = _oldest(connection, notifications, notifications.c.created_at, before)
-    return _delete(connection, notifications, old)
-
-
-def _forget_decisions(connection: Connection, before: datetime) -> int:
-    old_pushes = _oldest(connection, pushes, pushes.c.created_at, before)
-    connection.execute(delete(outcomes).where(one_of(connection, outcomes.c.push_id, old_pushes)))
-    old_changes = _oldest(connection, changes, changes.c.evaluated_at, before)
-    connection.execute(
-        delete(decisions).where(one_of(connection, decisions.c.change_id, old_changes))
-    )
-    return _delete(connection, pushes, old_pushes) + _delete(connection, changes, old_changes)
-
-
-def _oldest(
-    connection: Connection, table: Table, moment: Column[datetime], before: datetime
-) -> list[str]:
-    """Ids are in the order of time: the oldest stand at the beginning of the primary key."""
-    found = connection.execute(
-        select(table.c.id)
-        .where(table.c.id < first_id_at(before), moment < before)
-        .order_by(table.c.id)
-        .limit(_AT_ONCE)
-    )
-    return [row.id for row in found]
-
-
-def _delete(connection: Connection, table: Table, ids: list[str]) -> int:
-    return connection.execute(delete(table).where(one_of(connection, table.c.id, ids))).rowcount
+def _forget_own_notifications(connection: Connection, before: datetime) -> int:
+    """Notifications with rows of their own, and what was read of any that is gone."""
+    connection.execute(delete(inbox_reads).where(inbox_reads.c.read_at < before))
+    return connection.execute(delete(notifications).where(notifications.c.at < before)).rowcount

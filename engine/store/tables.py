@@ -72,16 +72,18 @@ def _bare(dialect: Dialect) -> bool:
 _Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 _Id = Uuid(as_uuid=False)
 # Ids of pushes are compared as bytes, so that they stand in the order of their changes' time.
-_PushId = String(56).with_variant(String(56, collation="C"), "postgresql")
 _BigId = BigInteger().with_variant(Integer(), "sqlite")
 _Moment = Moment()
 
 
-def _table(name: str, *parts: Any) -> Table:
-    # AUTOINCREMENT: ids of deleted rows are never used again, as sequences promise elsewhere.
-    return Table(
-        PREFIX + name, metadata, *parts, sqlite_autoincrement=name in ("queue_messages", "devices")
-    )
+_NEVER_AGAIN: Final = ("queue_messages", "devices")
+
+
+def _table(name: str, *parts: Any, **options: Any) -> Table:
+    # Ids of deleted rows are never used again, as sequences promise elsewhere.
+    if name in _NEVER_AGAIN:
+        options["sqlite_autoincrement"] = True
+    return Table(PREFIX + name, metadata, *parts, **options)
 
 
 # What the district chose.
@@ -215,74 +217,101 @@ subscriptions = _table(
     Column("threshold", Numeric(10, 2)),
 )
 
-# What became of each change.
+# What was decided and told. On PostgreSQL the tables that grow with every change are partitioned by
+# the time in their ids, so that forgetting is dropping a partition: see `engine.store.partitions`.
 
-changes = _table(
-    "changes",
-    Column("id", _Id, primary_key=True),
-    Column("watch", String(64), nullable=False),
-    Column("op", String(8), nullable=False),
-    Column("record_key", Text, nullable=False),
-    Column("before", _Json),
-    Column("after", _Json),
-    Column("committed_at", _Moment, nullable=False),
-    Column("evaluated_at", _Moment, nullable=False),
-)
-
+# One row for each change and student that it concerns; one with an empty student_id for a change
+# that concerns nobody. *people* is JSON, see `engine.store.decisions`; *pushes* counts its devices.
 decisions = _table(
     "decisions",
+    Column("student_id", Text, primary_key=True),
+    Column("kind", String(24), primary_key=True),
+    Column("record", Text, primary_key=True),
     Column("change_id", _Id, primary_key=True),
-    Column("student_id", String(64), primary_key=True),
-    Column("person_id", String(64), primary_key=True),
-    Column("kind", String(24), nullable=False),
-    Column("audience", String(16), nullable=False),
-    Column("reason", String(32), nullable=False),
-    Index(None, "student_id", "person_id", "change_id"),
+    Column("position", BigInteger, nullable=False),
+    Column("watch", String(64), nullable=False),
+    Column("committed_at", _Moment, nullable=False),
+    Column("decided_at", _Moment, nullable=False),
+    Column("pushes", SmallInteger, nullable=False),
+    Column("people", Text, nullable=False),
+    Index(None, "change_id"),
+    Index(None, "decided_at", postgresql_using="brin"),
+    postgresql_partition_by="RANGE (change_id)",
 )
 
+# What texts are made of: apart from the decisions, because words are forgotten long before them.
+facts = _table(
+    "facts",
+    Column("change_id", _Id, primary_key=True),
+    Column("student_id", Text, primary_key=True),
+    Column("facts", Text, nullable=False),
+    postgresql_partition_by="RANGE (change_id)",
+)
+
+# Notifications that need a row of their own: held, folded, digests, broadcasts.
 notifications = _table(
     "notifications",
     Column("id", _Id, primary_key=True),
-    Column("change_id", _Id, nullable=False),
-    Column("student_id", String(64), nullable=False),
-    Column("person_id", String(64), nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("hold", String(16)),
+    Column("person_id", Text, nullable=False),
+    Column("student_id", Text, nullable=False),
+    Column("audience", String(16), nullable=False),
+    Column("language", Text, nullable=False),
     Column("kind", String(24), nullable=False),
-    Column("title", Text, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("collapse_id", String(22), nullable=False),
-    Column("created_at", _Moment, nullable=False),
-    Index(None, "person_id", "id"),
+    Column("record", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("facts", _Json, nullable=False),
+    Column("changes", _Json, nullable=False),
+    Column("devices", _Json, nullable=False),
+    Column("at", _Moment, nullable=False),
+    Index(None, "person_id", "at"),
 )
 
-# The ledger: pushes and their outcomes.
-
-pushes = _table(
-    "pushes",
-    Column("id", _PushId, primary_key=True),
-    Column("notification_id", _Id, nullable=False),
-    Column("device_id", BigInteger, nullable=False),
-    Column("created_at", _Moment, nullable=False),
-    Column("expires_at", _Moment, nullable=False),
-    Index(None, "notification_id"),
-    Index(None, "created_at"),
+# Who was ever told about whom: where a person's inbox is looked for, also when the relation ended.
+listeners = _table(
+    "listeners",
+    Column("person_id", Text, primary_key=True),
+    Column("student_id", Text, primary_key=True),
 )
 
+# What a person has seen of their inbox, and read in it: two things.
+inboxes = _table(
+    "inboxes",
+    Column("person_id", Text, primary_key=True),
+    Column("seen_at", _Moment, nullable=False),
+)
+inbox_reads = _table(
+    "inbox_reads",
+    Column("person_id", Text, primary_key=True),
+    Column("notification_id", Text, primary_key=True),
+    Column("read_at", _Moment, nullable=False),
+)
+
+# The ledger. A push is named by its origin (a change or a notification) and its device.
 outcomes = _table(
     "outcomes",
-    Column("push_id", _PushId, primary_key=True),
+    Column("origin_id", _Id, primary_key=True),
+    Column("device_id", BigInteger, primary_key=True, autoincrement=False),
     Column("attempt", Integer, primary_key=True),
     Column("verdict", String(16), nullable=False),
     Column("reason", String(64), nullable=False),
     Column("gateway_id", Text, nullable=False),
     Column("at", _Moment, nullable=False),
+    postgresql_partition_by="RANGE (origin_id)",
 )
 
-retries = _table(
-    "retries",
-    Column("push_id", _PushId, primary_key=True),
+# What is due by the clock: a further try of a push, or a whole notification that is held
+# (device_id 0). *again* is true where a push was answered and an older text may lie over it.
+due = _table(
+    "due",
+    Column("origin_id", _Id, primary_key=True),
+    Column("device_id", BigInteger, primary_key=True, autoincrement=False),
     Column("attempt", Integer, nullable=False),
     Column("due_at", _Moment, nullable=False),
     Column("published_at", _Moment),
+    Column("again", Boolean, nullable=False),
     Index(None, "published_at", "due_at"),
 )
 

@@ -11,6 +11,9 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# On PostgreSQL these are partitioned; the rest takes what no other partition does.
+DIVIDED = ("schoolbell_decisions", "schoolbell_facts", "schoolbell_outcomes")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -51,46 +54,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_calendars")),
     )
     op.create_table(
-        "schoolbell_changes",
-        sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
-        sa.Column("watch", sa.String(length=64), nullable=False),
-        sa.Column("op", sa.String(length=8), nullable=False),
-        sa.Column("record_key", sa.Text(), nullable=False),
-        sa.Column(
-            "before",
-            sa.JSON(none_as_null=True).with_variant(
-                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
-            ),
-            nullable=True,
-        ),
-        sa.Column(
-            "after",
-            sa.JSON(none_as_null=True).with_variant(
-                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
-            ),
-            nullable=True,
-        ),
-        sa.Column("committed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("evaluated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_changes")),
-    )
-    op.create_table(
         "schoolbell_decisions",
-        sa.Column("change_id", sa.Uuid(as_uuid=False), nullable=False),
-        sa.Column("student_id", sa.String(length=64), nullable=False),
-        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("student_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
-        sa.Column("audience", sa.String(length=16), nullable=False),
-        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("change_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("watch", sa.String(length=64), nullable=False),
+        sa.Column("committed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("pushes", sa.SmallInteger(), nullable=False),
+        sa.Column("people", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint(
-            "change_id", "student_id", "person_id", name=op.f("pk_schoolbell_decisions")
+            "student_id", "kind", "record", "change_id", name=op.f("pk_schoolbell_decisions")
         ),
+        postgresql_partition_by="RANGE (change_id)",
     )
     with op.batch_alter_table("schoolbell_decisions", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_schoolbell_decisions_student_id_person_id_change_id"),
-            ["student_id", "person_id", "change_id"],
+            batch_op.f("ix_schoolbell_decisions_change_id"), ["change_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_decisions_decided_at"),
+            ["decided_at"],
             unique=False,
+            postgresql_using="brin",
         )
 
     op.create_table(
@@ -114,9 +102,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("schoolbell_devices", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_schoolbell_devices_kind_token_hash"),
-            ["kind", "token_hash"],
-            unique=True,
+            batch_op.f("ix_schoolbell_devices_kind_token_hash"), ["kind", "token_hash"], unique=True
         )
 
     op.create_table(
@@ -134,20 +120,12 @@ def upgrade() -> None:
             batch_op.f("ix_schoolbell_directory_readings_version"), ["version"], unique=False
         )
 
-    version = op.create_table(
+    op.create_table(
         "schoolbell_directory_version",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_directory_version")),
     )
-    op.bulk_insert(version, [{"id": 1, "version": 0}])
-    relayed = op.create_table(
-        "schoolbell_relayed",
-        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_relayed")),
-    )
-    op.bulk_insert(relayed, [{"id": 1, "position": 0}])
     op.create_table(
         "schoolbell_display_options",
         sa.Column("school_id", sa.String(length=64), nullable=False),
@@ -169,49 +147,108 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_district")),
     )
     op.create_table(
-        "schoolbell_tallies",
-        sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("gateway", sa.String(length=16), nullable=False),
-        sa.Column("what", sa.String(length=16), nullable=False),
-        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        "schoolbell_due",
+        sa.Column("origin_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("again", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("origin_id", "device_id", name=op.f("pk_schoolbell_due")),
+    )
+    with op.batch_alter_table("schoolbell_due", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_due_published_at_due_at"),
+            ["published_at", "due_at"],
+            unique=False,
+        )
+
+    op.create_table(
+        "schoolbell_facts",
+        sa.Column("change_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("student_id", sa.Text(), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("change_id", "student_id", name=op.f("pk_schoolbell_facts")),
+        postgresql_partition_by="RANGE (change_id)",
+    )
+    op.create_table(
+        "schoolbell_inbox_reads",
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("notification_id", sa.Text(), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint(
-            "minute", "gateway", "what", "slot", name=op.f("pk_schoolbell_tallies")
+            "person_id", "notification_id", name=op.f("pk_schoolbell_inbox_reads")
         ),
+    )
+    op.create_table(
+        "schoolbell_inboxes",
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("person_id", name=op.f("pk_schoolbell_inboxes")),
+    )
+    op.create_table(
+        "schoolbell_listeners",
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("student_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("person_id", "student_id", name=op.f("pk_schoolbell_listeners")),
     )
     op.create_table(
         "schoolbell_notifications",
         sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
-        sa.Column("change_id", sa.Uuid(as_uuid=False), nullable=False),
-        sa.Column("student_id", sa.String(length=64), nullable=False),
-        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("origin", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("hold", sa.String(length=16), nullable=True),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("student_id", sa.Text(), nullable=False),
+        sa.Column("audience", sa.String(length=16), nullable=False),
+        sa.Column("language", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
-        sa.Column("title", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.Column("collapse_id", sa.String(length=22), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "facts",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column(
+            "changes",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column(
+            "devices",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_notifications")),
     )
     with op.batch_alter_table("schoolbell_notifications", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_schoolbell_notifications_person_id_id"),
-            ["person_id", "id"],
+            batch_op.f("ix_schoolbell_notifications_person_id_at"),
+            ["person_id", "at"],
             unique=False,
         )
 
     op.create_table(
         "schoolbell_outcomes",
-        sa.Column(
-            "push_id",
-            sa.String(length=56).with_variant(sa.String(length=56, collation="C"), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("origin_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("verdict", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.String(length=64), nullable=False),
         sa.Column("gateway_id", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("push_id", "attempt", name=op.f("pk_schoolbell_outcomes")),
+        sa.PrimaryKeyConstraint(
+            "origin_id", "device_id", "attempt", name=op.f("pk_schoolbell_outcomes")
+        ),
+        postgresql_partition_by="RANGE (origin_id)",
     )
     op.create_table(
         "schoolbell_parked_changes",
@@ -237,27 +274,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_people")),
     )
     op.create_table(
-        "schoolbell_pushes",
-        sa.Column(
-            "id",
-            sa.String(length=56).with_variant(sa.String(length=56, collation="C"), "postgresql"),
-            nullable=False,
-        ),
-        sa.Column("notification_id", sa.Uuid(as_uuid=False), nullable=False),
-        sa.Column("device_id", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_pushes")),
-    )
-    with op.batch_alter_table("schoolbell_pushes", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_schoolbell_pushes_created_at"), ["created_at"], unique=False
-        )
-        batch_op.create_index(
-            batch_op.f("ix_schoolbell_pushes_notification_id"), ["notification_id"], unique=False
-        )
-
-    op.create_table(
         "schoolbell_queue_messages",
         sa.Column(
             "id",
@@ -280,24 +296,11 @@ def upgrade() -> None:
         )
 
     op.create_table(
-        "schoolbell_retries",
-        sa.Column(
-            "push_id",
-            sa.String(length=56).with_variant(sa.String(length=56, collation="C"), "postgresql"),
-            nullable=False,
-        ),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("push_id", name=op.f("pk_schoolbell_retries")),
+        "schoolbell_relayed",
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_relayed")),
     )
-    with op.batch_alter_table("schoolbell_retries", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_schoolbell_retries_published_at_due_at"),
-            ["published_at", "due_at"],
-            unique=False,
-        )
-
     op.create_table(
         "schoolbell_rights",
         sa.Column("student_id", sa.String(length=64), nullable=False),
@@ -355,15 +358,34 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "schoolbell_tallies",
+        sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("gateway", sa.String(length=16), nullable=False),
+        sa.Column("what", sa.String(length=16), nullable=False),
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "minute", "gateway", "what", "slot", name=op.f("pk_schoolbell_tallies")
+        ),
+    )
+    op.create_table(
         "schoolbell_watermarks",
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_schoolbell_watermarks")),
     )
+    version = sa.table("schoolbell_directory_version", sa.column("id"), sa.column("version"))
+    op.bulk_insert(version, [{"id": 1, "version": 0}])
+    relayed = sa.table("schoolbell_relayed", sa.column("id"), sa.column("position"))
+    op.bulk_insert(relayed, [{"id": 1, "position": 0}])
+    if op.get_bind().dialect.name == "postgresql":
+        for name in DIVIDED:
+            op.execute(f"CREATE TABLE {name}_rest PARTITION OF {name} DEFAULT")
 
 
 def downgrade() -> None:
     op.drop_table("schoolbell_watermarks")
+    op.drop_table("schoolbell_tallies")
     op.drop_table("schoolbell_subscriptions")
     op.drop_table("schoolbell_students")
     with op.batch_alter_table("schoolbell_sessions", schema=None) as batch_op:
@@ -375,30 +397,28 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_rights_person_id"))
 
     op.drop_table("schoolbell_rights")
-    with op.batch_alter_table("schoolbell_retries", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_schoolbell_retries_published_at_due_at"))
-
-    op.drop_table("schoolbell_retries")
+    op.drop_table("schoolbell_relayed")
     with op.batch_alter_table("schoolbell_queue_messages", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_queue_messages_queue_id"))
 
     op.drop_table("schoolbell_queue_messages")
-    with op.batch_alter_table("schoolbell_pushes", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_schoolbell_pushes_notification_id"))
-        batch_op.drop_index(batch_op.f("ix_schoolbell_pushes_created_at"))
-
-    op.drop_table("schoolbell_pushes")
     op.drop_table("schoolbell_people")
     op.drop_table("schoolbell_parked_changes")
     op.drop_table("schoolbell_outcomes")
     with op.batch_alter_table("schoolbell_notifications", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_schoolbell_notifications_person_id_id"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_notifications_person_id_at"))
 
     op.drop_table("schoolbell_notifications")
-    op.drop_table("schoolbell_tallies")
+    op.drop_table("schoolbell_listeners")
+    op.drop_table("schoolbell_inboxes")
+    op.drop_table("schoolbell_inbox_reads")
+    op.drop_table("schoolbell_facts")
+    with op.batch_alter_table("schoolbell_due", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_due_published_at_due_at"))
+
+    op.drop_table("schoolbell_due")
     op.drop_table("schoolbell_district")
     op.drop_table("schoolbell_display_options")
-    op.drop_table("schoolbell_relayed")
     op.drop_table("schoolbell_directory_version")
     with op.batch_alter_table("schoolbell_directory_readings", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_directory_readings_version"))
@@ -409,10 +429,12 @@ def downgrade() -> None:
 
     op.drop_table("schoolbell_devices")
     with op.batch_alter_table("schoolbell_decisions", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_schoolbell_decisions_student_id_person_id_change_id"))
+        batch_op.drop_index(
+            batch_op.f("ix_schoolbell_decisions_decided_at"), postgresql_using="brin"
+        )
+        batch_op.drop_index(batch_op.f("ix_schoolbell_decisions_change_id"))
 
     op.drop_table("schoolbell_decisions")
-    op.drop_table("schoolbell_changes")
     op.drop_table("schoolbell_calendars")
     with op.batch_alter_table("schoolbell_alarms", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_alarms_last_at"))

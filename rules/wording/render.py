@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jinja2
 from jinja2 import meta
@@ -12,7 +11,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from rules.audience import Audience
-from rules.change import Kind, Subject, Value
+from rules.change import Facts, Kind
 from rules.privacy import Level
 from rules.reasons import Reason
 from rules.wording.short import SHORT
@@ -26,16 +25,14 @@ _ANYBODY: Final = {"student": "Ada"}
 _MOST_KEPT: Final = 20_000  # short texts: there are few for each student and language
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """What a phone and the inbox show."""
 
     title: str
     body: str
 
 
-@dataclass(frozen=True, slots=True)
-class TextFault:
+class TextFault(NamedTuple):
     """Why there is no text: the reason, the template's name and what is wrong with it."""
 
     reason: Reason
@@ -73,10 +70,10 @@ class Wording:
                 if isinstance(text, TextFault):
                     yield text
 
-    def render(self, subject: Subject, audience: Audience, language: str) -> Text | TextFault:
-        """Say *subject* to *audience*; es-MX falls back to es, then to en."""
-        key = self._key(subject.kind, audience, language, Level.FULL)
-        return self._said_by(key, _variables_of(subject, key.language))
+    def render(self, facts: Facts, audience: Audience, language: str) -> Text | TextFault:
+        """Say *facts* to *audience*; es-MX falls back to es, then to en."""
+        key = self._key(facts.kind, audience, language, Level.FULL)
+        return self._said_by(key, _variables_of(facts, key.language))
 
     def brief(
         self, level: Level, kind: Kind, audience: Audience, language: str, student: str
@@ -146,23 +143,23 @@ def _fill(template: jinja2.Template, variables: dict[str, Any]) -> tuple[str, st
     return "".join(template.root_render_func(context)).partition(_HALVES)
 
 
-def _variables_of(subject: Subject, language: str) -> dict[str, str]:
+def _variables_of(facts: Facts, language: str) -> dict[str, str]:
     """Every variable of the kind: what the source left out is blank, a typo is undefined."""
-    variables = dict.fromkeys(VARIABLES[subject.kind], "")
-    variables |= subject.details
-    variables["student"] = subject.student_name
-    variables["before"] = _word(subject.kind, subject.before, language)
-    variables["after"] = _word(subject.kind, subject.after, language)
+    variables = dict.fromkeys(VARIABLES[facts.kind], "")
+    variables |= facts.details
+    variables["student"] = facts.student_name
+    variables["before"] = _word(facts.kind, facts.before, language)
+    variables["after"] = _word(facts.kind, facts.after, language)
     return variables
 
 
-def _word(kind: Kind, value: Value | None, language: str) -> str:
+def _word(kind: Kind, value: str | None, language: str) -> str:
     if value is None:
         return ""
     if kind is Kind.ATTENDANCE:
         words = next(ATTENDANCE_WORDS[one] for one in _spoken(language) if one in ATTENDANCE_WORDS)
-        return words.get(value.text, value.text)
-    return value.text
+        return words.get(value, value)
+    return value
 
 
 def _spoken(language: str) -> tuple[str, str, str]:

@@ -163,11 +163,14 @@ def _tokens(site: Site) -> dict[str, str]:
 
 def _state(site: Site) -> str:
     """What a person would look at first when a test fails."""
-    counts = {name: site.count(name) for name in ("changes", "pushes", "outcomes", "retries")}
+    counts = {
+        "changes": site.changes(), "pushes": site.pushes(),
+        "outcomes": site.count("outcomes"), "due": site.count("due"),
+    }  # fmt: skip
     log = (site.folder / "engine.log").read_text("utf-8")
     return f"{counts}, {site.district.broker.depths()}, log: {log[-3000:]}"
 
 
 def _is_quiet(site: Site) -> bool:
     waiting = any(depth.ready or depth.dead for depth in site.district.broker.depths().values())
-    return not waiting and site.count("retries") == 0
+    return not waiting and site.count("due") == 0

@@ -126,7 +126,7 @@ def _on_port(files: Path, name: str, port: int) -> Sections:
 
 def _is_answered(site: Site) -> bool:
     """Every push has an accepted outcome in the district's own ledger."""
-    return site.count("pushes") == site.count("outcomes", f"verdict = '{Verdict.ACCEPTED}'")
+    return site.pushes() == site.count("outcomes", f"verdict = '{Verdict.ACCEPTED}'")
 
 
 def _files(folder: Path) -> set[str]:

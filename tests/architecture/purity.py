@@ -10,7 +10,7 @@ from typing import Final
 ALLOWED: Final = frozenset(
     {
         *("__future__", "base64", "collections.abc", "dataclasses", "datetime", "decimal", "enum"),
-        *("hashlib", "typing", "jinja2", "jinja2.meta", "jinja2.runtime", "jinja2.sandbox"),
+        *("hashlib", "re", "typing", "jinja2", "jinja2.meta", "jinja2.runtime", "jinja2.sandbox"),
     }
 )
 OURS: Final = "rules"

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from engine.runtime.clock import utc_now
-from engine.store.tables import changes, notifications, outcomes, pushes
+from engine.store.tables import decisions, outcomes
 from rules.identity import first_id_at
 from tests.benchmarks.processes import Usage, alone, command_line, descendants, usage_of
 from tests.site import Site
@@ -47,11 +47,11 @@ def measure(site: Site, servers: Mapping[str, int], first: int, last: int) -> Ru
     with site.running() as engine:
         warm = warm_up(site, first)
         before = _usages(servers, engine.pid)
-        known = site.count("pushes")
+        known = site.pushes()
         touched = site.touch_scores(first + 10, last)
         site.wait_until_answered(warm + touched.rows)
         after = _usages(servers, engine.pid)
-        made = site.count("pushes") - known
+        made = site.pushes() - known
         seconds = _last_answer(site) - touched.committed
     return Run(
         touched.rows,
@@ -76,11 +76,9 @@ def latency(site: Site, first: int, count: int, rate: float) -> Latency:
         site.wait_until_answered(warm + rows)
     with site.district.database.read() as connection:
         found = connection.execute(
-            select(outcomes.c.at, changes.c.committed_at)
-            .join(pushes, pushes.c.id == outcomes.c.push_id)
-            .join(notifications, notifications.c.id == pushes.c.notification_id)
-            .join(changes, changes.c.id == notifications.c.change_id)
-            .where(changes.c.id >= first_id_at(began))
+            select(outcomes.c.at, decisions.c.committed_at)
+            .join(decisions, decisions.c.change_id == outcomes.c.origin_id)
+            .where(decisions.c.change_id >= first_id_at(began))
         )
         times = [(answered - committed).total_seconds() * 1e3 for answered, committed in found]
     cuts = statistics.quantiles(times, n=100)
@@ -89,7 +87,7 @@ def latency(site: Site, first: int, count: int, rate: float) -> Latency:
 
 def warm_up(site: Site, first: int) -> int:
     """Ten changes go the whole way before anything is measured; how many there were by then."""
-    known = site.count("changes")
+    known = site.changes()
     touched = site.touch_scores(first, first + 9)
     site.wait_until_answered(known + touched.rows)
     return known + touched.rows

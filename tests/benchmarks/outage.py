@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 
 from engine.runtime.clock import utc_now
-from engine.store.tables import changes, devices, notifications, outcomes, pushes
+from engine.store.tables import decisions, devices, outcomes
 from rules.identity import first_id_at
 from rules.outcomes import Verdict
 from tests.benchmarks.full_way import warm_up
@@ -73,13 +73,16 @@ def _commit(site: Site, first: int, count: int, rate: float) -> None:
 
 
 def _all_accepted(site: Site, since: datetime) -> bool:
-    accepted = exists().where(
-        outcomes.c.push_id == pushes.c.id, outcomes.c.verdict == Verdict.ACCEPTED
+    accepted = select(func.count()).where(
+        outcomes.c.origin_id >= first_id_at(since), outcomes.c.verdict == Verdict.ACCEPTED
+    )
+    told = select(func.coalesce(func.sum(decisions.c.pushes), 0)).where(
+        decisions.c.change_id >= first_id_at(since)
     )
     depths = site.district.broker.depths()
     with site.district.database.read() as connection:
         owed = connection.execute(
-            select(func.count()).where(pushes.c.id >= first_id_at(since), ~accepted)
+            select(told.scalar_subquery() - accepted.scalar_subquery())
         ).scalar_one()
     return not owed and not any(depth.ready for depth in depths.values())
 
@@ -95,15 +98,13 @@ def _times(site: Site, since: datetime, until: datetime) -> Mapping[str, Sequenc
     found: dict[str, list[float]] = {"apns": [], "fcm_token": []}
     with site.district.database.read() as connection:
         for kind, answered, committed in connection.execute(
-            select(devices.c.kind, outcomes.c.at, changes.c.committed_at)
-            .join(pushes, pushes.c.id == outcomes.c.push_id)
-            .join(devices, devices.c.id == pushes.c.device_id)
-            .join(notifications, notifications.c.id == pushes.c.notification_id)
-            .join(changes, changes.c.id == notifications.c.change_id)
+            select(devices.c.kind, outcomes.c.at, decisions.c.committed_at)
+            .join(devices, devices.c.id == outcomes.c.device_id)
+            .join(decisions, decisions.c.change_id == outcomes.c.origin_id)
             .where(
                 outcomes.c.verdict == Verdict.ACCEPTED,
-                changes.c.committed_at >= since,
-                changes.c.committed_at < until,
+                decisions.c.committed_at >= since,
+                decisions.c.committed_at < until,
             )
         ):
             found[kind].append((answered - committed).total_seconds() * 1e3)
@@ -115,12 +116,11 @@ def _own(site: Site, since: datetime) -> tuple[int, datetime]:
     with site.district.database.read() as connection:
         row = connection.execute(
             select(func.count(), func.max(outcomes.c.at))
-            .join(pushes, pushes.c.id == outcomes.c.push_id)
-            .join(devices, devices.c.id == pushes.c.device_id)
+            .join(devices, devices.c.id == outcomes.c.device_id)
             .where(
                 outcomes.c.verdict == Verdict.ACCEPTED,
                 devices.c.kind == "fcm_token",
-                pushes.c.id >= first_id_at(since),
+                outcomes.c.origin_id >= first_id_at(since),
             )
         ).one()
     return row[0], row[1]

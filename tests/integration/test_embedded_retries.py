@@ -10,8 +10,7 @@ from sqlalchemy import text
 
 from engine.ports import Queue
 from engine.runtime.clock import utc_now
-from engine.stages.evaluate import evaluate
-from engine.stages.schedule import publish_due
+from engine.stages.release import Release
 from engine.wire.messages import Pushes, decode
 from rules.outcomes import Verdict
 from tests.builders import an_outcome
@@ -23,23 +22,20 @@ from tests.engine.cli.commands import Bell
 def test_a_retry_is_published_while_the_ledger_is_being_written(tmp_path: Path) -> None:
     bell = Bell.installed(tmp_path)
     district = bell.district()
-    pushes = evaluate(
-        [scored(9, 17)], district.source, district.directory, district.records, district.wording
-    )
+    pushes = district.evaluate([scored(9, 17)])
     now = utc_now()
-    district.ledger.record(
-        [an_outcome(one, Verdict.DEFERRED, at=now, gateway="fcm") for one in pushes]
-    )
+    district.record([an_outcome(one, Verdict.DEFERRED, at=now, gateway="fcm") for one in pushes])
     with district.database.write() as connection:
         connection.execute(
-            text("UPDATE schoolbell_retries SET due_at = :due"),
+            text("UPDATE schoolbell_due SET due_at = :due"),
             {"due": (now - timedelta(seconds=1)).replace(tzinfo=None)},
         )
-    assert publish_due(district.ledger, district.broker.publisher()) == len(pushes) > 0
+    release = Release(district.ledger, district.composer, district.broker.publisher(), utc_now)
+    assert release() == len(pushes) > 0
     consumer = district.broker.consumer(Queue.PUSHES, 10)
     messages = consumer.receive(10, 0.0)
     again = [one for message in messages for one in decode(message.body, Pushes).items]
     assert {(one.id, one.attempt) for one in again} == {(one.id, 2) for one in pushes}
-    assert publish_due(district.ledger, district.broker.publisher()) == 0
+    assert release() == 0
     consumer.close()
     bell.close()

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from rules.audience import Audience, Candidate
 from rules.change import Kind, Subject
-from rules.decide import CandidateKey, Decision, evaluate
+from rules.decide import CandidateKey, Decision, Texts
+from rules.decide import decide as decide_all
 from rules.gates import GATES, Case, Gate, refusal
 from rules.reasons import Reason
-from rules.wording import Template, TemplateKey, Wording
+from rules.wording import Template, TemplateKey, Text, Wording
 from tests.builders import a_candidate, a_change_id, a_sign_in, a_student, a_subject, circumstances
 from tests.rules.worlds import World, cases, worlds
 
@@ -32,11 +33,22 @@ def decide(
         ]
         for subject in subjects
     }
-    return list(evaluate(subjects, by_key, circumstances(), wording))
+    return list(decide_all(subjects, by_key, circumstances(), Texts(wording)))
 
 
 def decide_world(world: World, wording: Wording = WORDING) -> list[Decision]:
-    return list(evaluate(world.subjects, world.candidates, world.circumstances, wording))
+    texts = Texts(wording)
+    return list(decide_all(world.subjects, world.candidates, world.circumstances, texts))
+
+
+def text_of(decision: Decision, wording: Wording = WORDING) -> Text:
+    """What the person of *decision* reads."""
+    about = decision.subject
+    text = Texts(wording).of(
+        (about.change, about.student), about.facts, decision.audience, decision.language
+    )
+    assert isinstance(text, Text)
+    return text
 
 
 def heard(decisions: Sequence[Decision]) -> Mapping[str, tuple[str, ...]]:
@@ -57,14 +69,13 @@ def test_a_person_who_may_hear_is_told_on_every_live_device() -> None:
 def test_a_person_who_is_told_gets_a_text_in_their_language() -> None:
     (decision,) = decide([a_subject()], a_candidate(language="es-MX"))
 
-    assert decision.text is not None
-    assert decision.text.body == "Ada obtuvo 17/20."
+    assert text_of(decision).body == "Ada obtuvo 17/20."
 
 
-def test_a_person_who_is_not_told_gets_no_text_and_no_devices() -> None:
+def test_a_person_who_is_not_told_gets_no_devices() -> None:
     (decision,) = decide([a_subject(released=False)], a_candidate())
 
-    assert (decision.reason, decision.text, decision.devices) == (Reason.NOT_RELEASED, None, ())
+    assert (decision.reason, decision.devices) == (Reason.NOT_RELEASED, ())
 
 
 def test_a_decision_names_its_change() -> None:
@@ -153,8 +164,15 @@ def test_siblings_texts_do_not_mix() -> None:
         a_candidate("35", student="42", sign_ins=(a_sign_in("2"),)),
     )
 
-    titles = [one.text.title for one in decisions if one.text]
-    assert titles == ["Schedule: Ada", "Schedule: Ben"]
+    texts = Texts(WORDING)
+    made = [
+        texts.of((one.change, one.subject.student), one.subject.facts, one.audience, one.language)
+        for one in decisions
+    ]
+    assert [text.title for text in made if isinstance(text, Text)] == [
+        "Schedule: Ada",
+        "Schedule: Ben",
+    ]
 
 
 # What always holds
@@ -198,9 +216,10 @@ def test_everybody_who_passes_the_gates_hears_or_shares_a_device_that_does(world
 
 
 @given(worlds())
-def test_who_is_told_has_a_text_and_a_device_and_nobody_else_has(world: World) -> None:
+def test_who_is_told_has_a_text_and_a_device_and_nobody_else_has_a_device(world: World) -> None:
     for one in decide_world(world):
-        assert bool(one.text) is bool(one.devices) is (one.reason is Reason.TOLD)
+        assert bool(one.devices) is (one.reason is Reason.TOLD)
+        assert one.reason is not Reason.TOLD or text_of(one).body
 
 
 @given(worlds(), st.randoms(use_true_random=False))

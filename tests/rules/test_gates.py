@@ -89,6 +89,13 @@ TABLE: Final[tuple[Row, ...]] = (
         a_case(a_subject(Kind.GRADE), holds=circumstances(food_service=False)),
         None,
     ),
+    (gates.newest_of_its_record, "a change that is the newest of its record", a_case(), None),
+    (
+        gates.newest_of_its_record,
+        "a change that comes after a later one of its record",
+        a_case(a_subject(superseded=True)),
+        Reason.SUPERSEDED,
+    ),
     (gates.something_to_tell, "a first score", assignment(None, score("90")), None),
     (gates.something_to_tell, "another score", assignment(score("90"), score("70")), None),
     (
@@ -486,15 +493,15 @@ def test_the_first_gate_that_says_no_is_the_reason() -> None:
 
 
 def _holds(case: Case, **differences: Any) -> Case:
-    return replace(case, circumstances=replace(case.circumstances, **differences))
+    return case._replace(circumstances=replace(case.circumstances, **differences))
 
 
 def _subject(case: Case, **differences: Any) -> Case:
-    return replace(case, subject=replace(case.subject, **differences))
+    return case._replace(subject=case.subject._replace(**differences))
 
 
 def _candidate(case: Case, **differences: Any) -> Case:
-    return replace(case, candidate=replace(case.candidate, **differences))
+    return case._replace(candidate=case.candidate._replace(**differences))
 
 
 LIMITED: Final = Subscription(threshold=Decimal(5))

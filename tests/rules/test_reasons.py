@@ -11,6 +11,7 @@ from rules.reasons import Reason
 # Said when a text is made and devices are counted, after the gates.
 SAID_BY_NO_GATE = {
     Reason.TOLD,
+    Reason.HELD,
     Reason.DEVICE_ALREADY_TOLD,
     Reason.TEXT_BLANK,
     Reason.TEMPLATE_INVALID,

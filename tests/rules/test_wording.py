@@ -23,7 +23,7 @@ OF_ADA = TemplateKey("en", Kind.ASSIGNMENT, Audience.GUARDIAN)
 
 
 def said(subject: Subject, audience: Audience = Audience.GUARDIAN, language: str = "en") -> Text:
-    text = Wording().render(subject, audience, language)
+    text = Wording().render(subject.facts, audience, language)
     assert isinstance(text, Text), text
     return text
 
@@ -31,7 +31,7 @@ def said(subject: Subject, audience: Audience = Audience.GUARDIAN, language: str
 def filled_in(title: str, body: str, subject: Subject | None = None) -> Text | TextFault:
     """What an own template for a guardian's assignment makes of *subject*."""
     wording = Wording({OF_ADA: Template(title, body)})
-    return wording.render(subject or a_subject(), Audience.GUARDIAN, "en")
+    return wording.render((subject or a_subject()).facts, Audience.GUARDIAN, "en")
 
 
 def fault_of(body: str) -> TextFault:
@@ -84,7 +84,8 @@ def test_a_student_is_not_addressed_by_name(kind: Kind, language: str) -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_what_the_source_left_out_is_blank_and_not_an_error(kind: Kind) -> None:
     assert isinstance(
-        Wording().render(a_subject(kind, details={}), Audience.GUARDIAN, "en"), Text | TextFault
+        Wording().render(a_subject(kind, details={}).facts, Audience.GUARDIAN, "en"),
+        Text | TextFault,
     )
     assert "None" not in said(a_subject(kind, details={})).body
 
@@ -116,7 +117,9 @@ def test_an_own_template_of_a_region_wins_over_that_of_the_language() -> None:
     key = TemplateKey("es-MX", Kind.ASSIGNMENT, Audience.GUARDIAN)
     wording = Wording({key: Template("{{ course }}", "¡{{ after }}!")})
 
-    assert wording.render(a_subject(), Audience.GUARDIAN, "es-MX") == Text("Biology 9", "¡17/20!")
+    assert wording.render(a_subject().facts, Audience.GUARDIAN, "es-MX") == Text(
+        "Biology 9", "¡17/20!"
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,7 @@ def test_attendance_in_an_own_template_is_worded_in_the_nearest_language(
     wording = Wording({key: Template("{{ student }}", "{{ after }}")})
     subject = a_subject(Kind.ATTENDANCE, after=Value("absent"))
 
-    assert wording.render(subject, Audience.GUARDIAN, language) == Text("Ada", word)
+    assert wording.render(subject.facts, Audience.GUARDIAN, language) == Text("Ada", word)
 
 
 def test_a_label_that_is_no_attendance_word_is_shown_as_it_is() -> None:
@@ -189,7 +192,7 @@ def test_a_blank_half_is_a_fault(title: str, body: str, half: str) -> None:
 def test_a_template_that_does_not_compile_is_a_fault_each_time() -> None:
     wording = Wording({OF_ADA: Template("{{ course", "x")})
 
-    faults = [wording.render(a_subject(), Audience.GUARDIAN, "en") for _ in range(2)]
+    faults = [wording.render(a_subject().facts, Audience.GUARDIAN, "en") for _ in range(2)]
 
     assert [fault.reason for fault in faults if isinstance(fault, TextFault)] == [
         Reason.TEMPLATE_INVALID,

@@ -4,7 +4,7 @@ with one flaw."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -42,6 +42,7 @@ SUBJECTS: Final[tuple[Differences, ...]] = (
     {"before": Value("absent"), "after": Value("present")},
     {"after": None},
     {"released": False},
+    {"superseded": True},
     {"calendar": "11"},
     {"school": "2"},
 )
@@ -136,5 +137,5 @@ def cases(draw: st.DrawFn) -> Case:
     subject = draw(subjects(CHANGES[0], draw(st.sampled_from(Kind)), student))
     candidate = draw(candidates(student, person))
     another = draw(candidates(student, person))
-    mixed = replace(candidate, subscription=another.subscription, enrolled=another.enrolled)
+    mixed = candidate._replace(subscription=another.subscription, enrolled=another.enrolled)
     return Case(subject, mixed, draw(st.sampled_from(CIRCUMSTANCES)))

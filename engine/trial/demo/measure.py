@@ -9,7 +9,7 @@ from statistics import median
 
 from sqlalchemy import select
 
-from engine.store.tables import changes, notifications, outcomes, pushes
+from engine.store.tables import decisions, outcomes
 from engine.trial.demo.world import World
 from engine.trial.phones.devices import Received
 from rules.outcomes import Verdict
@@ -27,15 +27,12 @@ class Took:
 def took(world: World, ours: Callable[[str], bool]) -> Took:
     """Measure the pushes to the phones whose name is one of *ours*."""
     query = (
-        select(outcomes.c.gateway_id, pushes.c.id, changes.c.committed_at)
-        .join(pushes, pushes.c.id == outcomes.c.push_id)
-        .join(notifications, notifications.c.id == pushes.c.notification_id)
-        .join(changes, changes.c.id == notifications.c.change_id)
+        select(outcomes.c.gateway_id, decisions.c.committed_at)
+        .join(decisions, decisions.c.change_id == outcomes.c.origin_id)
         .where(outcomes.c.verdict == Verdict.ACCEPTED)
     )
     with world.district.database.read() as connection:
-        # FCM gives a message a name of its own; APNs takes ours.
-        committed = {name or push: at for name, push, at in connection.execute(query)}
+        committed = {row.gateway_id: row.committed_at for row in connection.execute(query)}
     times = [
         one.at - committed[one.message_id]
         for one in _ledger(world)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from engine.errors import Unavailable
+from engine.runtime.clock import utc_now
 from engine.services import why
 from engine.services.why import Answer
 from engine.store import district
@@ -147,7 +148,7 @@ class Play:
             for asked in act.why:
                 student = StudentId(str(school.students[asked.student]))
                 person = PersonId(str(school.people[asked.person]))
-                decided = why.decided(connection, student, person, limit=1)
+                decided = why.decided(connection, student, person, utc_now(), limit=1)
                 answers.append(decided[0] if decided else None)
         return answers
 

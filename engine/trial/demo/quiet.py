@@ -10,14 +10,15 @@ from typing import Final
 from sqlalchemy import func, select
 
 from engine.runtime.district import District
-from engine.store.tables import changes, outcomes, parked_changes, pushes
+from engine.store.tables import decisions, outcomes, parked_changes
 from rules.outcomes import Verdict
 
 FINAL: Final = (Verdict.ACCEPTED, Verdict.UNREGISTERED, Verdict.REFUSED)
-_HAS_FINAL_OUTCOME: Final = (
-    select(outcomes.c.push_id)
-    .where(outcomes.c.push_id == pushes.c.id, outcomes.c.verdict.in_(FINAL))
-    .exists()
+_ANSWERED: Final = (
+    select(outcomes.c.origin_id, outcomes.c.device_id)
+    .where(outcomes.c.verdict.in_(FINAL))
+    .distinct()
+    .subquery()
 )
 _LOOK_EVERY: Final = 0.03  # seconds
 
@@ -46,15 +47,17 @@ def remaining(district: District) -> Remaining:
     """Look once. Depths alone would not do: a message may be in somebody's hands."""
     captured = district.outbox.count()
     with district.database.read() as connection:
-        evaluated = sum(
-            connection.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in (changes, parked_changes)
+        evaluated, told, parked, answered = (
+            connection.execute(select(count)).scalar_one() or 0
+            for count in (
+                func.count(decisions.c.change_id.distinct()),
+                func.sum(decisions.c.pushes),
+                func.count(parked_changes.c.id),
+                select(func.count()).select_from(_ANSWERED).scalar_subquery(),
+            )
         )
-        unanswered = connection.execute(
-            select(func.count()).select_from(pushes).where(~_HAS_FINAL_OUTCOME)
-        ).scalar_one()
     waiting = sum(depth.ready for depth in district.broker.depths().values())
-    return Remaining(captured - evaluated, unanswered, waiting)
+    return Remaining(captured - evaluated - parked, told - answered, waiting)
 
 
 def wait_until_quiet(

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.text import Text as Words
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from engine.runtime.clock import utc_now
 from engine.services.status import look
 from engine.show.status import show_status
 from engine.show.why import show_answer
-from engine.store.tables import changes, decisions
+from engine.store import decisions as decisions_store
+from engine.store.tables import decisions
 from engine.trial.demo import cast
 from engine.trial.demo.measure import Took, took
 from engine.trial.demo.play import Explained, Findings
@@ -78,11 +79,13 @@ def _says(one: Explained) -> Words:
 
 def _show_numbers(world: World, terminal: Terminal, phones: int) -> None:
     with world.district.database.read() as connection:
-        captured = connection.execute(select(func.count()).select_from(changes)).scalar_one()
-        decided = connection.execute(select(func.count()).select_from(decisions)).scalar_one()
-        told = connection.execute(
-            select(func.count()).where(decisions.c.reason == Reason.TOLD)
-        ).scalar_one()
+        changes = [row.change_id for row in connection.execute(select(decisions.c.change_id))]
+        reasons = [
+            person.reason
+            for row in decisions_store.of_changes(connection, changes)
+            for person in row.people
+        ]
+    captured, decided, told = len(set(changes)), len(reasons), reasons.count(Reason.TOLD)
     counts = world.phones.devices.counts()
     single = took(world, lambda phone: phone in cast.PHONES)
     rush = took(world, lambda phone: phone not in cast.PHONES)

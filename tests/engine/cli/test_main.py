@@ -11,7 +11,6 @@ import structlog
 
 from engine.cli.main import cli, main
 from engine.ports import Queue
-from engine.stages import evaluate as stages
 from engine.store import app
 from engine.store import district as settings
 from engine.store.tables import PREFIX
@@ -49,10 +48,7 @@ def spoil(bell: Bell, statement: str) -> None:
 
 def evaluate(bell: Bell, *changes: Change) -> None:
     """Let changes be evaluated, as the engine would."""
-    district = bell.district()
-    stages.evaluate(
-        changes, district.source, district.directory, district.records, district.wording
-    )
+    bell.district().evaluate(changes)
 
 
 # Installing

@@ -119,7 +119,7 @@ def the_right(district: District) -> tuple[bool, bool]:
 
 ASKING: Final[dict[str, Callable[[District], object]]] = {
     "a change is followed": lambda district: district.directory.follow([withdrawn()]),
-    "a student is learned": lambda district: district.directory.learn({StudentId(BEN)}),
+    "a student is learned": lambda district: district.directory.names({StudentId(BEN)}),
     "everything is read": lambda district: district.directory.sync(),
     "changes are evaluated": lambda district: district.evaluate(withdrawn(), scored(9, 18)),
 }
@@ -134,7 +134,7 @@ def test_others_write_while_the_sis_does_not_answer(
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(ASKING[asking], district)
         assert held.asked.wait(PATIENCE)
-        district.ledger.record([AN_OUTCOME])
+        district.record([AN_OUTCOME])
         district.app(app.sign_in, KEYRING, PersonId(MOTHER), Token("apns", "another-phone"), NOW)
         assert not asked.done()
         held.answer.set()

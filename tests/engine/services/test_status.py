@@ -17,7 +17,6 @@ from engine.runtime.district import District
 from engine.services.status import Status, look, stalled
 from engine.show.status import show_status
 from engine.sources.capture import Finding
-from engine.stages.evaluate import evaluate
 from engine.store import alarms
 from engine.store.alarms import Alarm
 from rules.change import Change
@@ -49,10 +48,7 @@ def bell(original: Bell, tmp_path: Path) -> Iterator[Bell]:
 
 def evaluated(district: District, *changes: Change) -> list[str]:
     """Let changes be evaluated; the ids of their pushes."""
-    pushes = evaluate(
-        changes, district.source, district.directory, district.records, district.wording
-    )
-    return [push.id for push in pushes]
+    return [push.id for push in district.evaluate(changes)]
 
 
 def report(district: District, problem: str = "The key is wrong.") -> None:
@@ -114,11 +110,11 @@ def test_rows_that_wait_are_counted_with_the_age_of_the_oldest(bell: Bell) -> No
 def test_the_changes_and_outcomes_of_the_last_hour_are_counted(bell: Bell) -> None:
     district = bell.district()
     ids = evaluated(district, scored(9, 17, at=NOW), scored(8, 9, at=NOW))
-    district.ledger.record([an_outcome(one, at=NOW) for one in ids[:2]])
-    district.ledger.record([an_outcome(ids[2], Verdict.DEFERRED, reason="UNAVAILABLE", at=NOW)])
+    district.record([an_outcome(one, at=NOW) for one in ids[:2]])
+    district.record([an_outcome(ids[2], Verdict.DEFERRED, reason="UNAVAILABLE", at=NOW)])
 
     found = look(district, NOW)
-    later = look(district, NOW + timedelta(minutes=62))
+    later = look(district, NOW + timedelta(hours=3))
 
     assert (found.changes, found.outcomes) == (2, {"accepted": 2, "deferred": 1})
     assert found.retries == 1

@@ -32,7 +32,9 @@ from tests.district import (
 
 
 def decided(district: District, person: str = MOTHER, student: str = ADA) -> list[Answer]:
-    found: list[Answer] = district.read(why.decided, StudentId(student), PersonId(person))
+    found: list[Answer] = district.read(
+        why.decided, StudentId(student), PersonId(person), NOW + timedelta(minutes=1)
+    )
     return found
 
 
@@ -109,7 +111,7 @@ def test_the_newest_decision_comes_first_and_no_more_than_asked_for(district: Di
     )
     district.evaluate(first, second, third)
 
-    found = district.read(why.decided, StudentId(ADA), PersonId(MOTHER), 2)
+    found = district.read(why.decided, StudentId(ADA), PersonId(MOTHER), NOW, 2)
 
     assert [answer.change for answer in found] == [third.id, second.id]
 
@@ -140,8 +142,8 @@ def test_a_push_without_an_answer_says_so(district: District) -> None:
 
 def test_every_try_of_a_push_is_shown_with_its_outcome(district: District) -> None:
     push = district.push_of(scored(9, 17))
-    district.ledger.record([an_outcome(push, Verdict.DEFERRED, reason="UNAVAILABLE")])
-    district.ledger.record([an_outcome(push, attempt=2)])
+    district.record([an_outcome(push, Verdict.DEFERRED, reason="UNAVAILABLE")])
+    district.record([an_outcome(push, attempt=2)])
 
     (answer,) = decided(district)
 
@@ -153,7 +155,7 @@ def test_every_try_of_a_push_is_shown_with_its_outcome(district: District) -> No
 
 def test_a_text_that_was_shortened_is_shown_in_words(district: District) -> None:
     push = district.push_of(scored(9, 17))
-    district.ledger.record([an_outcome(push, shortened=True)])
+    district.record([an_outcome(push, shortened=True)])
 
     (answer,) = decided(district)
 

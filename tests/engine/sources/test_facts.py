@@ -198,7 +198,7 @@ class School:
     def meaning(self, changes: list[Change]) -> list[Subject]:
         """What changes mean, for whom."""
         found = self.source.find(changes)
-        return [finding.subject(f"Student {finding.student}") for finding in found]
+        return [one._replace(student_name=f"Student {one.student}") for one in found]
 
     def values(self, *statements: str) -> tuple[Value | None, Value | None]:
         """What the one student concerned saw before, and sees now."""

@@ -10,10 +10,9 @@ from sqlalchemy import Column, Integer, MetaData, Table, Uuid, select
 
 from engine.database import Database
 from engine.errors import Unavailable
-from engine.store.bulk import Row, append, append_new, one_of
+from engine.store.bulk import Row, append, one_of
 from engine.store.tables import (
     calendars,
-    changes,
     metadata,
     outcomes,
     parked_changes,
@@ -58,7 +57,7 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 TABLES = (
-    calendars, changes, outcomes, parked_changes, queue_messages, rights, schools, subscriptions,
+    calendars, outcomes, parked_changes, queue_messages, rights, schools, subscriptions,
     watermarks,
 )  # fmt: skip
 
@@ -76,9 +75,9 @@ def stored(database: Database, table: Table) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in found]
 
 
-def a_row_of_changes(change_id: str, before: Any = None, after: Any = None) -> Row:
-    """A row for the table `changes`."""
-    return (change_id, "score", "insert", "91", before, after, NOW, NOW)
+def a_parked_change(change_id: str, change: Any) -> Row:
+    """A row for the table `parked_changes`."""
+    return (change_id, change, "What is wrong.", "What to do.", NOW)
 
 
 class TestAppend:
@@ -108,19 +107,13 @@ class TestAppend:
     @pytest.mark.parametrize(
         "value",
         [
-            None, {}, {"points": 17.5}, {"mark": None}, {"flag": True}, {"deep": [1, {"x": "y"}]},
+            {}, {"points": 17.5}, {"mark": None}, {"flag": True}, {"deep": [1, {"x": "y"}]},
             {"note": "it's \"so\" 😀\n\t\\"},
         ],
     )  # fmt: skip
     def test_json_is_kept_as_it_is(self, database: Database, value: Any) -> None:
-        store(database, changes, a_row_of_changes(a_change_id(), before=value, after=value))
-        assert stored(database, changes)[0][4:6] == (value, value)
-
-    def test_json_that_is_none_is_nothing_and_not_the_word_null(self, database: Database) -> None:
-        store(database, changes, a_row_of_changes(a_change_id()))
-        with database.read() as connection:
-            found = connection.execute(select(changes.c.id).where(changes.c.before.is_(None)))
-            assert len(found.all()) == 1
+        store(database, parked_changes, a_parked_change(a_change_id(), value))
+        assert stored(database, parked_changes)[0][1] == value
 
     @pytest.mark.parametrize("hours", [-9, 0, 5.5])
     def test_a_moment_of_any_zone_is_the_same_moment(
@@ -153,10 +146,10 @@ class TestAppend:
         days = (date(2026, 8, 24), date(2027, 6, 4))
         store(database, rights, ("1", "2", "mother", True, *days, False))
         store(database, subscriptions, ("1", "2", "grade", False, Decimal("70.50")))
-        store(database, queue_messages, (1, "changes", b"\x00\xff\\x", "why", 3))
+        store(database, queue_messages, (1, "changes", 2, 4, b"\x00\xff\\x", "why", 3))
         assert stored(database, rights) == [("1", "2", "mother", True, *days, False)]
         assert stored(database, subscriptions) == [("1", "2", "grade", False, Decimal("70.50"))]
-        assert stored(database, queue_messages) == [(1, "changes", b"\x00\xff\\x", "why", 3)]
+        assert stored(database, queue_messages) == [(1, "changes", 2, 4, b"\x00\xff\\x", "why", 3)]
 
     def test_a_word_of_a_closed_set_is_stored_as_its_value(self, database: Database) -> None:
         store(database, calendars, ("1", "2", Op.UPDATE, True))
@@ -184,51 +177,6 @@ class TestAppend:
             store(database, schools, ("1", "Oak Hill"))
         assert stored(database, schools) == [("1", "Lincoln")]
 
-
-class TestAppendNew:
-    """Rows whose key is new are stored, the first of each; the others are as if never said."""
-
-    def test_no_rows_are_no_work(self, database: Database) -> None:
-        assert _append_new(database, schools) == []
-
-    def test_new_rows_are_stored(self, database: Database) -> None:
-        _append_new(database, schools, ("1", "Lincoln"), ("2", "Oak Hill"))
-        assert stored(database, schools) == [("1", "Lincoln"), ("2", "Oak Hill")]
-
-    def test_new_rows_are_returned_in_their_order(self, database: Database) -> None:
-        rows = [("2", "Oak Hill"), ("1", "Lincoln")]
-        assert _append_new(database, schools, *rows) == rows
-
-    def test_a_row_that_is_there_already_stays_as_it_is(self, database: Database) -> None:
-        store(database, schools, ("1", "Lincoln"))
-        _append_new(database, schools, ("1", "Oak Hill"))
-        assert stored(database, schools) == [("1", "Lincoln")]
-
-    def test_a_row_that_is_there_already_is_not_returned(self, database: Database) -> None:
-        store(database, schools, ("1", "Lincoln"))
-        rows = [("1", "Oak Hill"), ("2", "River")]
-        assert _append_new(database, schools, *rows) == [("2", "River")]
-
-    def test_of_two_rows_of_one_batch_the_first_counts(self, database: Database) -> None:
-        rows = [("1", "Lincoln"), ("2", "River"), ("1", "Oak Hill")]
-        assert _append_new(database, schools, *rows) == rows[:2]
-
-    def test_a_key_of_several_columns_is_compared_whole(self, database: Database) -> None:
-        push = a_change_id()
-        first, second = _an_outcome(push, 1), _an_outcome(push, 2)
-        store(database, outcomes, first)
-        assert _append_new(database, outcomes, first, second) == [second]
-
-    def test_a_uuid_is_known_again(self, database: Database) -> None:
-        row = (a_change_id(), {"key": "91"}, "No.", "Mend it.", NOW)
-        _append_new(database, parked_changes, row)
-        assert _append_new(database, parked_changes, row) == []
-
-    def test_thousands_of_rows_may_be_known(self, database: Database) -> None:
-        rows = [(f"{number:05}", "a school") for number in range(5_000)]
-        store(database, schools, *rows[:4_999])
-        assert _append_new(database, schools, *rows) == rows[4_999:]
-
     def test_a_row_that_another_process_stored_just_now_is_tried_again(
         self, postgresql_database: Database
     ) -> None:
@@ -255,12 +203,13 @@ class TestOneOf:
 
     def test_a_value_may_be_a_uuid(self, database: Database) -> None:
         ids = [a_change_id() for _ in range(3)]
-        store(database, changes, *(a_row_of_changes(one) for one in ids))
-        assert _found(database, changes, "id", ids[:2]) == sorted(ids[:2])
+        store(database, parked_changes, *(a_parked_change(one, {}) for one in ids))
+        assert _found(database, parked_changes, "id", ids[:2]) == sorted(ids[:2])
 
     def test_a_value_may_be_a_number(self, database: Database) -> None:
         big = 2**40
-        store(database, queue_messages, (big, "changes", b"", "", 0), (2, "pushes", b"", "", 0))
+        rows = (big, "changes", 0, 1, b"", "", 0), (2, "pushes", 0, 1, b"", "", 0)
+        store(database, queue_messages, *rows)
         assert _found(database, queue_messages, "id", [big]) == [big]
 
     def test_many_values_are_one_parameter(self, database: Database) -> None:
@@ -277,11 +226,6 @@ class TestOneOf:
         store(database, schools, ("69999", "a"))
         wanted = [str(number) for number in range(70_000)]
         assert _found(database, schools, "id", wanted) == ["69999"]
-
-
-def _append_new(database: Database, table: Table, *rows: Row) -> list[Row]:
-    with database.write() as connection:
-        return append_new(connection, table, rows)
 
 
 def test_a_statement_that_was_prepared_while_its_table_was_small_keeps_to_the_index(

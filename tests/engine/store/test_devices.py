@@ -12,14 +12,14 @@ from sqlalchemy import func, select
 from engine.database import Database
 from engine.errors import ConfigError, Misconfigured, SchoolbellError
 from engine.secrets import keyring
+from engine.secrets.addresses import Opened, opened
 from engine.secrets.keyring import Key, Keyring
 from engine.services import keys
 from engine.services.keys import Rotation, finish_rotation, rotate
+from engine.stages.composing import Composer
+from engine.stages.reporting import KEY_ALARM
 from engine.store import app, migrate
 from engine.store import devices as store
-from engine.store.ledger import KEY_TASK
-from engine.store.lock_screen import LockScreens
-from engine.store.sql_ledger import SqlLedger
 from engine.store.tables import devices, sessions
 from engine.wire.messages import Push, Token
 from rules.audience import DeviceId
@@ -31,7 +31,6 @@ from tests.district import (
     GRANDMOTHER,
     KEYRING,
     KEYS,
-    LOST_AFTER,
     MOTHER,
     TOKENS,
     District,
@@ -58,7 +57,7 @@ def register(district: District, ring: Keyring, token: Token, key: bytes | None 
 def addresses(district: District, ring: Keyring) -> dict[str, Token]:
     """Every device's address, as this keyring reads it."""
     found = district.rows(select(*store.COLUMNS))
-    return {str(row[0]): store.opened(ring, store.device(*row)).token for row in found}
+    return {str(row[0]): opened(ring, store.device(*row)).token for row in found}
 
 
 def uses(district: District) -> dict[str, int]:
@@ -71,7 +70,7 @@ def keys_of(file: Path) -> list[str]:
 
 def pushes_by(district: District, ring: Keyring) -> list[Push]:
     """What a running engine with this keyring makes of a score."""
-    district.screens = LockScreens(district.settings.id, Wording(), ring)
+    district.composer = Composer(district.settings.id, Wording(), ring)
     district.speak(district.source.definition)
     return list(district.evaluate(scored(9, 17)))
 
@@ -116,7 +115,7 @@ def test_an_app_that_holds_no_key_any_more_has_none_here(district: District) -> 
 
     def key() -> bytes | None:
         (row,) = district.rows(select(*store.COLUMNS).where(devices.c.id == int(device)))
-        return store.opened(KEYRING, store.device(*row)).push_key
+        return opened(KEYRING, store.device(*row)).push_key
 
     with_key = key()
     register(district, KEYRING, token)
@@ -125,7 +124,7 @@ def test_an_app_that_holds_no_key_any_more_has_none_here(district: District) -> 
 
 
 def test_what_is_secret_of_a_device_does_not_show() -> None:
-    shown = repr(store.Opened(Token("apns", "a-token-of-a-phone"), PUSH_KEY))
+    shown = repr(Opened(Token("apns", "a-token-of-a-phone"), PUSH_KEY))
 
     assert shown == "Opened(Token(apns))"
 
@@ -299,7 +298,7 @@ def test_a_device_of_a_key_that_is_gone_waits_alone(district: District, file: Pa
 
     assert {push.token for push in found} == set(TOKENS.values())
     (task,) = district.tasks()
-    assert (task.kind, task.subject) == (KEY_TASK, KEYS[0].id)
+    assert (task.kind, task.subject) == (KEY_ALARM, KEYS[0].id)
     assert token.value not in task.problem
 
 
@@ -307,12 +306,10 @@ def test_what_waited_for_a_key_goes_when_the_key_is_there(district: District, fi
     rotate_wholly(district, file)
     token = copy_too_late(district)
     pushes_by(district, keyring.in_file(file))
-    screens = LockScreens(district.settings.id, Wording(), keyring.in_file(file))
-    ledger = SqlLedger(district.database, screens, LOST_AFTER, district.clock)
+    district.composer = Composer(district.settings.id, Wording(), keyring.in_file(file))
 
     def due() -> list[tuple[Token, int]]:
-        with ledger.due() as pushes:
-            return [(push.token, push.attempt) for push in pushes]
+        return [(push.token, push.attempt) for push in district.due()]
 
     at_once = due()
     district.clock.forward(timedelta(minutes=5))
@@ -351,7 +348,7 @@ def test_a_push_key_is_sealed_anew_too(district: District, file: Path) -> None:
     rotate(district.database, file, NOW)
 
     (row,) = district.rows(select(*store.COLUMNS).where(devices.c.id == int(device)))
-    assert store.opened(keyring.in_file(file), store.device(*row)).push_key == PUSH_KEY
+    assert opened(keyring.in_file(file), store.device(*row)).push_key == PUSH_KEY
 
 
 def test_many_devices_are_sealed_slice_by_slice(

@@ -8,15 +8,20 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from engine.store import app, ledger
+from engine.errors import Unavailable
+from engine.stages.record import OUTCOME_ALARM, REFUSED_ALARM, Record
+from engine.stages.release import Release
+from engine.store import app
 from engine.store.gateways import DEAD_TASK, GATEWAY_TASK
-from engine.store.sql_ledger import OUTCOME_TASK, REFUSED_TASK, SqlLedger
-from engine.store.tables import devices, outcomes, retries
+from engine.store.ledger import SqlLedger
+from engine.store.tables import devices, outcomes
+from engine.store.tables import due as planned_table
 from engine.wire.messages import Outcome, Push
 from rules.change import PersonId
 from rules.outcomes import TOO_MANY_DEAD, Verdict
 from tests.builders import NOW, an_outcome
 from tests.district import LOST_AFTER, MOTHER, TOKENS, District, marked, scored
+from tests.fakes import FakePublisher
 
 LATER = LOST_AFTER + timedelta(seconds=1)
 
@@ -33,7 +38,7 @@ def recorded(district: District) -> list[tuple[Any, ...]]:
     """Attempt, verdict and reason of all outcomes."""
     return district.rows(
         select(outcomes.c.attempt, outcomes.c.verdict, outcomes.c.reason).order_by(
-            outcomes.c.push_id, outcomes.c.attempt
+            outcomes.c.origin_id, outcomes.c.device_id, outcomes.c.attempt
         )
     )
 
@@ -42,13 +47,14 @@ def planned(district: District) -> list[tuple[int, datetime]]:
     """Attempt and moment of all retries."""
     return [
         (attempt, due_at)
-        for attempt, due_at in district.rows(select(retries.c.attempt, retries.c.due_at))
+        for attempt, due_at in district.rows(
+            select(planned_table.c.attempt, planned_table.c.due_at)
+        )
     ]
 
 
 def due(district: District) -> Sequence[Push]:
-    with district.ledger.due() as pushes:
-        return list(pushes)
+    return district.due()
 
 
 def is_live(district: District, person: str = MOTHER) -> bool:
@@ -68,41 +74,41 @@ def push(district: District) -> Push:
 
 
 def test_an_outcome_is_recorded(district: District, push: Push) -> None:
-    assert district.ledger.record([an_outcome(push, gateway_id="projects/x/messages/1")]) == 1
+    assert district.record([an_outcome(push, gateway_id="projects/x/messages/1")]) == 1
 
     assert recorded(district) == [(1, "accepted", "")]
 
 
 def test_the_same_outcome_twice_is_recorded_once(district: District, push: Push) -> None:
-    district.ledger.record([an_outcome(push)])
+    district.record([an_outcome(push)])
 
-    assert district.ledger.record([an_outcome(push)]) == 0
+    assert district.record([an_outcome(push)]) == 0
     assert recorded(district) == [(1, "accepted", "")]
 
 
 def test_the_same_outcome_twice_in_one_batch_is_recorded_once(
     district: District, push: Push
 ) -> None:
-    assert district.ledger.record([an_outcome(push), an_outcome(push)]) == 1
+    assert district.record([an_outcome(push), an_outcome(push)]) == 1
 
 
 def test_what_was_recorded_and_what_is_new_may_come_in_one_batch(
     district: District, push: Push
 ) -> None:
     other = district.push_of(marked())
-    district.ledger.record([an_outcome(push)])
+    district.record([an_outcome(push)])
 
-    assert district.ledger.record([an_outcome(push), an_outcome(other)]) == 1
+    assert district.record([an_outcome(push), an_outcome(other)]) == 1
 
 
 def test_no_outcomes_are_recorded_as_none(district: District) -> None:
-    assert district.ledger.record([]) == 0
+    assert district.record([]) == 0
 
 
 def test_an_outcome_of_a_push_that_nobody_knows_is_kept(district: District) -> None:
     lone = an_outcome("01a208d0-5240-8000-8000-000000000001.1")
 
-    assert district.ledger.record([lone]) == 1
+    assert district.record([lone]) == 1
 
 
 @pytest.mark.parametrize(
@@ -121,30 +127,30 @@ def test_one_bad_outcome_does_not_keep_the_others_from_being_recorded(
     other = district.push_of(marked())
     wrong = msgspec.structs.replace(unregistered(other), **bad)
 
-    assert district.ledger.record([wrong, an_outcome(push)]) == 1
+    assert district.record([wrong, an_outcome(push)]) == 1
 
     assert recorded(district) == [(1, "accepted", "")]
-    assert tasks_of(district, OUTCOME_TASK) == [(next(iter(bad)), 1)]
+    assert tasks_of(district, OUTCOME_ALARM) == [(next(iter(bad)), 1)]
 
 
 @pytest.mark.parametrize("words", ["x" * 100, "\0", "\ud800"])
 def test_a_gateway_may_use_any_words(district: District, push: Push, words: str) -> None:
     refusal = an_outcome(push, Verdict.REFUSED, reason=words, gateway_id=words)
 
-    assert district.ledger.record([refusal]) == 1
+    assert district.record([refusal]) == 1
 
 
 # Dead devices
 
 
 def test_an_unregistered_device_is_retired(district: District, push: Push) -> None:
-    district.ledger.record([unregistered(push)])
+    district.record([unregistered(push)])
 
     assert not is_live(district)
 
 
 def test_the_reason_of_a_retirement_is_kept(district: District, push: Push) -> None:
-    district.ledger.record([unregistered(push)])
+    district.record([unregistered(push)])
 
     found = district.rows(select(devices.c.retired_reason).where(devices.c.retired_at.is_not(None)))
     assert found == [("UNREGISTERED",)]
@@ -153,7 +159,7 @@ def test_the_reason_of_a_retirement_is_kept(district: District, push: Push) -> N
 def test_only_the_device_that_died_is_retired(district: District, push: Push) -> None:
     second = district.sign_in(MOTHER)
 
-    district.ledger.record([unregistered(push)])
+    district.record([unregistered(push)])
 
     alive = district.rows(select(devices.c.id).where(devices.c.retired_at.is_(None)))
     assert (int(second),) in alive
@@ -168,7 +174,7 @@ def test_a_device_that_registered_again_after_its_death_lives(
     district.clock.forward(timedelta(minutes=1))
     district.sign_in(MOTHER, TOKENS[MOTHER])
 
-    district.ledger.record([unregistered(push, dead_since=died_at)])
+    district.record([unregistered(push, dead_since=died_at)])
 
     assert is_live(district)
 
@@ -179,7 +185,7 @@ def test_a_device_that_died_after_its_registration_is_retired(
     district.sign_in(MOTHER, TOKENS[MOTHER])
     died_at = district.clock.forward(timedelta(minutes=1))
 
-    district.ledger.record([unregistered(push, dead_since=died_at)])
+    district.record([unregistered(push, dead_since=died_at)])
 
     assert not is_live(district)
 
@@ -187,7 +193,7 @@ def test_a_device_that_died_after_its_registration_is_retired(
 def test_a_retired_device_lives_again_after_the_next_sign_in(
     district: District, push: Push
 ) -> None:
-    district.ledger.record([unregistered(push)])
+    district.record([unregistered(push)])
 
     district.sign_in(MOTHER, TOKENS[MOTHER])
 
@@ -198,7 +204,7 @@ def test_a_retired_device_lives_again_after_the_next_sign_in(
 
 
 def test_a_deferred_push_is_planned_to_be_tried_again(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
 
     ((attempt, due_at),) = planned(district)
     assert attempt == 2
@@ -206,31 +212,30 @@ def test_a_deferred_push_is_planned_to_be_tried_again(district: District, push: 
 
 
 def test_chance_spreads_retries(district: District, push: Push) -> None:
-    with district.database.write() as connection:
-        ledger.record(connection, [deferred(push)], NOW, chance=lambda: 1.0)
+    Record(district.ledger, district.clock, chance=lambda: 1.0)([deferred(push)])
 
     assert planned(district) == [(2, NOW + timedelta(seconds=15))]
 
 
 def test_the_wish_of_the_gateway_is_respected(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push, retry_after=3_600.0)])
+    district.record([deferred(push, retry_after=3_600.0)])
 
     ((_, due_at),) = planned(district)
     assert due_at >= NOW + timedelta(hours=1)
 
 
 def test_a_wish_beyond_all_calendars_is_an_hour(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push, retry_after=1e300)])
+    district.record([deferred(push, retry_after=1e300)])
 
     ((_, due_at),) = planned(district)
     assert NOW + timedelta(hours=1) <= due_at <= NOW + timedelta(hours=1.5)
 
 
 def test_a_push_is_given_up_an_hour_after_fcm_first_failed(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push, gateway="fcm")])
+    district.record([deferred(push, gateway="fcm")])
     later = district.clock.forward(timedelta(hours=1))
 
-    district.ledger.record([deferred(push, gateway="fcm", attempt=2, at=later)])
+    district.record([deferred(push, gateway="fcm", attempt=2, at=later)])
 
     assert (3, "refused", "GIVEN_UP") in recorded(district)
     assert planned(district) == []
@@ -239,14 +244,14 @@ def test_a_push_is_given_up_an_hour_after_fcm_first_failed(district: District, p
 def test_a_retry_that_would_come_too_late_ends_the_push(district: District, push: Push) -> None:
     district.clock.now = push.expires_at - timedelta(seconds=5)
 
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
 
     assert planned(district) == []
     assert recorded(district) == [(1, "deferred", "UNAVAILABLE"), (2, "refused", "EXPIRED")]
 
 
 def test_a_push_is_not_due_before_its_time(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=9))
 
     assert due(district) == []
@@ -255,7 +260,7 @@ def test_a_push_is_not_due_before_its_time(district: District, push: Push) -> No
 def test_a_push_that_is_due_is_the_same_push_with_the_next_attempt(
     district: District, push: Push
 ) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
 
     (again,) = due(district)
@@ -269,7 +274,7 @@ def test_a_retry_is_published_once_however_long_it_waits_for_its_answer(
     district: District, push: Push
 ) -> None:
     """While whoever delivers is away, more of the same would only fill the queue."""
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
     due(district)
     district.clock.forward(timedelta(hours=3))
@@ -280,19 +285,19 @@ def test_a_retry_is_published_once_however_long_it_waits_for_its_answer(
 def test_a_retry_that_the_broker_lost_goes_again_as_the_same_try(
     district: District, push: Push
 ) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
     due(district)
     district.clock.forward(LOST_AFTER)
-    young = district.ledger.plan_lost()  # the father's and Ada's first tries
+    young = district.plan_lost()  # the father's and Ada's first tries
     district.clock.forward(timedelta(seconds=1))
 
-    assert (young, district.ledger.plan_lost()) == (2, 1)
+    assert (young, district.plan_lost()) == (2, 1)
     assert [one.attempt for one in due(district) if one.id == push.id] == [2]
 
 
 def test_a_retry_whose_deadline_is_past_ends(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.now = push.expires_at
 
     assert due(district) == []
@@ -304,41 +309,42 @@ def test_a_retry_that_waits_in_a_queue_past_its_deadline_is_left_to_who_delivers
     district: District, push: Push
 ) -> None:
     """It may have been accepted at the last moment, with the answer on its way."""
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
     (again,) = due(district)
     district.clock.now = push.expires_at + timedelta(hours=1)
     due(district)
 
-    assert district.ledger.record([an_outcome(again)]) == 1
+    assert district.record([an_outcome(again)]) == 1
 
 
 def test_a_push_stays_due_when_it_could_not_be_published(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
 
-    with pytest.raises(KeyError), district.ledger.due():
-        raise KeyError
+    broken = FakePublisher(fails=Unavailable("Gone.", "Wait."))
+    with pytest.raises(Unavailable):
+        Release(district.ledger, district.composer, broken, district.clock)()
 
     assert len(due(district)) == 1
 
 
 def test_the_outcome_of_a_retry_ends_it(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
     (again,) = due(district)
 
-    district.ledger.record([an_outcome(again)])
+    district.record([an_outcome(again)])
 
     assert planned(district) == []
 
 
 def test_a_retry_that_is_deferred_again_waits_longer(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
     (again,) = due(district)
 
-    district.ledger.record([deferred(again)])
+    district.record([deferred(again)])
 
     ((attempt, due_at),) = planned(district)
     assert attempt == 3
@@ -346,20 +352,20 @@ def test_a_retry_that_is_deferred_again_waits_longer(district: District, push: P
 
 
 def test_the_same_deferral_twice_plans_one_retry(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     (once,) = planned(district)
     district.clock.forward(timedelta(minutes=1))
 
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
 
     assert planned(district) == [once]
 
 
 def test_the_oldest_retries_are_due_first(district: District) -> None:
     first, second = district.push_of(scored(9, 17)), district.push_of(marked())
-    district.ledger.record([deferred(second)])
+    district.record([deferred(second)])
     district.clock.forward(timedelta(seconds=30))
-    district.ledger.record([deferred(first)])
+    district.record([deferred(first)])
     district.clock.forward(timedelta(seconds=30))
 
     assert [one.id for one in due(district)] == [second.id, first.id]
@@ -368,9 +374,9 @@ def test_the_oldest_retries_are_due_first(district: District) -> None:
 def test_a_text_that_a_newer_one_replaced_is_not_sent_any_more(
     district: District, push: Push
 ) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
-    district.evaluate(scored(17, 18, at=district.clock.now))
+    district.evaluate(scored(17, 18, position=push.position + 1))
 
     assert due(district) == []
     assert (2, "refused", "SUPERSEDED") in recorded(district)
@@ -378,7 +384,7 @@ def test_a_text_that_a_newer_one_replaced_is_not_sent_any_more(
 
 
 def test_the_text_of_another_record_replaces_nothing(district: District, push: Push) -> None:
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
     district.evaluate(marked())
 
@@ -387,7 +393,7 @@ def test_the_text_of_another_record_replaces_nothing(district: District, push: P
 
 def test_a_push_to_a_retired_device_is_not_sent_any_more(district: District, push: Push) -> None:
     other = district.push_of(marked())
-    district.ledger.record([deferred(push), unregistered(other)])
+    district.record([deferred(push), unregistered(other)])
     district.clock.forward(timedelta(seconds=15))
 
     assert due(district) == []
@@ -398,7 +404,7 @@ def test_a_push_to_a_person_who_signed_out_is_not_sent_any_more(
     district: District, push: Push
 ) -> None:
     """The phone may be in other hands by now."""
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.app(app.sign_out, PersonId(MOTHER), push.device_id, NOW)
     district.clock.forward(timedelta(seconds=15))
 
@@ -410,7 +416,7 @@ def test_a_push_to_a_session_that_has_run_out_is_not_sent_any_more(
     district: District, push: Push
 ) -> None:
     district.sign_in(MOTHER, TOKENS[MOTHER], expires_at=NOW + timedelta(seconds=12))
-    district.ledger.record([deferred(push)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(seconds=15))
 
     assert due(district) == []
@@ -419,8 +425,8 @@ def test_a_push_to_a_session_that_has_run_out_is_not_sent_any_more(
 def test_what_was_accepted_is_not_sent_again_because_an_older_deferral_comes_late(
     district: District, push: Push
 ) -> None:
-    district.ledger.record([an_outcome(push, attempt=2)])
-    district.ledger.record([deferred(push)])
+    district.record([an_outcome(push, attempt=2)])
+    district.record([deferred(push)])
     district.clock.forward(timedelta(minutes=1))
 
     assert due(district) == []
@@ -435,14 +441,14 @@ def test_a_push_without_an_outcome_is_planned_again_after_a_while(
 ) -> None:
     district.clock.forward(LATER)
 
-    assert district.ledger.plan_lost() == 3  # the father's and Ada's too
+    assert district.plan_lost() == 3  # the father's and Ada's too
     assert push.id in {one.id for one in due(district)}
 
 
 @pytest.mark.usefixtures("push")
 def test_a_lost_push_is_sent_as_its_second_try(district: District) -> None:
     district.clock.forward(LATER)
-    district.ledger.plan_lost()
+    district.plan_lost()
 
     assert {one.attempt for one in due(district)} == {2}
 
@@ -451,17 +457,17 @@ def test_a_lost_push_is_sent_as_its_second_try(district: District) -> None:
 def test_a_young_push_is_not_lost(district: District) -> None:
     district.clock.forward(LOST_AFTER - timedelta(seconds=1))
 
-    assert district.ledger.plan_lost() == 0
+    assert district.plan_lost() == 0
 
 
 def test_exactly_the_pushes_without_an_answer_are_lost(district: District) -> None:
     pushes = district.evaluate(scored(9, 17))
     answered, waiting, lost = pushes
-    district.ledger.record([an_outcome(answered), deferred(waiting)])
+    district.record([an_outcome(answered), deferred(waiting)])
     (retry,) = planned(district)
     district.clock.forward(LATER)
 
-    assert district.ledger.plan_lost() == 1
+    assert district.plan_lost() == 1
 
     assert {one.id for one in due(district)} == {waiting.id, lost.id}
     assert retry[0] == 2
@@ -470,26 +476,26 @@ def test_exactly_the_pushes_without_an_answer_are_lost(district: District) -> No
 @pytest.mark.usefixtures("push")
 def test_a_push_is_found_lost_once(district: District) -> None:
     district.clock.forward(LATER)
-    district.ledger.plan_lost()
+    district.plan_lost()
 
-    assert district.ledger.plan_lost() == 0
+    assert district.plan_lost() == 0
 
 
 def test_a_push_that_is_lost_after_a_sweep_is_found_by_the_next(district: District) -> None:
     district.clock.forward(LATER)
-    district.ledger.plan_lost()
+    district.plan_lost()
     district.evaluate(scored(9, 17))
     district.clock.forward(LATER)
 
-    assert district.ledger.plan_lost() == 3
+    assert district.plan_lost() == 3
 
 
 def test_a_push_that_was_answered_after_all_is_not_sent_again(
     district: District, push: Push
 ) -> None:
     district.clock.forward(LATER)
-    district.ledger.plan_lost()
-    district.ledger.record([an_outcome(push)])
+    district.plan_lost()
+    district.record([an_outcome(push)])
 
     assert push.id not in {one.id for one in due(district)}
     assert (2, "refused", "SUPERSEDED") not in recorded(district)
@@ -503,13 +509,13 @@ def tasks_of(district: District, kind: str) -> list[tuple[str, int]]:
 
 
 def test_a_refused_push_is_reported_by_its_code(district: District, push: Push) -> None:
-    district.ledger.record([an_outcome(push, Verdict.REFUSED, reason="PayloadTooLarge")])
+    district.record([an_outcome(push, Verdict.REFUSED, reason="PayloadTooLarge")])
 
-    assert tasks_of(district, REFUSED_TASK) == [("PayloadTooLarge", 1)]
+    assert tasks_of(district, REFUSED_ALARM) == [("PayloadTooLarge", 1)]
 
 
 def test_a_push_that_expired_is_nobodys_fault(district: District, push: Push) -> None:
-    district.ledger.record([an_outcome(push, Verdict.REFUSED, reason="EXPIRED")])
+    district.record([an_outcome(push, Verdict.REFUSED, reason="EXPIRED")])
 
     assert district.tasks() == []
 
@@ -522,7 +528,7 @@ def misconfigured(push: Push, reason: str = "InvalidProviderToken", **difference
 def test_a_gateway_that_refuses_our_key_is_reported_and_the_push_waits(
     district: District, push: Push
 ) -> None:
-    district.ledger.record([misconfigured(push)])
+    district.record([misconfigured(push)])
 
     (task,) = district.tasks()
     assert (task.kind, task.subject) == (GATEWAY_TASK, "apns")
@@ -533,17 +539,17 @@ def test_a_gateway_that_refuses_our_key_is_reported_and_the_push_waits(
 
 def test_each_gateway_has_one_task_whatever_it_says(district: District) -> None:
     one, two, three = district.evaluate(scored(9, 17))
-    district.ledger.record([misconfigured(one), misconfigured(two, "BadTopic")])
-    district.ledger.record([misconfigured(three, "NOT_FOUND", gateway="fcm")])
+    district.record([misconfigured(one), misconfigured(two, "BadTopic")])
+    district.record([misconfigured(three, "NOT_FOUND", gateway="fcm")])
 
     assert sorted(tasks_of(district, GATEWAY_TASK)) == [("apns", 1), ("fcm", 1)]
 
 
 def test_a_gateway_that_accepts_again_is_mended(district: District) -> None:
     one, two, three = district.evaluate(scored(9, 17))
-    district.ledger.record([misconfigured(one), misconfigured(two, "NOT_FOUND", gateway="fcm")])
+    district.record([misconfigured(one), misconfigured(two, "NOT_FOUND", gateway="fcm")])
 
-    district.ledger.record([an_outcome(three, gateway="apns", at=NOW + timedelta(seconds=1))])
+    district.record([an_outcome(three, gateway="apns", at=NOW + timedelta(seconds=1))])
 
     assert tasks_of(district, GATEWAY_TASK) == [("fcm", 1)]
 
@@ -557,16 +563,16 @@ def test_of_one_batch_the_latest_answer_counts(
     fault = misconfigured(one, at=soon if later == "fault" else NOW)
     acceptance = an_outcome(two, gateway="apns", at=soon if later == "acceptance" else NOW)
 
-    district.ledger.record([fault, acceptance])
+    district.record([fault, acceptance])
 
     assert tasks_of(district, GATEWAY_TASK) == left
 
 
 def test_an_android_phone_proves_nothing_of_the_apple_key_in_firebase(district: District) -> None:
     one, two, _ = district.evaluate(scored(9, 17))
-    district.ledger.record([misconfigured(one, "THIRD_PARTY_AUTH_ERROR", gateway="fcm")])
+    district.record([misconfigured(one, "THIRD_PARTY_AUTH_ERROR", gateway="fcm")])
 
-    district.ledger.record([an_outcome(two, gateway="fcm", at=NOW + timedelta(seconds=1))])
+    district.record([an_outcome(two, gateway="fcm", at=NOW + timedelta(seconds=1))])
 
     assert tasks_of(district, GATEWAY_TASK) == [("THIRD_PARTY_AUTH_ERROR", 1)]
 
@@ -581,11 +587,11 @@ def lone(number: int, **differences: Any) -> Outcome:
 
 
 def accepted_by_others(district: District, count: int, **differences: Any) -> None:
-    district.ledger.record([lone(number, **differences) for number in range(count)])
+    district.record([lone(number, **differences) for number in range(count)])
 
 
 def dead_others(district: District, count: int, first: int = 100_000) -> None:
-    district.ledger.record(
+    district.record(
         [
             lone(first + number, verdict=Verdict.UNREGISTERED, reason="UNREGISTERED")
             for number in range(count)
@@ -600,22 +606,20 @@ def test_what_is_doubtful_is_believed_only_when_the_gateway_takes_pushes_to_othe
     district: District, push: Push, reason: str
 ) -> None:
     doubtful = an_outcome(push, Verdict.REFUSED, reason=reason, gateway="fcm")
-    district.ledger.record([doubtful])
+    district.record([doubtful])
     unproven = is_live(district)
     accepted_by_others(district, 1)
-    district.ledger.record([an_outcome(push, Verdict.REFUSED, attempt=2, reason=reason,
+    district.record([an_outcome(push, Verdict.REFUSED, attempt=2, reason=reason,
                                        gateway="fcm")])  # fmt: skip
 
     assert (unproven, is_live(district)) == (True, False)
-    assert tasks_of(district, REFUSED_TASK) == []
+    assert tasks_of(district, REFUSED_ALARM) == []
 
 
 def test_what_one_gateway_takes_proves_nothing_of_the_other(district: District, push: Push) -> None:
     accepted_by_others(district, 50, gateway="apns")
 
-    district.ledger.record(
-        [an_outcome(push, Verdict.REFUSED, reason="SENDER_ID_MISMATCH", gateway="fcm")]
-    )
+    district.record([an_outcome(push, Verdict.REFUSED, reason="SENDER_ID_MISMATCH", gateway="fcm")])
 
     assert is_live(district)
 
@@ -625,7 +629,7 @@ def test_a_few_dead_phones_are_retired_however_large_their_share(
 ) -> None:
     dead_others(district, 18)
 
-    district.ledger.record([unregistered(push, gateway="fcm")])
+    district.record([unregistered(push, gateway="fcm")])
 
     assert not is_live(district)
     assert district.tasks() == []
@@ -644,7 +648,7 @@ def test_after_a_summer_a_quarter_of_the_phones_is_retired(
         dead_others(district, 100, first=100_000 + hour * 1_000)
 
     dead = an_outcome(push, verdict, reason=reason, gateway="fcm", at=district.clock.now)
-    district.ledger.record([dead])
+    district.record([dead])
 
     assert not is_live(district)
     assert district.tasks() == []
@@ -656,10 +660,10 @@ def test_where_more_phones_are_dead_than_alive_only_the_surely_dead_are_retired(
     accepted_by_others(district, 50)
     dead_others(district, 70)
 
-    district.ledger.record([an_outcome(push, Verdict.REFUSED, reason="SENDER_ID_MISMATCH",
+    district.record([an_outcome(push, Verdict.REFUSED, reason="SENDER_ID_MISMATCH",
                                        gateway="fcm")])  # fmt: skip
     doubtful_lives = is_live(district)
-    district.ledger.record([unregistered(push, gateway="fcm", attempt=2)])
+    district.record([unregistered(push, gateway="fcm", attempt=2)])
 
     assert (doubtful_lives, is_live(district)) == (True, False)
 
@@ -670,14 +674,12 @@ def test_a_setting_that_became_wrong_retires_nothing_in_the_end(
     """Until the pushes of before are out of the window, the gateway seems to take some."""
     accepted_by_others(district, 100)
     doubtful: dict[str, Any] = {"verdict": Verdict.REFUSED, "reason": "SENDER_ID_MISMATCH"}
-    district.ledger.record([an_outcome(push, gateway="fcm", **doubtful)])
+    district.record([an_outcome(push, gateway="fcm", **doubtful)])
     believed = not is_live(district)
 
     for minute in range(12):
         district.clock.forward(timedelta(minutes=1))
-        district.ledger.record(
-            [lone(1_000 * (minute + 1) + number, **doubtful) for number in range(10)]
-        )
+        district.record([lone(1_000 * (minute + 1) + number, **doubtful) for number in range(10)])
 
     assert (believed, is_live(district)) == (True, True)
     assert [subject for subject, _ in tasks_of(district, DEAD_TASK)] == ["fcm"]
@@ -689,7 +691,7 @@ def test_when_hardly_a_phone_is_alive_none_is_retired_and_somebody_hears_of_it(
     accepted_by_others(district, 1)
     dead_others(district, 19)
 
-    district.ledger.record([unregistered(push, gateway="fcm")])
+    district.record([unregistered(push, gateway="fcm")])
 
     (task,) = district.tasks()
     assert is_live(district)
@@ -699,7 +701,7 @@ def test_when_hardly_a_phone_is_alive_none_is_retired_and_somebody_hears_of_it(
 
 
 def test_those_retired_just_before_live_again(district: District, push: Push) -> None:
-    district.ledger.record([unregistered(push, gateway="fcm")])
+    district.record([unregistered(push, gateway="fcm")])
     retired = not is_live(district)
     district.clock.forward(timedelta(minutes=2))
 
@@ -714,11 +716,11 @@ def test_what_deliver_does_not_believe_any_more_is_not_believed_here_either(
     """Deliver stops at the twentieth; the nineteen that it told on would stay retired for good."""
     doubtful: dict[str, Any] = {"verdict": Verdict.REFUSED, "reason": "BadDeviceToken"}
     accepted_by_others(district, 1)
-    district.ledger.record([an_outcome(push, gateway="fcm", **doubtful)])
+    district.record([an_outcome(push, gateway="fcm", **doubtful)])
     dead_others(district, 18)
     retired = not is_live(district)
 
-    district.ledger.record(
+    district.record(
         [
             lone(500_000 + number, verdict=Verdict.DEFERRED, reason=TOO_MANY_DEAD,
                  misconfigured=True)
@@ -733,11 +735,10 @@ def test_what_deliver_does_not_believe_any_more_is_not_believed_here_either(
 def test_with_a_hub_its_operator_is_named_as_who_can_mend_it(
     district: District, push: Push
 ) -> None:
-    ledger = SqlLedger(
-        district.database, district.screens, timedelta(minutes=15), district.clock, by_hub=True
-    )
-    ledger.record([misconfigured(push, "InvalidProviderToken", gateway="apns")])
-    ledger.record(
+    ledger = SqlLedger(district.database, district.settings.timezone, by_hub=True)
+    record = Record(ledger, district.clock)
+    record([misconfigured(push, "InvalidProviderToken", gateway="apns")])
+    record(
         [lone(number, verdict=Verdict.UNREGISTERED, reason="UNREGISTERED") for number in range(25)]
     )
 
@@ -748,7 +749,7 @@ def test_with_a_hub_its_operator_is_named_as_who_can_mend_it(
 
 
 def test_those_retired_long_before_stay_retired(district: District, push: Push) -> None:
-    district.ledger.record([unregistered(push, gateway="fcm")])
+    district.record([unregistered(push, gateway="fcm")])
     district.clock.forward(timedelta(minutes=21))
 
     dead_others(district, 25)
@@ -759,7 +760,7 @@ def test_those_retired_long_before_stay_retired(district: District, push: Push) 
 def test_the_phones_of_the_other_gateway_are_not_given_back(district: District) -> None:
     fathers = next(push for push in district.evaluate(scored(9, 17)) if push.token.kind == "apns")
     died = NOW + timedelta(seconds=1)
-    district.ledger.record(
+    district.record(
         [an_outcome(fathers, Verdict.UNREGISTERED, reason="Unregistered", gateway="apns",
                     dead_since=died)]
     )  # fmt: skip
@@ -776,7 +777,7 @@ def test_the_breaker_closes_by_itself_when_the_window_is_past(
     dead_others(district, 25)
     district.clock.forward(timedelta(minutes=11))
 
-    district.ledger.record([unregistered(push, gateway="fcm", at=district.clock.now)])
+    district.record([unregistered(push, gateway="fcm", at=district.clock.now)])
 
     assert not is_live(district)
     assert district.tasks() == []
@@ -788,7 +789,7 @@ def test_the_breaker_is_the_same_after_a_restart_and_in_another_process(
     dead_others(district, 25)
 
     other = District(district.url)
-    other.ledger.record([unregistered(push, gateway="fcm")])
+    other.record([unregistered(push, gateway="fcm")])
     other.database.close()
 
     assert is_live(district)
@@ -801,7 +802,7 @@ def test_a_device_that_registered_again_after_the_answer_lives(
     district.clock.forward(timedelta(minutes=1))
     district.sign_in(MOTHER, TOKENS[MOTHER])
 
-    district.ledger.record([unregistered(push, at=answered)])
+    district.record([unregistered(push, at=answered)])
 
     assert is_live(district)
 
@@ -810,7 +811,7 @@ def test_a_device_that_registered_again_after_the_answer_lives(
 
 
 def test_a_text_that_was_cut_to_fit_is_recorded_so(district: District, push: Push) -> None:
-    district.ledger.record([an_outcome(push, shortened=True)])
+    district.record([an_outcome(push, shortened=True)])
 
     assert recorded(district) == [(1, "accepted", "SHORTENED")]
 
@@ -818,27 +819,17 @@ def test_a_text_that_was_cut_to_fit_is_recorded_so(district: District, push: Pus
 def test_many_refusals_of_one_kind_make_one_report(district: District) -> None:
     pushes = district.evaluate(scored(9, 17))
 
-    district.ledger.record(
-        [an_outcome(one, Verdict.REFUSED, reason="PayloadTooLarge") for one in pushes]
-    )
+    district.record([an_outcome(one, Verdict.REFUSED, reason="PayloadTooLarge") for one in pushes])
 
-    assert tasks_of(district, REFUSED_TASK) == [("PayloadTooLarge", 1)]
+    assert tasks_of(district, REFUSED_ALARM) == [("PayloadTooLarge", 1)]
 
 
 def test_an_outcome_that_comes_twice_is_reported_once(district: District, push: Push) -> None:
     refused = an_outcome(push, Verdict.REFUSED, reason="PayloadTooLarge")
-    district.ledger.record([refused])
-    district.ledger.record([refused])
+    district.record([refused])
+    district.record([refused])
 
-    assert tasks_of(district, REFUSED_TASK) == [("PayloadTooLarge", 1)]
+    assert tasks_of(district, REFUSED_ALARM) == [("PayloadTooLarge", 1)]
 
 
 # Counting
-
-
-def test_outcomes_are_counted_by_verdict_from_a_moment_on(district: District) -> None:
-    first, second, third = district.evaluate(scored(9, 17))
-    district.ledger.record([an_outcome(first), an_outcome(second), deferred(third)])
-
-    assert district.read(ledger.counts, NOW) == {"accepted": 2, "deferred": 1}
-    assert district.read(ledger.counts, NOW + timedelta(seconds=1)) == {}

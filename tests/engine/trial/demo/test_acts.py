@@ -41,6 +41,8 @@ def test_a_phone_whose_app_is_gone_shows_nothing() -> None:
 def test_the_acts_give_almost_every_reason_there_is() -> None:
     given = {one.reason for act in ACTS for one in act.why}
     never = {
+        Reason.HELD,
+        Reason.SUPERSEDED,
         Reason.KIND_NOT_SUPPORTED,
         Reason.NO_NUMBER,
         Reason.TEXT_BLANK,

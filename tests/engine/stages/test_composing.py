@@ -7,17 +7,19 @@ from typing import Final
 import pytest
 from sqlalchemy import select
 
+from engine.services.inbox import inbox
+from engine.stages.composing import Unsent
+from engine.stages.reporting import DEVICE_ALARM
 from engine.store import devices as store
 from engine.store import district as settings
-from engine.store.evaluations import DEVICE_TASK
-from engine.store.lock_screen import Unsent
-from engine.store.tables import devices, notifications, outcomes
+from engine.store.tables import devices, outcomes
 from engine.wire.messages import Outcome, Push
 from rules.audience import DeviceId
-from rules.change import Kind
+from rules.change import Kind, PersonId
 from rules.outcomes import Verdict
 from rules.privacy import Level
 from rules.timing import OFFERED_FOR, WORTH_SENDING_FOR
+from rules.wording import Wording
 from tests.builders import NOW, an_outcome
 from tests.district import (
     ADA_HERSELF,
@@ -77,12 +79,9 @@ def shown(district: District, pushes: Sequence[Push]) -> Mapping[str, Shown]:
 
 def due_again(district: District, pushes: Sequence[Push]) -> Sequence[Push]:
     """The gateways were busy: what goes out the next time."""
-    district.ledger.record(
-        [an_outcome(push, Verdict.DEFERRED, reason="UNAVAILABLE") for push in pushes]
-    )
+    district.record([an_outcome(push, Verdict.DEFERRED, reason="UNAVAILABLE") for push in pushes])
     district.clock.forward(LOST_AFTER)
-    with district.ledger.due() as due:
-        return list(due)
+    return district.due()
 
 
 # What the district allows
@@ -107,10 +106,13 @@ def test_the_inbox_always_holds_all(district: District, level: Level) -> None:
     allow(district, level)
     district.evaluate(scored(9, 17))
 
-    found = district.rows(
-        select(notifications.c.person_id, notifications.c.title, notifications.c.body)
-    )
-    assert {person: ("assignment", *text) for person, *text in found} == FULL
+    found = {
+        person: inbox(district.database, Wording(), PersonId(person), NOW).entries
+        for person in FULL
+    }
+    assert {
+        person: (entry.kind, entry.title, entry.body) for person, (entry,) in found.items()
+    } == FULL
 
 
 # What a person allows
@@ -185,12 +187,11 @@ def test_what_is_published_again_shows_what_is_allowed_by_then(
     assert shown(district, district.evaluate(change)) == BY_LEVEL[level]
 
 
-def test_a_student_who_left_the_directory_is_not_named(district: District) -> None:
-    allow(district, Level.NAMED)
+def test_of_a_student_who_left_the_directory_nobody_is_told_any_more(district: District) -> None:
     pushes = district.evaluate(scored(9, 17))
     district.sis("DELETE FROM schoolbell_students")
 
-    assert shown(district, due_again(district, pushes))[MOTHER] == GENERIC[MOTHER]
+    assert due_again(district, pushes) == []
 
 
 # What the way could learn from
@@ -229,10 +230,9 @@ def test_what_ran_out_on_the_way_but_is_still_worth_sending_is_offered_again(
     push = district.push_of(scored(9, 17))
     district.clock.now = push.expires_at
 
-    district.ledger.record([expired(push, district)])
+    district.record([expired(push, district)])
     district.clock.forward(timedelta(seconds=15))
-    with district.ledger.due() as found:
-        (again,) = found
+    (again,) = district.due()
 
     assert (again.id, again.attempt) == (push.id, 2)
     assert district.clock.now < again.expires_at <= NOW + WORTH_SENDING_FOR[Kind.ASSIGNMENT]
@@ -242,7 +242,7 @@ def test_what_ran_out_for_good_is_not_offered_again(district: District) -> None:
     push = district.push_of(scored(9, 17))
     district.clock.now = push.expires_at
 
-    district.ledger.record([expired(push, district)])
+    district.record([expired(push, district)])
 
     assert refused(district) == [("refused", "EXPIRED")]
     assert due_again(district, []) == []
@@ -335,7 +335,7 @@ def test_an_address_that_was_tampered_with_is_not_used_and_the_others_are(
     assert set(shown(district, district.evaluate(scored(9, 17)))) == {FATHER, ADA_HERSELF}
     assert refused(district) == [("refused", Unsent.TOKEN_UNREADABLE)]
     (task,) = district.tasks()
-    assert (task.kind, task.subject) == (DEVICE_TASK, district.devices()[MOTHER])
+    assert (task.kind, task.subject) == (DEVICE_ALARM, district.devices()[MOTHER])
 
 
 def test_a_retry_to_such_an_address_is_given_up_and_the_others_go(district: District) -> None:
@@ -351,7 +351,7 @@ def test_a_retired_phone_is_not_published_to_again(district: District) -> None:
     change = marked()
     push = district.push_of(change)
     other = district.push_of(scored(9, 17))
-    district.ledger.record([an_outcome(other, Verdict.UNREGISTERED, reason="UNREGISTERED")])
+    district.record([an_outcome(other, Verdict.UNREGISTERED, reason="UNREGISTERED")])
 
     again = district.evaluate(change)
 

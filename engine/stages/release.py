@@ -1,0 +1,240 @@
+"""Release: what is due, told now.
+
+In:         further tries of pushes, and held notifications, whose moment has come.
+Out:        pushes, published; what may not be told any more ends, with the reason.
+Guarantee:  each is judged again, so nobody is told who may not be told now, and made anew, so a
+            text shows what the district and the person allow now. A text older than one that was
+            told of the same place is never published. Nothing that is held is lost.
+
+While a transaction of release lasts, nothing is decided: a newer text is published after what is
+published within it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+from engine.ports import Audiences, Clock, Due, Ledger, NotificationKey, Publisher, Releasing
+from engine.secrets.addresses import Device
+from engine.stages.composing import Composer, Composing, Unsent
+from engine.stages.publishing import publish_pushes
+from engine.stages.reporting import (
+    UNTIL_A_KEY_IS_LOOKED_FOR,
+    report_faulty_texts,
+    report_unsent,
+)
+from engine.wire.messages import Push
+from rules.audience import Candidate, DeviceId
+from rules.change import SchoolId, StudentId
+from rules.gates import STANDING, Circumstances, refusal, standing_case
+from rules.identity import PushId, push_id
+from rules.notification import Notification, State
+from rules.outcomes import DEVICE_GONE, EXPIRED, SIGNED_OUT, SUPERSEDED
+from rules.reasons import Reason
+from rules.wording import TextFault
+
+AT_ONCE: Final = 1_000
+
+# A push that is not sent for one of these reasons has its own words in the ledger.
+_IN_THE_LEDGER: Final[Mapping[Reason, str]] = {
+    Reason.STAY_LOGGED_IN_OFF: SIGNED_OUT,
+    Reason.SESSION_ENDED: SIGNED_OUT,
+    Reason.NO_DEVICE: DEVICE_GONE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Tells what is due."""
+
+    ledger: Ledger
+    composer: Composer
+    publisher: Publisher
+    clock: Clock
+
+    def __call__(self) -> int:
+        """Publish a batch of what is due, in order; return how many tries were looked at."""
+        now = self.clock()
+        with self.ledger.releasing() as releasing:
+            dues = releasing.due(now, AT_ONCE)
+            if dues:
+                batch = _Batch(releasing, self.composer, now)
+                publish_pushes(self.publisher, batch.made(dues))
+                batch.store()
+            return len(dues)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction of release finds, publishes and ends."""
+
+    releasing: Releasing
+    composer: Composer
+    now: datetime
+    _pushes: list[Push] = field(default_factory=list)
+    _going: list[Due] = field(default_factory=list)
+    _done: list[Due] = field(default_factory=list)
+    _refused: list[tuple[PushId, int, str]] = field(default_factory=list)
+    _postponed: list[PushId] = field(default_factory=list)
+    _changed: list[Notification] = field(default_factory=list)
+    _unsent: dict[Unsent, list[Device]] = field(default_factory=lambda: defaultdict(list))
+    _faults: dict[str, TextFault] = field(default_factory=dict)
+
+    def made(self, dues: Sequence[Due]) -> Sequence[Push]:
+        """The pushes to publish, in order for each record."""
+        again = {_push(one): one for one in dues if one.device is not None}
+        told = self.releasing.told(again.keys())
+        held = self.releasing.held({one.origin for one in dues if one.device is None})
+        judging = self._judging([*told.values(), *held.values()])
+        answered = self.releasing.answered(again.keys())
+        for which, one in again.items():
+            if which not in told or (which in answered and not one.again):
+                self._done.append(one)
+            else:
+                self._try_again(one, told[which], judging)
+        for one in dues:
+            if one.device is None:
+                self._done.append(one)
+                if one.origin in held:
+                    self._tell(held[one.origin], judging)
+        return sorted(self._pushes, key=lambda push: push.position)
+
+    def store(self) -> None:
+        """Remember what is on its way, and what has ended."""
+        self.releasing.published(self._going, self.now)
+        self.releasing.forget(self._done)
+        self.releasing.refuse(self._refused, self.now)
+        self.releasing.postpone(self._postponed, self.now + UNTIL_A_KEY_IS_LOOKED_FOR)
+        for one in self._changed:
+            self.releasing.save(one)
+        report_unsent(self.releasing, self._unsent, self.now)
+        report_faulty_texts(self.releasing, self._faults.values(), self.now)
+
+    def _judging(self, found: Sequence[Notification]) -> _Judging:
+        keyring = self.composer.keyring
+        fits = cache(lambda: self.releasing.keyring_fits(keyring.ids))
+        audiences = self.releasing.audiences({(one.student, one.facts.kind) for one in found},
+                                             self.now)  # fmt: skip
+        return _Judging(
+            audiences,
+            {
+                (key[0], candidate.person, key[1]): candidate
+                for key, candidates in audiences.candidates.items()
+                for candidate in candidates
+            },
+            self.releasing.schools({one.student for one in found}),
+            self.releasing.circumstances(self.now),
+            frozenset(self.releasing.newer(found)),
+            self.composer.at(self.releasing.privacy(), self.now, fits),
+        )
+
+    def _try_again(self, due: Due, one: Notification, judging: _Judging) -> None:
+        """Send one push again, or end it with the reason."""
+        device = due.device or DeviceId("")
+        ends = judging.refusal(one, device, self.now)
+        phone = judging.audiences.devices.get(device)
+        if ends or phone is None:
+            self._end(due, ends or SIGNED_OUT)
+            return
+        push = judging.composing.push(due.origin, one, phone, due.attempt)
+        match push:
+            case Push():
+                self._going.append(due)
+                self._pushes.append(push)
+            case Unsent.KEY_UNKNOWN:
+                self._postponed.append(_push(due))
+                self._unsent[push].append(phone)
+            case Unsent():
+                self._unsent[push].append(phone)
+                self._end(due, push)
+            case TextFault():
+                self._faults[push.template] = push
+                self._end(due, push.reason)
+
+    def _tell(self, one: Notification, judging: _Judging) -> None:
+        """Tell what was held, if it may be told now."""
+        if one.state is not State.HELD:
+            return
+        candidate = judging.candidate(one)
+        if judging.is_superseded(one):
+            self._changed.append(one._replace(state=State.REPLACED))
+        elif candidate is None or judging.reason(one, candidate):
+            self._changed.append(one._replace(state=State.WITHDRAWN))
+        else:
+            told = one._replace(
+                state=State.TOLD, hold=None, at=self.now, devices=candidate.live_devices
+            )
+            self._changed.append(told)
+            for device in told.devices:
+                self._send_first(told, judging.audiences.devices[device], judging)
+
+    def _send_first(self, told: Notification, phone: Device, judging: _Judging) -> None:
+        push = judging.composing.push(told.id, told, phone)
+        match push:
+            case Push():
+                self._pushes.append(push)
+            case Unsent.KEY_UNKNOWN:
+                self._postponed.append(push_id(told.id, phone.id))
+                self._unsent[push].append(phone)
+            case Unsent():
+                self._unsent[push].append(phone)
+                self._refused.append((push_id(told.id, phone.id), 1, push))
+            case TextFault():
+                self._faults[push.template] = push
+                self._refused.append((push_id(told.id, phone.id), 1, push.reason))
+
+    def _end(self, due: Due, reason: str) -> None:
+        self._done.append(due)
+        self._refused.append((_push(due), due.attempt, reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    """What holds now for the notifications of a batch."""
+
+    audiences: Audiences
+    candidates: Mapping[tuple[str, str, str], Candidate]
+    schools: Mapping[StudentId, SchoolId]
+    circumstances: Circumstances
+    superseded: frozenset[NotificationKey]
+    composing: Composing
+
+    def is_superseded(self, one: Notification) -> bool:
+        """A newer text of the same place was told to the same person."""
+        return (one.id, one.person) in self.superseded
+
+    def candidate(self, one: Notification) -> Candidate | None:
+        """The person as they stand to the student now."""
+        return self.candidates.get((one.student, one.person, one.facts.kind))
+
+    def reason(self, one: Notification, candidate: Candidate) -> Reason | None:
+        """Why the person may not be told now."""
+        school = self.schools.get(one.student, SchoolId(""))
+        case = standing_case(one.facts.kind, school, candidate, self.circumstances)
+        return refusal(case, STANDING)
+
+    def refusal(self, one: Notification, device: DeviceId, now: datetime) -> str:
+        """Why a further try is not made; empty where it is."""
+        candidate = self.candidate(one)
+        if self.is_superseded(one):
+            return SUPERSEDED
+        if one.worth_sending_until <= now:
+            return EXPIRED
+        if candidate is None:
+            return Reason.NO_PORTAL_RIGHT
+        signed_in = [sign_in for sign_in in candidate.sign_ins if sign_in.device == device]
+        if signed_in and not all(sign_in.device_live for sign_in in signed_in):
+            return DEVICE_GONE
+        if not any(sign_in.stays and not sign_in.ended for sign_in in signed_in):
+            return SIGNED_OUT
+        reason = self.reason(one, candidate)
+        return _IN_THE_LEDGER.get(reason, reason) if reason else ""
+
+
+def _push(due: Due) -> PushId:
+    return push_id(due.origin, due.device or DeviceId(""))

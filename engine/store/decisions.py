@@ -1,0 +1,314 @@
+"""Decisions: one row for each change and student that it concerns, with what became of it.
+
+A row holds every candidate with a reason, and for those who are told their devices. So what is
+told at once needs no row of its own: a push is named by its change and its device.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, and_, func, select
+
+from engine.ports import Decided, DecidedFor, NotificationKey
+from engine.store.bulk import append, insert_new, one_of, tuples
+from engine.store.tables import decisions, facts, listeners
+from rules.audience import Audience, DeviceId
+from rules.change import Change, ChangeId, Facts, Kind, PersonId, Place, StudentId
+from rules.identity import PushId, first_id_at, moment_of, parts_of
+from rules.notification import Notification
+from rules.reasons import Reason
+
+_TOLD_ELSEWHERE: Final = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD})
+_A_WEEK: Final = timedelta(days=7)
+_LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+# A change id may be this much older than its change's neighbours: clocks are set.
+_CLOCKS_DIFFER: Final = timedelta(days=1)
+
+_LETTERS: Final[Mapping[Audience, str]] = {one: one.value[0] for one in Audience}
+_AUDIENCES: Final[Mapping[str, Audience]] = {letter: one for one, letter in _LETTERS.items()}
+
+_encode: Final = msgspec.json.Encoder().encode
+_people: Final = msgspec.json.Decoder(list[list[Any]])
+_Words = tuple[str, str | None, str | None, dict[str, str]]
+_words: Final = msgspec.json.Decoder(_Words)
+
+_COLUMNS: Final = (
+    decisions.c.student_id, decisions.c.kind, decisions.c.record, decisions.c.change_id,
+    decisions.c.position, decisions.c.watch, decisions.c.committed_at, decisions.c.decided_at,
+    decisions.c.people,
+)  # fmt: skip
+
+
+def store(connection: Connection, found: Sequence[Decided]) -> None:
+    """Append rows; raises Unavailable where another process has stored one of them meanwhile."""
+    append(
+        connection,
+        decisions,
+        [
+            (
+                *(one.place or ("", "", "")), one.change, one.position, one.watch,
+                one.committed_at, one.decided_at,
+                sum(len(person.devices) for person in one.people), _people_json(one.people),
+            )
+            for one in found
+        ],
+    )  # fmt: skip
+    append(
+        connection,
+        facts,
+        [
+            (one.change, one.place.student, facts_json(one.facts))
+            for one in found
+            if one.place is not None and one.facts is not None
+        ],
+    )
+
+
+def note(connection: Connection, changes: Sequence[Change], now: datetime) -> None:
+    """Append rows of changes that concern nobody, unless another process has done so."""
+    for one in changes:
+        connection.execute(
+            insert_new(connection, decisions).values(
+                student_id="", kind="", record="", change_id=one.id, position=one.position,
+                watch=one.watch, committed_at=one.at, decided_at=now, pushes=0, people="[]",
+            )
+        )  # fmt: skip
+
+
+def add_listeners(connection: Connection, pairs: Collection[tuple[PersonId, StudentId]]) -> None:
+    """Remember who was told about whom."""
+    if not pairs:
+        return
+    known = connection.execute(
+        select(listeners.c.person_id, listeners.c.student_id).where(
+            one_of(connection, listeners.c.person_id, {person for person, _ in pairs})
+        )
+    )
+    append(connection, listeners, sorted(set(pairs) - {tuple(row) for row in known}))
+
+
+def seen(connection: Connection, changes: Collection[Change]) -> set[ChangeId]:
+    """Which of *changes* have rows."""
+    ids = {change.id for change in changes}
+    if not ids:
+        return set()
+    found = connection.execute(
+        select(decisions.c.change_id).where(
+            *spanning(decisions.c.change_id, ids), one_of(connection, decisions.c.change_id, ids)
+        )
+    )
+    return {ChangeId(row.change_id) for row in found}
+
+
+def newest(connection: Connection, places: Collection[Place], since: datetime) -> dict[Place, int]:
+    """The highest position of each place among changes since then; none where there is none."""
+    if not places:
+        return {}
+    wanted = tuples(connection, (decisions.c.student_id, decisions.c.kind, decisions.c.record),
+                    sorted(places))  # fmt: skip
+    highest = (
+        select(func.max(decisions.c.position))
+        .where(
+            decisions.c.student_id == wanted.c.student_id,
+            decisions.c.kind == wanted.c.kind,
+            decisions.c.record == wanted.c.record,
+            decisions.c.change_id >= first_id_at(since - _CLOCKS_DIFFER),
+        )
+        .scalar_subquery()
+    )
+    found = connection.execute(
+        select(wanted.c.student_id, wanted.c.kind, wanted.c.record, highest.label("position"))
+    )
+    return {
+        Place(StudentId(row.student_id), Kind(row.kind), row.record): row.position
+        for row in found
+        if row.position is not None
+    }
+
+
+def of_changes(connection: Connection, changes: Collection[str]) -> list[Decided]:
+    """The rows of *changes*, with what texts are made of as far as it is kept."""
+    ids = set(changes)
+    if not ids:
+        return []
+    query = _with_facts().where(
+        *spanning(decisions.c.change_id, ids), one_of(connection, decisions.c.change_id, ids)
+    )
+    return [_decided(row) for row in connection.execute(query)]
+
+
+def at_places(
+    connection: Connection, places: Collection[Place], since: datetime
+) -> Mapping[Place, list[Decided]]:
+    """All rows of each place, of changes since then, in the order of their positions."""
+    if not places:
+        return {}
+    wanted = tuples(connection, (decisions.c.student_id, decisions.c.kind, decisions.c.record),
+                    sorted(places))  # fmt: skip
+    query = (
+        _with_facts()
+        .join(
+            wanted,
+            and_(
+                decisions.c.student_id == wanted.c.student_id,
+                decisions.c.kind == wanted.c.kind,
+                decisions.c.record == wanted.c.record,
+            ),
+        )
+        .where(decisions.c.change_id >= first_id_at(since - _CLOCKS_DIFFER))
+        .order_by(decisions.c.position)
+    )
+    found: dict[Place, list[Decided]] = defaultdict(list)
+    for row in connection.execute(query):
+        one = _decided(row)
+        if one.place is not None:
+            found[one.place].append(one)
+    return found
+
+
+def newest_of(
+    connection: Connection,
+    student: StudentId,
+    now: datetime,
+    limit: int,
+    wanted: Callable[[Decided], bool],
+) -> list[Decided]:
+    """The newest *wanted* rows about a student, newest first.
+
+    They are looked for week by week, so that the age of a history does not matter.
+    """
+    oldest: str | None = connection.execute(
+        select(decisions.c.change_id).order_by(decisions.c.change_id).limit(1)
+    ).scalar()
+    found: list[Decided] = []
+    upper, lower = _LAST_ID, first_id_at(now - _A_WEEK)
+    while oldest is not None and len(found) < limit and upper > oldest:
+        query = (
+            _with_facts()
+            .where(
+                decisions.c.student_id == student,
+                decisions.c.change_id < upper,
+                decisions.c.change_id >= lower,
+            )
+            .order_by(decisions.c.change_id.desc())
+        )
+        found += filter(wanted, (_decided(row) for row in connection.execute(query)))
+        upper, lower = lower, first_id_at(moment_of(lower) - _A_WEEK)
+    return found[:limit]
+
+
+def students_of(connection: Connection, person: PersonId) -> list[StudentId]:
+    """Everybody about whom a person was ever told."""
+    found = connection.execute(
+        select(listeners.c.student_id)
+        .where(listeners.c.person_id == person)
+        .order_by(listeners.c.student_id)
+    )
+    return [StudentId(row.student_id) for row in found]
+
+
+def told(connection: Connection, pushes: Collection[PushId]) -> dict[PushId, Notification]:
+    """What pushes are of that were told at once."""
+    wanted: dict[str, set[DeviceId]] = defaultdict(set)
+    for push in pushes:
+        parts = parts_of(push)
+        if parts:
+            wanted[parts[0]].add(parts[1])
+    found = {}
+    for row in of_changes(connection, wanted.keys()):
+        for person in row.people:
+            for device in wanted[row.change].intersection(person.devices):
+                found[PushId(f"{row.change}.{device}")] = row.notification(person)
+    return found
+
+
+def newer(
+    connection: Connection, notifications: Collection[Notification]
+) -> dict[NotificationKey, Notification]:
+    """For each notification the newest one of its place that the same person was told, if newer.
+
+    Where a phone was told of that change for another student, its text has the same place, too.
+    """
+    if not notifications:
+        return {}
+    places = {place_of(one) for one in notifications}
+    rows = at_places(connection, places, min(one.at for one in notifications))
+    found: dict[NotificationKey, Notification] = {}
+    for one in notifications:
+        for row in rows.get(place_of(one), ()):
+            for person in row.people:
+                if (
+                    row.position > one.position
+                    and person.person == one.person
+                    and person.reason in _TOLD_ELSEWHERE
+                ):
+                    found[one.id, one.person] = row.notification(person)
+    return found
+
+
+def place_of(one: Notification) -> Place:
+    """Where its text stands on the person's phones."""
+    return Place(one.student, one.facts.kind, one.record)
+
+
+def facts_json(one: Facts) -> str:
+    """The facts without the kind, which stands beside them."""
+    return _encode((one.student_name, one.before, one.after, one.details)).decode()
+
+
+def facts_of(kind: Kind, words: str) -> Facts:
+    """The facts again."""
+    return Facts(kind, *_words.decode(words))
+
+
+def spanning(column: Any, ids: Iterable[str]) -> Iterator[Any]:
+    """Bounds of the *ids*, so that only their partitions are looked into."""
+    known = sorted(ids)
+    yield column >= known[0]
+    yield column <= known[-1]
+
+
+def _with_facts() -> Select[Any]:
+    return select(*_COLUMNS, facts.c.facts).outerjoin(
+        facts,
+        and_(
+            facts.c.change_id == decisions.c.change_id,
+            facts.c.student_id == decisions.c.student_id,
+        ),
+    )
+
+
+def _decided(row: Row[Any]) -> Decided:
+    place = Place(StudentId(row.student_id), Kind(row.kind), row.record) if row.kind else None
+    return Decided(
+        ChangeId(row.change_id), place, row.position, row.watch, row.committed_at, row.decided_at,
+        tuple(_person(*one) for one in _people.decode(row.people)),
+        facts_of(place.kind, row.facts) if place and row.facts else None,
+    )  # fmt: skip
+
+
+def _person(
+    person: str, letter: str, reason: str, language: str = "", devices: Sequence[int] = ()
+) -> DecidedFor:
+    return DecidedFor(
+        PersonId(person), _AUDIENCES[letter], Reason(reason), language,
+        tuple(DeviceId(str(device)) for device in devices),
+    )  # fmt: skip
+
+
+def _people_json(people: Sequence[DecidedFor]) -> str:
+    """Who is silent needs no language and no devices."""
+    return _encode(
+        [
+            (one.person, _LETTERS[one.audience], one.reason, one.language,
+             [int(device) for device in one.devices])
+            if one.devices
+            else (one.person, _LETTERS[one.audience], one.reason)
+            for one in people
+        ]
+    ).decode()  # fmt: skip

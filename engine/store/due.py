@@ -1,0 +1,214 @@
+"""What is due by the clock: further tries of pushes, and notifications that are held."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, Update, and_, delete, func, select, update
+
+from engine.ports import Due, Try
+from engine.store.bulk import append, one_of, tuples
+from engine.store.decisions import of_changes
+from engine.store.tables import decisions, due, outcomes, watermarks
+from rules.audience import DeviceId
+from rules.identity import PushId, parts_of
+
+_SWEEP: Final = "sweep"
+_WHOLE: Final = 0  # the device of a notification that is held
+
+_Key = tuple[str, int]
+
+
+def plan(connection: Connection, tries: Collection[Try]) -> None:
+    """Plan further tries; one that is planned already stays, with the wish to be sent *again*."""
+    wanted = {_key(one.push): one for one in reversed(list(tries))}
+    known = _planned(connection, wanted.keys())
+    append(
+        connection,
+        due,
+        [
+            (*key, one.attempt, one.at, None, one.again)
+            for key, one in wanted.items()
+            if key not in known
+        ],
+    )
+    for key in known:
+        if wanted[key].again:
+            connection.execute(_this(key).values(again=True))
+
+
+def plan_held(connection: Connection, moments: Mapping[str, datetime]) -> None:
+    """Plan notifications that are held."""
+    append(
+        connection,
+        due,
+        [(origin, _WHOLE, 1, moment, None, False) for origin, moment in moments.items()],
+    )
+
+
+def postpone(connection: Connection, pushes: Collection[PushId], until: datetime) -> None:
+    """Plan a try for later, the second where none was planned."""
+    for key, push in {_key(push): push for push in pushes}.items():
+        changed = connection.execute(_this(key).values(due_at=until))
+        if not changed.rowcount:
+            plan(connection, [Try(push, 2, until)])
+
+
+def waiting(connection: Connection, now: datetime, limit: int) -> list[Due]:
+    """What is due and not on its way, the longest due first."""
+    found = connection.execute(
+        select(due.c.origin_id, due.c.device_id, due.c.attempt, due.c.again)
+        .where(due.c.due_at <= now, due.c.published_at.is_(None))
+        .order_by(due.c.due_at)
+        .limit(limit)
+    )
+    return [
+        Due(
+            row.origin_id,
+            None if row.device_id == _WHOLE else DeviceId(str(row.device_id)),
+            row.attempt,
+            row.again,
+        )
+        for row in found
+    ]
+
+
+def published(connection: Connection, found: Collection[Due], now: datetime) -> None:
+    """Remember that these are on their way; they stay until their outcome."""
+    _each(connection, [_key_of(one) for one in found], now)
+
+
+def forget(connection: Connection, found: Collection[Due]) -> None:
+    """Plan these no more."""
+    _delete(connection, [_key_of(one) for one in found])
+
+
+def forget_pushes(connection: Connection, pushes: Collection[PushId]) -> None:
+    """Plan no further try of these pushes."""
+    _delete(connection, [_key(push) for push in pushes])
+
+
+def count(connection: Connection) -> int:
+    """How many tries and notifications are planned."""
+    return connection.execute(select(func.count()).select_from(due)).scalar_one()
+
+
+def plan_lost(connection: Connection, before: datetime, now: datetime) -> int:
+    """Plan for now what was published *before* and has no outcome; return how many pushes.
+
+    A first try is looked at once, because a watermark moves past it, and becomes a second; a
+    further try goes again as the same.
+    """
+    mark = connection.execute(
+        select(watermarks.c.at).where(watermarks.c.name == _SWEEP)
+    ).scalar_one_or_none()
+    lost = [
+        Try(PushId(f"{origin}.{device}"), 2, now)
+        for origin, device in _without_outcome(connection, mark, before)
+    ]
+    again = connection.execute(
+        update(due).where(due.c.published_at < before).values(due_at=now, published_at=None)
+    )
+    plan(connection, lost)
+    _move_watermark(connection, mark, before)
+    return len(lost) + again.rowcount
+
+
+def _without_outcome(
+    connection: Connection, since: datetime | None, before: datetime
+) -> Sequence[_Key]:
+    """Devices that were told in that time and have neither an outcome nor a try planned."""
+    answered = (
+        select(func.count(outcomes.c.device_id.distinct()))
+        .where(outcomes.c.origin_id == decisions.c.change_id)
+        .correlate(decisions)
+        .scalar_subquery()
+    )
+    window = [decisions.c.decided_at < before, decisions.c.pushes > 0]
+    if since is not None:
+        window.append(decisions.c.decided_at >= since)
+    short = (
+        select(decisions.c.change_id)
+        .where(*window)
+        .group_by(decisions.c.change_id)
+        .having(func.sum(decisions.c.pushes) > answered)
+    )
+    told: set[_Key] = {
+        (row.change, int(device))
+        for row in of_changes(connection, [row.change_id for row in connection.execute(short)])
+        for person in row.people
+        for device in person.devices
+    }
+    origins = {origin for origin, _ in told}
+    for table in (outcomes, due):
+        found = connection.execute(
+            select(table.c.origin_id, table.c.device_id).where(
+                one_of(connection, table.c.origin_id, origins)
+            )
+        )
+        told -= {(row.origin_id, row.device_id) for row in found}
+    return sorted(told)
+
+
+def _planned(connection: Connection, keys: Collection[_Key]) -> set[_Key]:
+    if not keys:
+        return set()
+    found = connection.execute(
+        select(due.c.origin_id, due.c.device_id).where(
+            one_of(connection, due.c.origin_id, {origin for origin, _ in keys})
+        )
+    )
+    return {(row.origin_id, row.device_id) for row in found} & set(keys)
+
+
+def _each(connection: Connection, keys: Sequence[_Key], now: datetime) -> None:
+    if keys:
+        wanted = tuples(connection, (due.c.origin_id, due.c.device_id), keys)
+        connection.execute(
+            update(due)
+            .where(due.c.origin_id == wanted.c.origin_id, due.c.device_id == wanted.c.device_id)
+            .values(published_at=now)
+        )
+
+
+def _delete(connection: Connection, keys: Sequence[_Key]) -> None:
+    if keys:
+        wanted = tuples(connection, (due.c.origin_id, due.c.device_id), keys)
+        connection.execute(
+            delete(due).where(
+                select(wanted.c.origin_id)
+                .where(
+                    and_(
+                        due.c.origin_id == wanted.c.origin_id,
+                        due.c.device_id == wanted.c.device_id,
+                    )
+                )
+                .exists()
+            )
+        )
+
+
+def _this(key: _Key) -> Update:
+    return update(due).where(due.c.origin_id == key[0], due.c.device_id == key[1])
+
+
+def _key_of(one: Due) -> _Key:
+    return one.origin, _WHOLE if one.device is None else int(one.device)
+
+
+def _key(push: PushId) -> _Key:
+    parts = parts_of(push)
+    if parts is None:
+        raise ValueError("a push id is not spelled as the ledger spells it")
+    return parts[0], int(parts[1])
+
+
+def _move_watermark(connection: Connection, mark: datetime | None, to: datetime) -> None:
+    if mark is None:
+        connection.execute(watermarks.insert().values(name=_SWEEP, at=to))
+    else:
+        connection.execute(
+            update(watermarks).where(watermarks.c.name == _SWEEP).values(at=max(mark, to))
+        )

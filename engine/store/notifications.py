@@ -1,0 +1,92 @@
+"""Notifications with rows of their own: held, folded, digests, broadcasts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from engine.store import due
+from engine.store.bulk import append, one_of
+from engine.store.tables import notifications
+from rules.audience import Audience, DeviceId
+from rules.change import ChangeId, Facts, Kind, PersonId, StudentId, Subject
+from rules.notification import Hold, Notification, NotificationId, Origin, State
+
+
+def hold(connection: Connection, found: Sequence[Notification]) -> None:
+    """Store notifications that are held, each until its moment."""
+    append(connection, notifications, [_row(one) for one in found])
+    due.plan_held(connection, {one.id: one.at for one in found})
+
+
+def by_id(connection: Connection, ids: Collection[str]) -> dict[str, Notification]:
+    """Notifications by their ids."""
+    if not ids:
+        return {}
+    found = connection.execute(
+        select(notifications).where(one_of(connection, notifications.c.id, ids))
+    )
+    return {row.id: _notification(row) for row in found}
+
+
+def of_person(connection: Connection, person: PersonId, limit: int) -> list[Notification]:
+    """What a person was told by notifications of their own rows, the newest first."""
+    found = connection.execute(
+        select(notifications)
+        .where(
+            notifications.c.person_id == person,
+            notifications.c.state == State.TOLD,
+        )
+        .order_by(notifications.c.at.desc())
+        .limit(limit)
+    )
+    return [_notification(row) for row in found]
+
+
+def fold(connection: Connection, name: NotificationId, subject: Subject) -> None:
+    """Add the change of *subject* to a notification; the words are those of the latest change."""
+    for one in by_id(connection, [name]).values():
+        latest = subject.position >= one.position
+        connection.execute(
+            update(notifications)
+            .where(notifications.c.id == name)
+            .values(
+                changes=[*one.changes, subject.change],
+                facts=_words(subject.facts if latest else one.facts),
+                position=max(subject.position, one.position),
+            )
+        )
+
+
+def save(connection: Connection, one: Notification) -> None:
+    """Store the state, the moment and the devices of a notification that is there."""
+    connection.execute(
+        update(notifications)
+        .where(notifications.c.id == one.id)
+        .values(state=one.state, hold=one.hold, at=one.at, devices=list(one.devices))
+    )
+
+
+def _row(one: Notification) -> tuple[Any, ...]:
+    return (
+        one.id, one.origin, one.state, one.hold, one.person, one.student, one.audience,
+        one.language, one.facts.kind, one.record, one.position, _words(one.facts),
+        list(one.changes), list(one.devices), one.at,
+    )  # fmt: skip
+
+
+def _words(facts: Facts) -> list[Any]:
+    return [facts.student_name, facts.before, facts.after, dict(facts.details)]
+
+
+def _notification(row: Row[Any]) -> Notification:
+    name, before, after, details = row.facts
+    return Notification(
+        NotificationId(row.id), Origin(row.origin), State(row.state), PersonId(row.person_id),
+        StudentId(row.student_id), Audience(row.audience), row.language, row.record, row.position,
+        Facts(Kind(row.kind), name, before, after, details),
+        tuple(ChangeId(one) for one in row.changes), tuple(DeviceId(one) for one in row.devices),
+        row.at, Hold(row.hold) if row.hold else None,
+    )  # fmt: skip

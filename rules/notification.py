@@ -1,0 +1,85 @@
+"""The Notification: one thing told, or held to be told, to one person. Also their inbox entry.
+
+What is told at once is written as a part of the decision on its change and needs no row of its
+own. What is held, folded, a digest or a broadcast is a row. Both are read as the same value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple, NewType
+
+from rules.audience import Audience, DeviceId
+from rules.change import ChangeId, Facts, PersonId, StudentId
+from rules.timing import WORTH_SENDING_FOR
+
+NotificationId = NewType("NotificationId", str)
+
+
+class Origin(StrEnum):
+    """What a notification comes from."""
+
+    CHANGES = "changes"
+    BROADCAST = "broadcast"
+    DIGEST = "digest"
+
+
+class State(StrEnum):
+    """Where a notification is in its life."""
+
+    HELD = "held"
+    TOLD = "told"
+    REPLACED = "replaced"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+STATES_AFTER: Final[Mapping[State, frozenset[State]]] = {
+    State.HELD: frozenset({State.TOLD, State.REPLACED, State.WITHDRAWN, State.EXPIRED}),
+    State.TOLD: frozenset({State.REPLACED, State.WITHDRAWN}),
+    State.REPLACED: frozenset(),
+    State.WITHDRAWN: frozenset(),
+    State.EXPIRED: frozenset(),
+}
+"""Which states may follow; see docs/life-of-a-notification.md."""
+
+
+class Hold(StrEnum):
+    """Why a notification is held."""
+
+    SETTLE = "settle"
+    QUIET_HOURS = "quiet hours"
+    DIGEST = "digest"
+    STORM = "storm"
+    APPROVAL = "approval"
+
+
+class Notification(NamedTuple):
+    """One thing for one person, told at *at* or held until then.
+
+    *id* and *student* name an inbox entry: several students may share a change. *changes* are
+    those that it comes from, none for a broadcast. *position* orders notifications of the same
+    record. *hold* says why a held one is held. *devices* are those that it went to, or goes to.
+    """
+
+    id: NotificationId
+    origin: Origin
+    state: State
+    person: PersonId
+    student: StudentId
+    audience: Audience
+    language: str
+    record: str
+    position: int
+    facts: Facts
+    changes: tuple[ChangeId, ...]
+    devices: tuple[DeviceId, ...]
+    at: datetime
+    hold: Hold | None = None
+
+    @property
+    def worth_sending_until(self) -> datetime:
+        """After this moment it is not worth sending."""
+        return self.at + WORTH_SENDING_FOR[self.facts.kind]
