@@ -128,7 +128,7 @@ def _written(url: str) -> int:
     database = Database(url)
     where = "SELECT pg_current_wal_insert_lsn() - '0/0'"
     with database.read() as connection:
-        if database.is_sqlite:
+        if not database.dialect.keeps_zones:
             where = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
         found = int(connection.execute(text(where)).scalar_one())
     database.close()

@@ -6,6 +6,7 @@ which rows appear. Each test is one story of several programs that write.
 
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from engine.database import Database
@@ -438,6 +439,27 @@ class TestOneRelay:
             story.relay.read(100)
         assert story.relay.acquire()
         assert story.relayed() == [(1, 1)]
+
+    def test_a_session_that_only_has_the_number_of_an_ended_one_does_not_hold_it(
+        self, story: Story
+    ) -> None:
+        story.relay.release()
+        story.sis.write(
+            "UPDATE schoolbell_capture_district.cursor SET relay_pid = pg_backend_pid(),"
+            " relay_since = now() - interval '1 day'"
+        )
+        assert story.a_relay().acquire()
+
+    def test_who_may_only_connect_cannot_keep_the_relay_from_it(self, story: Story) -> None:
+        story.relay.release()
+        story.sis.write("DROP ROLE IF EXISTS guest", "CREATE ROLE guest")
+        guest = story.sis.program()
+        guest.write("SET ROLE guest")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            guest.write("SELECT * FROM schoolbell_capture_district.cursor FOR UPDATE")
+        guest.write("RESET ROLE")
+        story.sis.write("DROP ROLE guest")
+        assert story.a_relay().acquire()
 
     def test_a_relay_that_found_no_outbox_holds_nothing(self, empty_postgres_sis: Sis) -> None:
         hasty, patient = empty_postgres_sis.outbox(), empty_postgres_sis.outbox()

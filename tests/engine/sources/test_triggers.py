@@ -149,6 +149,34 @@ class TestEveryWriter:
         )
         assert told(postgres_sis) == [scored(7)]
 
+    def test_nothing_of_a_writers_own_runs_with_our_rights(self, postgres_sis: Sis) -> None:
+        trap = "LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''trapped''; END'"
+        postgres_sis.write(
+            "CREATE SCHEMA own",
+            f"CREATE FUNCTION own.equal(text, text) RETURNS boolean {trap}",
+            f"CREATE FUNCTION own.equal(jsonb, jsonb) RETURNS boolean {trap}",
+            f"CREATE FUNCTION own.part(jsonb, text[]) RETURNS text {trap}",
+            f"CREATE FUNCTION own.to_regclass(text) RETURNS regclass {trap}",
+            f"CREATE FUNCTION own.to_jsonb(integer) RETURNS jsonb {trap}",
+            f"CREATE FUNCTION own.jsonb_build_object(text, numeric) RETURNS jsonb {trap}",
+            f"CREATE FUNCTION own.gen_random_uuid() RETURNS uuid {trap}",
+            f"CREATE FUNCTION own.clock_timestamp() RETURNS timestamptz {trap}",
+            "CREATE OPERATOR own.= (LEFTARG = text, RIGHTARG = text, FUNCTION = own.equal)",
+            "CREATE OPERATOR own.<> (LEFTARG = text, RIGHTARG = text, FUNCTION = own.equal)",
+            "CREATE OPERATOR own.= (LEFTARG = jsonb, RIGHTARG = jsonb, FUNCTION = own.equal)",
+            "CREATE OPERATOR own.#>> (LEFTARG = jsonb, RIGHTARG = text[], FUNCTION = own.part)",
+            "CREATE DOMAIN own.jsonb AS integer CHECK (VALUE < 0)",
+            "CREATE DOMAIN own.text AS integer CHECK (VALUE < 0)",
+            "SET search_path = own, pg_catalog",
+            "INSERT INTO public.score VALUES (1, 7, NULL)",
+            "UPDATE public.score SET points = 8",
+            "DELETE FROM public.score",
+        )
+        assert told(postgres_sis) == [
+            scored(7), (Op.UPDATE, "1", {"points": 7}, {"points": 8}),
+            (Op.DELETE, "1", {"points": 8}, None),
+        ]  # fmt: skip
+
     def test_a_cascading_delete_is_captured(self, empty_sis: Sis) -> None:
         empty_sis.write(
             "CREATE TABLE work (id integer PRIMARY KEY)",
