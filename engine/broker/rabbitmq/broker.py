@@ -95,8 +95,9 @@ class RabbitBroker:
         )
 
     def depths(self) -> Mapping[Queue, Depth]:
-        """Count what waits."""
+        """Count what waits; refused where the queues are divided into another number."""
         with self._connect("depths") as connection:
+            connection.ask(partial(_find_exchange, exchange(self._partitions)))
             return {
                 queue: Depth(
                     ready=sum(map(connection.count, partition_names(queue, self._partitions))),

@@ -4,9 +4,9 @@ Each partition is consumed by a channel of its own, on one connection. RabbitMQ 
 of a partition the active one, the next in line when that is gone, and tells nobody: who has got a
 message knows that it is the active one. It stays so until its channel closes.
 
-A consumer that is active on more than its share hands partitions over: it takes no more of what
-waits, and when nothing of the partition is in hand it closes the channel and consumes again, at
-the end of the line.
+A consumer that is active on more than its share hands partitions over. It keeps the acks back, so
+that RabbitMQ delivers no more than *prefetch*, works off what has come, and consumes again at the
+end of the line. Whoever is next gets what comes after it, and nothing a second time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ class _Partition:
     """What one channel brings of one RabbitMQ queue, and the part of it that was handed out.
 
     *waiting* holds deliveries with the broker's tags, which *handed_out* keeps by ours until they
-    are acked.
+    are acked. While the partition *is_leaving*, the broker's tags of what is acked are *kept_back*.
     """
 
     def __init__(self, number: int, queue: str, channel: Channel) -> None:
@@ -46,22 +47,37 @@ class _Partition:
         self.channel = channel
         self.waiting: deque[tuple[Delivery, int]] = deque()
         self.handed_out: dict[int, int] = {}
+        self.kept_back: list[int] = []
         self.last_handed_out = 0
         self.is_active = False
-        self.is_leaving = False
+        self.leaving_since: float | None = None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is to be handed over."""
+        return self.leaving_since is not None
+
+    @property
+    def is_worked_off(self) -> bool:
+        """Whether all that has come is acked by who has it."""
+        return not (self.waiting or self.handed_out)
 
     def take(self, limit: int) -> Sequence[Delivery]:
-        """Hand out what has waited longest; nothing while the partition is to be handed over."""
-        if self.is_leaving:
-            return []
+        """Hand out what has waited longest."""
         taken = [self.waiting.popleft() for _ in range(min(limit, len(self.waiting)))]
         for delivery, tag in taken:
             self.handed_out[delivery.tag] = self.last_handed_out = tag
         return [delivery for delivery, _ in taken]
 
     def ack(self, ours: Sequence[int]) -> Sequence[int]:
-        """The broker's tags of those of *ours* that were handed out and not acked."""
-        return [self.handed_out.pop(tag) for tag in ours if tag in self.handed_out]
+        """Note which of *ours* are acked; the broker's tags that may be acked to it now."""
+        self.kept_back += [self.handed_out.pop(tag) for tag in ours if tag in self.handed_out]
+        return [] if self.is_leaving else self.release()
+
+    def release(self) -> Sequence[int]:
+        """The broker's tags of all that is acked and was kept back."""
+        released, self.kept_back = self.kept_back, []
+        return released
 
     @property
     def oldest_left(self) -> int:
@@ -102,7 +118,15 @@ class ConsumerSession:
         return self._connection.lost or self._cancelled
 
     def close(self) -> None:
-        """End what is consumed with the connection."""
+        """End what is consumed with the connection.
+
+        Each queue is asked first for something that it has to write behind our acks: when it
+        answers, none of them waits at the channel any more (see Connection.ack).
+        """
+        with suppress(SchoolbellError):
+            for partition in self._partitions:
+                self._ack(partition, partition.release())
+                self._connection.ask(partial(_stand_in_line, partition.queue), partition.channel)
         for partition in self._partitions:
             self._connection.run(_forget_consumer, partition.channel)
         self._connection.close()
@@ -129,12 +153,15 @@ class ConsumerSession:
     def ack(self, tags: Sequence[int]) -> None:
         """Ack what was handed out; what was not, or was acked before, is ignored."""
         for partition in self._partitions:
-            if acked := partition.ack(tags):
-                self._connection.ack(acked, partition.oldest_left, partition.channel)
+            self._ack(partition, partition.ack(tags))
 
     @property
     def _has_more(self) -> bool:
-        return any(one.waiting and not one.is_leaving for one in self._partitions)
+        return any(one.waiting for one in self._partitions)
+
+    def _ack(self, partition: _Partition, tags: Sequence[int]) -> None:
+        if tags:
+            self._connection.ack(tags, partition.oldest_left, partition.channel)
 
     def _consume(self, number: int, queue: str) -> _Partition:
         """Consume a queue by a new channel, at the end of the line."""
@@ -193,19 +220,39 @@ class SharingSession(ConsumerSession):
         self._connection.ask(self._be_counted)
 
     def hand_over(self) -> None:
-        """Hand over what is more than our share, as far as none of it is in hand."""
+        """Hand over what is more than our share, as far as it is worked off."""
+        self._look_who_consumes()
+        active = [one for one in self._partitions if one.is_active]
+        share = -(-len(self._partitions) // self._consumers)
+        for partition in active[:share]:
+            partition.leaving_since = None
+            self._ack(partition, partition.release())
+        for partition in active[share:]:
+            if partition.leaving_since is None:
+                partition.leaving_since = time.monotonic()
+            elif partition.is_worked_off:
+                self._leave(partition, partition.leaving_since)
+
+    def _look_who_consumes(self) -> None:
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._look_after
             self._connection.run(self._count_consumers)
-        active = [one for one in self._partitions if one.is_active]
-        share = -(-len(self._partitions) // self._consumers)
-        with self._arrived:
-            for place, partition in enumerate(active):
-                partition.is_leaving = place >= share
-        for place, partition in enumerate(self._partitions):
-            if partition.is_leaving and not partition.handed_out:
-                self._connection.run(_close_uncancelled, partition.channel)
-                self._partitions[place] = self._consume(partition.number, partition.queue)
+
+    def _leave(self, partition: _Partition, since: float) -> None:
+        """Give a partition up whose messages are all worked off, and stand at the end of its line.
+
+        RabbitMQ lets the next consumer start at the cancel, ahead of what may be on its way to us.
+        Nothing is where it may deliver no more, for all acks are kept back. A partition that stays
+        quiet is left by closing the channel without a cancel: what is on its way after all is then
+        taken back first.
+        """
+        if len(partition.kept_back) == self._prefetch:
+            self._connection.ask(_cancel, partition.channel)
+        elif time.monotonic() - since < self._look_after:
+            return
+        self._ack(partition, partition.release())
+        self._connection.run(_close_uncancelled, partition.channel)
+        self._partitions[partition.number] = self._consume(partition.number, partition.queue)
 
     # What follows runs in the connection's own thread.
 
@@ -223,6 +270,15 @@ class SharingSession(ConsumerSession):
 
 def _find_exchange(name: str, channel: Channel, done: Done) -> None:
     channel.exchange_declare(name, EXCHANGE_TYPE, passive=True, callback=done)
+
+
+def _stand_in_line(queue: str, channel: Channel, done: Done) -> None:
+    channel.basic_consume(queue, lambda *_: None, callback=done)
+
+
+def _cancel(channel: Channel, done: Done) -> None:
+    (consumer,) = channel.consumer_tags
+    channel.basic_cancel(consumer, callback=done)
 
 
 def _forget_consumer(channel: Channel) -> None:

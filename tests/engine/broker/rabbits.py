@@ -1,5 +1,6 @@
 """A RabbitMQ's vhost as the tests of its adapter use it."""
 
+import re
 import ssl
 import warnings
 from collections.abc import Collection
@@ -64,6 +65,14 @@ class Rabbit:
             "|| Pid <- rabbit_networking:connections(), "
             f"rabbit_networking:connection_info(Pid, [vhost]) =:= [{{vhost, {self._vhost}}}]]"
         )
+
+    def queues(self) -> set[str]:
+        """The names of all queues."""
+        found = self.server.evaluate(
+            f"[binary_to_list(Name) || Q <- rabbit_amqqueue:list({self._vhost}), "
+            "{resource, _, queue, Name} <- [amqqueue:get_name(Q)]]"
+        )
+        return set(re.findall(r'"([^"]+)"', found))
 
     def delete(self, queue: str) -> None:
         self.server.evaluate(

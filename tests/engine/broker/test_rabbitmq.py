@@ -1,10 +1,11 @@
-"""What is RabbitMQ's own: refusals, limits, lines that are cut, and a queue without a leader."""
+"""What is RabbitMQ's own: refusals, limits, cut connections, queues without a leader."""
 
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -18,15 +19,17 @@ import pytest
 from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.config import BrokerSettings
 from engine.errors import Misconfigured, SchoolbellError, Unavailable
-from engine.ports import Consumer, Delivery, Depth, Queue
+from engine.ports import Consumer, Delivery, Depth, Publication, Queue
 from tests.builders import publications
 from tests.contracts.brokers import (
     DISTRICT,
+    RabbitHouse,
     all_is_confirmed_in_the_end,
     bodies,
     eventually,
     publish,
     receive,
+    receive_and_be_killed,
     received_bodies,
 )
 from tests.engine.broker.rabbits import IMPATIENT, Rabbit, allow_old_tls
@@ -343,10 +346,112 @@ def test_what_a_queue_without_a_leader_did_not_confirm_stays_with_the_caller(
         assert all_is_confirmed_in_the_end(publisher, bodies(3))
 
 
-# Lines that are cut
+# Partitions
 
 
-def test_a_consumer_whose_line_was_cut_gets_its_messages_again(rabbit: Rabbit) -> None:
+def test_who_still_divides_by_another_number_publishes_and_consumes_nothing(
+    rabbit: Rabbit,
+) -> None:
+    old = rabbit.installed()
+    rabbit.open(partitions=2).install()
+    publisher, consumer = old.publisher(), old.consumer(Queue.PUSHES, 1)
+    with pytest.raises(Misconfigured, match="schoolbell install"):
+        publisher.publish(Queue.PUSHES, publications(bodies(1)))
+    with pytest.raises(Misconfigured, match="schoolbell install"):
+        consumer.receive(1, timeout=1)
+    publisher.close()
+    consumer.close()
+
+
+def test_another_number_is_refused_while_a_stage_consumes(rabbit: Rabbit) -> None:
+    broker = rabbit.installed()
+    with closing(broker.consumer(Queue.OUTCOMES, 1)) as consumer:
+        consumer.receive(1, timeout=0)
+        with pytest.raises(Misconfigured, match="still consumes outcomes") as refused:
+            rabbit.open(partitions=2).install()
+    assert "Stop all stages" in refused.value.remedy
+
+
+def test_fewer_partitions_leave_no_queue_behind(rabbit: Rabbit) -> None:
+    rabbit.open(partitions=3).install()
+    assert rabbit.open(partitions=1).install() == []
+    assert {name for name in rabbit.queues() if name.startswith("pushes")} == {
+        *("pushes.0", "pushes.consumers", "pushes.dead")
+    }
+
+
+def test_an_installation_that_was_cut_off_is_completed(rabbit: Rabbit) -> None:
+    rabbit.open(partitions=3).install()
+    for queue in ("outcomes.2", "pushes.2", "pushes.1"):
+        rabbit.delete(queue)
+    made = rabbit.open(partitions=2).install()
+    assert sorted(made) == ["pushes.1"]
+    assert {name for name in rabbit.queues() if name.endswith("2")} == set()
+
+
+def test_who_may_not_divide_anew_is_told_the_number_that_is_there(rabbit: Rabbit) -> None:
+    rabbit.installed()
+    rabbit.allow(configure="^$")
+    with pytest.raises(Misconfigured, match=r"into 1 partitions, and .* is 2") as refused:
+        rabbit.open(partitions=2).install()
+    assert refused.value.remedy == "Write partitions = 1 in [broker]."
+
+
+def test_what_is_published_while_the_number_changes_keeps_it_as_it_was(
+    rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = rabbit.installed()
+    delete = RabbitBroker._delete_exchange
+
+    def publish_first(broker: RabbitBroker, partitions: int) -> None:
+        if partitions == 1:
+            publish(old, Queue.PUSHES, bodies(1))
+        delete(broker, partitions)
+
+    monkeypatch.setattr(RabbitBroker, "_delete_exchange", publish_first)
+    with pytest.raises(Misconfigured, match="Messages wait"):
+        rabbit.open(partitions=2).install()
+    publish(old, Queue.PUSHES, [b"1"])
+    with closing(old.consumer(Queue.PUSHES, 2)) as consumer:
+        assert received_bodies(consumer, 2) == bodies(2)
+
+
+def test_a_process_that_is_killed_leaves_its_partitions_to_the_other(rabbit: Rabbit) -> None:
+    house = RabbitHouse(
+        BrokerSettings(url=rabbit.vhost.amqps_url, ca_file=rabbit.server.ca_file, partitions=2)
+    )
+    broker = house.open()
+    broker.install()
+    publisher, consumer = broker.publisher(), broker.consumer(Queue.CHANGES, 2)
+    seen: dict[int, list[int]] = {0: [], 1: []}
+    number = 0
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(receive_and_be_killed, house, Queue.CHANGES)
+        while not killed.done() or number < 20:
+            messages = [Publication(str(number).encode(), partition) for partition in (0, 1)]
+            assert all(publisher.publish(Queue.CHANGES, messages))
+            number += 1
+            take_and_ack(consumer, seen, timeout=0.05)
+    assert killed.result().isdigit()
+    deadline = time.monotonic() + 30
+    while min(map(len, seen.values())) < number and time.monotonic() < deadline:
+        take_and_ack(consumer, seen, timeout=1)
+    assert seen == {0: list(range(number)), 1: list(range(number))}
+    publisher.close()
+    consumer.close()
+
+
+def take_and_ack(consumer: Consumer, seen: dict[int, list[int]], timeout: float) -> None:
+    got = consumer.receive(10, timeout)
+    for delivery in got:
+        seen[delivery.partition].append(int(delivery.body))
+    consumer.ack([delivery.tag for delivery in got])
+
+
+# Connections that are cut
+
+
+def test_a_consumer_whose_connection_was_cut_gets_its_messages_again(rabbit: Rabbit) -> None:
     broker = rabbit.installed()
     publish(broker, Queue.PUSHES, bodies(4))
     consumer = broker.consumer(Queue.PUSHES, 4)
@@ -359,7 +464,7 @@ def test_a_consumer_whose_line_was_cut_gets_its_messages_again(rabbit: Rabbit) -
     consumer.close()
 
 
-def test_tags_from_before_the_line_was_cut_ack_and_park_nothing(rabbit: Rabbit) -> None:
+def test_tags_from_before_the_connection_was_cut_ack_and_park_nothing(rabbit: Rabbit) -> None:
     broker = rabbit.installed()
     publish(broker, Queue.PUSHES, bodies(4))
     consumer = broker.consumer(Queue.PUSHES, 4)
@@ -372,7 +477,7 @@ def test_tags_from_before_the_line_was_cut_ack_and_park_nothing(rabbit: Rabbit) 
     assert eventually(lambda: broker.depths()[Queue.PUSHES] == Depth(ready=4, dead=0))
 
 
-def test_a_publisher_whose_line_was_cut_opens_another(rabbit: Rabbit) -> None:
+def test_a_publisher_whose_connection_was_cut_opens_another(rabbit: Rabbit) -> None:
     broker = rabbit.installed()
     with closing(broker.publisher()) as publisher:
         assert list(publisher.publish(Queue.PUSHES, publications(bodies(2)))) == [True, True]
@@ -380,7 +485,7 @@ def test_a_publisher_whose_line_was_cut_opens_another(rabbit: Rabbit) -> None:
         assert all_is_confirmed_in_the_end(publisher, bodies(1))
 
 
-def test_who_waits_for_a_message_while_the_line_is_cut_still_gets_it(rabbit: Rabbit) -> None:
+def test_who_waits_for_a_message_while_the_connection_is_cut_still_gets_it(rabbit: Rabbit) -> None:
     broker = rabbit.installed()
     consumer = broker.consumer(Queue.PUSHES, 1)
     consumer.receive(1, timeout=0)
@@ -419,7 +524,7 @@ def until_it_raises(action: Callable[[], object]) -> None:
 
 
 def receive_in_spite_of(consumer: Consumer, count: int) -> list[Delivery]:
-    """Receive *count* messages on one line, as a worker does that goes on after Unavailable."""
+    """Receive *count* messages by one consumer, as a worker does that goes on after Unavailable."""
     got: list[Delivery] = []
 
     def try_again() -> bool:
