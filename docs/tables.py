@@ -14,7 +14,7 @@ from engine.doctor.remedies import APNS_CURES, FCM_CURES, TOKEN_CURES, Cure
 from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
 from engine.store.gateways import REMEDIES
 from engine.trial.phones.catalogue import sentences
-from rules.outcomes import BACKOFF, DOUBTFUL, Alarm, Backoff, Retire, Said, Verdict, fate, trouble
+from rules.outcomes import BACKOFF, DOUBTFUL, Backoff, Concern, Retire, Said, Verdict, fate, trouble
 from rules.wording.templates import VARIABLES
 
 ANSWERS: Final = Path(__file__).with_name("answers-of-the-gateways.md")
@@ -132,7 +132,7 @@ def _grouped(found: Iterable[tuple[str, Row]]) -> Iterator[Row]:
 def _consequences(gateway: str, meaning: Meaning) -> Row:
     said = Said(meaning.verdict, meaning.reason, gateway, None, meaning.misconfigured)
     follows = fate(said, 1, _NOW, _NOW, _FAR, 0.0)
-    told = "–" if follows.alarm is Alarm.NONE else f"an alarm ({follows.alarm.value})"
+    told = "–" if follows.concern is Concern.NONE else f"an alarm ({follows.concern.value})"
     return _means(said, meaning), _push(said, meaning), _DEVICE[follows.retire], told
 
 

@@ -45,10 +45,10 @@ class Retire(StrEnum):
     WHEN_OTHERS_LIVE = "when the gateway takes pushes to others"
 
 
-class Alarm(StrEnum):
-    """Who must hear of it."""
+class Concern(StrEnum):
+    """What an operator must hear of."""
 
-    NONE = "nobody"
+    NONE = "nothing"
     REFUSED = "a push was refused for good: a fault of ours, or a new rule of theirs"
     GATEWAY = "the gateway refuses our configuration"
 
@@ -159,12 +159,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What follows: a retry at a moment, or the end for a reason; the device; an alarm."""
+    """What follows: a retry or the end, what becomes of the device, what an operator hears."""
 
     retry_at: datetime | None = None
     ends: str = ""
     retire: Retire = Retire.NO
-    alarm: Alarm = Alarm.NONE
+    concern: Concern = Concern.NONE
 
 
 def fate(
@@ -188,11 +188,11 @@ def fate(
         case Verdict.REFUSED if said.reason in DOUBTFUL:
             return Fate(retire=Retire.WHEN_OTHERS_LIVE)
         case Verdict.REFUSED:
-            return Fate(alarm=Alarm.NONE if said.reason in NOBODYS_FAULT else Alarm.REFUSED)
+            return Fate(concern=Concern.NONE if said.reason in NOBODYS_FAULT else Concern.REFUSED)
         case Verdict.DEFERRED:
             retry_at, ends = _next_try(said, attempt, now, since, expires_at, jitter)
-            alarm = Alarm.GATEWAY if said.misconfigured else Alarm.NONE
-            return Fate(retry_at, ends, alarm=alarm)
+            concern = Concern.GATEWAY if said.misconfigured else Concern.NONE
+            return Fate(retry_at, ends, concern=concern)
 
 
 def trouble(said: Said) -> Trouble:

@@ -257,7 +257,7 @@ class District:
         """The ids of parked changes."""
         return [found for (found,) in self.rows(select(parked_changes.c.id))]
 
-    def tasks(self) -> Sequence[Alarm]:
+    def alarms(self) -> Sequence[Alarm]:
         """The alarms that are not over, the newest first."""
         found: Sequence[Alarm] = self.read(alarms.current, self.clock(), 100)
         return found

@@ -29,7 +29,7 @@ from rules.notification import Notification
 from rules.outcomes import (
     EXPIRED,
     TOO_MANY_DEAD,
-    Alarm,
+    Concern,
     Fate,
     Retire,
     Said,
@@ -193,11 +193,11 @@ class _Recorded:
         )
 
     def _report(self, judged: Sequence[tuple[Outcome, Fate]], trusted: Mapping[str, Trust]) -> None:
-        self._misconfigured = [one for one, end in judged if end.alarm is Alarm.GATEWAY]
+        self._misconfigured = [one for one, end in judged if end.concern is Concern.GATEWAY]
         self._distrusted = self._recording.watch_gateways(
             self.new, self._misconfigured, trusted, self._now
         )
-        for reason in sorted({one.reason for one, end in judged if end.alarm is Alarm.REFUSED}):
+        for reason in sorted({one.reason for one, end in judged if end.concern is Concern.REFUSED}):
             self._recording.report(
                 REFUSED_ALARM, reason,
                 f"A push gateway refused a push for good: {reason}.",

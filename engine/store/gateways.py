@@ -20,8 +20,8 @@ from engine.wire.messages import Outcome
 from rules.breaker import WINDOW, Tally, Trust, trust
 from rules.outcomes import DEAD, DOUBTFUL, OF_SOME_PHONES, TOO_MANY_DEAD, Verdict
 
-GATEWAY_TASK: Final = "gateway"
-DEAD_TASK: Final = "dead phones"
+GATEWAY_ALARM: Final = "gateway"
+DEAD_ALARM: Final = "dead phones"
 _DEAD: Final = "dead"  # of these pushes an answer told, besides its verdict, that the phone is dead
 _VERDICTS: Final = frozenset(Verdict)
 _GIVEN_BACK: Final = 2 * WINDOW  # pushes taken before a wrong setting are believed for a window
@@ -106,12 +106,12 @@ def watch(
     Return those that call too many phones dead, where that is news. *by_hub*: whoever could mend
     it is the operator of the hub.
     """
-    known = alarms.known(connection, (GATEWAY_TASK, DEAD_TASK))
-    if faults or GATEWAY_TASK in known:
+    known = alarms.known(connection, (GATEWAY_ALARM, DEAD_ALARM))
+    if faults or GATEWAY_ALARM in known:
         _watch_configuration(connection, new, faults, now, by_hub)
-    if not trusted and DEAD_TASK not in known:
+    if not trusted and DEAD_ALARM not in known:
         return []
-    suspects = known.get(DEAD_TASK, set()) & {one.gateway for one in new}
+    suspects = known.get(DEAD_ALARM, set()) & {one.gateway for one in new}
     again = {gateway: _trust(connection, gateway, now) for gateway in suspects}
     return _watch_deaths(connection, {**again, **trusted}, now, by_hub)
 
@@ -123,7 +123,7 @@ def _watch_deaths(
     news = []
     for gateway, whether in sorted(found.items()):
         if whether is not Trust.BROKEN:
-            alarms.resolve(connection, DEAD_TASK, gateway)
+            alarms.resolve(connection, DEAD_ALARM, gateway)
         elif _report_deaths(connection, gateway, now, by_hub):
             revive(connection, gateway, now)
             news.append(gateway)
@@ -144,7 +144,7 @@ def _watch_configuration(
             passed[one.gateway] = max(one.at, passed.get(one.gateway, one.at))
     latest = {_subject(one): one for one in sorted(faults, key=lambda one: one.at)}
     for gateway in sorted(passed):
-        alarms.resolve(connection, GATEWAY_TASK, gateway)
+        alarms.resolve(connection, GATEWAY_ALARM, gateway)
     for subject, fault in sorted(latest.items()):
         if subject not in passed or fault.at > passed[subject]:
             _report_fault(connection, subject, fault, now, by_hub)
@@ -168,7 +168,7 @@ def _report_fault(
 ) -> None:
     name = NAMES.get(fault.gateway, "A push gateway")
     alarms.report(
-        connection, GATEWAY_TASK, subject,
+        connection, GATEWAY_ALARM, subject,
         f"{name} cannot be used as it is configured: {fault.reason}.",
         f"{_remedy(fault.reason, by_hub)} Pushes wait meanwhile and are tried again.",
         now,
@@ -177,7 +177,7 @@ def _report_fault(
 
 def _report_deaths(connection: Connection, gateway: str, now: datetime, by_hub: bool) -> bool:
     return alarms.report(
-        connection, DEAD_TASK, gateway,
+        connection, DEAD_ALARM, gateway,
         f"{NAMES.get(gateway, gateway)} calls nearly all phones dead, so none is retired.",
         _remedy(TOO_MANY_DEAD, by_hub),
         now,

@@ -15,7 +15,7 @@ from rules.outcomes import (
     NOBODYS_FAULT,
     SOONEST,
     TROUBLES,
-    Alarm,
+    Concern,
     Fate,
     Retire,
     Said,
@@ -87,11 +87,11 @@ FINAL = {
     **{Said(Verdict.UNREGISTERED, reason): Fate(retire=Retire.AT_ONCE) for reason in DEAD},
     **{Said(Verdict.REFUSED, reason): Fate(retire=Retire.WHEN_OTHERS_LIVE) for reason in DOUBTFUL},
     **{Said(Verdict.REFUSED, reason): Fate() for reason in NOBODYS_FAULT},
-    Said(Verdict.REFUSED, "INVALID_ARGUMENT"): Fate(alarm=Alarm.REFUSED),
-    Said(Verdict.REFUSED, "PayloadTooLarge"): Fate(alarm=Alarm.REFUSED),
-    Said(Verdict.REFUSED, "UNBUILDABLE"): Fate(alarm=Alarm.REFUSED),
+    Said(Verdict.REFUSED, "INVALID_ARGUMENT"): Fate(concern=Concern.REFUSED),
+    Said(Verdict.REFUSED, "PayloadTooLarge"): Fate(concern=Concern.REFUSED),
+    Said(Verdict.REFUSED, "UNBUILDABLE"): Fate(concern=Concern.REFUSED),
     # dead, but Apple did not say since when: a newer registration might live
-    Said(Verdict.REFUSED, "Unregistered"): Fate(alarm=Alarm.REFUSED),
+    Said(Verdict.REFUSED, "Unregistered"): Fate(concern=Concern.REFUSED),
 }
 
 
@@ -137,9 +137,9 @@ def test_each_wait_is_the_one_of_the_table(why: Trouble, attempt: int) -> None:
 
 
 @pytest.mark.parametrize("why", Trouble)
-def test_only_our_configuration_is_an_alarm(why: Trouble) -> None:
-    alarm = of(SAYINGS[why]).alarm
-    assert alarm is (Alarm.GATEWAY if why is Trouble.OURS else Alarm.NONE)
+def test_only_our_configuration_is_a_concern(why: Trouble) -> None:
+    concern = of(SAYINGS[why]).concern
+    assert concern is (Concern.GATEWAY if why is Trouble.OURS else Concern.NONE)
 
 
 AT_A_GATEWAY = [why for why in Trouble if why is not Trouble.REDELIVERED]

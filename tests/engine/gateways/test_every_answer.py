@@ -21,7 +21,7 @@ from engine.trial.phones.catalogue import CATALOGUE
 from engine.trial.phones.fault import Fault
 from engine.trial.phones.phones import Phones
 from engine.wire.messages import Outcome
-from rules.outcomes import Alarm, Fate, Retire, Said, Verdict, fate
+from rules.outcomes import Concern, Fate, Retire, Said, Verdict, fate
 from tests.builders import NOW
 from tests.contracts.gateways import ApnsHouse, FcmHouse, House, send
 from tests.engine.gateways.peer import Peer
@@ -30,17 +30,17 @@ SHORT = timedelta(seconds=0.5)
 HOUSES: dict[str, type[House]] = {"fcm": FcmHouse, "apns": ApnsHouse}
 
 ACCEPTED, UNREGISTERED, DEFERRED, REFUSED = Verdict
-OURS = Alarm.GATEWAY
+OURS = Concern.GATEWAY
 
 
 class End(NamedTuple):
-    """The outcome, and what follows: the wait for the next try, the device, an alarm."""
+    """The outcome, and what follows: the wait, the device, what an operator hears."""
 
     verdict: Verdict
     reason: str = ""
     wait: int = 0
     retire: Retire = Retire.NO
-    alarm: Alarm = Alarm.NONE
+    concern: Concern = Concern.NONE
 
 
 SENT_AGAIN = End(ACCEPTED)  # at once, and only where the gateway surely did not take it
@@ -63,12 +63,12 @@ FCM = {
     "APNS_UNREGISTERED": End(UNREGISTERED, "APNS_UNREGISTERED", retire=Retire.AT_ONCE),
     "INVALID_TOKEN": End(REFUSED, "INVALID_TOKEN", retire=Retire.WHEN_OTHERS_LIVE),
     "SENDER_ID_MISMATCH": End(REFUSED, "SENDER_ID_MISMATCH", retire=Retire.WHEN_OTHERS_LIVE),
-    "INVALID_ARGUMENT": End(REFUSED, "INVALID_ARGUMENT", alarm=Alarm.REFUSED),
+    "INVALID_ARGUMENT": End(REFUSED, "INVALID_ARGUMENT", concern=Concern.REFUSED),
     # the token is new, so another would not be better: test_fcm renews one that is older
     "ACCESS_TOKEN_EXPIRED": End(DEFERRED, "ACCESS_TOKEN_REFUSED", 10),
-    "THIRD_PARTY_AUTH_ERROR": End(DEFERRED, "THIRD_PARTY_AUTH_ERROR", 60, alarm=OURS),
-    "PERMISSION_DENIED": End(DEFERRED, "PERMISSION_DENIED", 60, alarm=OURS),
-    "html_404": End(DEFERRED, "NOT_FOUND", 60, alarm=OURS),
+    "THIRD_PARTY_AUTH_ERROR": End(DEFERRED, "THIRD_PARTY_AUTH_ERROR", 60, concern=OURS),
+    "PERMISSION_DENIED": End(DEFERRED, "PERMISSION_DENIED", 60, concern=OURS),
+    "html_404": End(DEFERRED, "NOT_FOUND", 60, concern=OURS),
     "QUOTA_EXCEEDED": End(DEFERRED, "QUOTA_EXCEEDED", 60),
     "DEVICE_QUOTA_EXCEEDED": End(DEFERRED, "DEVICE_QUOTA_EXCEEDED", 60),
     "INTERNAL": End(DEFERRED, "INTERNAL", 10),
@@ -85,7 +85,7 @@ APNS = {
         for reason in ("BadDeviceToken", "DeviceTokenNotForTopic")
     },
     **{
-        reason: End(REFUSED, reason, alarm=Alarm.REFUSED)
+        reason: End(REFUSED, reason, concern=Concern.REFUSED)
         for reason in (
             *("BadCollapseId", "BadExpirationDate", "BadMessageId", "BadPriority", "BadPath"),
             *("DuplicateHeaders", "InvalidPushType", "MissingDeviceToken", "PayloadEmpty"),
@@ -93,7 +93,7 @@ APNS = {
         )
     },
     **{
-        reason: End(DEFERRED, reason, 60, alarm=OURS)
+        reason: End(DEFERRED, reason, 60, concern=OURS)
         for reason in (
             *("BadTopic", "MissingTopic", "TopicDisallowed", "BadCertificate", "Forbidden"),
             *("BadCertificateEnvironment", "BadEnvironmentKeyIdInToken", "ExpiredProviderToken"),
@@ -143,7 +143,7 @@ def followed_by(outcome: Outcome) -> Fate:
 def ended(outcome: Outcome) -> End:
     end = followed_by(outcome)
     wait = int((end.retry_at - NOW).total_seconds()) if end.retry_at else 0
-    return End(outcome.verdict, outcome.reason, wait, end.retire, end.alarm)
+    return End(outcome.verdict, outcome.reason, wait, end.retire, end.concern)
 
 
 # Surely not taken, and sent again at once; but where the connection has ended by the time that a

@@ -334,8 +334,8 @@ def test_an_address_that_was_tampered_with_is_not_used_and_the_others_are(
 
     assert set(shown(district, district.evaluate(scored(9, 17)))) == {FATHER, ADA_HERSELF}
     assert refused(district) == [("refused", Unsent.TOKEN_UNREADABLE)]
-    (task,) = district.tasks()
-    assert (task.kind, task.subject) == (DEVICE_ALARM, district.devices()[MOTHER])
+    (alarm,) = district.alarms()
+    assert (alarm.kind, alarm.subject) == (DEVICE_ALARM, district.devices()[MOTHER])
 
 
 def test_a_retry_to_such_an_address_is_given_up_and_the_others_go(district: District) -> None:

@@ -552,8 +552,8 @@ def test_a_student_who_is_newer_than_the_directory_is_looked_up(district: Distri
 
 
 def the_task(district: District) -> tuple[str, str, str]:
-    (task,) = district.tasks()
-    return task.kind, task.subject, task.problem
+    (alarm,) = district.alarms()
+    return alarm.kind, alarm.subject, alarm.problem
 
 
 @dataclass
@@ -622,9 +622,9 @@ def test_a_watch_that_nobody_knows_parks_the_change_with_its_remedy(district: Di
 
     assert district.parked() == [odd.id]
     assert district.reasons(neighbour)[MOTHER] is TOLD
-    (task,) = district.tasks()
-    assert "cafeteria" in task.problem
-    assert "schoolbell parked retry" in task.remedy
+    (alarm,) = district.alarms()
+    assert "cafeteria" in alarm.problem
+    assert "schoolbell parked retry" in alarm.remedy
 
 
 def test_a_student_whom_the_facts_list_twice_parks_the_change(district: District) -> None:
@@ -686,8 +686,8 @@ def test_an_item_that_can_never_succeed_is_parked_with_its_own_words(district: D
 
     district.evaluate(scored(9, 17), source=stubborn(district, "91", error=error))
 
-    (task,) = district.tasks()
-    assert (task.problem, task.remedy) == ("The guardian is listed twice.", "Mend the query.")
+    (alarm,) = district.alarms()
+    assert (alarm.problem, alarm.remedy) == ("The guardian is listed twice.", "Mend the query.")
 
 
 @pytest.mark.parametrize("error", [Unavailable("Gone.", "Wait."), Misconfigured("No.", "Mend.")])
@@ -700,7 +700,7 @@ def test_the_trouble_of_a_neighbour_passes_through_and_nothing_is_stored(
         district.evaluate(good, late, source=stubborn(district, "91", error=error))
 
     assert set(everything_stored(district).values()) == {0}
-    assert district.tasks() == []
+    assert district.alarms() == []
 
 
 def test_a_parked_change_that_is_mended_is_evaluated_and_parked_no_more(
@@ -716,7 +716,7 @@ def test_a_parked_change_that_is_mended_is_evaluated_and_parked_no_more(
     assert district.reasons(change)[MOTHER] is TOLD
 
 
-def test_the_background_task_goes_with_the_parked_change_that_is_mended(
+def test_the_alarm_goes_with_the_parked_change_that_is_mended(
     district: District,
 ) -> None:
     change = scored(9, 17)
@@ -724,7 +724,7 @@ def test_the_background_task_goes_with_the_parked_change_that_is_mended(
 
     district.evaluate(change)
 
-    assert district.tasks() == []
+    assert district.alarms() == []
 
 
 def test_a_parked_change_that_fails_again_stays_parked_once_with_the_newer_problem(
@@ -736,7 +736,7 @@ def test_a_parked_change_that_fails_again_stays_parked_once_with_the_newer_probl
 
     ((problem,),) = district.rows(select(parked_changes.c.problem))
     assert "KeyError" in problem
-    assert district.tasks()[0].times == 2
+    assert district.alarms()[0].times == 2
 
 
 def test_a_parked_change_is_kept_as_it_came(district: District) -> None:
@@ -774,7 +774,7 @@ def faulty() -> Wording:
     return Wording({key: Template("{{ course }}", "{{ no_such_word }}")})
 
 
-def test_a_faulty_template_is_a_reason_and_a_background_task_and_others_are_told(
+def test_a_faulty_template_is_a_reason_and_an_alarm_and_others_are_told(
     district: District,
 ) -> None:
     reasons = decided(district, scored(9, 17), wording=faulty())
@@ -789,8 +789,8 @@ def test_a_faulty_template_is_reported_once_for_a_batch(district: District) -> N
     district.evaluate(scored(9, 17), scored(17, 18), wording=faulty())
     district.evaluate(scored(18, 19), wording=faulty())
 
-    (task,) = district.tasks()
-    assert task.times == 2
+    (alarm,) = district.alarms()
+    assert alarm.times == 2
 
 
 # The price of a batch

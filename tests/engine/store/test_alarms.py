@@ -19,14 +19,14 @@ def report(
 def test_a_problem_is_kept_with_its_remedy(district: District) -> None:
     report(district, "fcm")
 
-    assert district.tasks() == [Alarm("gateway", "fcm", "It is broken.", "Mend it.", 1, NOW, NOW)]
+    assert district.alarms() == [Alarm("gateway", "fcm", "It is broken.", "Mend it.", 1, NOW, NOW)]
 
 
 def test_the_same_problem_again_counts_up_and_keeps_when_it_began(district: District) -> None:
     report(district, "fcm")
     report(district, "fcm", "It is still broken.", LATER)
 
-    (alarm,) = district.tasks()
+    (alarm,) = district.alarms()
     assert (alarm.times, alarm.first_at, alarm.last_at) == (2, NOW, LATER)
     assert alarm.problem == "It is still broken."
 
@@ -35,7 +35,7 @@ def test_problems_of_two_subjects_are_two(district: District) -> None:
     report(district, "fcm")
     report(district, "apns")
 
-    assert {alarm.subject for alarm in district.tasks()} == {"fcm", "apns"}
+    assert {alarm.subject for alarm in district.alarms()} == {"fcm", "apns"}
 
 
 def test_the_newest_come_first_and_no_more_than_asked_for(district: District) -> None:
@@ -63,7 +63,7 @@ def test_what_was_not_reported_for_a_day_is_over_and_forgotten(district: Distric
     district.app(alarms.forget, LATER + alarms.OVER_AFTER)
 
     assert [alarm.subject for alarm in shown] == ["apns"]
-    assert [alarm.subject for alarm in district.tasks()] == ["apns"]
+    assert [alarm.subject for alarm in district.alarms()] == ["apns"]
 
 
 def test_a_mended_problem_goes_and_the_others_stay(district: District) -> None:
@@ -72,10 +72,10 @@ def test_a_mended_problem_goes_and_the_others_stay(district: District) -> None:
 
     district.app(alarms.resolve, "gateway", "fcm")
 
-    assert [alarm.subject for alarm in district.tasks()] == ["apns"]
+    assert [alarm.subject for alarm in district.alarms()] == ["apns"]
 
 
 def test_what_was_never_reported_may_be_resolved(district: District) -> None:
     district.app(alarms.resolve, "gateway", "fcm")
 
-    assert district.tasks() == []
+    assert district.alarms() == []

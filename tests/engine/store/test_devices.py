@@ -297,9 +297,9 @@ def test_a_device_of_a_key_that_is_gone_waits_alone(district: District, file: Pa
     found = pushes_by(district, ring)
 
     assert {push.token for push in found} == set(TOKENS.values())
-    (task,) = district.tasks()
-    assert (task.kind, task.subject) == (KEY_ALARM, KEYS[0].id)
-    assert token.value not in task.problem
+    (alarm,) = district.alarms()
+    assert (alarm.kind, alarm.subject) == (KEY_ALARM, KEYS[0].id)
+    assert token.value not in alarm.problem
 
 
 def test_what_waited_for_a_key_goes_when_the_key_is_there(district: District, file: Path) -> None:

@@ -12,7 +12,7 @@ from engine.errors import Unavailable
 from engine.stages.record import OUTCOME_ALARM, REFUSED_ALARM, Record
 from engine.stages.release import Release
 from engine.store import app
-from engine.store.gateways import DEAD_TASK, GATEWAY_TASK
+from engine.store.gateways import DEAD_ALARM, GATEWAY_ALARM
 from engine.store.ledger import SqlLedger
 from engine.store.tables import devices, outcomes
 from engine.store.tables import due as planned_table
@@ -130,7 +130,7 @@ def test_one_bad_outcome_does_not_keep_the_others_from_being_recorded(
     assert district.record([wrong, an_outcome(push)]) == 1
 
     assert recorded(district) == [(1, "accepted", "")]
-    assert tasks_of(district, OUTCOME_ALARM) == [(next(iter(bad)), 1)]
+    assert alarms_of(district, OUTCOME_ALARM) == [(next(iter(bad)), 1)]
 
 
 @pytest.mark.parametrize("words", ["x" * 100, "\0", "\ud800"])
@@ -504,20 +504,20 @@ def test_a_push_that_was_answered_after_all_is_not_sent_again(
 # What people must look at
 
 
-def tasks_of(district: District, kind: str) -> list[tuple[str, int]]:
-    return [(task.subject, task.times) for task in district.tasks() if task.kind == kind]
+def alarms_of(district: District, kind: str) -> list[tuple[str, int]]:
+    return [(alarm.subject, alarm.times) for alarm in district.alarms() if alarm.kind == kind]
 
 
 def test_a_refused_push_is_reported_by_its_code(district: District, push: Push) -> None:
     district.record([an_outcome(push, Verdict.REFUSED, reason="PayloadTooLarge")])
 
-    assert tasks_of(district, REFUSED_ALARM) == [("PayloadTooLarge", 1)]
+    assert alarms_of(district, REFUSED_ALARM) == [("PayloadTooLarge", 1)]
 
 
 def test_a_push_that_expired_is_nobodys_fault(district: District, push: Push) -> None:
     district.record([an_outcome(push, Verdict.REFUSED, reason="EXPIRED")])
 
-    assert district.tasks() == []
+    assert district.alarms() == []
 
 
 def misconfigured(push: Push, reason: str = "InvalidProviderToken", **differences: Any) -> Outcome:
@@ -530,19 +530,19 @@ def test_a_gateway_that_refuses_our_key_is_reported_and_the_push_waits(
 ) -> None:
     district.record([misconfigured(push)])
 
-    (task,) = district.tasks()
-    assert (task.kind, task.subject) == (GATEWAY_TASK, "apns")
-    assert "InvalidProviderToken" in task.problem
-    assert "key_id" in task.remedy
+    (alarm,) = district.alarms()
+    assert (alarm.kind, alarm.subject) == (GATEWAY_ALARM, "apns")
+    assert "InvalidProviderToken" in alarm.problem
+    assert "key_id" in alarm.remedy
     assert [attempt for attempt, _ in planned(district)] == [2]
 
 
-def test_each_gateway_has_one_task_whatever_it_says(district: District) -> None:
+def test_each_gateway_has_one_alarm_whatever_it_says(district: District) -> None:
     one, two, three = district.evaluate(scored(9, 17))
     district.record([misconfigured(one), misconfigured(two, "BadTopic")])
     district.record([misconfigured(three, "NOT_FOUND", gateway="fcm")])
 
-    assert sorted(tasks_of(district, GATEWAY_TASK)) == [("apns", 1), ("fcm", 1)]
+    assert sorted(alarms_of(district, GATEWAY_ALARM)) == [("apns", 1), ("fcm", 1)]
 
 
 def test_a_gateway_that_accepts_again_is_mended(district: District) -> None:
@@ -551,7 +551,7 @@ def test_a_gateway_that_accepts_again_is_mended(district: District) -> None:
 
     district.record([an_outcome(three, gateway="apns", at=NOW + timedelta(seconds=1))])
 
-    assert tasks_of(district, GATEWAY_TASK) == [("fcm", 1)]
+    assert alarms_of(district, GATEWAY_ALARM) == [("fcm", 1)]
 
 
 @pytest.mark.parametrize(("later", "left"), [("fault", [("apns", 1)]), ("acceptance", [])])
@@ -565,7 +565,7 @@ def test_of_one_batch_the_latest_answer_counts(
 
     district.record([fault, acceptance])
 
-    assert tasks_of(district, GATEWAY_TASK) == left
+    assert alarms_of(district, GATEWAY_ALARM) == left
 
 
 def test_an_android_phone_proves_nothing_of_the_apple_key_in_firebase(district: District) -> None:
@@ -574,7 +574,7 @@ def test_an_android_phone_proves_nothing_of_the_apple_key_in_firebase(district: 
 
     district.record([an_outcome(two, gateway="fcm", at=NOW + timedelta(seconds=1))])
 
-    assert tasks_of(district, GATEWAY_TASK) == [("THIRD_PARTY_AUTH_ERROR", 1)]
+    assert alarms_of(district, GATEWAY_ALARM) == [("THIRD_PARTY_AUTH_ERROR", 1)]
 
 
 # The breaker
@@ -613,7 +613,7 @@ def test_what_is_doubtful_is_believed_only_when_the_gateway_takes_pushes_to_othe
                                        gateway="fcm")])  # fmt: skip
 
     assert (unproven, is_live(district)) == (True, False)
-    assert tasks_of(district, REFUSED_ALARM) == []
+    assert alarms_of(district, REFUSED_ALARM) == []
 
 
 def test_what_one_gateway_takes_proves_nothing_of_the_other(district: District, push: Push) -> None:
@@ -632,7 +632,7 @@ def test_a_few_dead_phones_are_retired_however_large_their_share(
     district.record([unregistered(push, gateway="fcm")])
 
     assert not is_live(district)
-    assert district.tasks() == []
+    assert district.alarms() == []
 
 
 @pytest.mark.parametrize(
@@ -651,7 +651,7 @@ def test_after_a_summer_a_quarter_of_the_phones_is_retired(
     district.record([dead])
 
     assert not is_live(district)
-    assert district.tasks() == []
+    assert district.alarms() == []
 
 
 def test_where_more_phones_are_dead_than_alive_only_the_surely_dead_are_retired(
@@ -682,7 +682,7 @@ def test_a_setting_that_became_wrong_retires_nothing_in_the_end(
         district.record([lone(1_000 * (minute + 1) + number, **doubtful) for number in range(10)])
 
     assert (believed, is_live(district)) == (True, True)
-    assert [subject for subject, _ in tasks_of(district, DEAD_TASK)] == ["fcm"]
+    assert [subject for subject, _ in alarms_of(district, DEAD_ALARM)] == ["fcm"]
 
 
 def test_when_hardly_a_phone_is_alive_none_is_retired_and_somebody_hears_of_it(
@@ -693,11 +693,11 @@ def test_when_hardly_a_phone_is_alive_none_is_retired_and_somebody_hears_of_it(
 
     district.record([unregistered(push, gateway="fcm")])
 
-    (task,) = district.tasks()
+    (alarm,) = district.alarms()
     assert is_live(district)
-    assert (task.kind, task.subject) == (DEAD_TASK, "fcm")
-    assert "FCM" in task.problem
-    assert "project_id" in task.remedy
+    assert (alarm.kind, alarm.subject) == (DEAD_ALARM, "fcm")
+    assert "FCM" in alarm.problem
+    assert "project_id" in alarm.remedy
 
 
 def test_those_retired_just_before_live_again(district: District, push: Push) -> None:
@@ -729,7 +729,7 @@ def test_what_deliver_does_not_believe_any_more_is_not_believed_here_either(
     )  # fmt: skip
 
     assert (retired, is_live(district)) == (True, True)
-    assert [subject for subject, _ in tasks_of(district, DEAD_TASK)] == ["fcm"]
+    assert [subject for subject, _ in alarms_of(district, DEAD_ALARM)] == ["fcm"]
 
 
 def test_with_a_hub_its_operator_is_named_as_who_can_mend_it(
@@ -742,10 +742,10 @@ def test_with_a_hub_its_operator_is_named_as_who_can_mend_it(
         [lone(number, verdict=Verdict.UNREGISTERED, reason="UNREGISTERED") for number in range(25)]
     )
 
-    assert [task.kind for task in district.tasks()] == [DEAD_TASK, GATEWAY_TASK]
-    for task in district.tasks():
-        assert "operator" in task.remedy
-        assert "[apns]" not in task.remedy
+    assert [alarm.kind for alarm in district.alarms()] == [DEAD_ALARM, GATEWAY_ALARM]
+    for alarm in district.alarms():
+        assert "operator" in alarm.remedy
+        assert "[apns]" not in alarm.remedy
 
 
 def test_those_retired_long_before_stay_retired(district: District, push: Push) -> None:
@@ -780,7 +780,7 @@ def test_the_breaker_closes_by_itself_when_the_window_is_past(
     district.record([unregistered(push, gateway="fcm", at=district.clock.now)])
 
     assert not is_live(district)
-    assert district.tasks() == []
+    assert district.alarms() == []
 
 
 def test_the_breaker_is_the_same_after_a_restart_and_in_another_process(
@@ -821,7 +821,7 @@ def test_many_refusals_of_one_kind_make_one_report(district: District) -> None:
 
     district.record([an_outcome(one, Verdict.REFUSED, reason="PayloadTooLarge") for one in pushes])
 
-    assert tasks_of(district, REFUSED_ALARM) == [("PayloadTooLarge", 1)]
+    assert alarms_of(district, REFUSED_ALARM) == [("PayloadTooLarge", 1)]
 
 
 def test_an_outcome_that_comes_twice_is_reported_once(district: District, push: Push) -> None:
@@ -829,7 +829,7 @@ def test_an_outcome_that_comes_twice_is_reported_once(district: District, push: 
     district.record([refused])
     district.record([refused])
 
-    assert tasks_of(district, REFUSED_ALARM) == [("PayloadTooLarge", 1)]
+    assert alarms_of(district, REFUSED_ALARM) == [("PayloadTooLarge", 1)]
 
 
 # Counting
