@@ -119,7 +119,7 @@ def the_right(district: District) -> tuple[bool, bool]:
 
 ASKING: Final[dict[str, Callable[[District], object]]] = {
     "a change is followed": lambda district: district.directory.follow([withdrawn()]),
-    "a student is learned": lambda district: district.directory.names({StudentId(BEN)}),
+    "a student is looked up": lambda district: district.directory.names({StudentId(BEN)}),
     "everything is read": lambda district: district.directory.sync(),
     "changes are evaluated": lambda district: district.evaluate(withdrawn(), scored(9, 18)),
 }
@@ -143,18 +143,18 @@ def test_others_write_while_the_sis_does_not_answer(
     assert district.count(sessions) == len(TOKENS) + 1
 
 
-def test_a_student_who_is_learned_is_known_with_all_rights(district: District) -> None:
+def test_a_student_who_is_looked_up_is_known_with_all_rights(district: District) -> None:
     for table in (students, people, rights):
         district.app(lambda connection, table=table: connection.execute(delete(table)))
 
-    district.directory.learn({StudentId(ADA)})
+    assert district.directory.names({StudentId(ADA)}) == {ADA: "Ada"}
 
-    assert district.read(names, {StudentId(ADA), StudentId(BEN)}) == {ADA: "Ada"}
+    assert district.read(names, {StudentId(BEN)}) == {}
     assert district.count(rights) == 5
     assert district.count(people) == 6
 
 
-def test_a_student_without_a_person_keeps_nobody_from_being_learned(district: District) -> None:
+def test_a_student_without_a_person_keeps_nobody_from_being_looked_up(district: District) -> None:
     query = "SELECT student_id AS id, NULLIF(person_id, 32) AS person_id, '1' AS school_id"
     definition = load("reference")
     students_query = Query(query=f"{query}, TRUE AS enrolled FROM student")
@@ -163,15 +163,13 @@ def test_a_student_without_a_person_keeps_nobody_from_being_learned(district: Di
     for table in (students, people, rights):
         district.app(lambda connection, table=table: connection.execute(delete(table)))
 
-    district.directory.learn({StudentId(ADA), StudentId(BEN)})
-
-    assert district.read(names, {StudentId(ADA), StudentId(BEN)}) == {ADA: "Ada"}
+    assert district.directory.names({StudentId(ADA), StudentId(BEN)}) == {ADA: "Ada"}
 
 
 def test_a_student_who_is_known_is_not_asked_for(
     district: District, interrupted: InterruptedSis
 ) -> None:
-    district.directory.learn({StudentId(ADA)})
+    assert district.directory.names({StudentId(ADA)}) == {ADA: "Ada"}
 
     assert interrupted.answers == 0
 
