@@ -23,7 +23,7 @@ def schoolbell(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str
     """Run a command to its end, in *folder*."""
     return subprocess.run(
         [*SCHOOLBELL, *arguments],
-        cwd=folder, env=environment(), capture_output=True, text=True, timeout=100,
+        cwd=folder, env=environment(), capture_output=True, text=True, timeout=250,
     )  # fmt: skip
 
 
