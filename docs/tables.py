@@ -14,34 +14,19 @@ from engine.doctor.remedies import APNS_CURES, FCM_CURES, TOKEN_CURES, Cure
 from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
 from engine.store.gateways import REMEDIES
 from engine.trial.phones.catalogue import sentences
-from rules.notification import STATES_AFTER, State
-from rules.outcomes import (
-    BACKOFF,
-    DOUBTFUL,
-    NOBODYS_FAULT,
-    Backoff,
-    Concern,
-    Retire,
-    Said,
-    Verdict,
-    fate,
-    trouble,
-)
+from rules.outcomes import BACKOFF, DOUBTFUL, Backoff, Concern, Retire, Said, Verdict, fate, trouble
 from rules.wording.templates import VARIABLES
 
 ANSWERS: Final = Path(__file__).with_name("answers-of-the-gateways.md")
 CONNECT: Final = Path(__file__).with_name("connect-a-sis.md")
-LIFE: Final = Path(__file__).with_name("life-of-a-notification.md")
 PHONES: Final = Path(__file__).with_name("phones-to-try-with.md")
 
 Row = tuple[str, ...]
 
 _BEGIN: Final = "<!-- {name}: made by `make docs` from the tables in the code -->"
 _END: Final = "<!-- end of {name} -->"
-_ENDS: Final = "[*]"  # where a diagram of states begins and ends
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
-_LONG: Final = timedelta(days=7)
-_FAR: Final = _NOW + _LONG
+_FAR: Final = _NOW + timedelta(days=7)
 
 _DEVICE: Final[Mapping[Retire, str]] = {
     Retire.NO: "stays",
@@ -84,10 +69,6 @@ def _tables() -> Mapping[Path, Mapping[str, str]]:
             "remedies for APNs": _table(remedies, _remedies(APNS_CURES)),
         },
         CONNECT: {"variables": _table(("a text about", "may name"), _variables())},
-        LIFE: {
-            "states of a notification": _diagram(_of_a_notification()),
-            "states of a push": _diagram(_of_a_push()),
-        },
         PHONES: {"faults": _table(("fault", "at", "what happens"), _faults())},
     }
 
@@ -105,35 +86,6 @@ def _faults() -> Iterator[Row]:
             at.setdefault((_code(name), sentence), []).append(_code(gateway))
     for (name, sentence), gateways in at.items():
         yield name, " ".join(gateways), sentence
-
-
-def _of_a_notification() -> Iterator[str]:
-    yield f"{_ENDS} --> {State.HELD}"
-    yield f"{_ENDS} --> {State.TOLD}"
-    for state, following in STATES_AFTER.items():
-        yield from (f"{state} --> {after}" for after in sorted(following))
-        if not following:
-            yield f"{state} --> {_ENDS}"
-
-
-def _of_a_push() -> Iterator[str]:
-    yield f"{_ENDS} --> published"
-    for verdict in Verdict:
-        yield f"published --> {verdict}"
-        follows = fate(Said(verdict), 1, _NOW, _NOW, _FAR, 0.0)
-        yield f"{verdict} --> {'due' if follows.retry_at else _ENDS}"
-    late = fate(Said(Verdict.DEFERRED), 1, _NOW, _NOW, _NOW, 0.0)
-    tired = fate(Said(Verdict.DEFERRED, "UNAVAILABLE"), 1, _NOW, _NOW - _LONG, _FAR, 0.0)
-    yield f"deferred --> ended: {late.ends}, {tired.ends}"
-    yield "published --> due: lost with a broker"
-    yield "due --> published: tried again"
-    stopped = sorted(NOBODYS_FAULT - {tired.ends})
-    yield f"due --> ended: {', '.join(stopped)}, or the reason of a gate"
-    yield f"ended --> {_ENDS}"
-
-
-def _diagram(arrows: Iterable[str]) -> str:
-    return "\n    ".join(("```mermaid\nstateDiagram-v2", *arrows)) + "\n```"
 
 
 def _of_fcm() -> Iterator[tuple[str, Meaning]]:

@@ -83,3 +83,9 @@ class Notification(NamedTuple):
     def worth_sending_until(self) -> datetime:
         """After this moment it is not worth sending."""
         return self.at + WORTH_SENDING_FOR[self.facts.kind]
+
+    def moved(self, state: State) -> Notification:
+        """The same in another *state*; raises ValueError where that cannot follow this one."""
+        if state not in STATES_AFTER[self.state]:
+            raise ValueError(f"a notification that is {self.state} is never {state}")
+        return self._replace(state=state, hold=None)

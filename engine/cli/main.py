@@ -37,6 +37,9 @@ COMMANDS: Final = {
         "doctor",
         "Find the broken hop between the SIS and the phones, and who can mend it.",
     ),
+    "inbox": LazyCommand(
+        "engine.cli.inbox", "inbox_", "Show what a person was told, newest first."
+    ),
     "why": LazyCommand(
         "engine.cli.status", "why_", "Say why a person did, or did not, hear about a student."
     ),

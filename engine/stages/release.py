@@ -162,13 +162,13 @@ class _Batch:
             return
         candidate = judging.candidate(one)
         if judging.is_superseded(one):
-            self._changed.append(one._replace(state=State.REPLACED))
+            self._changed.append(one.moved(State.REPLACED))
+        elif one.worth_sending_until <= self.now:
+            self._changed.append(one.moved(State.EXPIRED))
         elif candidate is None or judging.reason(one, candidate):
-            self._changed.append(one._replace(state=State.WITHDRAWN))
+            self._changed.append(one.moved(State.WITHDRAWN))
         else:
-            told = one._replace(
-                state=State.TOLD, hold=None, at=self.now, devices=candidate.live_devices
-            )
+            told = one.moved(State.TOLD)._replace(at=self.now, devices=candidate.live_devices)
             self._changed.append(told)
             for device in told.devices:
                 self._send_first(told, judging.audiences.devices[device], judging)

@@ -252,6 +252,7 @@ class TestAssignments:
             student_name="Student 41", school="1", calendar="2", released=True,
             before=a_value("10/20", "50"), after=a_value("17.5/20", "87.5"),
             details={"work_id": "5", "title": "Quiz 1", "course": "Biology"},
+            position=school.sis.change().position,
         )  # fmt: skip
 
     @pytest.mark.parametrize("out_of", ["NULL", "0"])
