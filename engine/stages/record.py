@@ -201,7 +201,7 @@ class _Recorded:
             self._recording.report(
                 REFUSED_ALARM, reason,
                 f"A push gateway refused a push for good: {reason}.",
-                "Look the code up under `Answers of the gateways` in the README.",
+                "Look the code up in docs/answers-of-the-gateways.md.",
                 self._now,
             )  # fmt: skip
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from engine.config import load
 from engine.runtime.templates import read_wording
+from rules.gates import GATES
 from tests.docs.pages import ROOT, blocks
 
 
@@ -19,6 +21,15 @@ def test_the_own_texts_are_accepted(tmp_path: Path) -> None:
     file = _first_toml_of("connect-a-sis.md", tmp_path)
 
     assert list(read_wording(file).faults()) == []
+
+
+def test_the_answer_of_why_has_every_gate_in_its_order() -> None:
+    text = (ROOT / "docs" / "operate.md").read_text("utf-8")
+    (answer,) = re.findall(r"^## Why somebody.*?^```$(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+    asked = re.findall(r"^  [✓✗·] (.+)$", answer, re.MULTILINE)
+
+    assert asked[: len(GATES)] == [gate.title for gate in GATES]
 
 
 def _first_toml_of(page: str, folder: Path) -> Path:
