@@ -24,6 +24,15 @@ PROJECT_QUOTA: Final = "QUOTA_EXCEEDED"
 LONGEST_ID: Final = 200  # characters; what a gateway says is not ours to trust
 
 
+class _Named(msgspec.Struct):
+    """What FCM says of a message that it accepted."""
+
+    name: str
+
+
+_named: Final = msgspec.json.Decoder(_Named)
+
+
 class Meaning(msgspec.Struct, frozen=True):
     """What an answer means for its push.
 
@@ -127,11 +136,9 @@ def of_fcm(answer: Answer | NoAnswer) -> Meaning:
     """What FCM's *answer* means."""
     if isinstance(answer, NoAnswer):
         return NOT_ANSWERED[answer]
-    body = _json(answer.body)
     if answer.status == 200:
-        name = body.get("name")
-        return _accepted(name) if isinstance(name, str) else UNREADABLE
-    error = body.get("error")
+        return _accepted(answer.body)
+    error = _json(answer.body).get("error")
     known = FCM_SAYS.get((answer.status, _fcm_code(error))) or FCM_SAYS.get((answer.status, ""))
     if known is None and isinstance(error, dict):
         known = _unknown(answer.status)
@@ -151,7 +158,11 @@ def of_apns(answer: Answer | NoAnswer) -> Meaning:
     return _with_wish(known, answer)
 
 
-def _accepted(name: str) -> Meaning:
+def _accepted(body: bytes) -> Meaning:
+    try:
+        name = _named.decode(body).name
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return UNREADABLE
     return Meaning(ACCEPTED, gateway_id=name.rpartition("/")[2][:LONGEST_ID])
 
 

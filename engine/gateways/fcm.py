@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from pyfcm import FCMNotification
 
@@ -126,7 +126,7 @@ class FcmGateway:
         if token is not self._headers_token:
             self._headers = (f"authorization: Bearer {token}", *PLAIN_HEADERS)
             self._headers_token = token
-        sent = _Sent(push, payload.shortened, token)
+        sent = (push, payload.shortened, token)
         self._http.submit(Request(sent, self._path, self._headers, payload.body))
 
     def _send_with_new_token(self, push: Push, now: datetime) -> None:
@@ -186,10 +186,7 @@ def _name(push: Push) -> _Try:
     return push.district, push.id, push.attempt
 
 
-class _Sent(NamedTuple):
-    push: Push
-    shortened: bool
-    token: str
+_Sent = tuple[Push, bool, str]  # a push, whether its text was cut, and the access token
 
 
 def _pyfcm(settings: FcmSettings) -> FCMNotification:

@@ -7,9 +7,10 @@ splices its values in. Rendering every push by pyfcm would cost more than sendin
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import product
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -24,17 +25,20 @@ LIMIT: Final = 4_096
 _NAMES: Final = (
     "token", "title", "body", "push_id", "kind", "collapse_id", "ttl", "expiration", "sealed",
 )  # fmt: skip
-_encode = msgspec.json.encode
+_encode: Final = msgspec.json.Encoder().encode
 
 PLAIN_HEADERS: Final = ("content-type: application/json", "accept:")
 """What both gateways are told of a body; the second keeps libcurl from adding its own."""
 
 
-class Payload(NamedTuple):
+class Payload(msgspec.Struct, frozen=True):
     """A JSON body in UTF-8, and whether its text had to be cut to fit."""
 
     body: bytes
     shortened: bool = False
+
+
+_Values = tuple[bytes, ...]  # one for each of _NAMES, or those of them that a template has
 
 
 class Shape(NamedTuple):
@@ -50,7 +54,7 @@ class FcmPayload:
 
     def __init__(self, pyfcm: FCMNotification) -> None:
         self._shapes = {
-            found: _cut(pyfcm, Shape(*found)) for found in product((False, True), repeat=3)
+            found: _template(pyfcm, Shape(*found)) for found in product((False, True), repeat=3)
         }
 
     def build(self, push: Push, now: datetime) -> Payload:
@@ -68,26 +72,20 @@ class FcmPayload:
 
     def _splice(self, push: Push, title: str, body: str, now: datetime) -> bytes:
         left = int((push.expires_at - now).total_seconds())
-        values = [
-            _encode(value)
-            for value in (
-                push.token.value,
-                title,
-                body,
-                push.id,
-                push.kind,
-                push.collapse_id,
-                f"{max(0, left)}s",
-                str(int(push.expires_at.timestamp())),
-                push.sealed,
-            )
-        ]
+        values = (
+            push.token.value,
+            title,
+            body,
+            push.id,
+            push.kind,
+            push.collapse_id,
+            f"{max(0, left)}s",
+            str(int(push.expires_at.timestamp())),
+            push.sealed,
+        )
         shape = (push.token.kind == "fcm_fid", push.kind != "", push.sealed != "")
-        shared, places = self._shapes[shape]
-        parts = shared.copy()
-        for at, which in places:
-            parts[at] = values[which]
-        return b"".join(parts)
+        template, chosen = self._shapes[shape]
+        return template % chosen(tuple(map(_encode, values)))
 
 
 def fcm_message(pyfcm: FCMNotification, values: Mapping[str, str], shape: Shape) -> bytes:
@@ -175,10 +173,10 @@ def _to_installation(message: bytes) -> bytes:
     return _encode(found)
 
 
-def _cut(pyfcm: FCMNotification, shape: Shape) -> tuple[list[bytes], list[tuple[int, int]]]:
-    """A message cut at its placeholders: what stands between them, and which value where."""
+def _template(pyfcm: FCMNotification, shape: Shape) -> tuple[bytes, Callable[[_Values], _Values]]:
+    """A message as a template, and what chooses its values, in order, out of those of _NAMES."""
     marks = {name: f"\ue000{number}\ue000" for number, name in enumerate(_NAMES)}
     message = fcm_message(pyfcm, marks, shape).decode("utf-8")
     parts = re.split('"\ue000([0-9])\ue000"', message)
-    places = [(at, int(parts[at])) for at in range(1, len(parts), 2)]
-    return [part.encode("utf-8") for part in parts], places
+    template = "%b".join(part.replace("%", "%%") for part in parts[::2])
+    return template.encode("utf-8"), itemgetter(*map(int, parts[1::2]))

@@ -26,7 +26,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final
+
+import msgspec
 
 from engine.errors import Unprocessable
 from engine.ports import Clock, Gateway
@@ -52,12 +55,11 @@ _Try = tuple[str, str, int]  # a district's push, and which try of it
 Elapsed = Callable[[], float]
 
 
-def seconds_since_boot() -> float:
-    """A clock that never steps back, and that goes on while the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+seconds_since_boot: Final[Elapsed] = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+"""A clock that never steps back, and that goes on while the machine sleeps."""
 
 
-class _Waiting(NamedTuple):
+class _Waiting(msgspec.Struct, frozen=True):
     """A push, its place, and when it was received, in seconds of Elapsed."""
 
     push: Push

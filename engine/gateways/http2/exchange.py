@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
+
+import msgspec
 
 K = TypeVar("K")
 
 
-class Request(NamedTuple, Generic[K]):
+class Request(msgspec.Struct, Generic[K], frozen=True):
     """One POST. *headers* are lines; the same tuple again costs nothing. *key* comes back."""
 
     key: K
@@ -19,7 +21,7 @@ class Request(NamedTuple, Generic[K]):
     body: bytes
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """What the peer said; of a long *body* the beginning. *retry_after* is in seconds.
 
     *connection* is the number of the connection that it came on, from 1.

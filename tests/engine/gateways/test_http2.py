@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 from h2.errors import ErrorCodes
 
@@ -61,7 +62,7 @@ def collected(http: Http2[str]) -> Results:
         for key, result in http.collect(1.0):
             assert key not in results, "a second answer"
             if isinstance(result, Answer):
-                result = result._replace(connection=0)
+                result = msgspec.structs.replace(result, connection=0)
             results[key] = result
     return results
 
