@@ -21,10 +21,10 @@ from rules.notification import NotificationId
 def inbox_(
     district: District, person: str, last: int, seen: bool, entries: tuple[str, ...]
 ) -> None:
-    """Show what a person was told, newest first, in their language.
+    """Show what a person was told, newest first.
 
-    `new` marks what they have not seen, `unread` what they have not read. Looking here changes
-    neither.
+    Texts are in the person's language. `new` marks what they have not seen, `unread` what they
+    have not read. Looking here changes neither.
     """
     who, now = PersonId(person), utc_now()
     inbox.mark_read(district.database, who, [NotificationId(one) for one in entries], now)

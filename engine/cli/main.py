@@ -41,7 +41,7 @@ COMMANDS: Final = {
         "engine.cli.inbox", "inbox_", "Show what a person was told, newest first."
     ),
     "why": LazyCommand(
-        "engine.cli.status", "why_", "Say why a person did, or did not, hear about a student."
+        "engine.cli.why", "why_", "Say why a person did, or did not, hear about a student."
     ),
     "enable": LazyCommand(
         "engine.cli.settings", "enable", "Switch push notifications on for the whole district."

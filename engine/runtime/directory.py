@@ -5,6 +5,7 @@ No transaction of ours is open while the SIS is asked, so a slow one holds up no
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
@@ -14,6 +15,7 @@ from engine.sources.definition import Entity
 from engine.sources.directory import Reading, Scope
 from engine.sources.source import SqlSource
 from engine.store import directory
+from engine.telemetry import Event, emit
 from rules.change import Change, StudentId
 
 
@@ -58,7 +60,9 @@ class SisDirectory:
         if different:
             with self._database.write() as connection:
                 directory.apply_all(connection, base, different)
-        return {difference.entity: difference.listed for difference in found}
+        listed = {difference.entity: difference.listed for difference in found}
+        emit(Event.DIRECTORY_SYNCED, level=logging.DEBUG, count=sum(listed.values()))
+        return listed
 
     def _known(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
         with self._database.read() as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from engine.config import Config
 from engine.database import Database
@@ -24,16 +24,9 @@ def release_all(release: Release) -> None:
         emit(Event.PUSHES_REPUBLISHED, count=count)
 
 
-def sync_directory(directory: SisDirectory, *, may_shrink: bool = False) -> Mapping[str, int]:
-    """Read the whole directory again from the SIS; return how many rows of each part."""
-    counted = directory.sync(may_shrink=may_shrink)
-    emit(Event.DIRECTORY_SYNCED, level=logging.DEBUG, count=sum(counted.values()))
-    return {str(entity): count for entity, count in counted.items()}
-
-
 def sync_or_report(directory: SisDirectory, alarms: Alarms) -> None:
     """Sync the directory; what is wrong with the source's answer is an alarm."""
-    alarms.update(DIRECTORY, "sync", _met(lambda: sync_directory(directory)))
+    alarms.update(DIRECTORY, "sync", _met(directory.sync))
 
 
 def check_capture(capture: Capture, alarms: Alarms) -> None:

@@ -8,12 +8,13 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.ports import Decided, DecidedFor
-from engine.store import candidates, decisions, district, outcomes
-from engine.store.tables import parked_changes, students
+from engine.store import candidates, decisions, directory, district, outcomes, parked
+from engine.store.parked import ParkedChange
 from rules.audience import Candidate, DeviceId
 from rules.change import ChangeId, Kind, PersonId, SchoolId, StudentId
 from rules.gates import GATES, Case, standing_case
@@ -56,44 +57,44 @@ class Answer:
 
 
 def decided(
-    connection: Connection, student: StudentId, person: PersonId, now: datetime, limit: int = 10
+    database: Database, student: StudentId, person: PersonId, now: datetime, limit: int = 10
 ) -> list[Answer]:
     """The newest decisions about *student* for *person*, newest first."""
-    rows = decisions.newest_of(
-        connection, student, now, limit, lambda row: _of(row, person) is not None
-    )
-    return [_decided(connection, row, person) for row in rows]
+    with database.read() as connection:
+        rows = decisions.newest_of(
+            connection, student, now, limit, lambda row: _of(row, person) is not None
+        )
+        return [_decided(connection, row, person) for row in rows]
 
 
-def of_change(
-    connection: Connection, student: StudentId, person: PersonId, change: ChangeId
-) -> Answer:
+def of_change(database: Database, student: StudentId, person: PersonId, change: ChangeId) -> Answer:
     """The decision on one change; raises SchoolbellError that says why there is none."""
     change = _change_id(change)
-    rows = decisions.of_changes(connection, [change])
-    for row in rows:
-        if row.place and row.place.student == student and _of(row, person):
-            return _decided(connection, row, person)
-    raise _no_decision(connection, change, was_evaluated=bool(rows))
+    with database.read() as connection:
+        rows = decisions.of_changes(connection, [change])
+        for row in rows:
+            if row.place and row.place.student == student and _of(row, person):
+                return _decided(connection, row, person)
+        reason = parked.of_change(connection, change)
+    raise _no_decision(reason, was_evaluated=bool(rows))
 
 
 def standing(
-    connection: Connection, student: StudentId, person: PersonId, now: datetime, today: date
+    database: Database, student: StudentId, person: PersonId, now: datetime, today: date
 ) -> list[Answer]:
     """What would become of a change now, for each kind: also where nothing was ever sent.
 
     Raises SchoolbellError when the person has nothing to do with the student.
     """
-    school = connection.execute(
-        select(students.c.school_id).where(students.c.id == student)
-    ).scalar_one_or_none()
     wanted = {(student, kind) for kind in Kind}
-    found = candidates.fetch(connection, wanted, now).candidates
-    circumstances = district.circumstances(connection, today)
+    with database.read() as connection:
+        school = directory.school_of(connection, student)
+        found = candidates.fetch(connection, wanted, now).candidates
+        circumstances = district.circumstances(connection, today)
     answers = []
     for kind in Kind:
         candidate = _candidate(found[student, kind], student, person)
-        case = standing_case(kind, SchoolId(school or ""), candidate, circumstances)
+        case = standing_case(kind, school or SchoolId(""), candidate, circumstances)
         answers.append(_answer(case))
     return answers
 
@@ -173,16 +174,9 @@ def _because(reason: str) -> str:
     return f", {reason}" if reason else ""
 
 
-def _no_decision(
-    connection: Connection, change: ChangeId, *, was_evaluated: bool
-) -> SchoolbellError:
-    parked = connection.execute(
-        select(parked_changes.c.problem, parked_changes.c.remedy).where(
-            parked_changes.c.id == change
-        )
-    ).first()
-    if parked:
-        return SchoolbellError(f"The change is parked: {parked.problem}", parked.remedy)
+def _no_decision(parked_for: ParkedChange | None, *, was_evaluated: bool) -> SchoolbellError:
+    if parked_for:
+        return SchoolbellError(f"The change is parked: {parked_for.problem}", parked_for.remedy)
     if was_evaluated:
         return SchoolbellError(
             "The change was evaluated, and it did not concern this person and student.",

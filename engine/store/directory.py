@@ -40,7 +40,7 @@ from engine.store.tables import (
     schools,
     students,
 )
-from rules.change import PersonId, StudentId
+from rules.change import PersonId, SchoolId, StudentId
 
 TABLES: Final[Mapping[Entity, Table]] = {
     "schools": schools,
@@ -174,6 +174,12 @@ def knows_student(connection: Connection, student: StudentId) -> bool:
     """Whether the SIS lists this student."""
     found = connection.execute(select(students.c.id).where(students.c.id == student))
     return found.first() is not None
+
+
+def school_of(connection: Connection, student: StudentId) -> SchoolId | None:
+    """The school of a student whom the SIS lists."""
+    query = select(students.c.school_id).where(students.c.id == student)
+    return connection.execute(query).scalar_one_or_none()
 
 
 def names(connection: Connection, wanted: Collection[StudentId]) -> dict[StudentId, str]:

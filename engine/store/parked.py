@@ -34,6 +34,15 @@ def oldest(connection: Connection, limit: int) -> Sequence[ParkedChange]:
     return [ParkedChange(*row) for row in found]
 
 
+def of_change(connection: Connection, change: ChangeId) -> ParkedChange | None:
+    """What is known of one change, if it is parked."""
+    table = parked_changes.c
+    found = connection.execute(
+        select(table.id, table.problem, table.remedy, table.parked_at).where(table.id == change)
+    ).first()
+    return ParkedChange(*found) if found else None
+
+
 def changes(connection: Connection, limit: int) -> Sequence[Change]:
     """The oldest themselves."""
     found = connection.execute(

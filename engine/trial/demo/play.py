@@ -9,9 +9,8 @@ from typing import Final
 
 from engine.errors import Unavailable
 from engine.runtime.clock import utc_now
-from engine.services import why
+from engine.services import settings, why
 from engine.services.why import Answer
-from engine.store import district
 from engine.trial.demo.acts import ACTS, Act, Scene, Why
 from engine.trial.demo.expected import Difference, Shown, Text, arrivals, compare, screens
 from engine.trial.demo.quiet import Remaining, wait_until_quiet
@@ -144,14 +143,15 @@ class Play:
     def _ask(self, act: Act) -> list[Answer | None]:
         """Ask, as staff would, what became of the newest change for those whom the act names."""
         school, answers = self._world.school, []
-        with self._world.district.database.read() as connection:
-            for asked in act.why:
-                student = StudentId(str(school.students[asked.student]))
-                person = PersonId(str(school.people[asked.person]))
-                decided = why.decided(connection, student, person, utc_now(), limit=1)
-                answers.append(decided[0] if decided else None)
+        for asked in act.why:
+            student = StudentId(str(school.students[asked.student]))
+            person = PersonId(str(school.people[asked.person]))
+            decided = why.decided(
+                self._world.district.database, student, person, utc_now(), limit=1
+            )
+            answers.append(decided[0] if decided else None)
         return answers
 
     def _switch(self, enabled: bool) -> None:
-        with self._world.district.database.write() as connection:
-            district.set_enabled(connection, enabled=enabled)
+        switch = settings.enable if enabled else settings.disable
+        switch(self._world.district.database)

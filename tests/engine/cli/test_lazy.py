@@ -39,7 +39,7 @@ def test_the_help_needs_no_library_but_clicks_own() -> None:
     [
         ("enable", {*OF_THE_STAGES, "pika", "psycopg", "cryptography", "jinja2", "structlog"}),
         ("status", {*OF_THE_STAGES, "psycopg", "structlog"}),
-        ("sync", {*OF_THE_STAGES, "pika", "psycopg", "cryptography"}),
+        ("sync", {*OF_THE_STAGES, "pika", "psycopg"}),
     ],
 )
 def test_a_command_imports_what_it_needs(

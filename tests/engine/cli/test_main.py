@@ -184,6 +184,39 @@ def test_signing_in_without_staying_is_possible(bell: Bell) -> None:
     assert "no portal right" in said
 
 
+# The inbox
+
+
+def test_the_inbox_lists_what_a_person_was_told_and_what_is_new(bell: Bell) -> None:
+    before = bell("inbox", "--person", MOTHER)
+    evaluate(bell, scored(9, 17))
+
+    new = bell("inbox", "--person", MOTHER)
+    seen = bell("inbox", "--person", MOTHER, "--seen")
+
+    assert before == f"Person {MOTHER} was told nothing, or nothing that is still kept.\n"
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  new +\w.*\n    .*17.*\n", new)
+    assert (new.splitlines()[-1], seen.splitlines()[-1]) == (
+        "1 of these are new.",
+        "0 of these are new.",
+    )
+
+
+def test_an_entry_that_was_read_is_read(bell: Bell) -> None:
+    evaluate(bell, scored(9, 17))
+    (entry,) = re.findall(r"entry (\S+)", bell("inbox", "--person", MOTHER))
+
+    said = bell("inbox", "--person", MOTHER, "--seen", "--read", entry)
+
+    assert re.search(r"\d  read +\w", said)
+
+
+def test_the_inbox_of_who_was_not_told_is_empty(bell: Bell) -> None:
+    evaluate(bell, scored(9, 17))
+
+    assert "was told nothing" in bell("inbox", "--person", UNCLE)
+
+
 # Why
 
 

@@ -32,20 +32,20 @@ from tests.district import (
 
 
 def decided(district: District, person: str = MOTHER, student: str = ADA) -> list[Answer]:
-    found: list[Answer] = district.read(
-        why.decided, StudentId(student), PersonId(person), NOW + timedelta(minutes=1)
+    found: list[Answer] = why.decided(
+        district.database, StudentId(student), PersonId(person), NOW + timedelta(minutes=1)
     )
     return found
 
 
 def of_change(district: District, change: str, person: str = MOTHER) -> Answer:
-    found: Answer = district.read(why.of_change, StudentId(ADA), PersonId(person), ChangeId(change))
-    return found
+    who = StudentId(ADA), PersonId(person)
+    return why.of_change(district.database, *who, ChangeId(change))
 
 
 def standing(district: District, person: str, student: str = ADA) -> dict[Kind, Answer]:
-    found = district.read(
-        why.standing, StudentId(student), PersonId(person), district.clock.now, TODAY
+    found = why.standing(
+        district.database, StudentId(student), PersonId(person), district.clock.now, TODAY
     )
     return {answer.kind: answer for answer in found}
 
@@ -111,7 +111,7 @@ def test_the_newest_decision_comes_first_and_no_more_than_asked_for(district: Di
     )
     district.evaluate(first, second, third)
 
-    found = district.read(why.decided, StudentId(ADA), PersonId(MOTHER), NOW, 2)
+    found = why.decided(district.database, StudentId(ADA), PersonId(MOTHER), NOW, 2)
 
     assert [answer.change for answer in found] == [third.id, second.id]
 
