@@ -30,7 +30,7 @@ def open_district(config: Config, database: Database) -> Broker:
     return LinkedBroker(own, RabbitBroker(config.hub, district, AT_THE_HUB))
 
 
-def open_spokes(config: Config) -> Mapping[str, Broker]:
+def open_served_districts(config: Config) -> Mapping[str, Broker]:
     """For each district that this hub serves, its vhost at the hub's broker."""
     return {
         district: RabbitBroker(in_vhost(config.broker, district), district, AT_THE_HUB)

@@ -25,9 +25,9 @@ class Hub:
     @cached_property
     def brokers(self) -> Mapping[str, Broker]:
         """For each district that it serves, the broker with its pushes and outcomes."""
-        from engine.broker.hub_link import open_spokes
+        from engine.broker.hub_link import open_served_districts
 
-        return open_spokes(self.config)
+        return open_served_districts(self.config)
 
     @property
     def stages(self) -> Sequence[str]:

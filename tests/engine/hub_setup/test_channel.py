@@ -56,7 +56,7 @@ class Hub:
         """The hub's broker as a district sees it."""
         return RabbitBroker(self.settings(name), name, AT_THE_HUB, IMPATIENT)
 
-    def spoke(self, name: str) -> RabbitBroker:
+    def serving(self, name: str) -> RabbitBroker:
         """A district as the hub sees it."""
         settings = in_vhost(self.settings("hub"), name)
         return RabbitBroker(settings, name, AT_THE_HUB, IMPATIENT)
@@ -175,7 +175,7 @@ def refused(broker: RabbitBroker) -> str:
 
 @pytest.mark.parametrize("district", ["north", "south"])
 def test_pushes_go_to_the_hub_and_outcomes_come_back(hub: Hub, district: str) -> None:
-    ours, theirs = hub.district(district), hub.spoke(district)
+    ours, theirs = hub.district(district), hub.serving(district)
     publish(ours, Queue.PUSHES, bodies(3, district))
     with closing(theirs.consumer(Queue.PUSHES, 10)) as consumer:
         assert received_bodies(consumer, 3) == bodies(3, district)
@@ -187,7 +187,7 @@ def test_pushes_go_to_the_hub_and_outcomes_come_back(hub: Hub, district: str) ->
 
 
 def test_each_side_parks_what_it_takes_looks_at_it_and_puts_it_back(hub: Hub) -> None:
-    ours, theirs = hub.district("north"), hub.spoke("north")
+    ours, theirs = hub.district("north"), hub.serving("north")
     for sender, taker, queue in ((ours, theirs, Queue.PUSHES), (theirs, ours, Queue.OUTCOMES)):
         publish(sender, queue, bodies(1))
         with closing(taker.consumer(queue, 1)) as consumer:
@@ -201,18 +201,18 @@ def test_a_reason_that_somebody_made_up_cannot_rewrite_the_screen(by_passwords: 
     forged = pika.BasicProperties(headers={"reason": "\x1b[2J\n\u202eall is well" + "!" * 9_999})
     by_passwords.attempt("hub", "north", lambda opened: opened.basic_publish(
         EXCHANGE, "north.pushes.dead", b"forged", forged))  # fmt: skip
-    spoke = by_passwords.spoke("north")
-    (parked,) = spoke.parked(Queue.PUSHES, 10)
+    theirs = by_passwords.serving("north")
+    (parked,) = theirs.parked(Queue.PUSHES, 10)
     assert parked.reason.startswith(" [2J  all is well!")
     assert parked.reason.isprintable()
     assert len(parked.reason) < 1_000
-    assert spoke.requeue_parked(Queue.PUSHES, 10) == 1
+    assert theirs.requeue_parked(Queue.PUSHES, 10) == 1
     drain(by_passwords)
 
 
 def test_install_finds_all_in_place_without_the_right_to_make_anything(hub: Hub) -> None:
     assert list(hub.district("north").install()) == []
-    assert list(hub.spoke("south").install()) == []
+    assert list(hub.serving("south").install()) == []
 
 
 def test_no_queue_of_a_district_can_fill_the_disk(hub: Hub) -> None:
@@ -238,7 +238,7 @@ def test_a_message_that_is_too_large_is_refused_and_said_to_be(hub: Hub) -> None
         ]
         with pytest.raises(Misconfigured, match="max_message_size"):
             publisher.publish(Queue.PUSHES, publications([bytes(LARGEST_MESSAGE + 1)]))
-    with closing(hub.spoke("north").consumer(Queue.PUSHES, 3)) as consumer:
+    with closing(hub.serving("north").consumer(Queue.PUSHES, 3)) as consumer:
         assert received_bodies(consumer, 1) == [bytes(LARGEST_MESSAGE)]
         assert list(consumer.receive(1, timeout=0.2)) == []
 
@@ -246,14 +246,14 @@ def test_a_message_that_is_too_large_is_refused_and_said_to_be(hub: Hub) -> None
 def test_outcomes_that_nobody_reads_hold_up_their_own_district_and_are_kept(
     by_passwords: Hub,
 ) -> None:
-    south, theirs = by_passwords.district("south"), by_passwords.spoke("south")
+    south, theirs = by_passwords.district("south"), by_passwords.serving("south")
     with (
         room_in_south(by_passwords, for_messages=3),
         closing(theirs.publisher()) as publisher,
         closing(south.consumer(Queue.OUTCOMES, 100)) as consumer,
     ):
         kept = until_refused(publisher, Queue.OUTCOMES)
-        publish(by_passwords.spoke("north"), Queue.OUTCOMES, bodies(10))
+        publish(by_passwords.serving("north"), Queue.OUTCOMES, bodies(10))
         assert 3 <= len(kept) < MANY
         assert received_bodies(consumer, len(kept)) == kept
         assert eventually(lambda: all(publisher.publish(Queue.OUTCOMES, publications([b"again"]))))
@@ -262,7 +262,7 @@ def test_outcomes_that_nobody_reads_hold_up_their_own_district_and_are_kept(
 
 
 def test_what_cannot_be_parked_any_more_stays_where_it_is(by_passwords: Hub) -> None:
-    south, theirs = by_passwords.district("south"), by_passwords.spoke("south")
+    south, theirs = by_passwords.district("south"), by_passwords.serving("south")
     publish(south, Queue.PUSHES, bodies(MANY))
     with room_in_south(by_passwords, for_messages=3):
         with closing(theirs.consumer(Queue.PUSHES, MANY)) as consumer:
@@ -374,7 +374,7 @@ def test_another_district_comes_in_and_a_password_is_changed_while_the_broker_ru
         publish(hub.district("south"), Queue.PUSHES, bodies(1))
         publish(hub.district("west"), Queue.PUSHES, bodies(1))
         for district in ("north", "south", "west"):
-            with closing(hub.spoke(district).consumer(Queue.PUSHES, 1)) as consumer:
+            with closing(hub.serving(district).consumer(Queue.PUSHES, 1)) as consumer:
                 assert received_bodies(consumer, 1) == bodies(1)
 
 
@@ -446,7 +446,7 @@ def test_the_broker_speaks_no_tls_before_1_2(hub: Hub) -> None:
 def drain(hub: Hub, district: str = "north") -> None:
     """Take what a test has left."""
     for broker, queue in (
-        (hub.spoke(district), Queue.PUSHES),
+        (hub.serving(district), Queue.PUSHES),
         (hub.district(district), Queue.OUTCOMES),
     ):
         with closing(broker.consumer(queue, 10)) as consumer:
