@@ -201,9 +201,9 @@ class RelaySettings(Section):
 
 
 class EvaluateSettings(Section):
-    """How many messages of up to a hundred changes are evaluated in one transaction."""
+    """How many messages of up to 400 changes are evaluated in one transaction."""
 
-    batch: int = Field(default=10, ge=1, le=100)
+    batch: int = Field(default=4, ge=1, le=100)
 
 
 class DeliverSettings(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from rules.audience import Audience, Candidate, DeviceId
 from rules.change import ChangeId, Facts, Kind, PersonId, StudentId, Subject
@@ -38,6 +38,15 @@ class Decision(NamedTuple):
 CandidateKey = tuple[StudentId, Kind]
 
 
+class HasFacts(Protocol):
+    """A subject or a notification: something that a text can be made of."""
+
+    @property
+    def facts(self) -> Facts:
+        """What its text is made of."""
+        ...
+
+
 class Texts:
     """The texts of one batch, each made once: families of one student share it."""
 
@@ -46,16 +55,16 @@ class Texts:
         self._made: dict[tuple[tuple[str, str], Audience, str], Text | TextFault] = {}
 
     def of(
-        self, about: tuple[str, str], facts: Facts, audience: Audience, language: str
+        self, about: tuple[str, str], of: HasFacts, audience: Audience, language: str
     ) -> Text | TextFault:
-        """What *facts* say to *audience* in *language*, or why they say nothing.
+        """What the facts *of* something say to *audience* in *language*, or why they say nothing.
 
-        *about* names them: the change, or a notification without one, and the student.
+        *about* names it: the change, or a notification without one, and the student.
         """
         key = (about, audience, language)
         text = self._made.get(key)
         if text is None:
-            text = self._made[key] = self._wording.render(facts, audience, language)
+            text = self._made[key] = self._wording.render(of.facts, audience, language)
         return text
 
 
@@ -91,7 +100,7 @@ def _decide(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
     if not devices:
         return _silent(case, Reason.DEVICE_ALREADY_TOLD)
     about = (subject.change, subject.student)
-    text = texts.of(about, subject.facts, candidate.audience, candidate.language)
+    text = texts.of(about, subject, candidate.audience, candidate.language)
     if isinstance(text, TextFault):
         return _silent(case, text.reason, text)
     already.update(devices)

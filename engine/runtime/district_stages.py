@@ -24,6 +24,7 @@ from rules.change import Change
 
 _SCHEDULE_LOCK: Final = 0x5C4001BE12
 _OUTCOMES_BATCH: Final = 50  # messages
+_OUTCOMES_LINGER: Final = 0.1  # seconds; who waits for a text has it by then
 _SWEEP_EVERY: Final = timedelta(minutes=1)
 _FORGET_EVERY: Final = timedelta(minutes=10)
 
@@ -67,7 +68,9 @@ def _record(district: District) -> Stage:
         count = record(outcomes)
         emit(Event.OUTCOMES_RECORDED, level=logging.DEBUG, count=count)
 
-    return consuming(district.broker, Queue.OUTCOMES, handle, _OUTCOMES_BATCH, lambda: None)
+    return consuming(
+        district.broker, Queue.OUTCOMES, handle, _OUTCOMES_BATCH, lambda: None, _OUTCOMES_LINGER
+    )
 
 
 def _schedule(district: District) -> Stage:

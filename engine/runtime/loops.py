@@ -8,6 +8,7 @@ makes a new one: what was not acked or marked comes again.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -72,7 +73,8 @@ class RelayStage:
 class ConsumingStage:
     """Consumes one queue: reads, parks what is not readable, handles the rest, acks.
 
-    *read* gives the items of a message, and raises Unprocessable when it is none.
+    *read* gives the items of a message, and raises Unprocessable when it is none. A batch that is
+    not full waits up to *linger* seconds for more: each costs a transaction.
     """
 
     def __init__(
@@ -82,24 +84,34 @@ class ConsumingStage:
         handle: Callable[[Sequence[Any]], None],
         batch: int,
         close: Callable[[], None],
+        linger: float = 0.0,
     ) -> None:
         self._consumer = consumer
         self._read_items = read
         self._handle = handle
         self._batch = batch
         self._close = close
+        self._linger = linger
         self._in_hand: deque[Delivery] = deque()
 
     def step(self, stop: Flag) -> None:
         """See Stage.step. What could not be handled stays in hand for the next step."""
         del stop  # a receive waits no longer than a stop may
         if not self._in_hand:
-            self._in_hand = deque(self._consumer.receive(self._batch, _IDLE))
+            self._in_hand = deque(self._receive())
         # A message that killed its consumer would kill its neighbours' with it: one at a time.
         together = not any(delivery.redelivered for delivery in self._in_hand)
         while self._in_hand:
             count = len(self._in_hand) if together else 1
             together = self._work_off(list(islice(self._in_hand, count))) and together
+
+    def _receive(self) -> list[Delivery]:
+        """A batch: full, or with all that came while it waited."""
+        found = list(self._consumer.receive(self._batch, _IDLE))
+        limit = time.monotonic() + self._linger
+        while 0 < len(found) < self._batch and (left := limit - time.monotonic()) > 0:
+            found += self._consumer.receive(self._batch - len(found), left)
+        return found
 
     def drain(self) -> None:
         """What is in hand is given back: it comes again."""
@@ -238,10 +250,11 @@ def consuming(
     handle: Callable[[Sequence[Any]], None],
     batch: int,
     close: Callable[[], None],
+    linger: float = 0.0,
 ) -> ConsumingStage:
     """A stage that consumes *queue*, with room for one batch in hand and one on its way."""
     consumer = broker.consumer(queue, prefetch=2 * batch)
-    return ConsumingStage(consumer, _READERS[queue], handle, batch, close)
+    return ConsumingStage(consumer, _READERS[queue], handle, batch, close, linger)
 
 
 def _outcomes(body: bytes) -> Sequence[Outcome]:

@@ -105,7 +105,7 @@ class Composing:
         """Kind, title and body; the kind is empty where it may not be known."""
         if level is not Level.FULL:
             return self._brief(one, level)
-        text = self.texts.of(_key(one), one.facts, one.audience, one.language)
+        text = self.texts.of(_key(one), one, one.audience, one.language)
         return text if isinstance(text, TextFault) else (one.facts.kind, *_bounded(text))
 
     def _brief(self, one: Notification, level: Level) -> tuple[str, str, str]:

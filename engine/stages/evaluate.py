@@ -42,7 +42,7 @@ from engine.stages.reporting import (
 from engine.telemetry import Event, emit, frames
 from engine.wire.messages import Push
 from rules.audience import DeviceId
-from rules.change import Change, ChangeId, StudentId, Subject
+from rules.change import Change, ChangeId, Facts, StudentId, Subject
 from rules.decide import Decision, Texts, decide
 from rules.identity import PushId, entry_id, moment_of, notification_id, push_id
 from rules.notification import Notification, Origin, State
@@ -141,6 +141,7 @@ class _Batch:
         default_factory=lambda: defaultdict(list)
     )
     _subjects: Sequence[Subject] = ()
+    _facts: dict[tuple[ChangeId, StudentId], Facts] = field(default_factory=dict)
     _held: list[Notification] = field(default_factory=list)
     _faults: dict[str, TextFault] = field(default_factory=dict)
     _unsent: dict[Unsent, list[tuple[PushId, Device]]] = field(
@@ -274,7 +275,8 @@ class _Batch:
             state = State.HELD
         return Notification(
             name, Origin.CHANGES, state, one.person, subject.student, one.audience, one.language,
-            subject.record, subject.position, subject.facts, (subject.change,), one.devices,
+            subject.record, subject.position, self._facts_of(subject), (subject.change,),
+            one.devices,
             held.moment if held else self.now, held.why if held else None,
         )  # fmt: skip
 
@@ -285,8 +287,17 @@ class _Batch:
         is_told = any(one.devices for one in people)
         return Decided(
             change.id, subject.place if subject else None, change.position, change.watch,
-            change.at, self.now, tuple(people), subject.facts if subject and is_told else None,
+            change.at, self.now, tuple(people),
+            self._facts_of(subject) if subject and is_told else None,
         )  # fmt: skip
+
+    def _facts_of(self, subject: Subject) -> Facts:
+        """What its text is made of, made once for all who are told."""
+        about = subject.change, subject.student
+        found = self._facts.get(about)
+        if found is None:
+            found = self._facts[about] = subject.facts
+        return found
 
     def _report(self, parked: Parked, trace: str) -> None:
         for change, why in parked.values():

@@ -27,6 +27,9 @@ from engine.wire.messages import (
 from engine.wire.partitions import divided, hash_of_change, hash_of_push
 from rules.change import Change
 
+MOST_BYTES: Final = 512 * 1024
+"""A message is cut before this size: a hub's broker refuses one of more than 1 MiB."""
+
 _TRIES: Final = 10
 
 
@@ -100,7 +103,19 @@ def _packed(
     """Each partition as one sequence of messages of at most MAX_PACKED."""
     for partition, items in enumerate(parts):
         for group in packed(items):
-            yield _Waiting(partition, Publication(encode(message(group)), partition))
+            for body in _bodies(group, message):
+                yield _Waiting(partition, Publication(body, partition))
+
+
+def _bodies(items: Sequence[Any], message: Callable[[Sequence[Any]], Message]) -> Iterator[bytes]:
+    """One message, or as many as it takes where texts are long."""
+    body = encode(message(items))
+    if len(body) <= MOST_BYTES or len(items) == 1:
+        yield body
+        return
+    middle = len(items) // 2
+    yield from _bodies(items[:middle], message)
+    yield from _bodies(items[middle:], message)
 
 
 def _publish(publisher: Publisher, queue: Queue, waiting: Sequence[_Waiting]) -> None:

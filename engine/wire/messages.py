@@ -24,7 +24,7 @@ from rules.change import Change
 from rules.outcomes import Verdict
 
 VERSION: Final = 3
-MAX_PACKED: Final = 100
+MAX_PACKED: Final = 400
 
 DeviceKind = Literal["fcm_token", "fcm_fid", "apns"]
 

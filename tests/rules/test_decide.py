@@ -45,7 +45,7 @@ def text_of(decision: Decision, wording: Wording = WORDING) -> Text:
     """What the person of *decision* reads."""
     about = decision.subject
     text = Texts(wording).of(
-        (about.change, about.student), about.facts, decision.audience, decision.language
+        (about.change, about.student), about, decision.audience, decision.language
     )
     assert isinstance(text, Text)
     return text
@@ -166,7 +166,7 @@ def test_siblings_texts_do_not_mix() -> None:
 
     texts = Texts(WORDING)
     made = [
-        texts.of((one.change, one.subject.student), one.subject.facts, one.audience, one.language)
+        texts.of((one.change, one.subject.student), one.subject, one.audience, one.language)
         for one in decisions
     ]
     assert [text.title for text in made if isinstance(text, Text)] == [

@@ -16,8 +16,8 @@ from engine.runtime.loops import (
     ScheduleStage,
     consuming,
 )
-from engine.stages.publishing import publish_pushes
-from engine.wire.messages import Changes, Outcomes, Pushes, decode, encode
+from engine.stages.publishing import MOST_BYTES, publish_pushes
+from engine.wire.messages import MAX_PACKED, Changes, Outcomes, Pushes, decode, encode
 from rules.change import Change
 from tests.builders import a_change, a_push, an_outcome
 from tests.fakes import FakeBroker, FakeConsumer, FakeOutbox, FakePublisher
@@ -501,9 +501,19 @@ def test_a_schedule_that_never_began_can_be_closed() -> None:
 def test_pushes_are_published_packed() -> None:
     publisher = FakePublisher()
 
-    publish_pushes(publisher, [a_push() for _ in range(250)])
+    publish_pushes(publisher, [a_push() for _ in range(2 * MAX_PACKED + 1)])
 
     assert len(publisher.bodies(Queue.PUSHES)) == 3
+
+
+def test_a_message_of_long_texts_is_cut_before_a_broker_refuses_it() -> None:
+    pushes = [a_push(body="é" * 4_000) for _ in range(300)]
+    publisher = FakePublisher()
+
+    publish_pushes(publisher, pushes)
+
+    assert publisher.pushes() == pushes
+    assert max(len(body) for body in publisher.bodies(Queue.PUSHES)) <= MOST_BYTES
 
 
 def test_no_pushes_make_no_message() -> None:

@@ -190,7 +190,7 @@ class TestConfirms:
 
     def test_a_confirmed_message_is_not_published_again(self) -> None:
         publisher = FakePublisher(confirms=lambda number: number != 3)
-        relay(an_outbox(*range(1_000)), publisher, never, limit=1_000)
+        relay(an_outbox(*range(4_000)), publisher, never, limit=4_000)
         assert [count for _, count in publisher.calls] == [10, 1]
 
     def test_all_rows_are_marked_when_all_are_confirmed(self) -> None:
@@ -216,10 +216,10 @@ class TestConfirms:
             relay(an_outbox(1), publisher, never, limit=10)
 
     def test_a_broker_that_confirms_only_some_leaves_all_rows_unmarked(self) -> None:
-        outbox = an_outbox(*range(1_000))
+        outbox = an_outbox(*range(4_000))
         publisher = FakePublisher(confirms=lambda number: number < 5)
         with pytest.raises(Unavailable):
-            relay(outbox, publisher, never, limit=1_000)
+            relay(outbox, publisher, never, limit=4_000)
         assert outbox.marked == []
 
     @pytest.mark.parametrize("error", [Unavailable("It is gone.", ""), Misconfigured("No.", "")])
