@@ -49,10 +49,11 @@ _in_order: Final = select(
 ).order_by(_messages.id)
 _given_back: Final = _in_order.where(_messages.id.in_(bindparam("given_back", expanding=True)))
 _not_yet_seen: Final = _in_order.where(
-    _messages.queue == bindparam("queue"),
-    _messages.id > bindparam("seen"),
-    _messages.partition.in_(bindparam("partitions", expanding=True)),
+    _messages.queue == bindparam("queue"), _messages.id > bindparam("seen")
 ).limit(bindparam("room"))
+_not_yet_seen_of_some: Final = _not_yet_seen.where(
+    _messages.partition.in_(bindparam("partitions", expanding=True))
+)
 _parked: Final = (
     select(_messages.id, _messages.body, _messages.reason)
     .where(_messages.queue == bindparam("dead"))
@@ -198,15 +199,7 @@ class _SharedQueue:
             seen = min(partition.handed_out_up_to for partition in takeable)
             behind = [one for one in takeable if one.handed_out_up_to == seen]
             room = min(limit, *(prefetch - len(partition.held) for partition in behind))
-            found = connection.execute(
-                _not_yet_seen,
-                {
-                    "queue": self.queue.value,
-                    "seen": seen,
-                    "partitions": [partition.number for partition in behind],
-                    "room": room,
-                },
-            ).all()
+            found = self._after(connection, seen, behind, room)
             if len(found) == room:
                 return _Found(found, behind, found[-1].id)
             if found:
@@ -214,6 +207,15 @@ class _SharedQueue:
             if seen == furthest:
                 return _Found([], [])
             _Found([], behind, furthest).hand_out()
+
+    def _after(
+        self, connection: Connection, seen: int, of: Sequence[_Partition], room: int
+    ) -> Sequence[_Message]:
+        wanted: dict[str, Any] = {"queue": self.queue.value, "seen": seen, "room": room}
+        if len(of) == len(self.partitions):  # a single consumer: no need to look at them
+            return connection.execute(_not_yet_seen, wanted).all()
+        wanted["partitions"] = [partition.number for partition in of]
+        return connection.execute(_not_yet_seen_of_some, wanted).all()
 
 
 class EmbeddedPublisher:

@@ -1,4 +1,4 @@
-"""A lost line is opened again, at the next call and with patience."""
+"""A lost session is opened again, at the next call and not before its time."""
 
 import ssl
 from collections.abc import Callable
@@ -15,7 +15,7 @@ NO_TLS: ssl.SSLContext | None = None
 ADDRESS = Address("broker.example", 5671, "/", "u", "p", NO_TLS)
 
 
-class Phone:
+class FakeSession:
     """A session that a test can cut."""
 
     def __init__(self) -> None:
@@ -23,106 +23,106 @@ class Phone:
         self.closed = 0
 
     def cut(self) -> None:
-        self.lost = Unavailable("The line was cut.", "Wait.")
+        self.lost = Unavailable("The connection was cut.", "Wait.")
 
     def close(self) -> None:
         self.closed += 1
 
 
-class Exchange:
-    """Someone who connects, or does not; and the clock on the wall."""
+class FlakyBroker:
+    """A broker that can be reached, or not; and a clock."""
 
     def __init__(self) -> None:
         self.now = 100.0
         self.is_open = True
-        self.dialled_at: list[float] = []
+        self.tried_at: list[float] = []
 
-    def dial(self) -> Phone:
-        self.dialled_at.append(self.now)
+    def connect(self) -> FakeSession:
+        self.tried_at.append(self.now)
         if not self.is_open:
             raise Unavailable("Nobody answers.", "Wait.")
-        return Phone()
+        return FakeSession()
 
-    def line(self, chance: Callable[[], float] = lambda: 1.0) -> Reconnecting[Phone]:
-        return Reconnecting(self.dial, ADDRESS, TIMEOUTS, clock=lambda: self.now, chance=chance)
-
-
-def test_an_open_line_is_used_again() -> None:
-    exchange = Exchange()
-    line = exchange.line()
-    assert line.session() is line.session()
-    assert exchange.dialled_at == [100.0]
+    def sessions(self, chance: Callable[[], float] = lambda: 1.0) -> Reconnecting[FakeSession]:
+        return Reconnecting(self.connect, ADDRESS, TIMEOUTS, clock=lambda: self.now, chance=chance)
 
 
-def test_a_line_that_held_for_long_is_dialled_again_at_once() -> None:
-    exchange = Exchange()
-    line = exchange.line()
-    first = line.session()
-    exchange.now += 60
+def test_an_open_session_is_used_again() -> None:
+    broker = FlakyBroker()
+    sessions = broker.sessions()
+    assert sessions.session() is sessions.session()
+    assert broker.tried_at == [100.0]
+
+
+def test_a_session_that_held_for_long_is_opened_again_at_once() -> None:
+    broker = FlakyBroker()
+    sessions = broker.sessions()
+    first = sessions.session()
+    broker.now += 60
     first.cut()
-    assert line.session() is not first
+    assert sessions.session() is not first
     assert first.closed == 1
-    assert exchange.dialled_at == [100.0, 160.0]
+    assert broker.tried_at == [100.0, 160.0]
 
 
-def test_a_line_that_is_cut_again_and_again_is_dialled_less_and_less_often() -> None:
-    exchange = Exchange()
-    line = exchange.line()
+def test_a_session_that_is_cut_again_and_again_is_opened_less_and_less_often() -> None:
+    broker = FlakyBroker()
+    sessions = broker.sessions()
     for _ in range(400):
         try:
-            line.session().cut()
+            sessions.session().cut()
         except Unavailable:
-            exchange.now += 0.5
-    gaps = [b - a for a, b in zip(exchange.dialled_at, exchange.dialled_at[1:], strict=False)]
+            broker.now += 0.5
+    gaps = [b - a for a, b in zip(broker.tried_at, broker.tried_at[1:], strict=False)]
     assert gaps[:4] == [1.0, 2.0, 4.0, 8.0]
     assert set(gaps[4:]) == {8.0}
 
 
-def test_too_early_raises_the_same_trouble_without_dialling() -> None:
-    exchange = Exchange()
-    exchange.is_open = False
-    line = exchange.line()
+def test_too_early_raises_the_same_error_without_connecting() -> None:
+    broker = FlakyBroker()
+    broker.is_open = False
+    sessions = broker.sessions()
     for _ in range(3):
         with pytest.raises(Unavailable, match="Nobody answers"):
-            line.session()
-    assert exchange.dialled_at == [100.0]
-    exchange.now += 1.0
-    exchange.is_open = True
-    assert line.session().lost is None
+            sessions.session()
+    assert broker.tried_at == [100.0]
+    broker.now += 1.0
+    broker.is_open = True
+    assert sessions.session().lost is None
 
 
-def test_two_that_lost_the_line_together_do_not_come_back_together() -> None:
+def test_two_that_lost_the_broker_together_do_not_come_back_together() -> None:
     waits = []
     for chance in (0.0, 0.5, 1.0):
-        exchange = Exchange()
-        exchange.is_open = False
-        line = exchange.line(lambda chance=chance: chance)
-        while len(exchange.dialled_at) < 2:
+        broker = FlakyBroker()
+        broker.is_open = False
+        sessions = broker.sessions(lambda chance=chance: chance)
+        while len(broker.tried_at) < 2:
             with pytest.raises(Unavailable):
-                line.session()
-            exchange.now += 0.25
-        waits.append(exchange.dialled_at[1] - exchange.dialled_at[0])
+                sessions.session()
+            broker.now += 0.25
+        waits.append(broker.tried_at[1] - broker.tried_at[0])
     assert waits == [0.5, 0.75, 1.0]
 
 
-def test_a_closed_line_can_be_closed_again() -> None:
-    line = Exchange().line()
-    phone = line.session()
-    line.close()
-    line.close()
-    assert phone.closed == 1
+def test_a_closed_session_can_be_closed_again() -> None:
+    sessions = FlakyBroker().sessions()
+    session = sessions.session()
+    sessions.close()
+    sessions.close()
+    assert session.closed == 1
 
 
-def test_what_happens_to_a_line_is_told() -> None:
-    exchange = Exchange()
-    line = exchange.line()
+def test_what_happens_to_a_session_is_told() -> None:
+    broker = FlakyBroker()
+    sessions = broker.sessions()
     with structlog.testing.capture_logs() as events:
-        line.session().cut()
-        exchange.now += 60
-        line.session()
+        sessions.session().cut()
+        broker.now += 60
+        sessions.session()
     assert [event["event"] for event in events] == [
         "broker.connected",
         "broker.lost",
         "broker.connected",
     ]
-    assert events[1]["problem"] == "The line was cut."
+    assert events[1]["problem"] == "The connection was cut."
