@@ -392,8 +392,8 @@ class Recording(Protocol):
         """Plan further tries, unless one of the push is planned."""
         ...
 
-    def forget(self, pushes: Collection[PushId]) -> None:
-        """Plan no further try of these pushes."""
+    def forget(self, answered: Mapping[PushId, int]) -> None:
+        """Plan no try of these pushes up to the one that was *answered*."""
         ...
 
     def refuse(self, tries: Collection[tuple[PushId, int, str]], now: datetime) -> None:

@@ -84,7 +84,10 @@ class _Recorded:
         """Store outcomes, retire dead devices, plan what is to be tried again and when."""
         appended = self._recording.append(self._by_our_deadline(found))
         self.new = appended.new
-        self._recording.forget({PushId(one.push_id) for one in self.new if one.attempt > 1})
+        in_order = sorted(self.new, key=lambda one: one.attempt)
+        self._recording.forget(
+            {PushId(one.push_id): one.attempt for one in in_order if one.attempt > 1}
+        )
         judged = self._judge(self.new)
         # What deliver believes no more counts all the same: else it would keep our count below
         # the number from which we believe it no more, and what was retired would stay so.

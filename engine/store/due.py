@@ -22,7 +22,11 @@ _Key = tuple[str, int]
 
 
 def plan(connection: Connection, tries: Collection[Try]) -> None:
-    """Plan further tries; one that is planned already stays, with the wish to be sent *again*."""
+    """Plan further tries; one that is planned already stays, unless it is wished *again*.
+
+    Then what is on its way was sent too early, and the answer to it is not what is waited for: the
+    try after it is planned.
+    """
     wanted = {_key(one.push): one for one in reversed(list(tries))}
     known = _planned(connection, wanted.keys())
     append(
@@ -34,9 +38,12 @@ def plan(connection: Connection, tries: Collection[Try]) -> None:
             if key not in known
         ],
     )
-    for key in known:
+    for key, (attempt, is_on_its_way) in known.items():
         if wanted[key].again:
-            connection.execute(_this(key).values(again=True))
+            next_attempt = max(wanted[key].attempt, attempt + is_on_its_way)
+            connection.execute(
+                _this(key).values(again=True, attempt=next_attempt, published_at=None)
+            )
 
 
 def plan_held(connection: Connection, moments: Mapping[str, datetime]) -> None:
@@ -85,9 +92,24 @@ def forget(connection: Connection, found: Collection[Due]) -> None:
     _delete(connection, [_key_of(one) for one in found])
 
 
-def forget_pushes(connection: Connection, pushes: Collection[PushId]) -> None:
-    """Plan no further try of these pushes."""
-    _delete(connection, [_key(push) for push in pushes])
+def forget_answered(connection: Connection, answered: Mapping[PushId, int]) -> None:
+    """Plan no try of these pushes up to the one that was *answered*."""
+    if not answered:
+        return
+    columns = (due.c.origin_id, due.c.device_id, due.c.attempt)
+    rows = [(*_key(push), attempt) for push, attempt in answered.items()]
+    wanted = tuples(connection, columns, rows)
+    connection.execute(
+        delete(due).where(
+            select(wanted.c.origin_id)
+            .where(
+                due.c.origin_id == wanted.c.origin_id,
+                due.c.device_id == wanted.c.device_id,
+                due.c.attempt <= wanted.c.attempt,
+            )
+            .exists()
+        )
+    )
 
 
 def count(connection: Connection) -> int:
@@ -152,15 +174,19 @@ def _without_outcome(
     return sorted(told)
 
 
-def _planned(connection: Connection, keys: Collection[_Key]) -> set[_Key]:
+def _planned(connection: Connection, keys: Collection[_Key]) -> dict[_Key, tuple[int, bool]]:
+    """Which try is planned of each, and whether it is on its way."""
     if not keys:
-        return set()
+        return {}
     found = connection.execute(
-        select(due.c.origin_id, due.c.device_id).where(
+        select(due.c.origin_id, due.c.device_id, due.c.attempt, due.c.published_at).where(
             one_of(connection, due.c.origin_id, {origin for origin, _ in keys})
         )
     )
-    return {(row.origin_id, row.device_id) for row in found} & set(keys)
+    planned = {
+        (row.origin_id, row.device_id): (row.attempt, row.published_at is not None) for row in found
+    }
+    return {key: planned[key] for key in keys if key in planned}
 
 
 def _each(connection: Connection, keys: Sequence[_Key], now: datetime) -> None:

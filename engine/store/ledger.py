@@ -270,9 +270,9 @@ class SqlRecording:
         """See ports.Recording.plan."""
         due.plan(self._connection, tries)
 
-    def forget(self, pushes: Collection[PushId]) -> None:
+    def forget(self, answered: Mapping[PushId, int]) -> None:
         """See ports.Recording.forget."""
-        due.forget_pushes(self._connection, pushes)
+        due.forget_answered(self._connection, answered)
 
     def refuse(self, tries: Collection[tuple[PushId, int, str]], now: datetime) -> None:
         """See ports.Recording.refuse."""

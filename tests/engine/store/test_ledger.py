@@ -433,6 +433,34 @@ def test_what_was_accepted_is_not_sent_again_because_an_older_deferral_comes_lat
     assert planned(district) == []
 
 
+def test_the_newest_text_is_shown_again_by_a_try_that_has_no_answer_yet(
+    district: District, push: Push
+) -> None:
+    """An older text was sent twice, and a deferral came after the answer to the try after it."""
+    newest = district.push_of(scored(17, 18, position=push.position + 1))
+    district.record([an_outcome(newest, attempt=2), an_outcome(push)])
+    district.record([deferred(newest), an_outcome(push, at=NOW + timedelta(seconds=1))])
+    district.clock.forward(timedelta(minutes=1))
+
+    assert [(one.id, one.attempt) for one in due(district)] == [(newest.id, 3)]
+
+
+def test_the_newest_text_is_shown_again_after_what_is_on_its_way(
+    district: District, push: Push
+) -> None:
+    """It may have been sent before the older text that was sent twice."""
+    newest = district.push_of(scored(17, 18, position=push.position + 1))
+    district.record([deferred(newest), an_outcome(push)])
+    district.clock.forward(timedelta(minutes=1))
+    assert [one.attempt for one in due(district)] == [2]
+
+    district.record([an_outcome(push, at=NOW + timedelta(seconds=1))])
+    district.record([an_outcome(newest, attempt=2)])
+    district.clock.forward(timedelta(minutes=1))
+
+    assert [(one.id, one.attempt) for one in due(district)] == [(newest.id, 3)]
+
+
 # Lost pushes
 
 
