@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -82,6 +83,7 @@ class Site:
         try:
             yield process
         finally:
+            process.send_signal(signal.SIGCONT)  # a test may have stopped it
             process.terminate()
             process.wait(40)
 
