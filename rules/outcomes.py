@@ -139,6 +139,8 @@ GIVEN_UP: Final = "GIVEN_UP"
 SUPERSEDED: Final = "SUPERSEDED"
 DEVICE_GONE: Final = "DEVICE_GONE"
 SIGNED_OUT: Final = "SIGNED_OUT"
+NOT_SENT: Final = frozenset({GATEWAY_BUSY, REDELIVERED, SUPERSEDED, EXPIRED})
+"""Deliver's own reasons: no gateway was asked, so nothing can lie on a screen because of it."""
 NOBODYS_FAULT: Final = frozenset({EXPIRED, GIVEN_UP, SUPERSEDED, DEVICE_GONE, SIGNED_OUT})
 """Our own reasons why a push is not sent any more."""
 

@@ -28,6 +28,7 @@ from rules.identity import PushId, push_id
 from rules.notification import Notification
 from rules.outcomes import (
     EXPIRED,
+    NOT_SENT,
     TOO_MANY_DEAD,
     Concern,
     Fate,
@@ -173,7 +174,8 @@ class _Recorded:
 
     def _show_newest_again(self, repeated: Sequence[Outcome]) -> None:
         """A push that was sent twice may lie over a newer text: then that one is sent again."""
-        told = self._recording.told({PushId(one.push_id) for one in repeated}) if repeated else {}
+        sent = {PushId(one.push_id) for one in repeated if one.reason not in NOT_SENT}
+        told = self._recording.told(sent) if sent else {}
         if not told:
             return
         newer = self._recording.newer(told.values())

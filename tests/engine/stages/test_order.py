@@ -165,6 +165,20 @@ def test_an_old_text_that_was_given_up_and_sent_all_the_same_is_replaced_again(
     assert [push.id for push in district.due()] == [new.id]
 
 
+def test_a_message_that_came_twice_and_was_not_sent_lets_nothing_be_shown_again(
+    district: District,
+) -> None:
+    old = district.push_of(scored(9, 17, position=1))
+    new = of_mother(district, district.evaluate(scored(17, 18, position=2)))
+    district.record([an_outcome(old, at=NOW), an_outcome(new, at=NOW)])
+
+    later = NOW + timedelta(seconds=1)
+    district.record([an_outcome(old, Verdict.DEFERRED, reason=REDELIVERED, at=later)])
+    district.clock.forward(timedelta(seconds=40))
+
+    assert district.due() == []
+
+
 def test_the_same_outcome_twice_lets_nothing_be_shown_again(district: District) -> None:
     old = district.push_of(scored(9, 17, position=1))
     new = of_mother(district, district.evaluate(scored(17, 18, position=2)))
