@@ -237,7 +237,7 @@ def newer(
     if not notifications:
         return {}
     places = {place_of(one) for one in notifications}
-    rows = at_places(connection, places, min(one.at for one in notifications))
+    rows = at_places(connection, places, min(_earliest(one) for one in notifications))
     found: dict[NotificationKey, Notification] = {}
     for one in notifications:
         for row in rows.get(place_of(one), ()):
@@ -249,6 +249,11 @@ def newer(
                 ):
                     found[one.id, one.person] = row.notification(person)
     return found
+
+
+def _earliest(one: Notification) -> datetime:
+    """When it was told, or when it changed by the clock of the SIS, where that is behind."""
+    return min(one.at, *(moment_of(change) for change in one.changes))
 
 
 def place_of(one: Notification) -> Place:
