@@ -51,7 +51,7 @@ def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetim
     """Everyone who has any relation to the *wanted* students, whether it is in force or not."""
     student_ids = {student for student, _ in wanted}
     related = _guardians(connection, student_ids) + _students(connection, student_ids)
-    chosen = _subscriptions(connection, student_ids)
+    chosen = _subscriptions(connection, student_ids, {kind for _, kind in wanted})
     known, phones = _accounts(connection, {one.person for one in related}, now)
     by_student: dict[StudentId, list[_Related]] = defaultdict(list)
     for one in related:
@@ -111,14 +111,14 @@ def _students(connection: Connection, wanted: Collection[StudentId]) -> list[_Re
 
 
 def _subscriptions(
-    connection: Connection, wanted: Collection[StudentId]
+    connection: Connection, wanted: Collection[StudentId], kinds: Collection[Kind]
 ) -> Mapping[tuple[StudentId, PersonId, Kind], Subscription]:
     table = subscriptions.c
     found = connection.execute(
         select(table.student_id, table.person_id, table.kind, table.enabled, table.threshold).where(
-            one_of(connection, table.student_id, wanted)
+            one_of(connection, table.student_id, wanted), one_of(connection, table.kind, kinds)
         )
-    )
+    ).all()
     return {
         (student, person, kind): Subscription(enabled, threshold)
         for student, person, kind, enabled, threshold in found

@@ -101,8 +101,8 @@ def seen(connection: Connection, changes: Collection[Change]) -> set[ChangeId]:
         select(decisions.c.change_id).where(
             *spanning(decisions.c.change_id, ids), one_of(connection, decisions.c.change_id, ids)
         )
-    )
-    return {ChangeId(row.change_id) for row in found}
+    ).all()
+    return {ChangeId(change) for (change,) in found}
 
 
 def newest(connection: Connection, places: Collection[Place], since: datetime) -> dict[Place, int]:
@@ -123,11 +123,11 @@ def newest(connection: Connection, places: Collection[Place], since: datetime) -
     )
     found = connection.execute(
         select(wanted.c.student_id, wanted.c.kind, wanted.c.record, highest.label("position"))
-    )
+    ).all()
     return {
-        Place(StudentId(row.student_id), Kind(row.kind), row.record): row.position
-        for row in found
-        if row.position is not None
+        Place(student, kind, record): position
+        for student, kind, record, position in found
+        if position is not None
     }
 
 

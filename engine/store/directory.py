@@ -188,8 +188,8 @@ def names(connection: Connection, wanted: Collection[StudentId]) -> dict[Student
         select(students.c.id, people.c.first_name)
         .join(people, people.c.id == students.c.person_id)
         .where(one_of(connection, students.c.id, wanted))
-    )
-    return {StudentId(row.id): row.first_name for row in found}
+    ).all()
+    return {StudentId(student): name for student, name in found}
 
 
 class _Since:

@@ -123,8 +123,8 @@ def _known(connection: Connection, pushes: Collection[str]) -> dict[Key, datetim
     found = connection.execute(
         _of(connection, pushes, outcomes.c.origin_id, outcomes.c.device_id, outcomes.c.attempt,
             outcomes.c.at)
-    )  # fmt: skip
-    return {(row.origin_id, row.device_id, row.attempt): row.at for row in found}
+    ).all()  # fmt: skip
+    return {(origin, device, attempt): at for origin, device, attempt, at in found}
 
 
 def _of(connection: Connection, pushes: Collection[str], *columns: Any) -> Select[Any]:

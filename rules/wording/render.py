@@ -50,6 +50,7 @@ class Wording:
         )
         self._environment.globals.clear()  # see _fill: what is not there is no variable
         self._compiled: dict[TemplateKey, jinja2.Template | TextFault] = {}
+        self._keys: dict[tuple[Kind | None, Audience, str, Level], TemplateKey] = {}
         self._said: dict[tuple[Level, Kind | None, Audience, str, str], Text] = {}
 
     def faults(self) -> Iterator[TextFault]:
@@ -113,8 +114,12 @@ class Wording:
     def _key(
         self, kind: Kind | None, audience: Audience, language: str, level: Level
     ) -> TemplateKey:
-        keys = (TemplateKey(one, kind, audience, level) for one in _spoken(language))
-        return next(key for key in keys if key in self._sources)
+        asked = (kind, audience, language, level)
+        found = self._keys.get(asked)
+        if found is None:
+            keys = (TemplateKey(one, kind, audience, level) for one in _spoken(language))
+            found = self._keys[asked] = next(key for key in keys if key in self._sources)
+        return found
 
     def _template(self, key: TemplateKey) -> jinja2.Template | TextFault:
         if key not in self._compiled:
