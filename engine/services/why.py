@@ -13,11 +13,21 @@ from sqlalchemy import Connection
 from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.ports import Decided, DecidedFor
-from engine.store import candidates, decisions, directory, district, outcomes, parked
+from engine.store import (
+    candidates,
+    decisions,
+    directory,
+    district,
+    notifications,
+    outcomes,
+    parked,
+)
 from engine.store.parked import ParkedChange
 from rules.audience import Candidate, DeviceId
 from rules.change import ChangeId, Kind, PersonId, SchoolId, StudentId
 from rules.gates import GATES, Case, standing_case
+from rules.identity import notification_id
+from rules.notification import State
 from rules.reasons import Reason
 
 YES: Final = "yes"
@@ -110,7 +120,7 @@ def _decided(connection: Connection, row: Decided, person: PersonId) -> Answer:
         raise ValueError("the change does not concern this person")
     return Answer(
         row.place.kind, one.reason, list(_steps(one.reason)), row.change, row.watch,
-        row.committed_at, _pushes(connection, row.change, one.devices),
+        row.committed_at, _told(connection, row, one),
     )  # fmt: skip
 
 
@@ -157,8 +167,22 @@ def _steps(reason: Reason) -> Iterator[Step]:
         yield Step(title, answer)
 
 
-def _pushes(connection: Connection, change: ChangeId, devices: Sequence[DeviceId]) -> list[str]:
-    found = outcomes.of_origin(connection, change)
+def _told(connection: Connection, row: Decided, one: DecidedFor) -> list[str]:
+    """What became of each push, also of a notification that was held first."""
+    if one.reason is not Reason.HELD or row.place is None:
+        return _pushes(connection, row.change, one.devices)
+    name = notification_id(row.change, row.place.student, one.person)
+    own = notifications.by_id(connection, [name]).get(name)
+    if own is None:
+        return []
+    when = f"{own.at:%Y-%m-%d %H:%M:%S}"
+    if own.state is State.HELD:
+        return [f"held until {when}: {own.hold}"]
+    return [f"{own.state} at {when}", *_pushes(connection, own.id, own.devices)]
+
+
+def _pushes(connection: Connection, origin: str, devices: Sequence[DeviceId]) -> list[str]:
+    found = outcomes.of_origin(connection, origin)
     answered = [
         f"device {device}: try {attempt} {verdict}{_because(reason)}"
         for device, attempt, verdict, reason in found

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, Update, and_, delete, func, select, update
 
 from engine.ports import Due, Try
+from engine.store import notifications
 from engine.store.bulk import append, one_of, tuples
 from engine.store.decisions import of_changes
 from engine.store.tables import decisions, due, outcomes, watermarks
@@ -163,6 +164,8 @@ def _without_outcome(
         for person in row.people
         for device in person.devices
     }
+    for one in notifications.told_between(connection, since, before):
+        told |= {(one.id, int(device)) for device in one.devices}
     origins = {origin for origin, _ in told}
     for table in (outcomes, due):
         found = connection.execute(

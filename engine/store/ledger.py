@@ -146,6 +146,7 @@ class SqlDeciding(_Asking):
         changes = {one.change for one in decided}
         tallies.add(self._connection, {tallies.CHANGES: len(changes)}, now)
         notifications.hold(self._connection, held)
+        due.plan_held(self._connection, {one.id: one.at for one in held})
         self.new_listeners = {
             (person.person, one.place.student)
             for one in decided

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from engine.store import due
 from engine.store.bulk import append, one_of
 from engine.store.tables import notifications
 from rules.audience import Audience, DeviceId
@@ -16,9 +16,8 @@ from rules.notification import Hold, Notification, NotificationId, Origin, State
 
 
 def hold(connection: Connection, found: Sequence[Notification]) -> None:
-    """Store notifications that are held, each until its moment."""
+    """Store notifications that are held."""
     append(connection, notifications, [_row(one) for one in found])
-    due.plan_held(connection, {one.id: one.at for one in found})
 
 
 def by_id(connection: Connection, ids: Collection[str]) -> dict[str, Notification]:
@@ -58,6 +57,16 @@ def fold(connection: Connection, name: NotificationId, subject: Subject) -> None
                 position=max(subject.position, one.position),
             )
         )
+
+
+def told_between(
+    connection: Connection, since: datetime | None, before: datetime
+) -> list[Notification]:
+    """Those that were told in that time."""
+    window = [notifications.c.state == State.TOLD, notifications.c.at < before]
+    if since is not None:
+        window.append(notifications.c.at >= since)
+    return [_notification(row) for row in connection.execute(select(notifications).where(*window))]
 
 
 def save(connection: Connection, one: Notification) -> None:

@@ -6,16 +6,26 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import select
 
+from engine.services import why
 from engine.store import district as settings
 from engine.store.tables import due, notifications, outcomes
-from rules.change import Change, Kind, PersonId
+from rules.change import Change, Kind, PersonId, StudentId
 from rules.decide import Decision
 from rules.notification import Hold, State
 from rules.outcomes import Verdict
 from rules.plan import NO_PREFERENCES, Correct, FoldInto, HoldUntil, Plan, SendNow
 from rules.reasons import Reason
 from tests.builders import NOW, an_outcome
-from tests.district import FATHER, MOTHER, District, marked, scored, subscribe
+from tests.district import (
+    ADA,
+    FATHER,
+    LOST_AFTER,
+    MOTHER,
+    District,
+    marked,
+    scored,
+    subscribe,
+)
 
 MOMENT: Final = NOW + timedelta(minutes=10)
 
@@ -127,6 +137,29 @@ def test_a_correction_goes_to_exactly_the_devices_that_are_named(district: Distr
     pushes = district.evaluate(marked(), plan=corrected)
 
     assert [push.device_id for push in pushes] == [wrong]
+
+
+def test_a_held_push_that_a_broker_lost_is_sent_again(district: District) -> None:
+    hold(district, scored(9, 17))
+    district.clock.now = MOMENT
+    first = district.due()
+    district.clock.forward(2 * LOST_AFTER)
+
+    assert district.plan_lost() == len(first) > 0
+    assert {(push.id, push.attempt) for push in district.due()} == {(one.id, 2) for one in first}
+
+
+def test_why_says_until_when_it_is_held_and_what_became_of_it(district: District) -> None:
+    hold(district, scored(9, 17))
+    (before,) = why.decided(district.database, StudentId(ADA), PersonId(MOTHER), NOW)
+    later(district)
+    (after,) = why.decided(district.database, StudentId(ADA), PersonId(MOTHER), MOMENT)
+
+    assert before.pushes == ["held until 2026-11-23 14:40:00: settle"]
+    assert after.pushes == [
+        "told at 2026-11-23 14:40:00",
+        f"device {district.devices()[MOTHER]}: no answer yet",
+    ]
 
 
 @pytest.mark.parametrize(
