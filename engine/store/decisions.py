@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, select, true
 
 from engine.ports import Decided, DecidedFor, NotificationKey
 from engine.store.bulk import append, insert_new, one_of, tuples
@@ -81,15 +81,16 @@ def note(connection: Connection, changes: Sequence[Change], now: datetime) -> No
 
 
 def add_listeners(connection: Connection, pairs: Collection[tuple[PersonId, StudentId]]) -> None:
-    """Remember who was told about whom."""
+    """Remember who was told about whom; several evaluates may do so at once."""
     if not pairs:
         return
-    known = connection.execute(
-        select(listeners.c.person_id, listeners.c.student_id).where(
-            one_of(connection, listeners.c.person_id, {person for person, _ in pairs})
+    columns = (listeners.c.person_id, listeners.c.student_id)
+    told = tuples(connection, columns, sorted(pairs))
+    connection.execute(
+        insert_new(connection, listeners).from_select(
+            [column.name for column in columns], select(told).where(true())
         )
     )
-    append(connection, listeners, sorted(set(pairs) - {tuple(row) for row in known}))
 
 
 def seen(connection: Connection, changes: Collection[Change]) -> set[ChangeId]:

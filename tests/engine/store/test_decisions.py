@@ -8,7 +8,7 @@ from sqlalchemy import select
 from engine.ports import Decided
 from engine.store import decisions as store
 from engine.store.ledger import SqlLedger
-from engine.store.tables import decisions, facts
+from engine.store.tables import decisions, facts, listeners
 from rules.audience import Audience
 from rules.change import Change, Kind, PersonId, Place, StudentId
 from rules.reasons import Reason
@@ -125,6 +125,15 @@ def test_nothing_is_kept_when_the_block_fails(district: District) -> None:
         store_and_fail()
 
     assert district.count(decisions) == 0
+
+
+def test_who_was_told_about_whom_may_be_remembered_by_several_at_once(district: District) -> None:
+    pairs = {(PersonId(MOTHER), StudentId(ADA)), (PersonId(GRANDMOTHER), StudentId(ADA))}
+    district.app(store.add_listeners, {(PersonId(MOTHER), StudentId(ADA))})
+
+    district.app(store.add_listeners, pairs)
+
+    assert district.count(listeners) == 2
 
 
 def test_a_directory_change_may_be_noted_by_several_at_once(district: District) -> None:
