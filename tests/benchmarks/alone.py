@@ -30,9 +30,9 @@ def measure(site: Site, first: int, last: int) -> Mapping[str, Alone]:
     """Take one load of changes through the stages, one stage after the other."""
     changes = site.touch_scores(first, last).rows
     found = {"relay (changes)": _run(site, "relay", lambda: _outbox(site), changes)}
-    known = site.count("pushes")
+    known = site.pushes()
     found["evaluate (changes)"] = _run(site, "evaluate", lambda: _queue(site, "changes"), changes)
-    pushes = site.count("pushes") - known
+    pushes = site.pushes() - known
     found["deliver (pushes)"] = _run(site, "deliver", lambda: _queue(site, "pushes"), pushes)
     found["record (outcomes)"] = _run(site, "record", lambda: _queue(site, "outcomes"), pushes)
     return found
@@ -44,9 +44,9 @@ def deliver_with_faults(site: Site, first: int, last: int) -> Mapping[str, Alone
     for share, project in (("0 %", "bench"), ("1 %", "faulty-1"), ("10 %", "faulty-10")):
         changes = site.touch_scores(first, last).rows
         _run(site, "relay", lambda: _outbox(site), changes)
-        known = site.count("pushes")
+        known = site.pushes()
         _run(site, "evaluate", lambda: _queue(site, "changes"), changes)
-        pushes = site.count("pushes") - known
+        pushes = site.pushes() - known
         found[share] = _run(
             site, "deliver", lambda: _queue(site, "pushes"), pushes, FCM__PROJECT_ID=project
         )
