@@ -23,7 +23,7 @@ PARTS = (*ON_SERVERS, "outage", "hub", "embedded", "peer")
 
 @click.command()
 @click.option("--changes", default=8_000, show_default=True, help="Changes in the small run.")
-@click.option("--students", default=3_000, show_default=True)
+@click.option("--students", default=30_000, show_default=True)
 @click.option("--only", multiple=True, type=click.Choice(PARTS), help="Some parts of all.")
 def main(changes: int, students: int, only: tuple[str, ...]) -> None:
     """Measure everything on this machine, in one run."""

@@ -115,6 +115,15 @@ def test_the_newest_rows_of_a_student_are_found_over_weeks_and_gaps(district: Di
     assert find(2) == [change.id for change in weeks[:2]]
 
 
+def test_a_history_that_begins_long_ago_is_looked_through(district: District) -> None:
+    old = scored(9, 17, at=NOW - timedelta(days=40 * 365))
+    district.evaluate(old)
+
+    found: list[Decided] = district.read(store.newest_of, StudentId(ADA), NOW, 5, lambda _: True)
+
+    assert [row.change for row in found] == [old.id]
+
+
 def test_nothing_is_kept_when_the_block_fails(district: District) -> None:
     def store_and_fail() -> None:
         with district.ledger.deciding() as deciding:
