@@ -10,7 +10,7 @@ from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
 from engine.services import directory, keys
-from engine.store import district, migrate
+from engine.store import district, migrate, partitions
 
 
 def install(installation: Installation) -> Iterator[str]:
@@ -37,6 +37,7 @@ def _district(here: District) -> Iterator[str]:
     here.source.check()
     with here.database.write() as connection:
         district.create(connection)
+        partitions.make(connection, utc_now())
         enabled = district.is_enabled(connection)
     findings = here.capture.install()
     yield f"Changes of {len(findings)} tables are captured in {here.source.database.name}."
