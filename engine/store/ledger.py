@@ -43,6 +43,7 @@ from rules.privacy import Privacy
 
 PARKED_ALARM: Final = "parked change"
 _RELEASING: Final = 0x5C4001BE13  # shared by who decides, held alone by who releases
+_MOST_LISTENERS: Final = 50_000  # that are kept in mind, so as not to be stored again
 _LONGEST_RELEASE: Final = timedelta(seconds=10)  # that it may stand still
 
 
@@ -67,6 +68,8 @@ class SqlLedger:
             dialect_of(connection).share(connection, _RELEASING)
             deciding = SqlDeciding(connection, self._zone, self._listeners)
             yield deciding
+        if len(self._listeners) > _MOST_LISTENERS:
+            self._listeners.clear()
         self._listeners |= deciding.new_listeners
 
     @contextmanager
