@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from engine.config import Config
 from engine.database import Database
 from engine.runtime.clock import utc_now
-from engine.runtime.stage import DELIVER, STAGES, Makers
+from engine.runtime.stage import DELIVER, STAGES
 
 if TYPE_CHECKING:
     from engine.dialects.dialect import Owner
@@ -158,14 +158,6 @@ class District:
     def stages(self) -> Sequence[str]:
         """The stages that run here: all, but where a hub delivers not deliver."""
         return [name for name in STAGES if not (self.config.hub.used and name == DELIVER)]
-
-    @property
-    def makers(self) -> Makers:
-        """How to make each stage that runs here."""
-        from engine.runtime.district_stages import makers
-
-        every = makers(self)
-        return {name: every[name] for name in self.stages}
 
     def close(self) -> None:
         """Close the databases."""

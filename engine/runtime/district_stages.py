@@ -30,8 +30,8 @@ _FORGET_EVERY: Final = timedelta(minutes=10)
 
 
 def makers(district: District) -> Makers:
-    """How to make each stage, wherever it runs."""
-    return {
+    """How to make each stage that runs here."""
+    every: Makers = {
         "relay": lambda: _relay(district),
         "evaluate": lambda: _evaluate(district),
         "deliver": lambda: make_deliver(
@@ -40,6 +40,7 @@ def makers(district: District) -> Makers:
         "record": lambda: _record(district),
         "schedule": lambda: _schedule(district),
     }
+    return {name: every[name] for name in district.stages}
 
 
 def _relay(district: District) -> Stage:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Flag
 
 from engine.errors import ConfigError, Unavailable
 from engine.runtime.district import District
+from engine.runtime.district_stages import makers
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
-from engine.runtime.stage import DELIVER
+from engine.runtime.stage import DELIVER, Stage
 from engine.runtime.worker import run_stage, run_threads, stage_command, supervise
 from engine.services.install import require_installed
 from engine.telemetry import Event, emit
@@ -27,16 +28,16 @@ def run(installation: Installation, stage: str | None, config: Path | None, stop
     _require_here(installation, stage)
     match installation:
         case Hub():
-            _run_deliver(installation, stop)
+            _run_deliver(installation.makers[DELIVER], stop)
         case District() if stage == DELIVER:
-            _run_deliver(installation, stop)
+            _run_deliver(makers(installation)[DELIVER], stop)
         case District():
             _run_district(installation, stage, config, stop)
 
 
-def _run_deliver(installation: Installation, stop: Flag) -> None:
+def _run_deliver(make: Callable[[], Stage], stop: Flag) -> None:
     """Deliver needs no database: neither to begin nor to report to."""
-    run_stage(DELIVER, installation.makers[DELIVER], stop, lambda *_: None)
+    run_stage(DELIVER, make, stop, lambda *_: None)
 
 
 def _run_district(district: District, stage: str | None, config: Path | None, stop: Flag) -> None:
@@ -45,9 +46,9 @@ def _run_district(district: District, stage: str | None, config: Path | None, st
     emit(Event.ENGINE_STARTED, district=district.config.district.id)
     with _exclusive(district, stage):
         if stage:
-            run_stage(stage, district.makers[stage], stop, district.alarms.of_stage)
+            run_stage(stage, makers(district)[stage], stop, district.alarms.of_stage)
         elif district.lock:
-            run_threads(district.makers, stop, district.alarms.of_stage)
+            run_threads(makers(district), stop, district.alarms.of_stage)
         else:
             supervise({name: stage_command(name, config) for name in district.stages}, stop)
     emit(Event.ENGINE_STOPPED, district=district.config.district.id)

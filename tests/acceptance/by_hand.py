@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from engine.ports import Broker, Publication, Publisher, Queue
 from engine.runtime.district import District
+from engine.runtime.district_stages import makers
 from engine.runtime.stage import Stage
 from engine.services.status import Status, of_district
 from engine.trial.phones.phones import Phones
@@ -184,7 +185,7 @@ class ByHand:
     @contextmanager
     def stage(self, name: str, district: District | None = None) -> Iterator[Stage]:
         """A stage, which is closed as if its process was stopped in order."""
-        made = (district or self.site.district).makers[name]()
+        made = makers(district or self.site.district)[name]()
         try:
             yield made
         finally:

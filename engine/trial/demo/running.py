@@ -14,6 +14,7 @@ from typing import Final
 from engine.config import ENV_PREFIX, LogSettings
 from engine.errors import Unavailable
 from engine.runtime.district import District
+from engine.runtime.district_stages import makers
 from engine.runtime.worker import PARENT_PIPE, run_threads
 from engine.telemetry import configure
 from engine.trial.demo.world import World
@@ -61,7 +62,7 @@ def logging_to(file: Path) -> Iterator[None]:
 @contextmanager
 def _in_threads(district: District) -> Iterator[Callable[[], bool]]:
     stop = threading.Event()
-    arguments = (district.makers, stop, district.alarms.of_stage)
+    arguments = (makers(district), stop, district.alarms.of_stage)
     thread = threading.Thread(target=run_threads, args=arguments, name="engine")
     thread.start()
     try:
