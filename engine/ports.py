@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from engine.errors import Unprocessable
 from engine.secrets.addresses import Device
@@ -35,6 +35,9 @@ from rules.privacy import Privacy
 from rules.reasons import Reason
 
 Clock = Callable[[], datetime]
+
+PARKED_ALARM: Final = "parked change"
+"""The alarm about a watch whose changes are parked: evaluate raises it, unparking clears it."""
 
 
 class Queue(StrEnum):

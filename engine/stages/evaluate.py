@@ -19,10 +19,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Final, assert_never
+from typing import assert_never
 
 from engine.errors import ConfigError, Misconfigured, Unavailable, Unprocessable
 from engine.ports import (
+    PARKED_ALARM,
     Audiences,
     Clock,
     Decided,
@@ -60,8 +61,6 @@ from rules.plan import (
 )
 from rules.reasons import Reason
 from rules.wording import TextFault
-
-PARKED_ALARM: Final = "parked change"
 
 Parked = dict[ChangeId, tuple[Change, Unprocessable]]
 Planner = Callable[[Decision, Sequence[Notification], Preferences, datetime], Plan]

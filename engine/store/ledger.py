@@ -14,7 +14,15 @@ from sqlalchemy import Connection, delete, select, update
 from engine.database import Database
 from engine.dialects import dialect_of
 from engine.errors import Unprocessable
-from engine.ports import Appended, Audiences, Decided, Due, NotificationKey, Try
+from engine.ports import (
+    PARKED_ALARM,
+    Appended,
+    Audiences,
+    Decided,
+    Due,
+    NotificationKey,
+    Try,
+)
 from engine.secrets.addresses import Device
 from engine.store import (
     alarms,
@@ -41,7 +49,6 @@ from rules.identity import PushId
 from rules.notification import Notification, NotificationId
 from rules.privacy import Privacy
 
-PARKED_ALARM: Final = "parked change"
 _RELEASING: Final = 0x5C4001BE13  # shared by who decides, held alone by who releases
 _MOST_LISTENERS: Final = 50_000  # that are kept in mind, so as not to be stored again
 _LONGEST_RELEASE: Final = timedelta(seconds=10)  # that it may stand still

@@ -12,9 +12,8 @@ from msgspec.structs import replace
 from sqlalchemy import event, select
 
 from engine.errors import Misconfigured, Unavailable, Unprocessable
-from engine.ports import Sorted, Source
+from engine.ports import PARKED_ALARM, Sorted, Source
 from engine.sources.definition import Query, load
-from engine.stages.evaluate import PARKED_ALARM
 from engine.stages.reporting import TEXT_ALARM
 from engine.store import app
 from engine.store import district as settings
