@@ -15,6 +15,7 @@ from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
 from engine.store.gateways import REMEDIES
 from engine.trial.phones.catalogue import sentences
 from rules.outcomes import BACKOFF, DOUBTFUL, Backoff, Concern, Retire, Said, Verdict, fate, trouble
+from rules.wording.allowed import FILTERS, METHODS, TESTS
 from rules.wording.templates import VARIABLES
 
 ANSWERS: Final = Path(__file__).with_name("answers-of-the-gateways.md")
@@ -68,7 +69,10 @@ def _tables() -> Mapping[Path, Mapping[str, str]]:
             "remedies for the token endpoint": _table(remedies, _remedies(TOKEN_CURES)),
             "remedies for APNs": _table(remedies, _remedies(APNS_CURES)),
         },
-        CONNECT: {"variables": _table(("a text about", "may name"), _variables())},
+        CONNECT: {
+            "variables": _table(("a text about", "may name"), _variables()),
+            "words of templates": _table(("of Jinja2", "a text may use"), _words_of_templates()),
+        },
         PHONES: {"faults": _table(("fault", "at", "what happens"), _faults())},
     }
 
@@ -76,6 +80,12 @@ def _tables() -> Mapping[Path, Mapping[str, str]]:
 def _variables() -> Iterator[Row]:
     for kind, names in VARIABLES.items():
         yield _code(kind), " ".join(map(_code, sorted(names)))
+
+
+def _words_of_templates() -> Iterator[Row]:
+    yield "filters", " ".join(map(_code, FILTERS))
+    yield "methods of a text", " ".join(map(_code, METHODS))
+    yield "tests", " ".join(map(_code, TESTS))
 
 
 def _faults() -> Iterator[Row]:

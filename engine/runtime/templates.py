@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import ConfigError
 from rules.audience import Audience
 from rules.change import Kind
 from rules.privacy import Level
 from rules.wording import Template, TemplateKey, Wording
+
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 def read_wording(file: Path | None) -> Wording:
@@ -33,16 +36,33 @@ def _own_templates(file: Path) -> Mapping[TemplateKey, Template]:
     """[language.kind.audience] with title and body; also of `generic`, and of `named.kind`."""
     try:
         return {
-            TemplateKey(language, kind, Audience(audience), level): Template(**halves)
+            TemplateKey(_tag(language), kind, Audience(audience), level): _halves(**halves)
             for language, tables in tomllib.loads(file.read_text("utf-8")).items()
             for level, kind, audiences in _by_level(tables)
             for audience, halves in audiences.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise ConfigError(
+            f"The templates file {file} cannot be read: {error.strerror}.",
+            "Name a file that this user may read as templates_file in [wording].",
+        ) from None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"The templates file {file} is not readable: {error}.",
             "Write [en.assignment.guardian] with title and body.",
         ) from None
+
+
+def _tag(language: str) -> str:
+    if not _LANGUAGE.fullmatch(language):
+        raise ValueError(f"{language} is no language: write a tag like en, es or es-MX")
+    return language
+
+
+def _halves(*, title: str, body: str) -> Template:
+    if not isinstance(title, str) or not isinstance(body, str):
+        raise TypeError("title and body are texts in quotes")
+    return Template(title, body)
 
 
 def _by_level(tables: Mapping[str, Any]) -> Iterator[tuple[Level, Kind | None, Mapping[str, Any]]]:

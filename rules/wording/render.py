@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import jinja2
 from jinja2 import meta
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from rules.audience import Audience
 from rules.change import Facts, Kind
 from rules.privacy import Level
 from rules.reasons import Reason
+from rules.wording.allowed import LONGEST_TEXT, LONGEST_VARIABLE, Environment, TooLong, refusals
 from rules.wording.short import SHORT
 from rules.wording.templates import ATTENDANCE_WORDS, BUNDLED, VARIABLES, Template, TemplateKey
 
@@ -22,6 +23,7 @@ FALLBACK: Final = "en"
 # a surrogate pair.
 _HALVES: Final = "\udfff"
 _ANYBODY: Final = {"student": "Ada"}
+_UNKNOWN: Final = r"'\w+' is undefined"
 _MOST_KEPT: Final = 20_000  # short texts: there are few for each student and language
 
 
@@ -45,16 +47,15 @@ class Wording:
 
     def __init__(self, overrides: Mapping[TemplateKey, Template] | None = None) -> None:
         self._sources = {**BUNDLED, **SHORT, **(overrides or {})}
-        self._environment = ImmutableSandboxedEnvironment(
+        self._environment = Environment(
             undefined=jinja2.StrictUndefined, autoescape=False, cache_size=0
         )
-        self._environment.globals.clear()  # see _fill: what is not there is no variable
         self._compiled: dict[TemplateKey, jinja2.Template | TextFault] = {}
         self._keys: dict[tuple[Kind | None, Audience, str, Level], TemplateKey] = {}
         self._said: dict[tuple[Level, Kind | None, Audience, str, str], Text] = {}
 
     def faults(self) -> Iterator[TextFault]:
-        """Every template that cannot be compiled or names a variable that does not exist.
+        """Every template that cannot be compiled, is not for texts or names an unknown variable.
 
         A short one, which knows a first name at most, is tried as well.
         """
@@ -102,9 +103,9 @@ class Wording:
         if isinstance(template, TextFault):
             return template
         try:
-            title, _, body = _fill(template, variables)
+            title, body = _fill(template, variables)
         except Exception as error:  # a template is foreign code: whatever it raises is its fault
-            return TextFault(Reason.TEMPLATE_INVALID, str(key), str(error))
+            return TextFault(Reason.TEMPLATE_INVALID, str(key), _problem(error))
         title, body = title.strip(), body.strip()
         if not title or not body:
             half = "title" if not title else "body"
@@ -129,9 +130,10 @@ class Wording:
     def _compile(self, key: TemplateKey) -> jinja2.Template | TextFault:
         try:
             for half in self._sources[key]:  # each must be whole by itself
-                self._environment.parse(half)
+                if refused := "; ".join(refusals(self._environment, half)):
+                    return TextFault(Reason.TEMPLATE_INVALID, str(key), refused)
             return self._environment.from_string(_HALVES.join(self._sources[key]))
-        except jinja2.TemplateError as error:
+        except Exception as error:  # Jinja's own, and Python's, of what is nested too deeply
             return TextFault(Reason.TEMPLATE_INVALID, str(key), str(error))
 
     def _variables(self, key: TemplateKey) -> set[str]:
@@ -139,13 +141,36 @@ class Wording:
         return meta.find_undeclared_variables(parsed)
 
 
-def _fill(template: jinja2.Template, variables: dict[str, Any]) -> tuple[str, str, str]:
-    """Render without Jinja's globals (range, lipsum ...): no text needs them.
+def _fill(template: jinja2.Template, variables: dict[str, str]) -> tuple[str, str]:
+    """Render both halves of what is at most LONGEST_TEXT long; what is longer is cut.
 
-    Copying them into each context took six times as long as the rendering itself.
+    It goes without Jinja's globals (range, lipsum ...): no text needs them, and copying them into
+    each context took six times as long as the rendering itself.
     """
+    for name, value in variables.items():
+        if len(value) > LONGEST_VARIABLE:
+            variables[name] = _cut(value, LONGEST_VARIABLE)
     context = Context(template.environment, variables, template.name, template.blocks)
-    return "".join(template.root_render_func(context)).partition(_HALVES)
+    text = "".join(template.root_render_func(context))
+    if len(text) > LONGEST_TEXT:
+        text = _cut(text, LONGEST_TEXT)
+    title, between, body = text.partition(_HALVES)
+    if not between:
+        raise TooLong(f"the title alone comes out longer than {LONGEST_TEXT:,} characters")
+    return title, body
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _problem(error: Exception) -> str:
+    """What went wrong, without the words of a student that an error may quote."""
+    if isinstance(error, TooLong | ArithmeticError | TypeError):
+        return str(error)
+    if isinstance(error, jinja2.UndefinedError) and re.fullmatch(_UNKNOWN, str(error)):
+        return str(error)
+    return f"it looks for what is not there ({type(error).__name__})"
 
 
 def _variables_of(facts: Facts, language: str) -> dict[str, str]:
