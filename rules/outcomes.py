@@ -28,6 +28,7 @@ class Trouble(StrEnum):
     """Why a push was deferred."""
 
     OURS = "our key, project, topic or clock is wrong"
+    RENEWAL = "our provider token was renewed too often"
     QUOTA = "the project sends too much"
     DEVICE = "this device is sent too much"
     FCM = "FCM fails"
@@ -82,6 +83,8 @@ LONGEST_WISH: Final = _HOUR
 BACKOFF: Final[Mapping[Trouble, Backoff]] = {
     # nothing is wrong with the push: soon after it is mended, and each try leaves a row
     Trouble.OURS: Backoff(_MINUTE, 2, _FIVE_MINUTES),
+    # the token that was shown before is shown again at once
+    Trouble.RENEWAL: Backoff(_TEN_SECONDS, 2, _FIVE_MINUTES),
     # Google: 60 s after a 429 that does not say how long
     Trouble.QUOTA: Backoff(_MINUTE, 2, _QUARTER),
     Trouble.DEVICE: Backoff(_MINUTE, 1, _MINUTE),
@@ -116,7 +119,7 @@ TROUBLES: Final[Mapping[str, Trouble]] = {
     "InternalServerError": Trouble.APNS,
     "ServiceUnavailable": Trouble.APNS,
     "Shutdown": Trouble.APNS,
-    "TooManyProviderTokenUpdates": Trouble.APNS,
+    "TooManyProviderTokenUpdates": Trouble.RENEWAL,
 }
 _SERVER_ERROR: Final = "HTTP_5"
 _FAILS: Final[Mapping[str, Trouble]] = {"fcm": Trouble.FCM, "apns": Trouble.APNS}

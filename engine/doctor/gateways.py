@@ -38,8 +38,9 @@ from engine.doctor.remedies import (
 )
 from engine.errors import ConfigError
 from engine.gateways.answers import of_apns, of_fcm
-from engine.gateways.apns import ApnsGateway, ProviderToken
+from engine.gateways.apns import ApnsGateway
 from engine.gateways.http2.exchange import Answer
+from engine.gateways.provider_token import RENEWED_TOO_OFTEN, ProviderToken
 from engine.runtime.clock import utc_now
 
 WRONG_BY: Final = timedelta(minutes=5)
@@ -134,12 +135,33 @@ def key(config: Config) -> Diagnosis:
     """Whether APNs takes our key for our app: a silent push is sent, to no device."""
     settings = config.apns
     private: Any = load_pem_private_key(Path(settings.key_file or "").read_bytes(), None)
-    reply = ask(
+    token = ProviderToken(private, settings, utc_now)
+    reply = _ask_apns(config, token.value())
+    if isinstance(reply, Reply) and _reason(reply) == RENEWED_TOO_OFTEN:
+        token.refused(token.value())
+        reply = _ask_apns(config, token.value())
+    if isinstance(reply, Diagnosis):
+        return reply
+    reason = _reason(reply)
+    if reply.status == 200 or reason in APNS_GOOD:
+        return ok(f"APNs takes the key {settings.key_id} for {settings.topic}")
+    return broken(
+        f"APNs refuses the key {settings.key_id} for {settings.topic}: {reason}.",
+        *_cure(APNS_CURES, reason, reply),
+    )
+
+
+def _reason(reply: Reply) -> str:
+    return of_apns(Answer(reply.status, reply.body)).reason
+
+
+def _ask_apns(config: Config, provider_token: str) -> Reply | Diagnosis:
+    return ask(
         _apns(config),
         f"/3/device/{MADE_UP_APNS}",
         [
-            f"authorization: bearer {ProviderToken(private, settings, utc_now).value()}",
-            f"apns-topic: {settings.topic}",
+            f"authorization: bearer {provider_token}",
+            f"apns-topic: {config.apns.topic}",
             f"apns-id: {uuid4()}",
             "apns-push-type: background",
             "apns-priority: 5",
@@ -147,15 +169,6 @@ def key(config: Config) -> Diagnosis:
             "content-type: application/json",
         ],
         b'{"aps":{"content-available":1}}',
-    )
-    if isinstance(reply, Diagnosis):
-        return reply
-    reason = of_apns(Answer(reply.status, reply.body)).reason
-    if reply.status == 200 or reason in APNS_GOOD:
-        return ok(f"APNs takes the key {settings.key_id} for {settings.topic}")
-    return broken(
-        f"APNs refuses the key {settings.key_id} for {settings.topic}: {reason}.",
-        *_cure(APNS_CURES, reason, reply),
     )
 
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -20,43 +19,16 @@ from engine.gateways.http2.exchange import Answer, Limits, NoAnswer, Request
 from engine.gateways.http2.transport import Http2
 from engine.gateways.outcome import outcome_of
 from engine.gateways.payload import PLAIN_HEADERS, apns_payload
+from engine.gateways.provider_token import RENEWED_TOO_OFTEN, ProviderToken
 from engine.ports import Clock
 from engine.wire.messages import Outcome, Push
 from rules.outcomes import Verdict
 
 CONNECTIONS: Final = 4
 STREAMS: Final = 100
-# Apple wants a token renewed not sooner than after 20 minutes and not later than after 60. All
-# processes that hold a key take the begin of the same 40 minutes, also after a restart, so that
-# together they never renew too often (facts: push 3.2).
-TOKEN_WINDOW: Final = timedelta(minutes=40)
 APNS: Final = "apns"
 _HEXADECIMAL: Final = re.compile("[0-9a-fA-F]+")
 _VISIBLE: Final = re.compile("[!-~]+")
-
-
-class ProviderToken:
-    """The JWT that proves who we are, the same moment of issue in every process."""
-
-    def __init__(self, key: EllipticCurvePrivateKey, settings: ApnsSettings, clock: Clock) -> None:
-        self._key = key
-        self._settings = settings
-        self._clock = clock
-        self._issued_at = 0
-        self._value = ""
-
-    def value(self) -> str:
-        """The token to use now."""
-        issued_at = _begin_of_window(self._clock())
-        if issued_at != self._issued_at:
-            self._issued_at = issued_at
-            self._value = jwt.encode(
-                {"iss": self._settings.team_id, "iat": issued_at},
-                self._key,
-                algorithm="ES256",
-                headers={"kid": self._settings.key_id},
-            )
-        return self._value
 
 
 class ApnsGateway:
@@ -94,8 +66,9 @@ class ApnsGateway:
             raise ValueError("a collapse id is visible ASCII: it becomes part of a header")
         payload = apns_payload(push)
         path = f"/3/device/{push.token.value}"
-        sent = (push, payload.shortened)
-        self._http.submit(Request(sent, path, self._headers(push), payload.body))
+        token = self._token.value()
+        sent = _Sent(push, token, payload.shortened)
+        self._http.submit(Request(sent, path, self._headers(push, token), payload.body))
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         """See ports.Gateway."""
@@ -111,9 +84,9 @@ class ApnsGateway:
         """See ports.Gateway."""
         self._http.close()
 
-    def _headers(self, push: Push) -> tuple[str, ...]:
+    def _headers(self, push: Push, token: str) -> tuple[str, ...]:
         return (
-            f"authorization: bearer {self._token.value()}",
+            f"authorization: bearer {token}",
             f"apns-topic: {self._topic}",
             "apns-push-type: alert",
             "apns-priority: 10",
@@ -125,7 +98,7 @@ class ApnsGateway:
 
     def _judge(self, sent: _Sent, answer: Answer | NoAnswer, now: datetime) -> Outcome | None:
         """The outcome of an answer; None when the push is on its way on a new connection."""
-        push, shortened = sent
+        push = sent.push
         meaning = of_apns(answer)
         name = (push.district, push.id, push.attempt)
         if meaning.reconnect and isinstance(answer, Answer) and name not in self._reconnected:
@@ -134,13 +107,20 @@ class ApnsGateway:
             self.submit(push)
             return None
         self._reconnected.discard(name)
+        if meaning.reason == RENEWED_TOO_OFTEN:
+            self._token.refused(sent.provider_token)
         if meaning.verdict is Verdict.ACCEPTED:
             # APNs answers with the id that it was given.
             meaning = Meaning(Verdict.ACCEPTED, gateway_id=apns_id(push))
-        return outcome_of(push, meaning, now, APNS, shortened=shortened)
+        return outcome_of(push, meaning, now, APNS, shortened=sent.shortened)
 
 
-_Sent = tuple[Push, bool]  # a push, and whether its text was cut
+class _Sent(NamedTuple):
+    """A push, the provider token that went with it, and whether its text was cut."""
+
+    push: Push
+    provider_token: str
+    shortened: bool
 
 
 def apns_id(push: Push) -> str:
@@ -149,11 +129,6 @@ def apns_id(push: Push) -> str:
     digits = blake2b(name, digest_size=16).hexdigest()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
-
-
-def _begin_of_window(now: datetime) -> int:
-    seconds = int(TOKEN_WINDOW.total_seconds())
-    return int(now.timestamp()) // seconds * seconds
 
 
 def _key(settings: ApnsSettings) -> EllipticCurvePrivateKey:

@@ -24,7 +24,7 @@ def test_a_decision_has_its_number_a_date_and_three_parts(page: Path) -> None:
     text = page.read_text("utf-8")
 
     assert text.startswith(f"# {int(page.name.partition('-')[0])}. ")
-    assert re.search(r"^Date: \d{4}-\d{2}-\d{2}$", text, re.MULTILINE)
+    assert re.search(r"^Date: \d{4}-\d{2}-\d{2}(\. Replaced by .+)?$", text, re.MULTILINE)
     assert re.findall(r"^## (.+)$", text, re.MULTILINE)[:3] == [
         "Context", "Decision", "Consequences",
     ]  # fmt: skip

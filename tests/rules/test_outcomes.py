@@ -34,6 +34,7 @@ WISHES = st.none() | st.timedeltas(min_value=timedelta(), max_value=timedelta(da
 
 SAYINGS = {
     Trouble.OURS: Said(Verdict.DEFERRED, "InvalidProviderToken", "apns", misconfigured=True),
+    Trouble.RENEWAL: Said(Verdict.DEFERRED, "TooManyProviderTokenUpdates", "apns"),
     Trouble.QUOTA: Said(Verdict.DEFERRED, "QUOTA_EXCEEDED", "fcm"),
     Trouble.DEVICE: Said(Verdict.DEFERRED, "TooManyRequests", "apns"),
     Trouble.FCM: Said(Verdict.DEFERRED, "UNAVAILABLE", "fcm"),
@@ -46,6 +47,7 @@ SAYINGS = {
 # Seconds until the next try, without a wish and without jitter, after the n-th try.
 WAITS = {
     Trouble.OURS: (60, 120, 240, 300, 300, 300, 300, 300),
+    Trouble.RENEWAL: (10, 20, 40, 80, 160, 300, 300, 300),
     Trouble.QUOTA: (60, 120, 240, 480, 900, 900, 900, 900),
     Trouble.DEVICE: (60, 60, 60, 60, 60, 60, 60, 60),
     Trouble.FCM: (10, 20, 40, 80, 160, 320, 640, 900),

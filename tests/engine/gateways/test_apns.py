@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from engine.config import ApnsSettings
 from engine.errors import ConfigError
-from engine.gateways.apns import TOKEN_WINDOW, ApnsGateway, apns_id
+from engine.gateways.apns import ApnsGateway, apns_id
+from engine.gateways.provider_token import LEAST_USE, LONGEST_LIFE, TOKEN_WINDOW
 from engine.runtime.clock import utc_now
 from engine.trial.phones.credentials import KEY_ID, TEAM_ID, TOPIC
 from engine.trial.phones.phones import Phones
@@ -139,8 +140,9 @@ def test_a_provider_token_is_kept_for_its_window_and_then_renewed(house: House) 
     assert len(provider_tokens(house)) == 2
 
 
-def test_the_window_is_one_that_apple_allows() -> None:
-    assert timedelta(minutes=20) < TOKEN_WINDOW < timedelta(minutes=60)
+def test_a_provider_token_is_never_older_than_apple_takes_nor_renewed_too_soon() -> None:
+    assert timedelta(minutes=20) < LEAST_USE < TOKEN_WINDOW
+    assert TOKEN_WINDOW + LEAST_USE < LONGEST_LIFE < timedelta(minutes=60)
 
 
 def test_all_processes_show_a_token_of_the_same_moment(house: House) -> None:
@@ -160,17 +162,50 @@ def test_apns_that_checks_takes_the_tokens_of_two_processes_through_every_renewa
 ) -> None:
     clock = StoppedClock(BEGIN)
     with Phones(tmp_path / "phones", now=clock) as phones:
-        house.keys = phones.settings
-        ca_file = Path(phones.settings["apns"]["ca_file"])
-        gateways = [
-            house.open(endpoint=phones.apns_endpoint, ca_file=ca_file, clock=clock)
-            for _ in range(2)
-        ]
+        gateways = [checked_gateway(house, phones, clock) for _ in range(2)]
         for _ in range(10):
             for gateway in gateways:
                 (outcome,) = send(gateway, [house.push()])
                 assert outcome.verdict is Verdict.ACCEPTED
             clock.forward(timedelta(minutes=17))
+
+
+@pytest.mark.parametrize("begun", range(0, 30, 3))
+def test_apns_that_checks_takes_the_tokens_of_a_process_whenever_it_begins(
+    house: House, tmp_path: Path, begun: int
+) -> None:
+    clock = StoppedClock(BEGIN + timedelta(minutes=begun))
+    with Phones(tmp_path / "phones", now=clock) as phones:
+        gateway = checked_gateway(house, phones, clock)
+        for _ in range(100):
+            (outcome,) = send(gateway, [house.push()])
+            assert outcome.verdict is Verdict.ACCEPTED
+            clock.forward(timedelta(minutes=1))
+
+
+def test_who_begins_again_in_the_next_window_shows_the_token_before_it(
+    house: House, tmp_path: Path
+) -> None:
+    clock = StoppedClock(BEGIN + TOKEN_WINDOW - timedelta(minutes=5))
+    with Phones(tmp_path / "phones", now=clock) as phones:
+        send(checked_gateway(house, phones, clock), [house.push()])
+        clock.forward(timedelta(minutes=6))
+        gateway = checked_gateway(house, phones, clock)
+        (outcome,) = send(gateway, [house.push()])
+        assert outcome.reason == "TooManyProviderTokenUpdates"
+        for _ in range(100):
+            (outcome,) = send(gateway, [house.push()])
+            assert outcome.verdict is Verdict.ACCEPTED
+            clock.forward(timedelta(minutes=1))
+
+
+def checked_gateway(house: House, phones: Phones, clock: StoppedClock) -> ApnsGateway:
+    """A process that sends to phones which check provider tokens by *clock*."""
+    house.keys = phones.settings
+    ca_file = Path(phones.settings["apns"]["ca_file"])
+    opened = house.open(endpoint=phones.apns_endpoint, ca_file=ca_file, clock=clock)
+    assert isinstance(opened, ApnsGateway)
+    return opened
 
 
 # --- the connection --------------------------------------------------------------------------

@@ -105,11 +105,9 @@ APNS = {
     "TooManyRequests": End(DEFERRED, "TooManyRequests", 60),
     **{
         reason: End(DEFERRED, reason, 900)
-        for reason in (
-            *("InternalServerError", "ServiceUnavailable", "Shutdown"),
-            "TooManyProviderTokenUpdates",
-        )
+        for reason in ("InternalServerError", "ServiceUnavailable", "Shutdown")
     },
+    "TooManyProviderTokenUpdates": End(DEFERRED, "TooManyProviderTokenUpdates", 10),
     **CONNECTION,
 }
 EVERYTHING = [("fcm", name) for name in FCM] + [("apns", name) for name in APNS]
