@@ -110,6 +110,7 @@ class ApnsGateway:
         if meaning.reason == RENEWED_TOO_OFTEN:
             self._token.refused(sent.provider_token)
         if meaning.verdict is Verdict.ACCEPTED:
+            self._token.taken(sent.provider_token)
             # APNs answers with the id that it was given.
             meaning = Meaning(Verdict.ACCEPTED, gateway_id=apns_id(push))
         return outcome_of(push, meaning, now, APNS, shortened=sent.shortened)

@@ -30,23 +30,30 @@ class ProviderToken:
         self._clock = clock
         self._value = ""
         self._issued_at = self._keep_until = clock()
+        self._others: list[datetime] = []
 
     def value(self) -> str:
         """The token of this half hour, or of an earlier one that was not shown long enough."""
         now = self._clock()
         if not self._issued_at <= now < self._keep_until:
-            self._show(_begin_of_window(now), now)
+            begin = _begin_of_window(now)
+            self._others = [begin, begin - TOKEN_WINDOW]
+            self._show(begin, now)
         return self._value
+
+    def taken(self, value: str) -> None:
+        """Apple takes *value*: no other one is better."""
+        if value == self._value:
+            self._others.clear()
 
     def refused(self, value: str) -> None:
         """Apple says that *value* came too soon after another: show the one before it.
 
-        A process that was started again does not know since when the other was shown.
+        A process that was started again does not know since when the other was shown. Where Apple
+        does not take that one either, the first is right in the end.
         """
-        now = self._clock()
-        before = self._issued_at - TOKEN_WINDOW
-        if value == self._value and now - before < LONGEST_LIFE:
-            self._show(before, now)
+        if value == self._value and self._others:
+            self._show(self._others.pop(), self._clock())
 
     def _show(self, issued_at: datetime, now: datetime) -> None:
         self._issued_at = issued_at

@@ -26,6 +26,7 @@ from engine.gateways.apns import ApnsGateway, apns_id
 from engine.gateways.provider_token import LEAST_USE, LONGEST_LIFE, TOKEN_WINDOW
 from engine.runtime.clock import utc_now
 from engine.trial.phones.credentials import KEY_ID, TEAM_ID, TOPIC
+from engine.trial.phones.fault import Fault
 from engine.trial.phones.phones import Phones
 from engine.wire.messages import Token
 from rules.outcomes import Verdict
@@ -197,6 +198,20 @@ def test_who_begins_again_in_the_next_window_shows_the_token_before_it(
             (outcome,) = send(gateway, [house.push()])
             assert outcome.verdict is Verdict.ACCEPTED
             clock.forward(timedelta(minutes=1))
+
+
+def test_a_token_that_apple_took_stays_when_somebody_else_renews_too_often(
+    house: House, tmp_path: Path
+) -> None:
+    clock = StoppedClock(BEGIN)
+    with Phones(tmp_path / "phones", now=clock) as phones:
+        gateway = checked_gateway(house, phones, clock)
+        send(gateway, [house.push()])
+        phones.inject(Fault("apns", "TooManyProviderTokenUpdates", count=3))
+        refused = [send(gateway, [house.push()])[0].verdict for _ in range(3)]
+        assert refused == [Verdict.DEFERRED] * 3
+        (outcome,) = send(gateway, [house.push()])
+        assert outcome.verdict is Verdict.ACCEPTED
 
 
 def checked_gateway(house: House, phones: Phones, clock: StoppedClock) -> ApnsGateway:
