@@ -23,7 +23,8 @@ PushId = NewType("PushId", str)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_PART = 13  # the hex digits and the hyphen that hold a UUIDv7's milliseconds
 # A UUID in its canonical text, and a device's number, which is a signed integer of eight bytes.
-_PUSH: Final = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0-9]{1,19})"
+_ORIGIN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_PUSH: Final = rf"({_ORIGIN})\.([0-9]{{1,19}})"
 
 
 def notification_id(change: ChangeId, student: StudentId, person: PersonId) -> NotificationId:
@@ -42,6 +43,11 @@ def push_id(origin: str, device: DeviceId) -> PushId:
     *origin* is the id of a change or of a notification, a UUID in its canonical text.
     """
     return PushId(f"{origin}.{device}")
+
+
+def is_origin(words: str) -> bool:
+    """Whether *words* are spelled as the id of a change or of a notification is."""
+    return re.fullmatch(_ORIGIN, words) is not None
 
 
 def parts_of(push: str) -> tuple[str, DeviceId] | None:

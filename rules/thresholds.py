@@ -1,17 +1,69 @@
-"""Thresholds: crossing, not being below."""
+"""Thresholds: what may be one, and crossing, which is not the same as being below."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final, NamedTuple
+
+from rules.change import Kind
+
+
+class Range(NamedTuple):
+    """Between which values a threshold of a kind makes sense, in which unit."""
+
+    least: Decimal
+    most: Decimal
+    unit: str
+
+
+_PERCENT: Final = Range(Decimal(0), Decimal(1_000), "percent")
+RANGES: Final[Mapping[Kind, Range]] = {
+    Kind.ASSIGNMENT: _PERCENT,  # extra credit goes beyond 100
+    Kind.GRADE: _PERCENT,
+    Kind.MEAL_BALANCE: Range(Decimal(-10_000), Decimal(10_000), "dollars"),
+}
+"""The kinds whose values are numbers."""
+
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{1,2})?")
+
+
+class ThresholdFault(NamedTuple):
+    """What is wrong with a threshold, and what to write instead."""
+
+    problem: str
+    remedy: str
+
+
+def threshold(kind: Kind, words: str | Decimal) -> Decimal | ThresholdFault:
+    """The threshold that somebody typed for *kind*, with at most two decimals."""
+    within = RANGES.get(kind)
+    if within is None:
+        return ThresholdFault(
+            f"News of the kind {kind} has no number, so nothing falls below one.",
+            f"Leave the threshold away, or set one for {', '.join(RANGES)}.",
+        )
+    least, most, unit = within
+    remedy = f"Write {unit} from {least:,} to {most:,}, like 5 or 59.50."
+    typed = str(words).strip()
+    if not _NUMBER.fullmatch(typed):
+        return ThresholdFault("This is no threshold.", remedy)
+    number = Decimal(typed)
+    if not least <= number <= most:
+        return ThresholdFault(f"{number:,f} {unit} is no threshold for {kind}.", remedy)
+    return number
 
 
 def fell_below(limit: Decimal, before: Decimal | None, after: Decimal) -> bool:
     """True when *after* is under *limit* and *before* was not, or was never seen.
 
     Exactly on the limit is not under it, so a value that stood exactly on it and then falls is
-    told. A value that stays under is not told again.
+    told. A value that stays under is not told again. Nothing is under what is no number.
     """
-    return after < limit and (before is None or before >= limit)
+    if limit.is_nan() or after.is_nan():
+        return False
+    return after < limit and (before is None or before.is_nan() or before >= limit)
 
 
 def percent(points: Decimal | None, out_of: Decimal | None) -> Decimal | None:

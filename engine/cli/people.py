@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from decimal import Decimal
 from typing import Any, Final
 
 import click
@@ -72,11 +71,11 @@ def sign_in(
 
 @click.command("sign-out")
 @person_option
-@click.option("--device", required=True, type=int, help="The device, as `sign-in` names it.")
+@click.option("--device", required=True, help="The device, as `sign-in` names it.")
 @with_district
-def sign_out(district: District, person: str, device: int) -> None:
+def sign_out(district: District, person: str, device: str) -> None:
     """End a person's session on a device, as the app does."""
-    people.sign_out(district.database, PersonId(person), DeviceId(str(device)), utc_now())
+    people.sign_out(district.database, PersonId(person), DeviceId(device), utc_now())
     click.echo(f"Person {person} is signed out on device {device}.")
 
 
@@ -84,11 +83,11 @@ def sign_out(district: District, person: str, device: int) -> None:
 @person_option
 @click.option("--student", required=True, help="The student's id in the SIS.")
 @click.option("--kind", required=True, type=KIND, help="The kind of change to hear of.")
-@click.option("--below", type=Decimal, help="Only when the value falls below this (%, or dollars).")
+@click.option("--below", help="Only when the value falls below this (%, or dollars).")
 @click.option("--on/--off", default=True, show_default=True, help="Hear of it, or not.")
 @with_district
 def subscribe(
-    district: District, person: str, student: str, kind: str, below: Decimal | None, on: bool
+    district: District, person: str, student: str, kind: str, below: str | None, on: bool
 ) -> None:
     """Choose what a person hears about a student, as the app does."""
     people.subscribe(
@@ -105,12 +104,12 @@ def device_() -> None:
 
 
 @device_.command("privacy")
-@click.option("--device", required=True, type=int, help="The device, as `sign-in` names it.")
+@click.option("--device", required=True, help="The device, as `sign-in` names it.")
 @click.argument("level", type=click.Choice([*(level.value for level in Level), _AS_DISTRICT]))
 @with_district
-def device_privacy(district: District, device: int, level: str) -> None:
+def device_privacy(district: District, device: str, level: str) -> None:
     """Choose what one device may show, as the app does. The district's word may be stricter."""
     chosen = None if level == _AS_DISTRICT else Level(level)
-    devices.set_privacy(district.database, DeviceId(str(device)), chosen)
+    devices.set_privacy(district.database, DeviceId(device), chosen)
     at_most = "what the district allows" if chosen is None else f"at most {MAY_SHOW[chosen]}"
     click.echo(f"Device {device} shows {at_most}.")

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
+from engine.errors import SchoolbellError
 from engine.secrets.keyring import Keyring
 from engine.wire.messages import DeviceKind, Token
 from rules.audience import DeviceId
 from rules.privacy import Level
+
+# Apple: hexadecimal, of 32 bytes today and of up to 100. Google: two parts in base64url with a
+# colon between them for a token, which may also be an installation's id, of 22 characters.
+_FORMS: Final[Mapping[DeviceKind, tuple[re.Pattern[str], str]]] = {
+    "apns": (
+        re.compile(r"(?:[0-9a-f]{2}){32,100}"),
+        "64 to 200 hexadecimal digits without blanks",
+    ),
+    "fcm_token": (
+        re.compile(r"[A-Za-z0-9_.:%=-]{20,4096}"),
+        "at least 20 letters, digits and :_-",
+    ),
+    "fcm_fid": (re.compile(r"[A-Za-z0-9_-]{22}"), "22 letters, digits, _ and -"),
+}
 
 
 class Device(NamedTuple):
@@ -28,6 +45,21 @@ class Opened(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Opened({self.token!r})"
+
+
+def checked(token: Token) -> Token:
+    """A token as it is stored; raises SchoolbellError for what can be none of its kind.
+
+    Apple takes small letters and capitals for the same phone, and so do we: capitals become small.
+    """
+    value = token.value.lower() if token.kind == "apns" else token.value
+    form, words = _FORMS[token.kind]
+    if not form.fullmatch(value):
+        raise SchoolbellError(
+            f"This can be no address of the kind {token.kind}, which is {words}.",
+            "Pass on what the app got from Apple or Google, as it is, and its kind.",
+        )
+    return Token(token.kind, value)
 
 
 def opened(keyring: Keyring, device: Device) -> Opened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.database import Database
+from engine.services import typed
 from engine.store import devices
 from rules.audience import DeviceId
 from rules.privacy import Level
@@ -14,4 +15,4 @@ def set_privacy(database: Database, device: DeviceId, level: Level | None) -> No
     Raises SchoolbellError where there is no such device.
     """
     with database.write() as connection:
-        devices.set_level(connection, device, level)
+        devices.set_level(connection, typed.device(device), level)

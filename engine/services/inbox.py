@@ -9,9 +9,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from engine.database import Database
+from engine.errors import SchoolbellError
 from engine.ports import Decided
+from engine.services import typed
 from engine.store import decisions, notifications, reading
 from rules.change import Kind, PersonId, StudentId
+from rules.identity import is_origin
 from rules.notification import Notification, NotificationId
 from rules.wording import TextFault, Wording
 
@@ -41,7 +44,11 @@ class Inbox(NamedTuple):
 def inbox(
     database: Database, wording: Wording, person: PersonId, now: datetime, limit: int = 50
 ) -> Inbox:
-    """What *person* was told, in the language that they read now; nothing is marked by looking."""
+    """What *person* was told, in the language that they read now; nothing is marked by looking.
+
+    Raises SchoolbellError for a *limit* that is none.
+    """
+    limit = typed.shown(limit)
     with database.read() as connection:
         told = _told(connection, person, now, limit)
         seen_at = reading.seen_at(connection, person)
@@ -64,8 +71,13 @@ def mark_seen(database: Database, person: PersonId, now: datetime) -> None:
 def mark_read(
     database: Database, person: PersonId, ids: Collection[NotificationId], now: datetime
 ) -> None:
-    """Note that the person has read these entries."""
+    """Note that the person has read these entries; raises SchoolbellError for one of nobody's."""
     with database.write() as connection:
+        if strange := sorted(set(ids) - _theirs(connection, person, ids)):
+            raise SchoolbellError(
+                f"Person {person} was not told {strange[0]}, or it is not kept any more.",
+                "`schoolbell inbox` names the entries of a person.",
+            )
         reading.mark_read(connection, person, ids, now)
 
 
@@ -79,6 +91,18 @@ def _told(
         ):
             found += _to(row, person)
     return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
+
+
+def _theirs(
+    connection: Connection, person: PersonId, ids: Collection[NotificationId]
+) -> set[NotificationId]:
+    """Which of these *person* was told."""
+    by_id = {one: one.partition(".")[0] for one in ids}
+    origins = {origin for origin in by_id.values() if is_origin(origin)}
+    told = [
+        one for row in decisions.of_changes(connection, origins) for one in _to(row, person)
+    ] + [one for one in notifications.by_id(connection, origins).values() if one.person == person]
+    return {one.id for one in told}
 
 
 def _to(row: Decided, person: PersonId) -> list[Notification]:

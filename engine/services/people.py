@@ -7,7 +7,9 @@ from decimal import Decimal
 
 from engine.database import Database
 from engine.errors import SchoolbellError
+from engine.secrets import addresses
 from engine.secrets.keyring import Keyring
+from engine.services import typed
 from engine.store import app, directory
 from engine.wire.messages import Token
 from rules.audience import DeviceId
@@ -28,8 +30,9 @@ def sign_in(
 
     A device that was retired lives again: the app on it just proved so. *push_key* (32 bytes)
     opens what is sealed for this phone alone. Raises SchoolbellError for a person whom the
-    directory does not know.
+    directory does not know, and for what can be no token of its kind or no key.
     """
+    token, push_key = addresses.checked(token), typed.push_key(push_key)
     with database.write() as connection:
         if not directory.knows_person(connection, person):
             raise _unknown(f"person {person}")
@@ -41,6 +44,7 @@ def sign_in(
 
 def sign_out(database: Database, person: PersonId, device: DeviceId, now: datetime) -> None:
     """End the session of *person* on *device*; raises SchoolbellError where there is none."""
+    device = typed.device(device)
     with database.write() as connection:
         if not app.sign_out(connection, person, device, now):
             raise SchoolbellError(
@@ -56,18 +60,20 @@ def subscribe(
     kind: Kind,
     *,
     enabled: bool = True,
-    threshold: Decimal | None = None,
+    threshold: str | Decimal | None = None,
 ) -> None:
     """Choose whether *person* hears of *kind* about *student*, and below which threshold.
 
-    Raises SchoolbellError for a person or a student whom the directory does not know.
+    Raises SchoolbellError for a person or a student whom the directory does not know, and for a
+    threshold that can be none of the kind.
     """
+    limit = typed.limit(kind, threshold)
     with database.write() as connection:
         if not directory.knows_person(connection, person):
             raise _unknown(f"person {person}")
         if not directory.knows_student(connection, student):
             raise _unknown(f"student {student}")
-        app.subscribe(connection, person, student, kind, enabled=enabled, threshold=threshold)
+        app.subscribe(connection, person, student, kind, enabled=enabled, threshold=limit)
 
 
 def _unknown(who: str) -> SchoolbellError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine.database import Database
-from engine.store import district
+from engine.errors import SchoolbellError
+from engine.store import directory, district
 from rules.audience import Audience
 from rules.change import Kind, SchoolId
 from rules.privacy import Level, Privacy
@@ -29,8 +30,16 @@ def set_food_service(database: Database, *, offered: bool) -> None:
 def set_display_option(
     database: Database, school: SchoolId, kind: Kind, audience: Audience, *, shown: bool
 ) -> None:
-    """Show or hide a tool to an audience at one school; what is hidden is not pushed."""
+    """Show or hide a tool to an audience at one school; what is hidden is not pushed.
+
+    Raises SchoolbellError for a school that the directory does not know.
+    """
     with database.write() as connection:
+        if not directory.knows_school(connection, school):
+            raise SchoolbellError(
+                f"The directory knows no school {school}.",
+                "Check the id in the SIS; what is new there arrives with `schoolbell sync`.",
+            )
         district.set_display_option(connection, school, kind, audience, shown=shown)
 
 

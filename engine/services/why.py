@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.ports import Decided, DecidedFor
+from engine.services import typed
 from engine.store import (
     candidates,
     decisions,
@@ -69,10 +70,13 @@ class Answer:
 def decided(
     database: Database, student: StudentId, person: PersonId, now: datetime, limit: int = 10
 ) -> list[Answer]:
-    """The newest decisions about *student* for *person*, newest first."""
+    """The newest decisions about *student* for *person*, newest first.
+
+    Raises SchoolbellError for a *limit* that is none.
+    """
     with database.read() as connection:
         rows = decisions.newest_of(
-            connection, student, now, limit, lambda row: _of(row, person) is not None
+            connection, student, now, typed.shown(limit), lambda row: _of(row, person) is not None
         )
         return [_decided(connection, row, person) for row in rows]
 

@@ -176,6 +176,12 @@ def knows_student(connection: Connection, student: StudentId) -> bool:
     return found.first() is not None
 
 
+def knows_school(connection: Connection, school: SchoolId) -> bool:
+    """Whether the SIS lists this school."""
+    found = connection.execute(select(schools.c.id).where(schools.c.id == school))
+    return found.first() is not None
+
+
 def school_of(connection: Connection, student: StudentId) -> SchoolId | None:
     """The school of a student whom the SIS lists."""
     query = select(students.c.school_id).where(students.c.id == student)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.thresholds import fell_below, percent
+from rules.change import Kind
+from rules.thresholds import RANGES, ThresholdFault, fell_below, percent, threshold
 
 NUMBERS = st.decimals(min_value=-1000, max_value=1000, places=2)
 
@@ -64,3 +65,63 @@ def test_points_as_percent(points: str | None, out_of: str | None, expected: str
         return None if text is None else Decimal(text)
 
     assert percent(number(points), number(out_of)) == number(expected)
+
+
+# What may be one
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "found"),
+    [
+        (Kind.GRADE, "59.5", "59.5"),
+        (Kind.GRADE, " 60 ", "60"),
+        (Kind.ASSIGNMENT, "110", "110"),
+        (Kind.ASSIGNMENT, Decimal("0"), "0"),
+        (Kind.MEAL_BALANCE, "-5.25", "-5.25"),
+    ],
+)
+def test_what_is_typed_is_a_threshold(kind: Kind, words: str | Decimal, found: str) -> None:
+    assert threshold(kind, words) == Decimal(found)
+
+
+@pytest.mark.parametrize("kind", RANGES)
+@pytest.mark.parametrize(
+    "words",
+    ["NaN", "sNaN", "inf", "-Infinity", "1e9", "5,50", "1_0", "٥", "", "five", "5.555", "--5",
+     "0x5", "10000.01", "-10000.01", "9" * 100_000, Decimal("NaN"), Decimal("Infinity"),
+     Decimal("1e999999"), Decimal("0.001")],
+)  # fmt: skip
+def test_what_can_be_no_threshold_is_told_with_what_can(kind: Kind, words: str | Decimal) -> None:
+    fault = threshold(kind, words)
+
+    assert isinstance(fault, ThresholdFault)
+    assert RANGES[kind].unit in fault.remedy
+    assert len(fault.problem) < 100
+
+
+def test_a_percentage_below_nothing_is_none() -> None:
+    fault = threshold(Kind.GRADE, "-1")
+
+    assert isinstance(fault, ThresholdFault)
+    assert fault.problem == "-1 percent is no threshold for grade."
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - set(RANGES)))
+def test_what_has_no_number_has_no_threshold(kind: Kind) -> None:
+    fault = threshold(kind, "5")
+
+    assert isinstance(fault, ThresholdFault)
+    assert f"the kind {kind} has no number" in fault.problem
+
+
+@pytest.mark.parametrize(
+    ("limit", "before", "after", "fell"),
+    [("NaN", None, "1", False), ("5", None, "NaN", False), ("5", "NaN", "4", True),
+     ("Infinity", None, "4", True), ("-Infinity", "5", "4", False)],
+)  # fmt: skip
+def test_what_is_no_number_stops_nobody(
+    limit: str, before: str | None, after: str, fell: bool
+) -> None:
+    earlier = None if before is None else Decimal(before)
+
+    assert fell_below(Decimal(limit), earlier, Decimal(after)) is fell

@@ -21,6 +21,8 @@ from tests.builders import NOW, TODAY, a_change, publications
 from tests.district import ADA, GRANDMOTHER, KEYRING, MOTHER, UNCLE, scored
 from tests.engine.cli.commands import Bell
 
+IPHONE = "ab" * 32
+
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Bell:
@@ -140,7 +142,7 @@ def test_a_tool_is_hidden_and_shown(bell: Bell) -> None:
 def test_a_person_signs_in_and_subscribes_and_would_be_told(bell: Bell) -> None:
     spoil(bell, f"UPDATE schoolbell_rights SET portal = TRUE WHERE person_id = '{GRANDMOTHER}'")
 
-    signed_in = bell("sign-in", "--person", GRANDMOTHER, "--kind", "apns", "--token", "abcdef")
+    signed_in = bell("sign-in", "--person", GRANDMOTHER, "--kind", "apns", "--token", IPHONE)
     chosen = bell(
         *("subscribe", "--person", GRANDMOTHER, "--student", ADA, "--kind", "grade"),
         *("--below", "72.5"),
@@ -156,7 +158,7 @@ def test_a_person_signs_in_and_subscribes_and_would_be_told(bell: Bell) -> None:
 def test_a_person_signs_out_and_is_told_no_more(bell: Bell) -> None:
     spoil(bell, f"UPDATE schoolbell_rights SET portal = TRUE WHERE person_id = '{GRANDMOTHER}'")
     bell("subscribe", "--person", GRANDMOTHER, "--student", ADA, "--kind", "grade")
-    signed_in = bell("sign-in", "--person", GRANDMOTHER, "--kind", "apns", "--token", "abcdef")
+    signed_in = bell("sign-in", "--person", GRANDMOTHER, "--kind", "apns", "--token", IPHONE)
     device = re.findall(r"\d+", signed_in)[-1]
 
     signed_out = bell("sign-out", "--person", GRANDMOTHER, "--device", device)
@@ -172,13 +174,13 @@ def test_a_person_may_stop_hearing_of_a_kind(bell: Bell) -> None:
 
 
 def test_a_token_is_not_repeated(bell: Bell) -> None:
-    result = bell.run("sign-in", "--person", "34", "--kind", "apns", "--token", "a-secret-token")
+    result = bell.run("sign-in", "--person", "34", "--kind", "apns", "--token", IPHONE)
 
-    assert "a-secret-token" not in result.output
+    assert IPHONE not in result.output
 
 
 def test_signing_in_without_staying_is_possible(bell: Bell) -> None:
-    bell("sign-in", "--person", "36", "--kind", "apns", "--token", "x", "--no-stay")
+    bell("sign-in", "--person", "36", "--kind", "apns", "--token", IPHONE, "--no-stay")
 
     said = bell("why", "--student", ADA, "--person", "36")
     assert "no portal right" in said
@@ -512,8 +514,8 @@ def test_the_version_is_known() -> None:
 
 def test_a_person_who_signed_in_by_the_app_is_known_to_the_command(bell: Bell) -> None:
     with bell.district().database.write() as connection:
-        device = app.sign_in(connection, KEYRING, PersonId("36"), Token("apns", "abc"), NOW)
+        device = app.sign_in(connection, KEYRING, PersonId("36"), Token("apns", IPHONE), NOW)
 
-    said = bell("sign-in", "--person", "36", "--kind", "apns", "--token", "abc")
+    said = bell("sign-in", "--person", "36", "--kind", "apns", "--token", IPHONE)
 
     assert said == f"Person 36 is signed in on device {device}.\n"

@@ -25,7 +25,7 @@ from tests.builders import a_change, an_outcome, publications
 from tests.district import ADA, GRANDMOTHER, KEYS, MOTHER, scored
 from tests.engine.cli.commands import Bell
 
-TOKEN: Final = "a-token-that-nobody-may-read"
+TOKEN: Final = b"a token that nobody is to read##".hex()
 PUSH_KEY: Final = b"32 bytes that nobody may read ##"
 IN_BASE64: Final = b64encode(PUSH_KEY).decode()
 

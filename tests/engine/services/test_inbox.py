@@ -2,8 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
+
+from engine.errors import SchoolbellError
 from engine.services import inbox as service
 from engine.services.inbox import Inbox
+from engine.store.tables import inbox_reads
 from rules.change import Kind, PersonId
 from rules.notification import NotificationId
 from rules.wording import Wording
@@ -99,3 +103,29 @@ def test_where_the_words_are_gone_the_entry_says_so(district: District) -> None:
     district.sis("DELETE FROM schoolbell_facts")
 
     assert titles(inbox(district)) == [service.NO_WORDS]
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1_001, 10**30])
+def test_as_many_entries_as_nobody_reads_are_not_shown(district: District, limit: int) -> None:
+    with pytest.raises(SchoolbellError, match="cannot be shown"):
+        inbox(district, limit=limit)
+
+
+def test_only_what_a_person_was_told_is_noted_as_read(district: District) -> None:
+    district.evaluate(scored(9, 17))
+    (entry,) = inbox(district).entries
+    before = district.count(inbox_reads)
+
+    for person, which in (
+        (GRANDMOTHER, entry.id),
+        (MOTHER, NotificationId(f"{entry.id}0")),
+        (MOTHER, NotificationId("what\ud800ever")),
+        (MOTHER, NotificationId("")),
+        (MOTHER, NotificationId("00000000-0000-0000-0000-000000000000.41")),
+    ):
+        with pytest.raises(SchoolbellError, match="was not told"):
+            service.mark_read(district.database, PersonId(person), [which], NOW)
+
+    assert district.count(inbox_reads) == before
+    service.mark_read(district.database, PersonId(MOTHER), [entry.id], NOW)
+    assert [one.read for one in inbox(district).entries] == [True]

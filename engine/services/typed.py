@@ -1,0 +1,58 @@
+"""What somebody typed: read as what it means, or refused with what to write.
+
+A command, a page and the app's API all call services, and these ask here.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from engine.errors import SchoolbellError
+from engine.secrets.envelope import KEY_SIZE
+from rules.audience import DeviceId
+from rules.change import Kind
+from rules.thresholds import ThresholdFault, threshold
+
+MOST_SHOWN: Final = 1_000
+_LARGEST_ID: Final = 2**63 - 1
+
+
+def device(words: str) -> DeviceId:
+    """The number of a device; raises SchoolbellError."""
+    if not re.fullmatch("[1-9][0-9]{0,18}", words) or int(words) > _LARGEST_ID:
+        raise SchoolbellError(
+            "There is no such device: they have numbers from 1 on.",
+            "`schoolbell sign-in` names the device of a person.",
+        )
+    return DeviceId(words)
+
+
+def push_key(key: bytes | None) -> bytes | None:
+    """The key with which an app opens what is sealed for it; raises SchoolbellError."""
+    if key is not None and len(key) != KEY_SIZE:
+        raise SchoolbellError(
+            f"A key of an app has {KEY_SIZE} bytes, and this has {len(key)}.",
+            "Pass on the key that the app made, whole.",
+        )
+    return key
+
+
+def limit(kind: Kind, words: str | Decimal | None) -> Decimal | None:
+    """A threshold, if there is to be one; raises SchoolbellError."""
+    if words is None:
+        return None
+    found = threshold(kind, words)
+    if isinstance(found, ThresholdFault):
+        raise SchoolbellError(found.problem, found.remedy)
+    return found
+
+
+def shown(number: int) -> int:
+    """How many entries somebody wants to see; raises SchoolbellError."""
+    if not 1 <= number <= MOST_SHOWN:
+        raise SchoolbellError(
+            f"{number} entries cannot be shown.", f"Ask for 1 to {MOST_SHOWN:,} of them."
+        )
+    return number
