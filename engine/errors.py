@@ -2,8 +2,10 @@
 
     SchoolbellError             something a caller cannot decide; says the problem and the remedy
     ├── ConfigError             the configuration or a source definition is wrong: refuse to start
+    │   └── BrokenQuery         one query of the definition: what it does not concern goes on
     ├── Unavailable             a neighbour does not answer now: wait and try the same again
     ├── Misconfigured           a neighbour answers that we are wrong: a person must mend it
+    │   └── StatementRefused    a database refuses one statement: others may pass
     └── Unprocessable           this one item can never succeed as it is: park it, go on
 
 What is expected (a gate that says no, a dead phone, a busy gateway) is a value, never an error.
@@ -28,12 +30,27 @@ class ConfigError(SchoolbellError):
     """The configuration or a source definition is wrong: refuse to start."""
 
 
+class BrokenQuery(ConfigError):
+    """One query of the source definition cannot be asked: what it does not concern goes on.
+
+    *query* is its name, like `[facts.score]`. An upgrade of the SIS does that to one that was well.
+    """
+
+    def __init__(self, query: str, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.query = query
+
+
 class Unavailable(SchoolbellError):
     """A database, broker or gateway does not answer now: wait and try the same again."""
 
 
 class Misconfigured(SchoolbellError):
     """A database, broker or gateway answers that our side is wrong: a person must mend it."""
+
+
+class StatementRefused(Misconfigured):
+    """A database refuses one statement: a table, a column or a right is missing."""
 
 
 class Unprocessable(SchoolbellError):

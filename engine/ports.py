@@ -40,6 +40,10 @@ PARKED_ALARM: Final = "parked change"
 """The alarm about a watch whose changes are parked: evaluate raises it, unparking clears it."""
 
 
+SOURCE_ALARM: Final = "source"
+"""The alarm about a query of the source definition that the SIS refuses."""
+
+
 class Queue(StrEnum):
     """The durable queues, each divided into partitions, with one dead-letter queue beside them.
 
@@ -200,7 +204,8 @@ class Source(Protocol):
     def find(self, changes: Sequence[Change]) -> Sequence[Subject]:
         """Everyone whom *changes* concern, still without names; those of one change together.
 
-        A handful of queries, however many changes there are.
+        A handful of queries, however many changes there are. Raises BrokenQuery where the SIS
+        refuses one of them.
         """
         ...
 
@@ -224,12 +229,16 @@ class Directory(Protocol):
         """Read again the rows that *changes* of the directory concern.
 
         What is decided afterwards, by whatever process, is decided on a directory in which these
-        changes were applied. The same change may be followed any number of times.
+        changes were applied. The same change may be followed any number of times. Raises
+        BrokenQuery where the SIS refuses a query; then none of them was followed.
         """
         ...
 
     def names(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
-        """First names; whom we do not know is read first, with everybody's rights to them."""
+        """First names; whom we do not know is read first, with everybody's rights to them.
+
+        While the SIS refuses the queries for that, who is not known has no name here.
+        """
         ...
 
 

@@ -26,6 +26,7 @@ class Event(StrEnum):
 
     ENGINE_STARTED = "engine.started"
     ENGINE_WAITING = "engine.waiting"
+    PART_BROKEN = "engine.part_broken"
     ENGINE_STOPPED = "engine.stopped"
     STAGE_STARTED = "stage.started"
     STAGE_STOPPED = "stage.stopped"

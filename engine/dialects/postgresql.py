@@ -125,9 +125,7 @@ class Postgresql:
         if state in _NO_TABLE:
             return problems.not_migrated(name, words)
         if state in _NO_RIGHT:
-            return Misconfigured(
-                f"The database {name} refuses: {words}.", "Grant this user the right that it names."
-            )
+            return problems.no_right(name, words)
         if state.startswith(_WRONG_STATEMENT):
             return problems.wrong_statement(name, words)
         unanswered = not state and isinstance(cause, psycopg.OperationalError)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from engine.errors import Misconfigured
+from engine.errors import Misconfigured, StatementRefused
 
 
-def not_migrated(name: str, words: str) -> Misconfigured:
+def not_migrated(name: str, words: str) -> StatementRefused:
     """A table or column is not there."""
-    return Misconfigured(
+    return StatementRefused(
         f"The database {name} lacks a table or column that this release needs: {words}.",
         "Run `schoolbell install`; for a table of the SIS, check the source definition.",
     )
 
 
-def wrong_statement(name: str, words: str) -> Misconfigured:
+def wrong_statement(name: str, words: str) -> StatementRefused:
     """The database does not understand what it was asked."""
-    return Misconfigured(
+    return StatementRefused(
         f"The database {name} refuses a statement: {words}.",
         "Mend the query in the source definition; if it is none of those, report it.",
+    )
+
+
+def no_right(name: str, words: str) -> StatementRefused:
+    """The database lets us in, and does not let us do this."""
+    return StatementRefused(
+        f"The database {name} refuses: {words}.", "Grant this user the right that it names."
     )
 
 

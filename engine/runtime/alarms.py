@@ -11,6 +11,7 @@ from engine.store import alarms
 
 STAGE: Final = "stage"
 CAPTURE: Final = "capture"
+CAPTURE_SUBJECT: Final = "triggers"
 DIRECTORY: Final = "directory"
 
 
@@ -28,6 +29,11 @@ class Alarms:
                 alarms.resolve(connection, kind, subject)
             else:
                 alarms.report(connection, kind, subject, error.problem, error.remedy, self._clock())
+
+    def known(self, kind: str) -> set[str]:
+        """The subjects that there is something to say of."""
+        with self._database.read() as connection:
+            return alarms.known(connection, [kind]).get(kind, set())
 
     def of_stage(self, stage: str, error: SchoolbellError | None) -> None:
         """Keep the last failure of a stage where `status` finds it, as far as that is possible."""

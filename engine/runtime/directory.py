@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from engine.database import Database
+from engine.errors import BrokenQuery
 from engine.sources import directory as sis
 from engine.sources.definition import Entity
 from engine.sources.directory import Reading, Scope
@@ -38,8 +40,9 @@ class SisDirectory:
         unknown = set(students) - known.keys()
         if not unknown:
             return known
-        while self._apply(partial(sis.read_students, students=unknown)):
-            pass
+        with suppress(BrokenQuery):  # what evaluate does not hear of in time, a sync reports
+            while self._apply(partial(sis.read_students, students=unknown)):
+                pass
         return self._known(students)
 
     def sync(self, *, may_shrink: bool = False) -> Mapping[Entity, int]:

@@ -11,7 +11,14 @@ from engine.ports import Publisher, Queue
 from engine.runtime.clock import utc_now
 from engine.runtime.delivery import make_deliver
 from engine.runtime.district import District
-from engine.runtime.jobs import check_capture, forget, release_all, sync_or_report
+from engine.runtime.jobs import (
+    check_capture,
+    check_source,
+    forget,
+    release_all,
+    retry_parked,
+    sync_or_report,
+)
 from engine.runtime.loops import RelayStage, ScheduleStage, consuming
 from engine.runtime.stage import Makers, Stage
 from engine.stages.publishing import publish_pushes
@@ -101,6 +108,14 @@ def _jobs(
         ),
         (lambda: sync_or_report(district.directory, district.alarms), settings.directory_every),
         (lambda: check_capture(district.capture, district.alarms), settings.capture_check_every),
+        (
+            lambda: check_source(
+                district.source,
+                district.alarms,
+                lambda: retry_parked(district.database, district.broker),
+            ),
+            settings.capture_check_every,
+        ),
         (
             lambda: forget(district.database, district.outbox, district.config),
             _FORGET_EVERY,

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
+from typing import Final
 
 from engine.config import Config
 from engine.database import Database
 from engine.errors import SchoolbellError, Unavailable
-from engine.ports import Outbox
-from engine.runtime.alarms import CAPTURE, DIRECTORY, Alarms
+from engine.ports import SOURCE_ALARM, Broker, Outbox
+from engine.runtime.alarms import CAPTURE, CAPTURE_SUBJECT, DIRECTORY, Alarms
 from engine.runtime.clock import utc_now
 from engine.runtime.directory import SisDirectory
 from engine.sources.capture import Capture
+from engine.sources.source import SqlSource
+from engine.stages.publishing import publish_changes
 from engine.stages.release import Release
-from engine.store import housekeeping, partitions
+from engine.store import housekeeping, parked, partitions
 from engine.telemetry import Event, emit
+
+_RETRIED_AT_ONCE: Final = 10_000
 
 
 def release_all(release: Release) -> None:
@@ -26,15 +32,34 @@ def release_all(release: Release) -> None:
 
 def sync_or_report(directory: SisDirectory, alarms: Alarms) -> None:
     """Sync the directory; what is wrong with the source's answer is an alarm."""
-    alarms.update(DIRECTORY, "sync", _met(directory.sync))
+    alarms.update(DIRECTORY, "sync", met(directory.sync))
 
 
 def check_capture(capture: Capture, alarms: Alarms) -> None:
     """Look whether the triggers are in place; that they are not is an alarm."""
-    error = _met(capture.require)
+    error = met(capture.require)
     if error:
         emit(Event.CAPTURE_BROKEN, level=logging.ERROR, problem=error.problem)
-    alarms.update(CAPTURE, "triggers", error)
+    alarms.update(CAPTURE, CAPTURE_SUBJECT, error)
+
+
+def check_source(source: SqlSource, alarms: Alarms, retry: Callable[[], object]) -> None:
+    """Look which queries the SIS refuses: each is an alarm. When one is mended, *retry*."""
+    broken = {error.query: error for error in source.broken()}
+    known = alarms.known(SOURCE_ALARM)
+    if known - broken.keys():
+        retry()
+    for query in known | broken.keys():
+        alarms.update(SOURCE_ALARM, query, broken.get(query))
+
+
+def retry_parked(database: Database, broker: Broker) -> int:
+    """Publish parked changes again; return how many. Each stays parked until it is evaluated."""
+    with database.read() as connection:
+        changes = parked.changes(connection, _RETRIED_AT_ONCE)
+    with closing(broker.publisher()) as publisher:
+        publish_changes(publisher, changes)
+    return len(changes)
 
 
 def forget(database: Database, outbox: Outbox, config: Config) -> None:
@@ -46,7 +71,7 @@ def forget(database: Database, outbox: Outbox, config: Config) -> None:
     housekeeping.forget(database, now, settings.keep_content, settings.keep_decisions)
 
 
-def _met(job: Callable[[], object]) -> SchoolbellError | None:
+def met(job: Callable[[], object]) -> SchoolbellError | None:
     """What a person must mend of what *job* met; raises Unavailable, which may pass by itself."""
     try:
         job()

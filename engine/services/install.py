@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from engine.ports import Broker
+from engine.errors import SchoolbellError
+from engine.ports import SOURCE_ALARM, Broker
+from engine.runtime.alarms import CAPTURE, CAPTURE_SUBJECT
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
+from engine.runtime.jobs import met
 from engine.services import directory, keys
 from engine.store import district, migrate, partitions
 
@@ -22,13 +25,26 @@ def install(installation: Installation) -> Iterator[str]:
             yield from _district(installation)
 
 
-def require_installed(here: District) -> None:
-    """Raise Misconfigured with the remedy unless `install` was run with this release."""
+def require_installed(here: District) -> Mapping[tuple[str, str], SchoolbellError]:
+    """Raise Misconfigured with the remedy unless `install` was run with this release.
+
+    Returns what is broken in part, by the kind and the subject of its alarm. Where all of it is,
+    that is raised: an upgrade of the SIS breaks a table or a query, and the rest goes on.
+    """
     migrate.require_newest(here.database)
-    here.source.check()
-    here.capture.require()
     _ = here.keyring
+    broken = here.source.broken()
+    if len(broken) == len(here.source.queries):
+        raise broken[0]
+    found: dict[tuple[str, str], SchoolbellError] = {
+        (SOURCE_ALARM, one.query): one for one in broken
+    }
+    if here.capture.captures_nothing:
+        here.capture.require()
+    if error := met(here.capture.require):
+        found[CAPTURE, CAPTURE_SUBJECT] = error
     here.broker.depths()
+    return found
 
 
 def _district(here: District) -> Iterator[str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.ports import Broker, Publisher, Queue
+from engine.ports import Broker, Queue
 from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
-from engine.stages.publishing import publish_changes
+from engine.runtime.jobs import retry_parked
 from engine.store import parked
 from engine.store.parked import ParkedChange
-from rules.change import Change
 
 _CHANGES_SHOWN = 50
 _MESSAGES_SHOWN = 20  # of each queue
@@ -67,13 +66,9 @@ def retry(installation: Installation) -> Retried:
             )
             return Retried(0, sum(requeued))
         case District():
-            with installation.database.read() as connection:
-                changes = parked.changes(connection, _AT_ONCE)
-            _publish(installation.broker.publisher(), changes)
             broker = installation.broker
-            return Retried(
-                len(changes), sum(broker.requeue_parked(queue, _AT_ONCE) for queue in Queue)
-            )
+            changes = retry_parked(installation.database, broker)
+            return Retried(changes, sum(broker.requeue_parked(queue, _AT_ONCE) for queue in Queue))
 
 
 def _at_hub(brokers: Mapping[str, Broker]) -> Parked:
@@ -97,10 +92,3 @@ def _messages(broker: Broker) -> Iterator[ParkedMessage]:
     for queue in Queue:
         for message in broker.parked(queue, _MESSAGES_SHOWN):
             yield ParkedMessage(queue, message.reason)
-
-
-def _publish(publisher: Publisher, changes: Sequence[Change]) -> None:
-    try:
-        publish_changes(publisher, changes)
-    finally:
-        publisher.close()

@@ -65,9 +65,15 @@ def _require_here(installation: Installation, stage: str | None) -> None:
 
 
 def _require_installed(district: District) -> None:
-    """Refuse what a person must mend; a neighbour that is only away now may come back."""
+    """Refuse what a person must mend before anything works; what works does its part.
+
+    A neighbour that is only away now may come back.
+    """
     try:
-        require_installed(district)
+        broken = require_installed(district)
+        for (kind, subject), problem in broken.items():
+            emit(Event.PART_BROKEN, level=logging.ERROR, problem=problem.problem)
+            district.alarms.update(kind, subject, problem)
     except Unavailable as error:
         emit(
             Event.ENGINE_WAITING, level=logging.WARNING,

@@ -81,6 +81,11 @@ class Capture:
             for one in self._definition.captured
         ]
 
+    @property
+    def captures_nothing(self) -> bool:
+        """Whether no trigger at all is in place."""
+        return not any(finding.in_place for finding in self.check())
+
     def require(self) -> None:
         """Raise SchoolbellError naming every watch whose changes are not captured now."""
         self._require_ours()

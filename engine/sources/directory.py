@@ -33,7 +33,7 @@ from engine.sources.definition import (
     Entity,
 )
 from engine.sources.flags import allows, forbids
-from engine.sources.queries import select_all, select_by, stream_all
+from engine.sources.queries import asking, select_all, select_by, stream_all
 from rules.change import Change, StudentId
 
 DirectoryRow = tuple[Any, ...]
@@ -91,9 +91,14 @@ def scopes_of(definition: Definition, changes: Iterable[Change]) -> list[Scope]:
 def read(
     source: Database, definition: Definition, scopes: Iterable[Scope], version: int
 ) -> Reading:
-    """Read some rows. Raises Unprocessable where the SIS lists a row twice."""
+    """Read some rows.
+
+    Raises Unprocessable where the SIS lists a row twice, and BrokenQuery where it refuses to.
+    """
     with source.read() as connection:
-        return Reading(version, [_listing(connection, definition, scope) for scope in scopes])
+        return Reading(
+            version, [_listing(source, connection, definition, scope) for scope in scopes]
+        )
 
 
 def read_students(
@@ -102,10 +107,10 @@ def read_students(
     """Read some students, everybody's rights to them, and the people whom those rows name."""
     ids = frozenset(map(str, students))
     with source.read() as connection:
-        found = _listing(connection, definition, Scope("students", "id", ids))
-        rights = _listing(connection, definition, Scope("rights", "student_id", ids))
+        found = _listing(source, connection, definition, Scope("students", "id", ids))
+        rights = _listing(source, connection, definition, Scope("rights", "student_id", ids))
         involved = _column(found, "person_id") | _column(rights, "person_id")
-        people = _listing(connection, definition, Scope("people", "id", involved))
+        people = _listing(source, connection, definition, Scope("people", "id", involved))
     return Reading(version, [people, found, rights])
 
 
@@ -122,8 +127,8 @@ def whole(
 
         def parts() -> Iterator[tuple[Entity, Iterator[list[DirectoryRow]]]]:
             for entity in ENTITY_COLUMNS:
-                slices = reading.enter_context(closing(_slices(connection, definition, entity)))
-                yield entity, slices
+                found = closing(_slices(source, connection, definition, entity))
+                yield entity, reading.enter_context(found)
 
         yield parts()
 
@@ -157,22 +162,28 @@ def _keys(watch: DirectoryWatch, change: Change) -> set[str]:
     return {str(row[watch.by]) for row in rows if row.get(watch.by) is not None}
 
 
-def _listing(connection: Connection, definition: Definition, scope: Scope) -> Listing:
+def _listing(
+    source: Database, connection: Connection, definition: Definition, scope: Scope
+) -> Listing:
     query = definition.directory.query(scope.entity)
-    if scope.by:
-        found = select_by(connection, query, scope.by, scope.keys)
-    else:
-        found = select_all(connection, query)
+    with asking(source, f"[directory.{scope.entity}]"):
+        if scope.by:
+            found = select_by(connection, query, scope.by, scope.keys)
+        else:
+            found = select_all(connection, query)
     rows = _arranged(scope.entity, found)
     new_keys(scope.entity, rows, met=frozenset())
     return Listing(scope, rows)
 
 
 def _slices(
-    connection: Connection, definition: Definition, entity: Entity
+    source: Database, connection: Connection, definition: Definition, entity: Entity
 ) -> Generator[list[DirectoryRow]]:
     query = definition.directory.query(entity)
-    with closing(stream_all(connection, query, _SLICE)) as slices:
+    with (
+        asking(source, f"[directory.{entity}]"),
+        closing(stream_all(connection, query, _SLICE)) as slices,
+    ):
         for found in slices:
             yield _arranged(entity, found)
 

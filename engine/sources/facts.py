@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from engine.database import Database
 from engine.sources.definition import Definition, Watch
 from engine.sources.flags import allows
-from engine.sources.queries import select_by
+from engine.sources.queries import asking, select_by
 from rules.change import CalendarId, Change, Kind, SchoolId, StudentId, Subject, Value
 from rules.thresholds import percent
 
@@ -63,12 +63,15 @@ def find(
 
     A change of a record that is gone, or that turned nothing visible, concerns nobody. Students
     come in the order of their ids: a phone that siblings' families share is told of the first.
+    Raises BrokenQuery where the SIS refuses a query.
     """
     found: list[Subject] = []
     with database.read() as connection:
         for watch, of_watch in _by_watch(changes).items():
-            labels = _labels(connection, definition, watch, of_watch)
-            facts = _facts(connection, definition, watch, of_watch)
+            with asking(database, f"[labels.{watch.labels}]"):
+                labels = _labels(connection, definition, watch, of_watch)
+            with asking(database, f"[facts.{watch.facts}]"):
+                facts = _facts(connection, definition, watch, of_watch)
             found += (
                 _subject(_Found(change, watch, fact, labels))
                 for change in of_watch

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
 from engine.database import Database
 from engine.dialects import dialect_of
-from engine.errors import ConfigError, Misconfigured
+from engine.errors import BrokenQuery, Misconfigured, StatementRefused
 
 
 def select_by(
@@ -38,23 +39,36 @@ def stream_all(connection: Connection, query: str, size: int) -> Generator[Seque
         yield from result.partitions(size)
 
 
-def check(database: Database, name: str, query: str, columns: Collection[str]) -> None:
-    """Raise ConfigError unless *query* runs and gives at least *columns*."""
+@contextmanager
+def asking(database: Database, name: str) -> Iterator[None]:
+    """Raise BrokenQuery where the SIS refuses the query of this *name*, whoever may still pass."""
     try:
-        with database.read() as connection:
-            nothing = f"SELECT * FROM ({_verbatim(query)}\n) f WHERE 1 = 0"
-            found = set(connection.execute(text(nothing)).keys())
-    except Misconfigured as error:
-        raise ConfigError(
-            f"The query {name} of the source definition does not run: {error.problem}",
-            "Mend the query, or point [source] url at the right database.",
-        ) from error
+        with database.translated():
+            yield
+    except StatementRefused as error:
+        raise _broken(name, error) from error
+
+
+def check(database: Database, name: str, query: str, columns: Collection[str]) -> None:
+    """Raise BrokenQuery unless *query* runs and gives at least *columns*."""
+    with database.read() as connection, asking(database, name):
+        nothing = f"SELECT * FROM ({_verbatim(query)}\n) f WHERE 1 = 0"
+        found = set(connection.execute(text(nothing)).keys())
     missing = sorted(set(columns) - found)
     if missing:
-        raise ConfigError(
+        raise BrokenQuery(
+            name,
             f"The query {name} of the source definition gives no column {', '.join(missing)}.",
             "Add it to the SELECT, or name it with AS.",
         )
+
+
+def _broken(name: str, error: Misconfigured) -> BrokenQuery:
+    return BrokenQuery(
+        name,
+        f"The query {name} of the source definition does not run: {error.problem}",
+        "Mend the query, or point [source] url at the right database.",
+    )
 
 
 def _verbatim(query: str) -> str:

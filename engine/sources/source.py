@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from engine.database import Database
+from engine.errors import BrokenQuery
 from engine.ports import Sorted
 from engine.sources import facts, queries
 from engine.sources.definition import ENTITY_COLUMNS, Definition, DirectoryWatch, Watch
@@ -19,12 +20,31 @@ class SqlSource:
         self.definition = definition
 
     def check(self) -> None:
-        """Raise ConfigError unless every query runs and gives the columns that it must."""
-        for name, query, columns in facts.needed_columns(self.definition):
-            queries.check(self.database, name, query, columns)
+        """Raise BrokenQuery unless every query runs and gives the columns that it must."""
+        for broken in self.broken():
+            raise broken
+
+    def broken(self) -> Sequence[BrokenQuery]:
+        """What is wrong with each query that does not run or lacks a column."""
+        return [wrong for asked in self._queries() if (wrong := self._wrong(*asked))]
+
+    @property
+    def queries(self) -> Sequence[str]:
+        """The name of each query."""
+        return [name for name, _, _ in self._queries()]
+
+    def _queries(self) -> Iterator[tuple[str, str, Sequence[str]]]:
+        """The name of each query, its SQL, and the columns that it must give."""
+        yield from facts.needed_columns(self.definition)
         for entity, columns in ENTITY_COLUMNS.items():
-            query = self.definition.directory.query(entity)
-            queries.check(self.database, f"[directory.{entity}]", query, columns)
+            yield f"[directory.{entity}]", self.definition.directory.query(entity), columns
+
+    def _wrong(self, name: str, query: str, columns: Sequence[str]) -> BrokenQuery | None:
+        try:
+            queries.check(self.database, name, query, columns)
+        except BrokenQuery as error:
+            return error
+        return None
 
     def sort(self, changes: Sequence[Change]) -> Sorted:
         """See ports.Source.sort."""

@@ -21,9 +21,10 @@ from datetime import datetime
 from functools import cache
 from typing import assert_never
 
-from engine.errors import ConfigError, Misconfigured, Unavailable, Unprocessable
+from engine.errors import BrokenQuery, ConfigError, Misconfigured, Unavailable, Unprocessable
 from engine.ports import (
     PARKED_ALARM,
+    SOURCE_ALARM,
     Audiences,
     Clock,
     Decided,
@@ -63,6 +64,7 @@ from rules.reasons import Reason
 from rules.wording import TextFault
 
 Parked = dict[ChangeId, tuple[Change, Unprocessable]]
+Broken = list[tuple[BrokenQuery, Sequence[Change]]]
 Planner = Callable[[Decision, Sequence[Notification], Preferences, datetime], Plan]
 
 
@@ -81,8 +83,9 @@ class Evaluate:
         """Decide a batch and return the pushes to publish, in order.
 
         A change that breaks the batch is found by taking the batch apart, and parked; its
-        neighbours are decided. What is wrong with a neighbour of ours passes through: nothing
-        was stored then.
+        neighbours are decided. The changes of a watch whose query the SIS refuses are parked, and
+        those of the others are decided. What is wrong with a neighbour of ours passes through:
+        nothing was stored then.
         """
         try:
             return self._evaluate(changes)
@@ -99,11 +102,13 @@ class Evaluate:
         seen = self.ledger.seen(in_order)
         fresh = [one for one in in_order if one.id not in seen]
         kinds = self.source.sort(fresh)
+        broken: Broken = []
         if kinds.of_directory:
-            self.directory.follow(kinds.of_directory)
-        found = self.source.find(kinds.of_records)
+            _ask(self._follow, kinds.of_directory, broken)
+        found = _ask(self.source.find, kinds.of_records, broken)
         names = self.directory.names({one.student for one in found})
         parked: Parked = {one.id: (one, _unknown(one)) for one in kinds.unknown}
+        parked |= {one.id: (one, _unasked(one, error)) for error, of in broken for one in of}
         parked |= _unclear(found, names, {one.id: one for one in fresh})
         subjects = [
             one._replace(student_name=names[one.student])
@@ -115,7 +120,12 @@ class Evaluate:
             pushes = batch.published_again([one for one in in_order if one.id in seen])
             batch.decide(subjects)
             batch.store(fresh, {one.id for one in kinds.of_directory}, parked)
+            batch.report_broken(broken)
         return sorted([*pushes, *batch.pushes], key=lambda push: push.position)
+
+    def _follow(self, changes: Sequence[Change]) -> Sequence[Subject]:
+        self.directory.follow(changes)
+        return ()
 
     def _park(self, change: Change, error: Exception) -> Sequence[Push]:
         problem, trace = _unexpected(change, error), frames(error)
@@ -209,6 +219,11 @@ class _Batch:
         self.deciding.unpark(fresh, kept)
         self.deciding.park(list(parked.values()), self.now)
         self._report(parked, trace)
+
+    def report_broken(self, broken: Broken) -> None:
+        """Raise the alarm about each query that the SIS refuses."""
+        for error in {error.query: error for error, _ in broken}.values():
+            self.deciding.report(SOURCE_ALARM, error.query, error.problem, error.remedy, self.now)
 
     def _composing(self, texts: Texts) -> Composing:
         keyring = self.composer.keyring
@@ -328,6 +343,25 @@ def _position(change: Change) -> int:
     return change.position
 
 
+def _ask(
+    ask: Callable[[Sequence[Change]], Sequence[Subject]], changes: Sequence[Change], broken: Broken
+) -> Sequence[Subject]:
+    """What the SIS says of *changes*; those of a watch whose query it refuses go into *broken*.
+
+    Only where not all could be asked at once, each watch is asked by itself.
+    """
+    try:
+        return ask(changes)
+    except BrokenQuery as error:
+        watches: dict[str, list[Change]] = {one.watch: [] for one in changes}
+        for one in changes:
+            watches[one.watch].append(one)
+        if len(watches) == 1:
+            broken.append((error, changes))
+            return ()
+    return [subject for of_watch in watches.values() for subject in _ask(ask, of_watch, broken)]
+
+
 def _unclear(
     found: Sequence[Subject],
     names: Mapping[StudentId, str],
@@ -351,6 +385,13 @@ def _unexpected(change: Change, error: Exception) -> Unprocessable:
     return Unprocessable(
         f"A change of {change.watch} could not be evaluated: {type(error).__name__}.",
         "Look at the record in the SIS, then run `schoolbell parked retry`.",
+    )
+
+
+def _unasked(change: Change, error: BrokenQuery) -> Unprocessable:
+    return Unprocessable(
+        f"A change of {change.watch} waits for a query that is broken. {error.problem}",
+        f"{error.remedy} It is tried again by itself then.",
     )
 
 
