@@ -26,7 +26,7 @@ RANGES: Final[Mapping[Kind, Range]] = {
 }
 """The kinds whose values are numbers."""
 
-_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{1,2})?")
+_NUMBER: Final = r"[+-]?[0-9]{1,9}(\.[0-9]{1,2})?"
 
 
 class ThresholdFault(NamedTuple):
@@ -47,7 +47,7 @@ def threshold(kind: Kind, words: str | Decimal) -> Decimal | ThresholdFault:
     least, most, unit = within
     remedy = f"Write {unit} from {least:,} to {most:,}, like 5 or 59.50."
     typed = str(words).strip()
-    if not _NUMBER.fullmatch(typed):
+    if not re.fullmatch(_NUMBER, typed):
         return ThresholdFault("This is no threshold.", remedy)
     number = Decimal(typed)
     if not least <= number <= most:
