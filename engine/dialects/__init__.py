@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from engine.dialects.dialect import Dialect
 
 _ADAPTERS: Final = {
-    "postgresql": ("engine.dialects.postgresql", "Postgresql"),
-    "sqlite": ("engine.dialects.sqlite", "Sqlite"),
+    "postgresql": ("engine.dialects.postgresql.adapter", "Postgresql"),
+    "sqlite": ("engine.dialects.sqlite.adapter", "Sqlite"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The port that each kind of database implements; whoever adds one writes one file."""
+"""The port that each kind of database implements; whoever adds one writes one package."""
 
 from __future__ import annotations
 

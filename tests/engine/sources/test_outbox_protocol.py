@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from engine.database import Database
-from engine.dialects.sqlite import SqliteOutbox
+from engine.dialects.sqlite.outbox import SqliteOutbox
 from engine.errors import Misconfigured, Unavailable
 from engine.ports import Outbox
 from rules.change import Change

@@ -1,0 +1,1 @@
+"""PostgreSQL: many writers, so rows become visible in another order than they were written in."""

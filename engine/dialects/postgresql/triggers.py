@@ -1,0 +1,261 @@
+"""The triggers by which a SIS on PostgreSQL tells what was committed, and their outbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from engine.dialects.dialect import Owner, Transactions, Trigger, Watched
+from engine.dialects.postgresql.names import MICROSECONDS_NOW, quoted, schema_of, short
+from engine.errors import Unavailable
+
+_LOCK_TRIES: Final = 5
+# pg_trigger.tgtype of AFTER INSERT OR UPDATE OR DELETE .. FOR EACH ROW.
+_ROW_AFTER_ALL: Final = 1 | 4 | 8 | 16
+_EQUALS: Final = "OPERATOR(pg_catalog.=)"
+_DIFFERS_FROM: Final = "OPERATOR(pg_catalog.<>)"
+
+
+class PostgresqlTriggers:
+    """Implements dialect.Triggers. All but the triggers is in a schema of the owner's own.
+
+    A trigger must never break the SIS's own write for a reason of ours, so there is nothing in it
+    that can fail: no foreign key, no cast, no look-up, no NOTIFY. What reads the row can, so that
+    part is guarded.
+    """
+
+    missed = (
+        "TRUNCATE, and writers that set session_replication_role to replica (logical replication,"
+        " some loaders), fire no row trigger"
+    )
+
+    def __init__(self, database: Transactions, owner: Owner) -> None:
+        self._database = database
+        self._owner = owner
+        self._schema = schema_of(owner)
+
+    def current_owner(self) -> str | None:
+        """See dialect.Triggers.current_owner."""
+        with self._database.read() as connection:
+            if not _exists(connection, f"{self._schema}.cursor"):
+                return None
+            found: str = connection.execute(
+                text(f"SELECT owner FROM {self._schema}.cursor")
+            ).scalar_one()
+            return found
+
+    def make_outbox(self) -> None:
+        """See dialect.Triggers.make_outbox.
+
+        An outbox that is made anew begins at id 1 again, and its base above every position before.
+        """
+        schema = self._schema
+        with self._database.write() as connection:
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            anew = not _exists(connection, f"{schema}.outbox")
+            connection.exec_driver_sql(
+                f"""CREATE TABLE IF NOT EXISTS {schema}.outbox (
+                    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id uuid, watch text,
+                    key text, before jsonb, after jsonb, at timestamptz
+                ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+                        autovacuum_vacuum_insert_scale_factor = 0)"""
+            )
+            connection.exec_driver_sql(
+                f"""CREATE TABLE IF NOT EXISTS {schema}.cursor (id smallint PRIMARY KEY,
+                    owner text NOT NULL, base bigint NOT NULL, high bigint NOT NULL,
+                    gaps int8multirange NOT NULL, relay_pid integer, relay_since timestamptz)"""
+            )
+            token = {"token": self._owner.token}
+            connection.execute(
+                text(
+                    f"INSERT INTO {schema}.cursor VALUES (1, :token, 0, 0, '{{}}')"
+                    " ON CONFLICT (id) DO UPDATE SET owner = :token"
+                    " WHERE cursor.owner <> :token"
+                ),
+                token,
+            )
+            if anew:
+                connection.exec_driver_sql(
+                    f"UPDATE {schema}.cursor SET high = 0, gaps = '{{}}',"
+                    f" base = greatest(base + high, {MICROSECONDS_NOW})"
+                )
+
+    def install(self, watched: Watched, lock_timeout: timedelta) -> None:
+        """See dialect.Triggers.install.
+
+        A row trigger: cheaper than a statement trigger for the one-row writes of SIS screens.
+        Replacing it needs a lock that lets readers pass; to drop and create would wait for them.
+        """
+        [trigger] = self.of(watched)
+        self._patiently(
+            lock_timeout,
+            self._function(watched),
+            f'CREATE OR REPLACE TRIGGER "{trigger.name}"'
+            f" AFTER INSERT OR UPDATE OR DELETE ON {quoted(watched.table)}"
+            f' FOR EACH ROW EXECUTE FUNCTION {self._schema}."{watched.name}"()',
+        )
+
+    def of(self, watched: Watched) -> list[Trigger]:
+        """See dialect.Triggers.of. The table is named as `installed` names it."""
+        with self._database.read() as connection:
+            table = connection.execute(
+                text("SELECT to_regclass(:table)::text"), {"table": quoted(watched.table)}
+            ).scalar_one()
+        name = short(f"schoolbell_{self._owner.identifier}_{watched.name}")
+        return [Trigger(name, str(table))]
+
+    def installed(self) -> Sequence[Trigger]:
+        """See dialect.Triggers.installed. Partitions have copies, which go with their table's."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                text(
+                    "SELECT t.tgname, t.tgrelid::regclass::text AS tgrelid FROM pg_trigger t"
+                    " JOIN pg_proc p ON p.oid = t.tgfoid"
+                    " WHERE t.tgparentid = 0 AND p.pronamespace = to_regnamespace(:schema)"
+                ),
+                {"schema": self._schema},
+            )
+            return [Trigger(row.tgname, row.tgrelid) for row in found]
+
+    def state(self, watched: Watched) -> str:
+        """See dialect.Triggers.state."""
+        [trigger] = self.of(watched)
+        with self._database.read() as connection:
+            row = connection.execute(
+                text(
+                    "SELECT t.tgenabled::text, t.tgtype, p.prosecdef, p.prosrc,"
+                    " to_regclass(:outbox) IS NOT NULL AS outbox,"
+                    " ARRAY(SELECT name FROM unnest(CAST(:columns AS text[])) name EXCEPT"
+                    "  SELECT attname FROM pg_attribute"
+                    "  WHERE attrelid = t.tgrelid AND NOT attisdropped ORDER BY 1) AS gone"
+                    " FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
+                    " WHERE t.tgrelid = to_regclass(:table) AND t.tgname = :name"
+                ),
+                {
+                    "outbox": f"{self._schema}.outbox",
+                    "table": quoted(watched.table),
+                    "name": trigger.name,
+                    "columns": [watched.key, *watched.columns],
+                },
+            ).one_or_none()
+        if row is None:
+            return "missing"
+        if row.tgenabled not in ("O", "A"):
+            return "disabled"
+        if row.gone:
+            return f"without its column {', '.join(row.gone)}"
+        body = f"$function${row.prosrc}$function$"
+        as_made = row.tgtype == _ROW_AFTER_ALL and row.prosecdef
+        if not as_made or body not in self._function(watched):
+            return "outdated"
+        return "in place" if row.outbox else "without an outbox"
+
+    def drop(self, trigger: Trigger, lock_timeout: timedelta) -> None:
+        """See dialect.Triggers.drop."""
+        self._patiently(lock_timeout, f'DROP TRIGGER IF EXISTS "{trigger.name}" ON {trigger.table}')
+
+    def drop_outbox(self, lock_timeout: timedelta) -> None:
+        """See dialect.Triggers.drop_outbox."""
+        self._patiently(lock_timeout, f"DROP SCHEMA IF EXISTS {self._schema} CASCADE")
+
+    def _patiently(self, lock_timeout: timedelta, *statements: str) -> None:
+        """Run *statements* in one transaction, again when the SIS held a lock for too long."""
+        for attempt in range(1, _LOCK_TRIES + 1):
+            try:
+                with self._database.write() as connection:
+                    milliseconds = round(lock_timeout.total_seconds() * 1000)
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+                    for statement in statements:
+                        connection.exec_driver_sql(statement)
+            except Unavailable:
+                if attempt == _LOCK_TRIES:
+                    raise
+                time.sleep(lock_timeout.total_seconds() / 10 * attempt)
+            else:
+                return
+
+    def _function(self, watched: Watched) -> str:
+        """The trigger function of a watch.
+
+        SECURITY DEFINER: the SIS's roles need no right on our schema. So every function, type and
+        operator names its schema: what a writer's search_path leads to must not run with our
+        rights. (SET search_path would do, and costs each write an eighth of the trigger.) Without
+        an outbox it does nothing: a capture that was taken away halfway must not stop a school.
+
+        It names the watched columns, because others may hold what jsonb cannot: a huge blob, a
+        `json` with an escaped NUL. When an upgrade of the SIS has dropped one or changed its type,
+        naming it fails; then the whole row gives what is left. The guarded blocks write nothing,
+        so they cost no transaction id. Each expression is prepared anew in each transaction of the
+        SIS, which is most of what capture costs a write of one row: so there are few.
+        """
+        return f"""CREATE OR REPLACE FUNCTION {self._schema}."{watched.name}"() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $function$
+DECLARE
+    key_value pg_catalog.text; old_values pg_catalog.jsonb; new_values pg_catalog.jsonb;
+BEGIN
+    IF pg_catalog.to_regclass('{self._schema}.outbox') IS NULL THEN RETURN NULL; END IF;
+    BEGIN
+        IF TG_OP {_EQUALS} 'UPDATE' THEN
+            old_values := {_named("OLD", watched.columns)};
+            new_values := {_named("NEW", watched.columns)};
+            IF old_values {_EQUALS} new_values THEN RETURN NULL; END IF;
+            key_value := {_text_of("NEW", watched.key)};
+        ELSIF TG_OP {_EQUALS} 'INSERT' THEN
+            new_values := {_named("NEW", watched.columns)};
+            key_value := {_text_of("NEW", watched.key)};
+        ELSE
+            old_values := {_named("OLD", watched.columns)};
+            key_value := {_text_of("OLD", watched.key)};
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        DECLARE
+            whole_row pg_catalog.jsonb;
+        BEGIN
+            IF TG_OP {_DIFFERS_FROM} 'INSERT' THEN
+                whole_row := pg_catalog.to_jsonb(OLD);
+                old_values := {_picked("whole_row", watched.columns)};
+            END IF;
+            IF TG_OP {_DIFFERS_FROM} 'DELETE' THEN
+                whole_row := pg_catalog.to_jsonb(NEW);
+                new_values := {_picked("whole_row", watched.columns)};
+            END IF;
+            IF old_values {_EQUALS} new_values THEN RETURN NULL; END IF;
+            key_value := whole_row OPERATOR(pg_catalog.->>) '{watched.key}';
+        EXCEPTION WHEN OTHERS THEN
+            RAISE LOG USING MESSAGE = pg_catalog.concat(
+                'schoolbell: a change of {watched.table} is not captured: ', SQLSTATE);
+            RETURN NULL;
+        END;
+    END;
+    INSERT INTO {self._schema}.outbox (event_id, watch, key, before, after, at) VALUES (
+        pg_catalog.gen_random_uuid(), '{watched.name}', coalesce(key_value, ''),
+        old_values, new_values, pg_catalog.clock_timestamp());
+    RETURN NULL;
+END $function$"""
+
+
+def _text_of(row: str, column: str) -> str:
+    """A value as the facts of the definition show it."""
+    return f"pg_catalog.to_jsonb({row}.\"{column}\") OPERATOR(pg_catalog.#>>) '{{}}'"
+
+
+def _picked(row: str, columns: Sequence[str]) -> str:
+    pairs = ", ".join(f"'{column}', {row} OPERATOR(pg_catalog.->) '{column}'" for column in columns)
+    return f"pg_catalog.jsonb_build_object({pairs})"
+
+
+def _named(row: str, columns: Sequence[str]) -> str:
+    pairs = ", ".join(f"'{column}', {row}.\"{column}\"" for column in columns)
+    return f"pg_catalog.jsonb_build_object({pairs})"
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    return bool(
+        connection.execute(
+            text("SELECT to_regclass(:table) IS NOT NULL"), {"table": table}
+        ).scalar_one()
+    )

@@ -1,0 +1,182 @@
+"""How one opens a file of SQLite, and what is said in another way there."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sqlite3
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlalchemy
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Insert,
+    Table,
+    event,
+    func,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import URL
+
+from engine.dialects import problems
+from engine.dialects.dialect import Owner, Row, Transactions
+from engine.dialects.sqlite.outbox import SqliteOutbox
+from engine.dialects.sqlite.triggers import SqliteTriggers
+from engine.errors import Misconfigured, Unavailable
+
+if TYPE_CHECKING:
+    from engine.ports import Outbox, RelayedMark
+
+_BUSY_TIMEOUT = 30  # seconds that SQLite waits for another program's write to end
+_UNUSABLE = ("unable to open", "readonly", "not a database", "disk image is malformed")
+
+
+class Sqlite:
+    """Implements dialect.Dialect."""
+
+    name = "sqlite"
+    title = "SQLite"
+    port = None
+    one_writer = True
+    keeps_zones = False
+    write_options: Mapping[str, Any] = {"schoolbell_write": True}
+    snapshot_options: Mapping[str, Any] = {}
+    driver_error: type[Exception] = sqlite3.Error
+    patience: Mapping[str, Any] = {"timeout": _BUSY_TIMEOUT}
+
+    def connect(self, url: URL, *, by_key: bool) -> Engine:  # noqa: ARG002 - it always does
+        """See dialect.Dialect.connect."""
+        engine = sqlalchemy.create_engine(
+            url, hide_parameters=True, connect_args={"timeout": _BUSY_TIMEOUT}
+        )
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: sqlite3.Connection, _record: object) -> None:
+            # The driver must not begin transactions by itself: a write takes its lock at once.
+            connection.isolation_level = None
+            # A SIS may have written text that is not UTF-8; it must be readable all the same.
+            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}").close()
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            writing = connection.get_execution_options().get("schoolbell_write", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+        return engine
+
+    def as_ours(self, cause: Any, name: str, *, disconnected: bool) -> Exception:  # noqa: ARG002
+        """See dialect.Dialect.as_ours. A file has no connection to lose."""
+        words = str(cause)
+        if "no such table" in words or "no such column" in words:
+            return problems.not_migrated(name, words)
+        if any(sign in words for sign in _UNUSABLE):
+            return Misconfigured(
+                f"The database {name} cannot be used: {words}.",
+                "Check that the folder exists and that this user may write to the file.",
+            )
+        if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            return problems.wrong_statement(name, words)
+        if isinstance(cause, sqlite3.OperationalError):
+            return Unavailable(
+                f"The database {name} does not answer: {words}.",
+                "Look for another program that holds it, and for a full disk.",
+            )
+        return cause if isinstance(cause, Exception) else RuntimeError(words)
+
+    def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+        """See dialect.Dialect.one_of."""
+        keys = func.json_each(msgspec.json.encode(_stored(column, values)).decode())
+        return column.in_(select(keys.table_valued("value").c.value))
+
+    def tuples(self, columns: Sequence[Column[Any]], values: Sequence[Row]) -> FromClause:
+        """See dialect.Dialect.tuples."""
+        each = list(zip(*values, strict=True)) or [()] * len(columns)
+        stored = zip(
+            *(_stored(column, one) for column, one in zip(columns, each, strict=True)), strict=True
+        )
+        rows = func.json_each(msgspec.json.encode(list(stored)).decode()).table_valued("value")
+        return select(
+            *(
+                type_coerce(func.json_extract(rows.c.value, f"$[{index}]"), column.type).label(
+                    column.name
+                )
+                for index, column in enumerate(columns)
+            )
+        ).subquery("wanted")
+
+    def narrowed(self, by: str, keys: Collection[str]) -> tuple[str, str]:
+        """See dialect.Dialect.narrowed."""
+        condition = f'"{by}" IN (SELECT value FROM json_each(:keys))'
+        return condition, msgspec.json.encode(list(keys)).decode()
+
+    def append(self, connection: Connection, table: Table, values: Sequence[Row]) -> None:
+        """See dialect.Dialect.append."""
+        names = [column.name for column in table.columns]
+        connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in values])
+
+    def insert_new(self, table: Table) -> Insert:
+        """See dialect.Dialect.insert_new."""
+        return insert(table).on_conflict_do_nothing()
+
+    def share(self, connection: Connection, key: int) -> None:
+        """See dialect.Dialect.share. Who writes is alone."""
+
+    def exclude(self, connection: Connection, key: int, longest: timedelta) -> None:
+        """See dialect.Dialect.exclude. Who writes is alone."""
+
+    @property
+    def divides(self) -> bool:
+        """See dialect.Dialect.divides."""
+        return False
+
+    def lock(self, connection: Connection, table: Table, mode: str) -> None:
+        """See dialect.Dialect.lock. Who writes is alone."""
+
+    def try_lock(self, connection: Connection, key: int) -> bool:  # noqa: ARG002
+        """See dialect.Dialect.try_lock. The engine is one process here; `run` makes sure of it."""
+        return True
+
+    def analyze(self, connection: Connection, tables: Collection[str]) -> None:
+        """See dialect.Dialect.analyze. Indexes are used without."""
+
+    def move_sequences(self, connection: Connection, keys: Mapping[str, str]) -> None:
+        """See dialect.Dialect.move_sequences. An id is one more than the highest."""
+
+    def by_hand(self, url: URL, statement: str) -> str:
+        """See dialect.Dialect.by_hand: by Python where there is no shell of SQLite's."""
+        file = str(url.database)
+        if shutil.which("sqlite3"):
+            return shlex.join(["sqlite3", file, statement])
+        program = (
+            f"import sqlite3; c = sqlite3.connect({file!r}); c.execute({statement!r}); c.commit()"
+        )
+        return shlex.join([sys.executable, "-c", program])
+
+    def triggers(self, database: Transactions, owner: Owner) -> SqliteTriggers:
+        """See dialect.Dialect.triggers."""
+        return SqliteTriggers(database, owner)
+
+    def outbox(
+        self, database: Transactions, owner: Owner, source: str, mark: RelayedMark
+    ) -> Outbox:
+        """See dialect.Dialect.outbox."""
+        return SqliteOutbox(database, owner, source, mark)
+
+
+def _stored(column: Column[Any], values: Collection[Any]) -> list[Any]:
+    """SQLite keeps a UUID as 32 hex digits; json_each compares what is stored."""
+    if column.type.python_type is str and column.type.__visit_name__ == "uuid":
+        return [value.replace("-", "") for value in values]
+    return list(values)

@@ -1,0 +1,21 @@
+"""What is ours in a SIS on SQLite."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.dialects.dialect import Owner
+
+MICROSECONDS_NOW: Final = "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
+
+
+def outbox_of(owner: Owner) -> str:
+    return f"schoolbell_outbox_{owner.identifier}"
+
+
+def cursor_of(owner: Owner) -> str:
+    return f"schoolbell_cursor_{owner.identifier}"
+
+
+def last_id(outbox: str) -> str:
+    return f"coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{outbox}'), 0)"

@@ -1,0 +1,174 @@
+"""The triggers by which a SIS on SQLite tells what was committed, and their outbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from engine.dialects.dialect import Owner, Transactions, Trigger, Watched
+from engine.dialects.sqlite.names import MICROSECONDS_NOW, cursor_of, outbox_of
+
+_OPERATIONS: Final = ("insert", "update", "delete")
+
+# A UUIDv7 (RFC 9562): milliseconds first, so that the engine's indexes grow at their end, and
+# made at capture, so that a restored SIS database never repeats one.
+_EVENT_ID: Final = (
+    "printf('%08x-%04x-7%s-a%s-%s',"
+    " (CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) >> 16),"
+    " (CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) & 65535),"
+    " substr(lower(hex(randomblob(2))), 2), substr(lower(hex(randomblob(2))), 2),"
+    " lower(hex(randomblob(6))))"
+)
+
+
+class SqliteTriggers:
+    """Implements dialect.Triggers."""
+
+    missed = (
+        "the delete inside INSERT OR REPLACE, unless the writer sets recursive_triggers;"
+        " blobs are stored as nothing"
+    )
+
+    def __init__(self, database: Transactions, owner: Owner) -> None:
+        self._database = database
+        self._owner = owner
+        self._outbox = outbox_of(owner)
+        self._cursor = cursor_of(owner)
+
+    def current_owner(self) -> str | None:
+        """See dialect.Triggers.current_owner."""
+        with self._database.read() as connection:
+            if not _exists(connection, self._cursor):
+                return None
+            found: str = connection.execute(text(f"SELECT owner FROM {self._cursor}")).scalar_one()
+            return found
+
+    def make_outbox(self) -> None:
+        """See dialect.Triggers.make_outbox.
+
+        An outbox that is made anew begins at id 1 again, and its base above every position before.
+        """
+        with self._database.write() as connection:
+            anew = not _exists(connection, self._outbox)
+            connection.exec_driver_sql(
+                f"""CREATE TABLE IF NOT EXISTS {self._outbox} (
+                    id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, watch TEXT,
+                    key TEXT, before TEXT, after TEXT, at TEXT)"""
+            )
+            connection.exec_driver_sql(
+                f"""CREATE TABLE IF NOT EXISTS {self._cursor} (id INTEGER PRIMARY KEY,
+                    owner TEXT NOT NULL, base INTEGER NOT NULL, high INTEGER NOT NULL)"""
+            )
+            connection.execute(
+                text(f"INSERT OR IGNORE INTO {self._cursor} VALUES (1, :token, 0, 0)"),
+                {"token": self._owner.token},
+            )
+            connection.execute(
+                text(f"UPDATE {self._cursor} SET owner = :token"),
+                {"token": self._owner.token},
+            )
+            if anew:
+                connection.exec_driver_sql(
+                    f"UPDATE {self._cursor}"
+                    f" SET base = max(base + high, {MICROSECONDS_NOW}), high = 0"
+                )
+
+    def install(self, watched: Watched, lock_timeout: timedelta) -> None:  # noqa: ARG002
+        """See dialect.Triggers.install. SQLite waits for other writers as ever."""
+        with self._database.write() as connection:
+            for trigger in self.of(watched):
+                connection.exec_driver_sql(f'DROP TRIGGER IF EXISTS "{trigger.name}"')
+            for statement in self._statements(watched):
+                connection.exec_driver_sql(statement)
+
+    def of(self, watched: Watched) -> list[Trigger]:
+        """See dialect.Triggers.of. SQLite has no trigger for several operations."""
+        prefix = f"schoolbell_{self._owner.identifier}_{watched.name}"
+        return [Trigger(f"{prefix}_{operation}", watched.table) for operation in _OPERATIONS]
+
+    def installed(self) -> Sequence[Trigger]:
+        """See dialect.Triggers.installed. Neither a watch nor an operation has an underscore."""
+        ours = re.compile(rf"schoolbell_{self._owner.identifier}_[^_]+_[^_]+")
+        with self._database.read() as connection:
+            found = connection.execute(
+                text("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'")
+            )
+            return [Trigger(row.name, row.tbl_name) for row in found if ours.fullmatch(row.name)]
+
+    def state(self, watched: Watched) -> str:
+        """See dialect.Triggers.state."""
+        with self._database.read() as connection:
+            made = connection.execute(
+                text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+                     " AND tbl_name = :table"),
+                {"table": watched.table},
+            )  # fmt: skip
+            found = {str(row.name): str(row.sql) for row in made}
+            has_outbox = _exists(connection, self._outbox)
+        names = [trigger.name for trigger in self.of(watched)]
+        if not all(name in found for name in names):
+            return "missing"
+        if [found[name] for name in names] != self._statements(watched):
+            return "outdated"
+        return "in place" if has_outbox else "without an outbox"
+
+    def drop(self, trigger: Trigger, lock_timeout: timedelta) -> None:  # noqa: ARG002
+        """See dialect.Triggers.drop."""
+        with self._database.write() as connection:
+            connection.exec_driver_sql(f'DROP TRIGGER IF EXISTS "{trigger.name}"')
+
+    def drop_outbox(self, lock_timeout: timedelta) -> None:  # noqa: ARG002
+        """See dialect.Triggers.drop_outbox."""
+        with self._database.write() as connection:
+            for table in (self._outbox, self._cursor):
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
+
+    def _statements(self, watched: Watched) -> list[str]:
+        """One trigger for each operation, with the values that this operation has."""
+        changed = " OR ".join(f'OLD."{column}" IS NOT NEW."{column}"' for column in watched.columns)
+        old, new = _json("OLD", watched.columns), _json("NEW", watched.columns)
+        shapes = (
+            ("insert", "", "NEW", "NULL", new),
+            ("update", f" WHEN {changed}", "NEW", old, new),
+            ("delete", "", "OLD", old, "NULL"),
+        )
+        return [
+            f'CREATE TRIGGER "{trigger.name}" AFTER {operation.upper()} ON "{watched.table}"'
+            f"{condition}\n"
+            f"BEGIN INSERT INTO {self._outbox}"
+            " (event_id, watch, key, before, after, at) VALUES ("
+            f"{_EVENT_ID}, '{watched.name}',"
+            f" coalesce(CAST({row}.\"{watched.key}\" AS TEXT), ''), {before}, {after},"
+            " strftime('%Y-%m-%dT%H:%M:%fZ', 'now')); END"
+            for trigger, (operation, condition, row, before, after) in zip(
+                self.of(watched), shapes, strict=True
+            )
+        ]
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    found = connection.execute(
+        text("SELECT count(*) FROM sqlite_master WHERE name = :table"), {"table": table}
+    )
+    return bool(found.scalar_one())
+
+
+def _json(row: str, columns: Sequence[str]) -> str:
+    """json_object raises on a blob and would abort the SIS's write: a blob becomes NULL.
+
+    JSON has no infinity, and json_object writes one all the same: it becomes text.
+    """
+    pairs = ", ".join(f"'{column}', {_json_value(row, column)}" for column in columns)
+    return f"json_object({pairs})"
+
+
+def _json_value(row: str, column: str) -> str:
+    value = f'{row}."{column}"'
+    return (
+        f"CASE WHEN typeof({value}) = 'blob' THEN NULL"
+        f" WHEN {value} IN (9e999, -9e999) THEN CAST({value} AS TEXT) ELSE {value} END"
+    )
