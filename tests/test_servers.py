@@ -218,7 +218,9 @@ def test_a_server_that_is_not_installed_is_an_error_that_says_what_to_install(
     with pytest.raises(MissingServerError) as error:
         server(str(tmp_path))
     assert "`make servers` as root" in str(error.value)
-    assert "`sudo apt-get install postgresql rabbitmq-server nginx-light`" in str(error.value)
+    assert "`sudo apt-get install postgresql pgbouncer rabbitmq-server nginx-light`" in str(
+        error.value
+    )
 
 
 def test_the_newest_of_several_versions_is_found(tmp_path: Path) -> None:

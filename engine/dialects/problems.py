@@ -28,6 +28,15 @@ def no_right(name: str, words: str) -> StatementRefused:
     )
 
 
+def rows_hidden(name: str, words: str) -> StatementRefused:
+    """A policy would hide rows from us, and who is not shown has no right and no restriction."""
+    return StatementRefused(
+        f"The database {name} would hide rows from Schoolbell: {words}.",
+        "Let the table's owner make a view of it that this user may read, and name that in the"
+        " query; or let a superuser run ALTER ROLE … BYPASSRLS for this user.",
+    )
+
+
 def of_another(name: str, district: str) -> Misconfigured:
     """The outbox belongs to another installation whose district has the same name."""
     return Misconfigured(

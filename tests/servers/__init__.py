@@ -7,6 +7,7 @@ started it, even when that process is killed.
 
 from tests.servers.certificates import CertificateAuthority, IssuedCertificate
 from tests.servers.nginx import NginxSink
+from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import (
     Child,
@@ -26,6 +27,7 @@ __all__ = [
     "IssuedCertificate",
     "MissingServerError",
     "NginxSink",
+    "PgBouncer",
     "PostgresServer",
     "RabbitServer",
     "Sandbox",

@@ -29,9 +29,13 @@ present /usr/sbin/nginx /usr/local/sbin/nginx /usr/local/bin/nginx /usr/bin/ngin
     packages="$packages nginx-light"
     services="$services nginx"
 }
+present /usr/sbin/pgbouncer /usr/local/sbin/pgbouncer /usr/local/bin/pgbouncer /usr/bin/pgbouncer || {
+    packages="$packages pgbouncer"
+    services="$services pgbouncer"
+}
 
 if [ -z "$packages" ]; then
-    echo "PostgreSQL, RabbitMQ and nginx are installed."
+    echo "PostgreSQL, PgBouncer, RabbitMQ and nginx are installed."
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then

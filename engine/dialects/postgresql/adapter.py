@@ -36,6 +36,7 @@ from sqlalchemy.engine import URL
 
 from engine.dialects import rows
 from engine.dialects.dialect import Owner, Row, Transactions
+from engine.dialects.postgresql import sessions
 from engine.dialects.postgresql.errors import as_ours
 from engine.dialects.postgresql.outbox import PostgresqlOutbox
 from engine.dialects.postgresql.triggers import PostgresqlTriggers
@@ -74,8 +75,18 @@ class Postgresql:
             pool_pre_ping=True,
             connect_args={"connect_timeout": _CONNECT_TIMEOUT, "application_name": "schoolbell"},
         )
-        if by_key:
-            event.listen(engine, "connect", _prefer_indexes)
+
+        def begin(dialect: Any, _record: object, words: Any, settings: Any) -> Any:
+            """Before SQLAlchemy itself asks anything."""
+            connection = dialect.connect(*words, **settings)
+            try:
+                sessions.prepare(connection, by_key=by_key)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        event.listen(engine, "do_connect", begin)
         return engine
 
     def as_ours(self, cause: Any, name: str, *, disconnected: bool) -> Exception:
@@ -176,19 +187,6 @@ class Postgresql:
     ) -> Outbox:
         """See dialect.Dialect.outbox."""
         return PostgresqlOutbox(database, owner, source, mark)
-
-
-def _prefer_indexes(connection: psycopg.Connection, _record: object) -> None:
-    """Keep plans by index, whatever the size of a table was when they were made.
-
-    A statement that is prepared while its table is empty keeps its plan, and on an empty table
-    nothing is cheaper than to read all of it: 220 microseconds a key after 100,000 rows, against 5
-    by the index (measured on PostgreSQL 15). What does read all of a table must not be compiled
-    for the price that this puts on it.
-    """
-    connection.execute("SET enable_seqscan = off")
-    connection.execute("SET jit = off")
-    connection.commit()
 
 
 def _conversion(column: Column[Any]) -> Callable[[Any], Any] | None:

@@ -14,6 +14,7 @@ _LOGIN_REFUSED = ("28",)
 _NO_DATABASE = ("3D000",)
 _NO_TABLE = ("42P01", "42703", "3F000")
 _NO_RIGHT = ("42501",)
+_HIDDEN = "row-level security"
 _WRONG_STATEMENT = ("42",)
 # 23505: another process was first. 25006: a primary that is one no more.
 _TRY_AGAIN = ("08", "40", "53", "55", "57", "58", "23505", "25006")
@@ -33,6 +34,8 @@ def as_ours(cause: Any, name: str, *, disconnected: bool) -> Exception:
         )
     if state in _NO_TABLE:
         return problems.not_migrated(name, words)
+    if state in _NO_RIGHT and _HIDDEN in words:
+        return problems.rows_hidden(name, words)
     if state in _NO_RIGHT:
         return problems.no_right(name, words)
     if state.startswith(_WRONG_STATEMENT):
