@@ -6,6 +6,7 @@
     ├── Unavailable             a neighbour does not answer now: wait and try the same again
     ├── Misconfigured           a neighbour answers that we are wrong: a person must mend it
     │   └── StatementRefused    a database refuses one statement: others may pass
+    │       └── RightMissing    it is right, and we may not
     └── Unprocessable           this one item can never succeed as it is: park it, go on
 
 What is expected (a gate that says no, a dead phone, a busy gateway) is a value, never an error.
@@ -51,6 +52,10 @@ class Misconfigured(SchoolbellError):
 
 class StatementRefused(Misconfigured):
     """A database refuses one statement: a table, a column or a right is missing."""
+
+
+class RightMissing(StatementRefused):
+    """The statement is right, and the user whom the database knows us as may not run it."""
 
 
 class Unprocessable(SchoolbellError):

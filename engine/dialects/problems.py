@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.errors import Misconfigured, StatementRefused
+from engine.errors import Misconfigured, RightMissing, StatementRefused
 
 
 def not_migrated(name: str, words: str) -> StatementRefused:
@@ -21,16 +21,16 @@ def wrong_statement(name: str, words: str) -> StatementRefused:
     )
 
 
-def no_right(name: str, words: str) -> StatementRefused:
+def no_right(name: str, words: str) -> RightMissing:
     """The database lets us in, and does not let us do this."""
-    return StatementRefused(
+    return RightMissing(
         f"The database {name} refuses: {words}.", "Grant this user the right that it names."
     )
 
 
-def rows_hidden(name: str, words: str) -> StatementRefused:
+def rows_hidden(name: str, words: str) -> RightMissing:
     """A policy would hide rows from us, and who is not shown has no right and no restriction."""
-    return StatementRefused(
+    return RightMissing(
         f"The database {name} would hide rows from Schoolbell: {words}.",
         "Let the table's owner make a view of it that this user may read, and name that in the"
         " query; or let a superuser run ALTER ROLE … BYPASSRLS for this user.",

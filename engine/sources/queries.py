@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, text
 
 from engine.database import Database
 from engine.dialects import dialect_of
-from engine.errors import BrokenQuery, Misconfigured, StatementRefused
+from engine.errors import BrokenQuery, Misconfigured, RightMissing, StatementRefused
 
 
 def select_by(
@@ -67,7 +67,9 @@ def _broken(name: str, error: Misconfigured) -> BrokenQuery:
     return BrokenQuery(
         name,
         f"The query {name} of the source definition does not run: {error.problem}",
-        "Mend the query, or point [source] url at the right database.",
+        error.remedy
+        if isinstance(error, RightMissing)
+        else "Mend the query, or point [source] url at the right database.",
     )
 
 
