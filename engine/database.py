@@ -24,13 +24,13 @@ class Database:
     Errors of the driver arrive as Unavailable (wait and try again) or Misconfigured (the login,
     the database or a table is wrong), and never hold a password or a row. *by_key* says that
     nearly everything is asked by key, as in our own database: then PostgreSQL reads a whole table
-    only where there is no other way.
+    only where there is no other way. *read_only* asks the database to refuse whatever would write.
     """
 
-    def __init__(self, url: str, *, by_key: bool = False) -> None:
+    def __init__(self, url: str, *, by_key: bool = False, read_only: bool = False) -> None:
         self._url = _checked(url)
         self.dialect: Dialect = DIALECTS[self._url.get_backend_name()]
-        self.engine: Engine = self.dialect.connect(self._url, by_key=by_key)
+        self.engine: Engine = self.dialect.connect(self._url, by_key=by_key, read_only=read_only)
         # SQLite has one writer: queueing here costs nothing, its own waiting polls and sleeps.
         self._writing = threading.Lock()
         self._open = threading.local()

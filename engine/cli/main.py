@@ -86,6 +86,11 @@ COMMANDS: Final = {
     "sync": LazyCommand(
         "engine.cli.directory", "sync", "Read the whole directory again from the SIS."
     ),
+    "source": LazyCommand(
+        "engine.cli.source",
+        "source",
+        "Draft the definition of a SIS that nobody here knows, and try it on real rows.",
+    ),
     "capture": LazyCommand(
         "engine.cli.capture",
         "capture_",

@@ -35,10 +35,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
 
 from engine.dialects import rows
-from engine.dialects.dialect import Owner, Row, Statement, Transactions
+from engine.dialects.dialect import Owner, Row, Transactions
 from engine.dialects.postgresql import sessions
 from engine.dialects.postgresql.errors import as_ours
-from engine.dialects.postgresql.keys import matched, narrowed, unique_sets
 from engine.dialects.postgresql.outbox import PostgresqlOutbox
 from engine.dialects.postgresql.triggers import PostgresqlTriggers
 
@@ -49,6 +48,13 @@ _CONNECT_TIMEOUT = 5  # seconds
 
 # An escaped NUL; not an escaped backslash that stands before "u0000".
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+# In transactions, and not by a setting of the session, which a pooler would hand on to others.
+_READING: Mapping[str, Any] = {
+    "isolation_level": "READ COMMITTED",
+    "postgresql_readonly": True,
+}
 
 
 class Postgresql:
@@ -67,7 +73,7 @@ class Postgresql:
     driver_error: type[Exception] = psycopg.Error
     patience: Mapping[str, Any] = {}
 
-    def connect(self, url: URL, *, by_key: bool) -> Engine:
+    def connect(self, url: URL, *, by_key: bool, read_only: bool = False) -> Engine:
         """See dialect.Dialect.connect."""
         engine = sqlalchemy.create_engine(
             url,
@@ -88,7 +94,7 @@ class Postgresql:
             return connection
 
         event.listen(engine, "do_connect", begin)
-        return engine
+        return engine.execution_options(**_READING) if read_only else engine
 
     def as_ours(self, cause: Any, name: str, *, disconnected: bool) -> Exception:
         """See dialect.Dialect.as_ours."""
@@ -108,17 +114,13 @@ class Postgresql:
         named = (sql_column(column.name, column.type) for column in columns)
         return func.unnest(*arrays).table_valued(*named, name="wanted").render_derived()
 
-    def narrowed(self, query: str, by: str, keys: Collection[str]) -> Statement:
-        """See dialect.Dialect.narrowed."""
-        return narrowed(query, by, keys)
+    def narrowed(self, by: str, keys: Collection[str]) -> tuple[str, str]:
+        """See dialect.Dialect.narrowed.
 
-    def matched(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
-        """See dialect.Dialect.matched."""
-        return matched(query, by, keys)
-
-    def unique_sets(self, connection: Connection, table: str) -> set[frozenset[str]]:
-        """See dialect.Dialect.unique_sets."""
-        return unique_sets(connection, table)
+        An array literal without a type: PostgreSQL gives it the column's, and uses its index.
+        """
+        escaped = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys)
+        return f'"{by}" = ANY(:keys)', "{" + ",".join(f'"{key}"' for key in escaped) + "}"
 
     def append(self, connection: Connection, table: Table, values: Sequence[Row]) -> None:
         """See dialect.Dialect.append: by COPY, which SQLAlchemy's types do not see."""

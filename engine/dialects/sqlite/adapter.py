@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sqlite3
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import msgspec
 import sqlalchemy
@@ -29,8 +31,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 
 from engine.dialects import problems
-from engine.dialects.dialect import Owner, Row, Statement, Transactions
-from engine.dialects.sqlite.keys import matched, narrowed, prepare, unique_sets
+from engine.dialects.dialect import Owner, Row, Transactions
 from engine.dialects.sqlite.outbox import SqliteOutbox
 from engine.dialects.sqlite.triggers import SqliteTriggers
 from engine.errors import Misconfigured, Unavailable
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT = 30  # seconds that SQLite waits for another program's write to end
 _UNUSABLE = ("unable to open", "readonly", "not a database", "disk image is malformed")
+
+
+_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+_PRAGMAS_FOR_READING: Final = ("query_only=ON",)
 
 
 class Sqlite:
@@ -55,20 +60,28 @@ class Sqlite:
     driver_error: type[Exception] = sqlite3.Error
     patience: Mapping[str, Any] = {"timeout": _BUSY_TIMEOUT}
 
-    def connect(self, url: URL, *, by_key: bool) -> Engine:  # noqa: ARG002 - it always does
+    def connect(
+        self,
+        url: URL,
+        *,
+        by_key: bool,  # noqa: ARG002 - it always does
+        read_only: bool = False,
+    ) -> Engine:
         """See dialect.Dialect.connect."""
         engine = sqlalchemy.create_engine(
-            url, hide_parameters=True, connect_args={"timeout": _BUSY_TIMEOUT}
+            _for_reading(url) if read_only else url,
+            hide_parameters=True,
+            connect_args={"timeout": _BUSY_TIMEOUT},
         )
+        pragmas = _PRAGMAS_FOR_READING if read_only else _PRAGMAS
 
         @event.listens_for(engine, "connect")
-        def prepared(connection: sqlite3.Connection, _record: object) -> None:
+        def prepare(connection: sqlite3.Connection, _record: object) -> None:
             # The driver must not begin transactions by itself: a write takes its lock at once.
             connection.isolation_level = None
             # A SIS may have written text that is not UTF-8; it must be readable all the same.
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            prepare(connection)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            for pragma in pragmas:
                 connection.execute(f"PRAGMA {pragma}").close()
 
         @event.listens_for(engine, "begin")
@@ -118,17 +131,10 @@ class Sqlite:
             )
         ).subquery("wanted")
 
-    def narrowed(self, query: str, by: str, keys: Collection[str]) -> Statement:
+    def narrowed(self, by: str, keys: Collection[str]) -> tuple[str, str]:
         """See dialect.Dialect.narrowed."""
-        return narrowed(query, by, keys)
-
-    def matched(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
-        """See dialect.Dialect.matched."""
-        return matched(query, by, keys)
-
-    def unique_sets(self, connection: Connection, table: str) -> set[frozenset[str]]:
-        """See dialect.Dialect.unique_sets."""
-        return unique_sets(connection, table)
+        condition = f'"{by}" IN (SELECT value FROM json_each(:keys))'
+        return condition, msgspec.json.encode(list(keys)).decode()
 
     def append(self, connection: Connection, table: Table, values: Sequence[Row]) -> None:
         """See dialect.Dialect.append."""
@@ -189,3 +195,11 @@ def _stored(column: Column[Any], values: Collection[Any]) -> list[Any]:
     if column.type.python_type is str and column.type.__visit_name__ == "uuid":
         return [value.replace("-", "") for value in values]
     return list(values)
+
+
+def _for_reading(url: URL) -> URL:
+    """A file that is neither made when it is missing nor written to."""
+    if not url.database or url.database.startswith((":", "file:")):
+        return url
+    query = {**url.query, "mode": "ro", "uri": "true"}
+    return url.set(database=f"file:{quote(os.path.abspath(url.database))}", query=query)

@@ -1,0 +1,30 @@
+"""Lines of a definition that wait for a person: what a draft could not know."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+_MARK: Final = re.compile(r"<FILL IN: ([^<>]*)>")
+
+
+class Unfilled(NamedTuple):
+    """A line, counted from 1, and what is to be written there."""
+
+    line: int
+    what: str
+
+
+def fill_in(what: str) -> str:
+    """The mark that stands where *what* must be written before the definition can be loaded."""
+    return f"<FILL IN: {what.replace('<', '').replace('>', '')}>"
+
+
+def unfilled(text: str) -> list[Unfilled]:
+    """Every mark that is left, but for those in comments."""
+    return [
+        Unfilled(number, what)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if not line.lstrip().startswith("#")
+        for what in _MARK.findall(line)
+    ]
