@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Column, ColumnElement, Connection, Engine, FromClause, Insert, Table
 from sqlalchemy.engine import URL
@@ -14,8 +15,17 @@ from sqlalchemy.engine import URL
 if TYPE_CHECKING:
     from engine.ports import Outbox, RelayedMark
 
+NUMBER: Final = "schoolbell_number"
+"""The column with the place of a key among those that were asked for."""
 
 Row = Sequence[Any]
+
+
+class Statement(NamedTuple):
+    """SQL with named parameters, and their values."""
+
+    sql: str
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +45,17 @@ class Owner:
 
 
 class Watched(Protocol):
-    """A table whose changes are captured: its primary key column, the columns that count."""
+    """A table whose changes are captured: what identifies a row, the columns that count.
+
+    The outbox has the key of one column as text, and of several as a JSON array of texts.
+    """
 
     @property
     def name(self) -> str: ...
     @property
     def table(self) -> str: ...
     @property
-    def key(self) -> str: ...
+    def key_columns(self) -> Sequence[str]: ...
     @property
     def columns(self) -> Sequence[str]: ...
 
@@ -181,8 +194,23 @@ class Dialect(Protocol):
         """*values* as a table to join, with the names and types of *columns*."""
         ...
 
-    def narrowed(self, by: str, keys: Collection[str]) -> tuple[str, str]:
-        """A condition on the column *by* with the parameter :keys, and the value for it."""
+    def narrowed(self, query: str, by: str, keys: Collection[str]) -> Statement:
+        """The rows of *query* whose column *by* is one of *keys*."""
+        ...
+
+    def matched(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+        """Each row of *query* whose columns *by* are one of *keys*, which are texts.
+
+        The first column, NUMBER, says which one. It is the database that compares, in the types of
+        its columns, so a key finds its rows however either is written.
+        """
+        ...
+
+    def unique_sets(self, connection: Connection, table: str) -> AbstractSet[frozenset[str]]:
+        """The sets of columns that identify a row of *table*, as its constraints say.
+
+        Those of primary keys, and of unique indexes that leave out no row.
+        """
         ...
 
     def append(self, connection: Connection, table: Table, values: Sequence[Row]) -> None:

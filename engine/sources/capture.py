@@ -14,9 +14,10 @@ from datetime import timedelta
 from typing import Final
 
 import sqlalchemy
+from sqlalchemy import Connection
 
 from engine.database import Database
-from engine.dialects import problems
+from engine.dialects import dialect_of, problems
 from engine.dialects.dialect import Owner
 from engine.errors import ConfigError, SchoolbellError
 from engine.sources.definition import Captured, Definition
@@ -76,10 +77,11 @@ class Capture:
 
     def check(self) -> Sequence[Finding]:
         """Say for each watch whether its triggers are in place, and what they would miss."""
-        return [
-            Finding(one.name, one.table, self._triggers.state(one), self._triggers.missed)
-            for one in self._definition.captured
-        ]
+        with self._database.read() as connection:
+            return [
+                Finding(one.name, one.table, self._state(connection, one), self._triggers.missed)
+                for one in self._definition.captured
+            ]
 
     @property
     def captures_nothing(self) -> bool:
@@ -109,6 +111,12 @@ class Capture:
         self._triggers.drop_outbox(self._lock_timeout)
         return [trigger.name for trigger in found]
 
+    def _state(self, connection: Connection, captured: Captured) -> str:
+        state = self._triggers.state(captured)
+        if state == "in place" and (problem := _not_unique(connection, captured)):
+            return f"in place, but {problem}"
+        return state
+
     def _remove_others(self) -> None:
         """Take away the triggers of watches that the definition does not have, or has elsewhere."""
         wanted = {
@@ -124,9 +132,10 @@ class Capture:
 
 def _require_tables(database: Database, definition: Definition) -> None:
     with database.read() as connection:
-        inspector = sqlalchemy.inspect(connection)
         found = [
-            problem for captured in definition.captured for problem in _missing(inspector, captured)
+            problem
+            for captured in definition.captured
+            for problem in _problems(connection, captured)
         ]
     if found:
         raise ConfigError(
@@ -136,7 +145,8 @@ def _require_tables(database: Database, definition: Definition) -> None:
         )
 
 
-def _missing(inspector: sqlalchemy.Inspector, captured: Captured) -> Iterator[str]:
+def _problems(connection: Connection, captured: Captured) -> Iterator[str]:
+    inspector = sqlalchemy.inspect(connection)
     schema, _, table = captured.table.rpartition(".")
     if not inspector.has_table(table, schema=schema or None):
         yield f"there is no table {captured.table}"
@@ -145,6 +155,23 @@ def _missing(inspector: sqlalchemy.Inspector, captured: Captured) -> Iterator[st
         yield f"{captured.table} is a view, which fires no triggers; name the table beneath it"
         return
     found = {column["name"] for column in inspector.get_columns(table, schema=schema or None)}
-    for column in (captured.key, *captured.columns):
-        if column not in found:
-            yield f"table {captured.table} has no column {column}"
+    missing = [c for c in (*captured.key_columns, *captured.columns) if c not in found]
+    for column in missing:
+        yield f"table {captured.table} has no column {column}"
+    if not missing and (problem := _not_unique(connection, captured)):
+        yield f"table {captured.table}: {problem}"
+
+
+def _not_unique(connection: Connection, captured: Captured) -> str:
+    """Two rows of one key would be taken for each other: one family would be told another's."""
+    if captured.key_without_constraint:
+        return ""
+    sets = dialect_of(connection).unique_sets(connection, captured.table)
+    if any(one.issubset(captured.key_columns) for one in sets):
+        return ""
+    known = " or ".join(sorted(f"({', '.join(sorted(one))})" for one in sets))
+    return (
+        f"no PRIMARY KEY or UNIQUE constraint says that ({', '.join(captured.key_columns)})"
+        f" identifies a row: {f'make {known} the `key`' if known else 'it has none'}, or where the"
+        " school is sure of it write `key_without_constraint = true`"
+    )

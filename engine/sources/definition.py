@@ -41,6 +41,7 @@ ENTITY_KEYS: Final[dict[Entity, tuple[str, ...]]] = {
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_MOST_KEY_COLUMNS: Final = 16
 _MOST_COLUMNS: Final = 50  # a function of PostgreSQL takes 100 arguments: names and values
 
 
@@ -48,13 +49,30 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """A part of the file: immutable, no keys but its own."""
 
 
+Columns = str | tuple[str, ...]
+
+
+def _several(columns: Columns) -> tuple[str, ...]:
+    return (columns,) if isinstance(columns, str) else columns
+
+
 class Captured(_Part, frozen=True, kw_only=True):
-    """A table that triggers watch: its primary key column and the columns that count."""
+    """A table that triggers watch: the columns that identify a row, and those that count.
+
+    Where no PRIMARY KEY or UNIQUE constraint says that the *key* identifies a row, the definition
+    must: *key_without_constraint*.
+    """
 
     name: str
     table: str
-    key: str
+    key: Columns
+    key_without_constraint: bool = False
     columns: tuple[str, ...]
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns that identify a row."""
+        return _several(self.key)
 
 
 class Watch(Captured, frozen=True, kw_only=True):
@@ -64,13 +82,14 @@ class Watch(Captured, frozen=True, kw_only=True):
     words for it where *value* is only the number; *labels* turn a value into words.
     *released_by* is a column of the row itself without which families do not see it. With
     *becomes* instead of *value* only a change that turns this column true counts, and the value
-    is what the facts say. *by* is the column of the facts that equals the record's key.
+    is what the facts say. *by* are the columns of the facts that equal the record's key, one for
+    each of its columns.
     """
 
     kind: Kind
     facts: str
-    by: str
-    value: str | tuple[str, ...] = ()
+    by: Columns
+    value: Columns = ()
     text: str = ""
     labels: str = ""
     released_by: str = ""
@@ -79,18 +98,34 @@ class Watch(Captured, frozen=True, kw_only=True):
     @property
     def values(self) -> tuple[str, ...]:
         """The columns that hold what families see."""
-        return (self.value,) if isinstance(self.value, str) else self.value
+        return _several(self.value)
+
+    @property
+    def by_columns(self) -> tuple[str, ...]:
+        """The columns of the facts that equal the record's key."""
+        return _several(self.by)
 
 
 class DirectoryWatch(Captured, frozen=True, kw_only=True):
     """A table whose changes make a part of the directory be read again.
 
-    *by* is a directory column: `id` when it equals the record's key, else one that is also
-    watched, whose old and new value say which rows. Without it all rows are read again.
+    *by* are directory columns that say which rows: those that have what the record's *from*
+    columns hold now, or held before. Without it all rows are read again.
     """
 
     refreshes: Entity
-    by: str = ""
+    by: Columns = ()
+    from_: Columns = msgspec.field(name="from", default=())
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Each directory column of `by`, with the column of the record that holds it.
+
+        Unless *from* says otherwise, `id` is the record's key, and others have its names.
+        """
+        by = _several(self.by)
+        default = self.key_columns if by == ("id",) else by
+        return tuple(zip(by, _several(self.from_) or default, strict=False))
 
 
 class Query(_Part, frozen=True, kw_only=True):
@@ -202,18 +237,24 @@ def _problems(definition: Definition) -> Iterator[str]:
         for problem in _problems_of_watch(watch, definition):
             yield f"watch {watch.name}: {problem}"
     for directory_watch in definition.directory_watch:
-        if directory_watch.by not in ("", "id", *directory_watch.columns):
-            yield f"watch {directory_watch.name}: `by` must be `id` or one of its columns"
+        for problem in _problems_of_directory_watch(directory_watch):
+            yield f"watch {directory_watch.name}: {problem}"
 
 
 def _problems_of_capture(captured: Captured) -> Iterator[str]:
     """These names go into triggers and queries: only plain identifiers may."""
     if not _NAME.fullmatch(captured.name):
         yield "a name is made of small letters, digits and hyphens"
-    by = (captured.by,) if isinstance(captured, Watch) else ()
-    for identifier in (*captured.table.split("."), captured.key, *captured.columns, *by):
+    by = captured.by_columns if isinstance(captured, Watch) else ()
+    for identifier in (*captured.table.split("."), *captured.key_columns, *captured.columns, *by):
         if not _IDENTIFIER.fullmatch(identifier):
             yield f"{identifier!r} is no plain column or table name"
+    if not captured.key_columns:
+        yield "`key` names no column"
+    if len(captured.key_columns) > len(set(captured.key_columns)):
+        yield "`key` names a column twice"
+    if len(captured.key_columns) > _MOST_KEY_COLUMNS:
+        yield f"at most {_MOST_KEY_COLUMNS} columns can be the key"
     if not captured.columns:
         yield "no columns are watched"
     if len(captured.columns) > _MOST_COLUMNS:
@@ -227,9 +268,30 @@ def _problems_of_watch(watch: Watch, definition: Definition) -> Iterator[str]:
         yield f"there is no [labels.{watch.labels}]"
     if watch.labels and len(watch.values) != 1:
         yield "`labels` need one column as `value`"
+    if len(watch.by_columns) != len(watch.key_columns):
+        yield "`by` must name one column of the facts for each column of `key`, in their order"
     if bool(watch.values) == bool(watch.becomes):
         yield "either `value` or `becomes` is needed, not both"
     named = (*watch.values, watch.text, watch.released_by, watch.becomes)
     for column in filter(None, named):
         if column not in watch.columns:
             yield f"{column} is not among its columns"
+
+
+def _problems_of_directory_watch(watch: DirectoryWatch) -> Iterator[str]:
+    by, columns = _several(watch.by), ENTITY_COLUMNS[watch.refreshes]
+    for column in by:
+        if column not in columns:
+            yield (
+                f"`by` names {column}, which is no column of [directory.{watch.refreshes}];"
+                f" those are {', '.join(columns)}"
+            )
+    if watch.from_ and not by:
+        yield "`from` says where the values of `by` stand, and there is no `by`"
+    elif watch.from_ and len(_several(watch.from_)) != len(by):
+        yield "`from` must name one column for each of `by`, in their order"
+    elif by == ("id",) and not watch.from_ and len(watch.key_columns) > 1:
+        yield "its key has several columns; say with `from` which of them is the `id`"
+    for _, column in watch.pairs:
+        if column not in (*watch.key_columns, *watch.columns):
+            yield f"`by` needs {column}, which is neither in its `key` nor among its `columns`"

@@ -33,6 +33,7 @@ from engine.sources.definition import (
     Entity,
 )
 from engine.sources.flags import allows, forbids
+from engine.sources.keys import parts
 from engine.sources.queries import asking, select_all, select_by, stream_all
 from rules.change import Change, StudentId
 
@@ -80,7 +81,9 @@ def scopes_of(definition: Definition, changes: Iterable[Change]) -> list[Scope]:
     for change in changes:
         watch = definition.watch_named(change.watch)
         if isinstance(watch, DirectoryWatch):
-            keys.setdefault((watch.refreshes, watch.by), set()).update(_keys(watch, change))
+            by, column = _narrowest(watch)
+            found = _values(watch, column, change) if by else set()
+            keys.setdefault((watch.refreshes, by), set()).update(found)
     return [
         Scope(entity, by, frozenset(found))
         for (entity, by), found in keys.items()
@@ -153,13 +156,24 @@ def new_keys(entity: Entity, rows: Sequence[DirectoryRow], met: Set[Key]) -> Set
     )
 
 
-def _keys(watch: DirectoryWatch, change: Change) -> set[str]:
-    if not watch.by:
-        return set()
-    if watch.by == "id":
-        return {change.key}
-    rows = (change.before or {}, change.after or {})
-    return {str(row[watch.by]) for row in rows if row.get(watch.by) is not None}
+def _narrowest(watch: DirectoryWatch) -> tuple[str, str]:
+    """The directory column by which rows are read again, and the record's that holds its value.
+
+    Of several, one that begins a key narrows enough: it is all rights to a student, at most.
+    """
+    first = ENTITY_KEYS[watch.refreshes][0]
+    pairs = dict(watch.pairs)
+    by = first if first in pairs else next(iter(pairs), "")
+    return by, pairs.get(by, "")
+
+
+def _values(watch: DirectoryWatch, column: str, change: Change) -> set[str]:
+    """What a column of the record holds, and what it held before."""
+    if column in watch.columns:
+        rows = (change.before or {}, change.after or {})
+        return {str(row[column]) for row in rows if row.get(column) is not None}
+    key = parts(change.key, watch.key_columns)
+    return {key[watch.key_columns.index(column)]} if key else set()
 
 
 def _listing(

@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from engine.database import Database
 from engine.sources.definition import Definition, Watch
 from engine.sources.flags import allows
-from engine.sources.queries import asking, select_by
+from engine.sources.keys import parts
+from engine.sources.queries import Key, asking, match
 from rules.change import CalendarId, Change, Kind, SchoolId, StudentId, Subject, Value
 from rules.thresholds import percent
 
@@ -36,6 +37,7 @@ def _subject(found: _Found) -> Subject:
     """What the change means for the student, who has no name yet."""
     before, after = _values(found)
     fact, change = found.fact, found.change
+    not_words = _NOT_WORDS.union(found.watch.by_columns)
     return Subject(
         change=change.id,
         kind=found.watch.kind,
@@ -50,7 +52,7 @@ def _subject(found: _Found) -> Subject:
         details={
             name: str(word)
             for name, word in fact.items()
-            if name not in _NOT_WORDS and word is not None
+            if name not in not_words and word is not None
         },
         position=change.position,
     )
@@ -75,7 +77,7 @@ def find(
             found += (
                 _subject(_Found(change, watch, fact, labels))
                 for change in of_watch
-                for fact in sorted(facts.get(change.key, ()), key=_student)
+                for fact in facts.get(change.key, ())
             )
     return found
 
@@ -103,13 +105,17 @@ def _counts(change: Change, watch: Watch) -> bool:
 def _facts(
     connection: Connection, definition: Definition, watch: Watch, changes: Sequence[Change]
 ) -> Mapping[str, list[Fact]]:
-    keys = {change.key for change in changes if change.key}  # none: the row had no key
-    found: dict[str, list[Fact]] = defaultdict(list)
-    for row in select_by(connection, definition.facts[watch.facts].query, watch.by, keys):
-        fact = dict(row._mapping)
-        key = str(fact[watch.by])
-        found[key].append({name: value for name, value in fact.items() if name != watch.by})
-    return found
+    """The facts by the key of a change, those of each in the order of their students."""
+    keys: dict[Key, list[str]] = defaultdict(list)
+    for text in {change.key for change in changes}:
+        if key := parts(text, watch.key_columns):
+            keys[key].append(text)
+    query = definition.facts[watch.facts].query
+    found: dict[Key, list[Fact]] = defaultdict(list)
+    for key, fact in match(connection, query, watch.by_columns, list(keys)):
+        if fact["student_id"] is not None:
+            found[key].append(fact)
+    return {text: sorted(facts, key=_student) for key, facts in found.items() for text in keys[key]}
 
 
 def _labels(
@@ -124,7 +130,12 @@ def _labels(
         if row and row.get(watch.values[0]) is not None
     }
     query = definition.labels[watch.labels].query
-    return {str(row.value): str(row.label) for row in select_by(connection, query, "value", values)}
+    keys = [(value,) for value in values]
+    return {
+        value: str(row["label"])
+        for (value,), row in match(connection, query, ("value",), keys)
+        if row["label"] is not None
+    }
 
 
 def _values(found: _Found) -> tuple[Value | None, Value | None]:
@@ -199,7 +210,12 @@ def _plain(number: Decimal) -> str:
 def needed_columns(definition: Definition) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """The name of each facts and labels query, its SQL, and the columns that it must give."""
     for name, query in definition.facts.items():
-        by = tuple({watch.by for watch in definition.watch if watch.facts == name})
+        by = {
+            column
+            for watch in definition.watch
+            if watch.facts == name
+            for column in watch.by_columns
+        }
         yield f"[facts.{name}]", query.query, (*NEEDED, *by)
     for name, query in definition.labels.items():
         yield f"[labels.{name}]", query.query, ("value", "label")

@@ -10,7 +10,10 @@ from sqlalchemy import Connection, Row, text
 
 from engine.database import Database
 from engine.dialects import dialect_of
+from engine.dialects.names import in_text
 from engine.errors import BrokenQuery, Misconfigured, RightMissing, StatementRefused
+
+Key = tuple[str, ...]
 
 
 def select_by(
@@ -19,14 +22,26 @@ def select_by(
     """The rows of *query* whose column *by* is one of *keys*, in no order."""
     if not keys:
         return []
-    condition, value = dialect_of(connection).narrowed(by, keys)
-    narrowed = f"SELECT * FROM ({_verbatim(query)}\n) f WHERE {condition}"
-    return connection.execute(text(narrowed), {"keys": value}).all()
+    sql, values = dialect_of(connection).narrowed(in_text(query), by, keys)
+    return connection.execute(text(sql), values).all()
+
+
+def match(
+    connection: Connection, query: str, by: Sequence[str], keys: Sequence[Key]
+) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Each of *keys* with a row of *query* whose columns *by* equal it, in no order."""
+    if not keys:
+        return
+    sql, values = dialect_of(connection).matched(in_text(query), by, keys)
+    result = connection.execute(text(sql), values)
+    _, *names = result.keys()
+    for number, *row in result:
+        yield keys[number - 1], dict(zip(names, row, strict=True))
 
 
 def select_all(connection: Connection, query: str) -> Sequence[Row[Any]]:
     """Every row of *query*."""
-    return connection.execute(text(_verbatim(query))).all()
+    return connection.execute(text(in_text(query))).all()
 
 
 def stream_all(connection: Connection, query: str, size: int) -> Generator[Sequence[Row[Any]]]:
@@ -34,7 +49,7 @@ def stream_all(connection: Connection, query: str, size: int) -> Generator[Seque
 
     PostgreSQL needs a connection in a transaction for it: see Database.snapshot.
     """
-    statement = text(_verbatim(query)).execution_options(yield_per=size)
+    statement = text(in_text(query)).execution_options(yield_per=size)
     with connection.execute(statement) as result:
         yield from result.partitions(size)
 
@@ -52,7 +67,7 @@ def asking(database: Database, name: str) -> Iterator[None]:
 def check(database: Database, name: str, query: str, columns: Collection[str]) -> None:
     """Raise BrokenQuery unless *query* runs and gives at least *columns*."""
     with database.read() as connection, asking(database, name):
-        nothing = f"SELECT * FROM ({_verbatim(query)}\n) f WHERE 1 = 0"
+        nothing = f"SELECT * FROM ({in_text(query)}\n) f WHERE 1 = 0"
         found = set(connection.execute(text(nothing)).keys())
     missing = sorted(set(columns) - found)
     if missing:
@@ -71,8 +86,3 @@ def _broken(name: str, error: Misconfigured) -> BrokenQuery:
         if isinstance(error, RightMissing)
         else "Mend the query, or point [source] url at the right database.",
     )
-
-
-def _verbatim(query: str) -> str:
-    """A colon in a query is a colon, not the beginning of a parameter."""
-    return query.replace(":", "\\:")

@@ -35,9 +35,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
 
 from engine.dialects import rows
-from engine.dialects.dialect import Owner, Row, Transactions
+from engine.dialects.dialect import Owner, Row, Statement, Transactions
 from engine.dialects.postgresql import sessions
 from engine.dialects.postgresql.errors import as_ours
+from engine.dialects.postgresql.keys import matched, narrowed, unique_sets
 from engine.dialects.postgresql.outbox import PostgresqlOutbox
 from engine.dialects.postgresql.triggers import PostgresqlTriggers
 
@@ -114,13 +115,17 @@ class Postgresql:
         named = (sql_column(column.name, column.type) for column in columns)
         return func.unnest(*arrays).table_valued(*named, name="wanted").render_derived()
 
-    def narrowed(self, by: str, keys: Collection[str]) -> tuple[str, str]:
-        """See dialect.Dialect.narrowed.
+    def narrowed(self, query: str, by: str, keys: Collection[str]) -> Statement:
+        """See dialect.Dialect.narrowed."""
+        return narrowed(query, by, keys)
 
-        An array literal without a type: PostgreSQL gives it the column's, and uses its index.
-        """
-        escaped = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys)
-        return f'"{by}" = ANY(:keys)', "{" + ",".join(f'"{key}"' for key in escaped) + "}"
+    def matched(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+        """See dialect.Dialect.matched."""
+        return matched(query, by, keys)
+
+    def unique_sets(self, connection: Connection, table: str) -> set[frozenset[str]]:
+        """See dialect.Dialect.unique_sets."""
+        return unique_sets(connection, table)
 
     def append(self, connection: Connection, table: Table, values: Sequence[Row]) -> None:
         """See dialect.Dialect.append: by COPY, which SQLAlchemy's types do not see."""

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from engine.dialects.dialect import Owner, Transactions, Trigger, Watched
+from engine.dialects.postgresql.keys import key_of, picked_key_of
 from engine.dialects.postgresql.names import MICROSECONDS_NOW, quoted, schema_of, short
 from engine.errors import Unavailable
 
@@ -139,7 +140,7 @@ class PostgresqlTriggers:
                     "outbox": f"{self._schema}.outbox",
                     "table": quoted(watched.table),
                     "name": trigger.name,
-                    "columns": [watched.key, *watched.columns],
+                    "columns": [*watched.key_columns, *watched.columns],
                 },
             ).one_or_none()
         if row is None:
@@ -203,13 +204,13 @@ BEGIN
             old_values := {_named("OLD", watched.columns)};
             new_values := {_named("NEW", watched.columns)};
             IF old_values {_EQUALS} new_values THEN RETURN NULL; END IF;
-            key_value := {_text_of("NEW", watched.key)};
+            key_value := {key_of("NEW", watched)};
         ELSIF TG_OP {_EQUALS} 'INSERT' THEN
             new_values := {_named("NEW", watched.columns)};
-            key_value := {_text_of("NEW", watched.key)};
+            key_value := {key_of("NEW", watched)};
         ELSE
             old_values := {_named("OLD", watched.columns)};
-            key_value := {_text_of("OLD", watched.key)};
+            key_value := {key_of("OLD", watched)};
         END IF;
     EXCEPTION WHEN OTHERS THEN
         DECLARE
@@ -224,7 +225,7 @@ BEGIN
                 new_values := {_picked("whole_row", watched.columns)};
             END IF;
             IF old_values {_EQUALS} new_values THEN RETURN NULL; END IF;
-            key_value := whole_row OPERATOR(pg_catalog.->>) '{watched.key}';
+            key_value := {picked_key_of("whole_row", watched)};
         EXCEPTION WHEN OTHERS THEN
             RAISE LOG USING MESSAGE = pg_catalog.concat(
                 'schoolbell: a change of {watched.table} is not captured: ', SQLSTATE);
@@ -236,11 +237,6 @@ BEGIN
         old_values, new_values, pg_catalog.clock_timestamp());
     RETURN NULL;
 END $function$"""
-
-
-def _text_of(row: str, column: str) -> str:
-    """A value as the facts of the definition show it."""
-    return f"pg_catalog.to_jsonb({row}.\"{column}\") OPERATOR(pg_catalog.#>>) '{{}}'"
 
 
 def _picked(row: str, columns: Sequence[str]) -> str:

@@ -31,7 +31,8 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 
 from engine.dialects import problems
-from engine.dialects.dialect import Owner, Row, Transactions
+from engine.dialects.dialect import Owner, Row, Statement, Transactions
+from engine.dialects.sqlite.keys import matched, narrowed, prepare, unique_sets
 from engine.dialects.sqlite.outbox import SqliteOutbox
 from engine.dialects.sqlite.triggers import SqliteTriggers
 from engine.errors import Misconfigured, Unavailable
@@ -76,11 +77,12 @@ class Sqlite:
         pragmas = _PRAGMAS_FOR_READING if read_only else _PRAGMAS
 
         @event.listens_for(engine, "connect")
-        def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        def prepared(connection: sqlite3.Connection, _record: object) -> None:
             # The driver must not begin transactions by itself: a write takes its lock at once.
             connection.isolation_level = None
             # A SIS may have written text that is not UTF-8; it must be readable all the same.
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            prepare(connection)
             for pragma in pragmas:
                 connection.execute(f"PRAGMA {pragma}").close()
 
@@ -131,10 +133,17 @@ class Sqlite:
             )
         ).subquery("wanted")
 
-    def narrowed(self, by: str, keys: Collection[str]) -> tuple[str, str]:
+    def narrowed(self, query: str, by: str, keys: Collection[str]) -> Statement:
         """See dialect.Dialect.narrowed."""
-        condition = f'"{by}" IN (SELECT value FROM json_each(:keys))'
-        return condition, msgspec.json.encode(list(keys)).decode()
+        return narrowed(query, by, keys)
+
+    def matched(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+        """See dialect.Dialect.matched."""
+        return matched(query, by, keys)
+
+    def unique_sets(self, connection: Connection, table: str) -> set[frozenset[str]]:
+        """See dialect.Dialect.unique_sets."""
+        return unique_sets(connection, table)
 
     def append(self, connection: Connection, table: Table, values: Sequence[Row]) -> None:
         """See dialect.Dialect.append."""

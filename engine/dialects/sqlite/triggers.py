@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from engine.dialects.dialect import Owner, Transactions, Trigger, Watched
+from engine.dialects.sqlite.keys import key_of
 from engine.dialects.sqlite.names import MICROSECONDS_NOW, cursor_of, outbox_of
 
 _OPERATIONS: Final = ("insert", "update", "delete")
@@ -142,7 +143,7 @@ class SqliteTriggers:
             f"BEGIN INSERT INTO {self._outbox}"
             " (event_id, watch, key, before, after, at) VALUES ("
             f"{_EVENT_ID}, '{watched.name}',"
-            f" coalesce(CAST({row}.\"{watched.key}\" AS TEXT), ''), {before}, {after},"
+            f" coalesce({key_of(row, watched)}, ''), {before}, {after},"
             " strftime('%Y-%m-%dT%H:%M:%fZ', 'now')); END"
             for trigger, (operation, condition, row, before, after) in zip(
                 self.of(watched), shapes, strict=True

@@ -47,7 +47,7 @@ def a_watch(name: str = "score", **differences: Any) -> Watch:
 def a_definition(*watches: Watch, **differences: Any) -> Definition:
     """A definition with these watches, or the one of `a_watch`."""
     parts: dict[str, Any] = {"facts": {"score": _FACTS}, "directory": _DIRECTORY, **differences}
-    return Definition(name=SOURCE, watch=watches or (a_watch(),), **parts)
+    return Definition(name=SOURCE, **{"watch": watches or (a_watch(),), **parts})
 
 
 @dataclass
@@ -204,7 +204,7 @@ def selects(database: Database) -> Iterator[list[tuple[str, Any]]]:
     sent: list[tuple[str, Any]] = []
 
     def listen(_c: object, _r: object, statement: str, parameters: Any, *_: object) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(("SELECT", "WITH")):
             sent.append((statement, parameters))
 
     event.listen(database.engine, "before_cursor_execute", listen)

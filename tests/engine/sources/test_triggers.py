@@ -362,7 +362,7 @@ class TestUnusualTables:
 
     def test_a_table_without_a_primary_key_is_captured(self, empty_sis: Sis) -> None:
         empty_sis.write("CREATE TABLE schedule (student integer, room text)")
-        empty_sis.watch(a_watch("schedule", table="schedule", key="student", columns=("room",)))
+        empty_sis.watch(SCHEDULE)
         empty_sis.write(
             "INSERT INTO schedule VALUES (1, 'A'), (1, 'B')", "UPDATE schedule SET room = 'C'"
         )
@@ -373,7 +373,7 @@ class TestUnusualTables:
 
     def test_a_row_without_a_key_has_an_empty_one(self, empty_sis: Sis) -> None:
         empty_sis.write("CREATE TABLE schedule (student integer, room text)")
-        empty_sis.watch(a_watch("schedule", table="schedule", key="student", columns=("room",)))
+        empty_sis.watch(SCHEDULE)
         empty_sis.write("INSERT INTO schedule VALUES (NULL, 'A')")
         assert empty_sis.change().key == ""
 
@@ -410,8 +410,8 @@ class TestUnusualTables:
     ) -> None:
         empty_postgres_sis.write(
             "CREATE SCHEMA last_year",
-            "CREATE TABLE score (id integer, points integer)",
-            "CREATE TABLE last_year.score (id integer, points integer)",
+            "CREATE TABLE score (id integer PRIMARY KEY, points integer)",
+            "CREATE TABLE last_year.score (id integer PRIMARY KEY, points integer)",
         )
         empty_postgres_sis.watch(a_watch(), a_watch("last-year", table="last_year.score"))
         empty_postgres_sis.write("INSERT INTO last_year.score VALUES (1, 7)")
@@ -526,7 +526,9 @@ class TestUnusualValues:
     def test_an_unwatched_column_may_hold_what_jsonb_cannot(
         self, empty_postgres_sis: Sis, document: str
     ) -> None:
-        empty_postgres_sis.write("CREATE TABLE score (id integer, points integer, document json)")
+        empty_postgres_sis.write(
+            "CREATE TABLE score (id integer PRIMARY KEY, points integer, document json)"
+        )
         empty_postgres_sis.watch()
         empty_postgres_sis.put("INSERT INTO score VALUES (1, 7, ?)", document)
         assert told(empty_postgres_sis) == [scored(7)]
@@ -534,7 +536,7 @@ class TestUnusualValues:
     def test_a_watched_column_that_jsonb_cannot_hold_does_not_stop_the_school(
         self, empty_postgres_sis: Sis
     ) -> None:
-        empty_postgres_sis.write("CREATE TABLE score (id integer, points json)")
+        empty_postgres_sis.write("CREATE TABLE score (id integer PRIMARY KEY, points json)")
         empty_postgres_sis.watch()
         empty_postgres_sis.write(r"""INSERT INTO score VALUES (1, '"\u0000"')""")
         assert empty_postgres_sis.one("SELECT count(*) FROM score") == 1
@@ -630,8 +632,11 @@ class Score(Base):
     points: Mapped[int]
 
 
+SCHEDULE = a_watch(
+    "schedule", table="schedule", key="student", key_without_constraint=True, columns=("room",)
+)
 PARTITIONED = (
-    "CREATE TABLE score (id integer, points integer) PARTITION BY RANGE (id)",
+    "CREATE TABLE score (id integer PRIMARY KEY, points integer) PARTITION BY RANGE (id)",
     "CREATE TABLE score_2026 PARTITION OF score FOR VALUES FROM (0) TO (100)",
 )
 

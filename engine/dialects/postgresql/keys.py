@@ -1,0 +1,88 @@
+"""How PostgreSQL keeps the key of a changed row, and finds rows by it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from sqlalchemy import Connection, text
+
+from engine.dialects.dialect import NUMBER, Statement, Watched
+from engine.dialects.names import in_text, literal, quoted
+from engine.dialects.postgresql.names import quoted as quoted_table
+
+
+def key_of(row: str, watched: Watched) -> str:
+    """What identifies a row, in words that do not depend on the writer's session."""
+    return _as_key(
+        [
+            f"pg_catalog.to_jsonb({row}.{quoted(column)}) OPERATOR(pg_catalog.#>>) '{{}}'"
+            for column in watched.key_columns
+        ]
+    )
+
+
+def picked_key_of(row: str, watched: Watched) -> str:
+    """The same of a row that is `jsonb`."""
+    return _as_key(
+        [f"{row} OPERATOR(pg_catalog.->>) {literal(column)}" for column in watched.key_columns]
+    )
+
+
+def _as_key(texts: Sequence[str]) -> str:
+    if len(texts) == 1:
+        return texts[0]
+    return f"pg_catalog.jsonb_build_array({', '.join(texts)})::pg_catalog.text"
+
+
+def narrowed(query: str, by: str, keys: Collection[str]) -> Statement:
+    """See dialect.Dialect.narrowed.
+
+    An array literal without a type: PostgreSQL gives it the column's, and uses its index.
+    """
+    condition = f"{in_text(quoted(by))} = ANY(:keys)"
+    return Statement(f"SELECT * FROM ({query}\n) f WHERE {condition}", {"keys": _array(keys)})
+
+
+def matched(query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+    """See dialect.Dialect.matched.
+
+    The array literals have no type. In a UNION with arrays of the columns, of which no row is
+    ever read, they get the columns' types, so indexes are used. The condition on one column
+    passes a GROUP BY or UNION of the query, which a join does not.
+    """
+    columns = [in_text(quoted(column)) for column in by]
+    typed = ", ".join(f"ARRAY[f.{column}] AS k{n}" for n, column in enumerate(columns))
+    given = ", ".join(f":k{n}" for n in range(len(by)))
+    arrays = ", ".join(f"typed.k{n}" for n in range(len(by)))
+    names = ", ".join(f"k{n}" for n in range(len(by)))
+    equal = " AND ".join(f"f.{column} = wanted.k{n}" for n, column in enumerate(columns))
+    narrow = f" WHERE f.{columns[0]} = ANY(:k0)" if len(by) == 1 else ""
+    return Statement(
+        f"WITH f AS NOT MATERIALIZED ({query}\n)"
+        f" SELECT wanted.n AS {NUMBER}, f.* FROM"
+        f" (SELECT {typed} FROM f WHERE FALSE UNION ALL SELECT {given}) typed"
+        f" CROSS JOIN LATERAL unnest({arrays}) WITH ORDINALITY wanted({names}, n)"
+        f" JOIN f ON {equal}{narrow}",
+        {f"k{n}": _array(each) for n, each in enumerate(zip(*keys, strict=True))},
+    )
+
+
+def unique_sets(connection: Connection, table: str) -> set[frozenset[str]]:
+    """See dialect.Dialect.unique_sets."""
+    found = connection.execute(
+        text(
+            "SELECT array_agg(a.attname::text) FROM pg_index i"
+            " CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS part(attnum, place)"
+            " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = part.attnum"
+            " WHERE i.indrelid = to_regclass(:table) AND part.place <= i.indnkeyatts"
+            " AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL"
+            " GROUP BY i.indexrelid HAVING bool_and(a.attnotnull)"
+        ),
+        {"table": quoted_table(table)},
+    )
+    return {frozenset(columns) for columns in found.scalars()}
+
+
+def _array(texts: Iterable[str]) -> str:
+    escaped = (one.replace("\\", "\\\\").replace('"', '\\"') for one in texts)
+    return "{" + ",".join(f'"{one}"' for one in escaped) + "}"
