@@ -7,7 +7,7 @@ keys; the engine wraps them, so that one query serves one record and a thousand 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal
@@ -149,6 +149,35 @@ class Directory(_Part, frozen=True, kw_only=True):
         return found.query
 
 
+class Pages(_Part, frozen=True, kw_only=True):
+    """The pages from which staff send broadcasts; what a SIS does not have is left out.
+
+    `engine.sources.pages` says which columns each must give. *members* says who belongs to a
+    family, and the *enrollments* who is in a class or a camp.
+    """
+
+    families: Query | None = None
+    members: Query | None = None
+    students: Query | None = None
+    classes: Query | None = None
+    class_enrollments: Query | None = None
+    camps: Query | None = None
+    camp_enrollments: Query | None = None
+
+    def query(self, part: str) -> str | None:
+        """The SELECT of one part, or None where the SIS has no such thing."""
+        found: Query | None = getattr(self, part)
+        return found.query if found else None
+
+
+# A page says nothing of who is to be told without the part behind it.
+PAGES_BEHIND: Final[Mapping[str, str]] = {
+    "families": "members",
+    "classes": "class_enrollments",
+    "camps": "camp_enrollments",
+}
+
+
 class Definition(_Part, frozen=True, kw_only=True):
     """All that Schoolbell knows of one SIS."""
 
@@ -159,6 +188,7 @@ class Definition(_Part, frozen=True, kw_only=True):
     labels: dict[str, Query] = {}
     directory: Directory
     directory_watch: tuple[DirectoryWatch, ...] = ()
+    pages: Pages = Pages()
 
     @property
     def captured(self) -> tuple[Captured, ...]:
@@ -239,6 +269,9 @@ def _problems(definition: Definition) -> Iterator[str]:
     for directory_watch in definition.directory_watch:
         for problem in _problems_of_directory_watch(directory_watch):
             yield f"watch {directory_watch.name}: {problem}"
+    for page, behind in PAGES_BEHIND.items():
+        if definition.pages.query(page) and not definition.pages.query(behind):
+            yield f"[pages.{page}] needs [pages.{behind}], which says whom it is about"
 
 
 def _problems_of_capture(captured: Captured) -> Iterator[str]:

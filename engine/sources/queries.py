@@ -6,10 +6,12 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, TextClause, bindparam, text
+from sqlalchemy.types import NullType
 
 from engine.database import Database
 from engine.dialects import dialect_of
+from engine.dialects.dialect import Dialect
 from engine.dialects.names import in_text
 from engine.errors import BrokenQuery, Misconfigured, RightMissing, StatementRefused
 
@@ -39,6 +41,17 @@ def match(
         yield keys[number - 1], dict(zip(names, row, strict=True))
 
 
+def narrowed(dialect: Dialect, query: str, by: str = "", keys: Collection[str] = ()) -> TextClause:
+    """The same rows as a FROM named `page`, for further conditions; without *by* all rows."""
+    if not by:
+        return text(f"({in_text(query)}\n) page")
+    sql, values = dialect.narrowed(in_text(query), by, keys)
+    # Without a type of ours the database takes a value for the column's.
+    return text(f"({sql}) page").bindparams(
+        *(bindparam(name, one, type_=NullType(), unique=True) for name, one in values.items())
+    )
+
+
 def select_all(connection: Connection, query: str) -> Sequence[Row[Any]]:
     """Every row of *query*."""
     return connection.execute(text(in_text(query))).all()
@@ -64,12 +77,16 @@ def asking(database: Database, name: str) -> Iterator[None]:
         raise _broken(name, error) from error
 
 
-def check(database: Database, name: str, query: str, columns: Collection[str]) -> None:
-    """Raise BrokenQuery unless *query* runs and gives at least *columns*."""
+def columns_of(database: Database, name: str, query: str) -> frozenset[str]:
+    """The columns that *query* gives, without reading a row; raises BrokenQuery."""
     with database.read() as connection, asking(database, name):
         nothing = f"SELECT * FROM ({in_text(query)}\n) f WHERE 1 = 0"
-        found = set(connection.execute(text(nothing)).keys())
-    missing = sorted(set(columns) - found)
+        return frozenset(connection.execute(text(nothing)).keys())
+
+
+def check(database: Database, name: str, query: str, columns: Collection[str]) -> None:
+    """Raise BrokenQuery unless *query* runs and gives at least *columns*."""
+    missing = sorted(set(columns) - columns_of(database, name, query))
     if missing:
         raise BrokenQuery(
             name,

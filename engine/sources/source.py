@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from engine.database import Database
 from engine.errors import BrokenQuery
 from engine.ports import Sorted
-from engine.sources import facts, queries
+from engine.sources import facts, pages, queries
 from engine.sources.definition import ENTITY_COLUMNS, Definition, DirectoryWatch, Watch
+from engine.sources.pages import SisPages
 from rules.change import Change, Subject
 
 
@@ -38,6 +39,7 @@ class SqlSource:
         yield from facts.needed_columns(self.definition)
         for entity, columns in ENTITY_COLUMNS.items():
             yield f"[directory.{entity}]", self.definition.directory.query(entity), columns
+        yield from pages.needed_columns(self.definition)
 
     def _wrong(self, name: str, query: str, columns: Sequence[str]) -> BrokenQuery | None:
         try:
@@ -45,6 +47,11 @@ class SqlSource:
         except BrokenQuery as error:
             return error
         return None
+
+    @property
+    def pages(self) -> SisPages:
+        """What staff choose from when they send a broadcast."""
+        return SisPages(self.database, self.definition)
 
     def sort(self, changes: Sequence[Change]) -> Sorted:
         """See ports.Source.sort."""

@@ -51,6 +51,7 @@ def enroll(connection: Connection) -> School:
     school.hidden_at = elementary.school
     _admit(connection, school, {cast.HIGH_SCHOOL: high, cast.ELEMENTARY_SCHOOL: elementary})
     _name_guardians(connection, school)
+    _settle(connection, school)
     school.term = _add_term(connection, high.calendar, *TERM)
     school.biology = _open_class(connection, high, "Biology 9", "Rivera")
     school.reading = _open_class(connection, elementary, "Reading 3", "Brooks")
@@ -117,6 +118,27 @@ def _name_guardians(connection: Connection, school: School) -> None:
             starts=RIGHT_STARTS,
             ends=one.ends,
         )
+
+
+def _settle(connection: Connection, school: School) -> None:
+    """Each student lives with those guardians who may see them now; siblings share a home."""
+    homes: dict[tuple[str, frozenset[str]], list[str]] = {}
+    for one in cast.STUDENTS:
+        adults = frozenset(
+            guardian.name
+            for guardian in cast.GUARDIANS
+            if guardian.student == one.name and guardian.portal and guardian.ends is None
+        )
+        homes.setdefault((one.family, adults), []).append(one.name)
+    for (family, adults), children in homes.items():
+        household = _add(connection, "household", name=family)
+        for name in (*sorted(adults), *children):
+            _add(
+                connection,
+                "household_member",
+                household_id=household,
+                person_id=school.people[name],
+            )
 
 
 def _open_class(connection: Connection, place: _Place, title: str, teacher: str) -> int:

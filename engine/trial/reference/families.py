@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
@@ -19,15 +19,24 @@ class Guardian:
     ends: str | None = None
     restricted: bool = False
 
+    @property
+    def at_home(self) -> bool:
+        """Whether they live with the children."""
+        return self.portal and self.ends is None and not self.restricted
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Children who share their guardians, and perhaps one meal account."""
+    """Children who share their guardians, and perhaps one meal account.
+
+    Of one that *lives_apart* each guardian has a home of their own, and the children in each.
+    """
 
     last_name: str
     children: tuple[str, ...]
     guardians: tuple[Guardian, ...]
     shares_account: bool
+    lives_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +151,7 @@ def a_family(rng: Random, most_children: int = 3) -> Family:
     last_name = rng.choice(culture.last_names)
     children = min(rng.choices((1, 2, 3), (55, 33, 12))[0], most_children)
     parents = rng.choices((1, 2), (30, 70))[0]
-    return Family(
+    family = Family(
         last_name=last_name,
         children=tuple(rng.sample(culture.first_names, children)),
         guardians=tuple(
@@ -151,6 +160,8 @@ def a_family(rng: Random, most_children: int = 3) -> Family:
         ),
         shares_account=rng.random() < 0.7,
     )
+    at_home = [guardian for guardian in family.guardians if guardian.at_home]
+    return replace(family, lives_apart=len({one.last_name for one in at_home}) > 1)
 
 
 def _a_guardian(rng: Random, culture: Culture, last_name: str, relation: str) -> Guardian:

@@ -41,9 +41,13 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
         "ends",
         "restricted",
     ),
+    "household": ("household_id", "name"),
+    "household_member": ("household_member_id", "household_id", "person_id"),
+    "homeroom": ("homeroom_id", "calendar_id", "staff_id", "name"),
+    "homeroom_seat": ("homeroom_seat_id", "homeroom_id", "student_id"),
     "course": ("course_id", "calendar_id", "number", "title"),
     "section": ("section_id", "course_id", "staff_id", "number", "period", "room"),
-    "roster": ("roster_id", "section_id", "student_id"),
+    "roster": ("roster_id", "section_id", "student_id", "status", "starts", "ends"),
     "assignment": (
         "assignment_id",
         "section_id",
@@ -90,6 +94,16 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
         "starts_at",
     ),
     "placement": ("placement_id", "student_id", "session_id", "day"),
+    "camp": ("camp_id", "calendar_id", "title", "place", "starts", "ends"),
+    "camp_session": ("camp_session_id", "camp_id", "title", "starts", "ends"),
+    "camp_enrollment": (
+        "camp_enrollment_id",
+        "camp_session_id",
+        "student_id",
+        "type",
+        "starts",
+        "ends",
+    ),
 }
 
 

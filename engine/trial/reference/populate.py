@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from typing import Final
 
 from sqlalchemy import Connection
 
 from engine.trial.reference.families import REYES, RIGHT_STARTS, Family, a_family
+from engine.trial.reference.holidays import hold_camps
 from engine.trial.reference.load import Rows
 from engine.trial.reference.sample import SampleSchool, find
 from engine.trial.reference.school import Pupils, School, found_schools, run_year
@@ -48,6 +50,7 @@ def populate(connection: Connection, students: int, seed: int = 1) -> SampleScho
     rows.load()
     for school in schools:
         run_year(rows, rng, school, pupils[school.school_id])
+        hold_camps(rows, school, sorted(chain(*pupils[school.school_id].values())))
         rows.load()
     rows.finish()
     return find(connection)
@@ -96,9 +99,10 @@ def _admit(rows: Rows, rng: Random, family: Family, seats: Sequence[Seat]) -> li
         for guardian in family.guardians
     ]
     shared = _open_account(rows, rng, family) if family.shares_account else None
-    students = []
+    students, children = [], []
     for first_name, seat in zip(family.children, seats, strict=True):
         person = rows.add_person(rng, first_name, family.last_name, "en")
+        children.append(person)
         account = shared or _open_account(rows, rng, family)
         student = rows.add("student", person, seat.calendar_id, account, seat.level, seat.status)
         for guardian_person, guardian in guardians:
@@ -107,7 +111,17 @@ def _admit(rows: Rows, rng: Random, family: Family, seats: Sequence[Seat]) -> li
                 *(RIGHT_STARTS, guardian.ends, guardian.restricted),
             )
         students.append(student)
+    _settle(rows, family, children, [person for person, one in guardians if one.at_home])
     return students
+
+
+def _settle(rows: Rows, family: Family, children: Sequence[int], adults: Sequence[int]) -> None:
+    """A family lives together; where two live apart, the children live with each of them."""
+    homes = [[one] for one in adults] if family.lives_apart else [list(adults)]
+    for home in homes:
+        household = rows.add("household", family.last_name)
+        for person in (*home, *children):
+            rows.add("household_member", household, person)
 
 
 def _open_account(rows: Rows, rng: Random, family: Family) -> int:

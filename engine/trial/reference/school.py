@@ -12,6 +12,7 @@ from engine.trial.reference.load import Rows
 
 STUDENTS_PER_SECTION: Final = 25
 STUDENTS_PER_SESSION: Final = 20
+WAITING_ONE_IN: Final = 8
 
 PLACES: Final = (
     *("Lincoln", "Riverside", "Oak Hill", "Marie Curie", "Washington", "Lakeview", "Cedar Grove"),
@@ -23,10 +24,9 @@ SORTS: Final = (
     ("Middle School", (6, 7, 8)),
     ("Elementary School", (1, 2, 3, 4, 5)),
 )
-YEARS: Final = (
-    ("2025-26", "2025-08-25", "2026-06-05", False),
-    ("2026-27", "2026-08-24", "2027-06-04", True),
-)
+LAST_YEAR: Final = ("2025-26", "2025-08-25", "2026-06-05", False)
+THIS_YEAR: Final = ("2026-27", "2026-08-24", "2027-06-04", True)
+YEARS: Final = (LAST_YEAR, THIS_YEAR)
 TERMS: Final = (
     (("Q1", "2025-08-25", "2025-10-24"), ("Q2", "2025-10-27", "2026-01-16")),
     (
@@ -120,6 +120,10 @@ def run_year(rows: Rows, rng: Random, school: School, pupils: Pupils) -> None:
             subject = SUBJECTS[(index + period) % len(SUBJECTS)]
             section = sections.open(level, subject, teacher, period)
             _teach(rows, rng, school, section, period, attending)
+            if period == LAST_PERIOD:
+                _let_wait(rows, section, cohort[1::WAITING_ONE_IN])
+    for index, (level, cohort) in enumerate(cohorts):
+        _seat(rows, school, teachers[index], f"{level}-{index + 1}", cohort)
     _plan_sessions(rows, school, teachers, students)
 
 
@@ -178,7 +182,7 @@ def _teach(
     """
     closed, current = school.terms[:2]
     for student in students:
-        rows.add("roster", section, student)
+        rows.add("roster", section, student, "active", *THIS_YEAR[1:3])
     for work in SCORED_WORK:
         _score(rows, rng, rows.add("assignment", section, current, *work), work[1], students)
     rows.add("assignment", section, current, *UNSCORED_WORK)
@@ -188,6 +192,18 @@ def _teach(
         _score(rows, rng, hidden, HIDDEN_WORK[1], students)
         _grade(rows, rng, section, current, students, posted=False)
     _record_attendance(rows, rng, section, period, students)
+
+
+def _let_wait(rows: Rows, section: int, students: Sequence[int]) -> None:
+    """Some of those who have the hour free would like to come."""
+    for student in students:
+        rows.add("roster", section, student, "waitlisted", None, None)
+
+
+def _seat(rows: Rows, school: School, teacher: int, name: str, students: Sequence[int]) -> None:
+    homeroom = rows.add("homeroom", school.calendar_id, teacher, name)
+    for student in students:
+        rows.add("homeroom_seat", homeroom, student)
 
 
 def _score(
@@ -226,7 +242,7 @@ def _recall_last_year(
     section = rows.add("section", course, teacher, 1, FIRST_PERIOD, "Room 100")
     term = school.last_terms[-1]
     for student in students:
-        rows.add("roster", section, student)
+        rows.add("roster", section, student, "active", *LAST_YEAR[1:3])
     essay = rows.add("assignment", section, term, *LAST_YEARS_WORK)
     _score(rows, rng, essay, LAST_YEARS_WORK[1], students)
     _grade(rows, rng, section, term, students, posted=True)

@@ -89,7 +89,39 @@ CREATE TABLE guardian (
 );
 CREATE INDEX guardian_person ON guardian (person_id);
 
+-- Homes -------------------------------------------------------------------------------------
+
+-- Who lives together; a child of parents who live apart may belong to two.
+CREATE TABLE household (
+    household_id integer PRIMARY KEY,
+    name text NOT NULL
+);
+
+CREATE TABLE household_member (
+    household_member_id integer PRIMARY KEY,
+    household_id integer NOT NULL REFERENCES household,
+    person_id integer NOT NULL REFERENCES person,
+    UNIQUE (household_id, person_id)
+);
+CREATE INDEX household_member_person ON household_member (person_id);
+
 -- Classes -----------------------------------------------------------------------------------
+
+CREATE TABLE homeroom (
+    homeroom_id integer PRIMARY KEY,
+    calendar_id integer NOT NULL REFERENCES calendar,
+    staff_id integer NOT NULL REFERENCES staff,
+    name text NOT NULL,
+    UNIQUE (calendar_id, name)
+);
+CREATE INDEX homeroom_staff ON homeroom (staff_id);
+
+CREATE TABLE homeroom_seat (
+    homeroom_seat_id integer PRIMARY KEY,
+    homeroom_id integer NOT NULL REFERENCES homeroom,
+    student_id integer NOT NULL UNIQUE REFERENCES student
+);
+CREATE INDEX homeroom_seat_homeroom ON homeroom_seat (homeroom_id);
 
 CREATE TABLE course (
     course_id integer PRIMARY KEY,
@@ -110,11 +142,14 @@ CREATE TABLE section (
 );
 CREATE INDEX section_staff ON section (staff_id);
 
+-- Without dates a student is in a section for as long as it meets.
 CREATE TABLE roster (
     roster_id integer PRIMARY KEY,
     section_id integer NOT NULL REFERENCES section,
     student_id integer NOT NULL REFERENCES student,
     status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'waitlisted', 'dropped')),
+    starts text,
+    ends text,
     UNIQUE (section_id, student_id)
 );
 CREATE INDEX roster_student ON roster (student_id);
@@ -231,3 +266,40 @@ CREATE TABLE placement (
         ON UPDATE CASCADE
 );
 CREATE INDEX placement_session ON placement (session_id, day);
+
+-- Camps -------------------------------------------------------------------------------------
+
+-- Some days in the holidays. A camp has sessions, from one through another day.
+CREATE TABLE camp (
+    camp_id integer PRIMARY KEY,
+    calendar_id integer NOT NULL REFERENCES calendar,
+    title text NOT NULL,
+    place text NOT NULL,
+    starts text NOT NULL,
+    ends text NOT NULL,
+    CHECK (starts <= ends)
+);
+CREATE INDEX camp_calendar ON camp (calendar_id);
+
+CREATE TABLE camp_session (
+    camp_session_id integer PRIMARY KEY,
+    camp_id integer NOT NULL REFERENCES camp,
+    title text NOT NULL,
+    starts text NOT NULL,
+    ends text NOT NULL,
+    UNIQUE (camp_id, title),
+    CHECK (starts <= ends)
+);
+
+-- Who tries a session out comes on its first day alone.
+CREATE TABLE camp_enrollment (
+    camp_enrollment_id integer PRIMARY KEY,
+    camp_session_id integer NOT NULL REFERENCES camp_session,
+    student_id integer NOT NULL REFERENCES student,
+    type text NOT NULL CHECK (type IN ('active', 'trial', 'waitlisted', 'dropped')),
+    starts text NOT NULL,
+    ends text NOT NULL,
+    UNIQUE (camp_session_id, student_id),
+    CHECK (starts <= ends)
+);
+CREATE INDEX camp_enrollment_student ON camp_enrollment (student_id);

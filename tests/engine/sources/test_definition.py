@@ -294,3 +294,32 @@ def test_a_definition_cannot_be_changed(file: File) -> None:
     definition: Any = file.load()
     with pytest.raises(AttributeError):
         definition.watch[0].table = "other"
+
+
+class TestPages:
+    """Pages may be left out; one that says nothing of whom it is about may not be there alone."""
+
+    def test_a_sis_without_pages_is_sound(self, file: File) -> None:
+        assert file.load().pages.families is None
+
+    @pytest.mark.parametrize(
+        ("page", "behind"),
+        [
+            ("families", "members"),
+            ("classes", "class_enrollments"),
+            ("camps", "camp_enrollments"),
+        ],
+    )
+    def test_a_page_needs_the_part_that_says_whom_it_is_about(
+        self, file: File, page: str, behind: str
+    ) -> None:
+        alone = f'[pages]\n{page}.query = "SELECT * FROM a"\n\n[directory]'
+        both = alone.replace("[pages]", f'[pages]\n{behind}.query = "SELECT * FROM b"')
+
+        assert f"[pages.{page}] needs [pages.{behind}]" in file.problem(("[directory]", alone))
+        assert file.load(("[directory]", both)).pages.query(page) == "SELECT * FROM a"
+
+    def test_a_page_that_nobody_knows_is_refused(self, file: File) -> None:
+        unknown = '[pages]\nteachers.query = "SELECT * FROM a"\n\n[directory]'
+
+        assert "teachers" in file.problem(("[directory]", unknown))

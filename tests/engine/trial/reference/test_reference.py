@@ -13,7 +13,9 @@ from sqlalchemy import Connection, Row, event, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from engine.database import Database
+from engine.sources import pages
 from engine.sources.definition import ENTITY_COLUMNS, Definition, Entity, load
+from engine.sources.pages import Narrowed, Page, SisPages
 from engine.sources.queries import match, select_all, select_by
 from engine.sources.source import SqlSource
 from engine.trial.reference import day
@@ -21,7 +23,7 @@ from engine.trial.reference.create import create
 from engine.trial.reference.load import TABLES
 from engine.trial.reference.populate import populate
 from engine.trial.reference.sample import SampleSchool, find
-from rules.change import Kind
+from rules.change import Kind, StudentId
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -597,6 +599,7 @@ def test_private_columns_are_never_read(definition: Definition) -> None:
             *(query.query for query in definition.facts.values()),
             *(query.query for query in definition.labels.values()),
             *(definition.directory.query(entity) for entity in ENTITY_COLUMNS),
+            *(query for _, query, _ in pages.needed_columns(definition)),
             *(column for captured in definition.captured for column in captured.columns),
         ]
     )
@@ -684,6 +687,44 @@ def test_a_part_of_the_directory_is_served_by_indexes(
         assert_served_by_indexes(
             populated.database, partial(select_by, query=query, by=by, keys=["1", "2"])
         )
+
+
+# The pages
+
+
+@pytest.mark.parametrize(
+    ("part", "by"),
+    [
+        ("families", "id"), ("members", "family_id"), ("members", "student_id"),
+        ("students", "id"), ("classes", "id"), ("class_enrollments", "id"),
+        ("class_enrollments", "class_id"), ("class_enrollments", "student_id"),
+        ("camp_enrollments", "id"), ("camp_enrollments", "student_id"),
+    ],
+)  # fmt: skip
+def test_a_page_that_grows_is_served_by_indexes(
+    populated: Populated, definition: Definition, part: str, by: str
+) -> None:
+    query = definition.pages.query(part) or ""
+    assert_served_by_indexes(
+        populated.database, partial(select_by, query=query, by=by, keys=["1", "2"])
+    )
+
+
+def test_each_page_of_a_populated_school_has_something_to_choose(
+    populated: Populated, definition: Definition
+) -> None:
+    shown = SisPages(populated.database, definition)
+    homes = shown.families_of([StudentId(str(n)) for n in range(1, STUDENTS + 1)])
+
+    assert len(homes) == STUDENTS
+    assert {len(families) for families in homes.values()} == {1, 2}
+    assert {row.grade for row in shown.look(Page.STUDENTS).rows} == {"9", "10", "11", "12"}
+    assert all(row.homeroom for row in shown.look(Page.STUDENTS).rows if row.status == "enrolled")
+    types = {row.type for row in shown.look(Page.CAMP_ENROLLMENTS).rows}
+    assert types == {"active", "trial", "waitlisted", "dropped"}
+    waiting = shown.look(Page.CLASS_ENROLLMENTS, Narrowed(type=["waitlisted"])).rows
+    assert waiting
+    assert len(shown.look(Page.CAMPS, Narrowed(year=["2026-27"])).rows) == 3
 
 
 # A day at school

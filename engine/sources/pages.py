@@ -1,0 +1,490 @@
+"""The pages from which staff send broadcasts, as the queries of the definition give them.
+
+In:         a page, what it is narrowed to, and where the reader stopped.
+Out:        a bounded slice of its rows, in the order of their names; or the students behind all
+            rows that are chosen.
+A page gives nobody a right: who may be told about a student, the directory says.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import StrEnum
+from itertools import islice
+from typing import Any, Final, NamedTuple, get_type_hints
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    String,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
+
+from engine.database import Database
+from engine.errors import ConfigError
+from engine.sources import queries
+from engine.sources.definition import Definition
+from engine.sources.flags import allows
+from rules.change import PersonId, StudentId
+
+MOST_ROWS: Final = 500
+_MOST_WORDS: Final = 6
+_KEYS_AT_ONCE: Final = 1_000
+
+
+class Page(StrEnum):
+    """What staff choose from."""
+
+    FAMILIES = "families"
+    STUDENTS = "students"
+    CLASSES = "classes"
+    CLASS_ENROLLMENTS = "class_enrollments"
+    CAMPS = "camps"
+    CAMP_ENROLLMENTS = "camp_enrollments"
+
+
+# The rows of each page. The fields are the columns of its query; one with a default may be missing.
+
+
+class Family(NamedTuple):
+    """Those whom the SIS keeps together, mostly because they live together."""
+
+    id: str
+    name: str
+
+
+class Student(NamedTuple):
+    """A student at one school; who goes to two has two rows."""
+
+    id: str
+    name: str
+    school_id: str
+    year: str = ""
+    grade: str = ""
+    homeroom: str = ""
+    status: str = ""
+
+
+class SchoolClass(NamedTuple):
+    """A class: who teaches it, when it meets and where, and on which days it begins and ends."""
+
+    id: str
+    name: str
+    school_id: str
+    year: str = ""
+    teacher: str = ""
+    meets: str = ""
+    place: str = ""
+    starts: date | None = None
+    ends: date | None = None
+
+
+class Camp(NamedTuple):
+    """A camp, from its first through its last day."""
+
+    id: str
+    name: str
+    school_id: str
+    starts: date | None
+    ends: date | None
+    year: str = ""
+    place: str = ""
+
+
+class ClassEnrollment(NamedTuple):
+    """A student in a class: *name* is the student's, *title* that of the class.
+
+    *type* is what the SIS calls it; *active* whether the student takes part, as who waits or has
+    left does not.
+    """
+
+    id: str
+    name: str
+    student_id: str
+    class_id: str
+    type: str
+    active: bool
+    title: str = ""
+    school_id: str = ""
+    year: str = ""
+    grade: str = ""
+    starts: date | None = None
+    ends: date | None = None
+
+
+class CampEnrollment(NamedTuple):
+    """A student in a camp, or in one session of it, who attends from *starts* through *ends*."""
+
+    id: str
+    name: str
+    student_id: str
+    camp_id: str
+    type: str
+    active: bool
+    starts: date | None
+    ends: date | None
+    title: str = ""
+    session: str = ""
+    school_id: str = ""
+    year: str = ""
+    grade: str = ""
+
+
+class Member(NamedTuple):
+    """A student of a family and, with *person_id*, one of the people who hear of them there."""
+
+    family_id: str
+    student_id: str
+    person_id: str = ""
+
+
+PageRow = Family | Student | SchoolClass | ClassEnrollment | Camp | CampEnrollment
+
+_MEMBERS: Final = "members"
+_ROWS: Final[Mapping[str, Any]] = {
+    Page.FAMILIES: Family,
+    _MEMBERS: Member,
+    Page.STUDENTS: Student,
+    Page.CLASSES: SchoolClass,
+    Page.CLASS_ENROLLMENTS: ClassEnrollment,
+    Page.CAMPS: Camp,
+    Page.CAMP_ENROLLMENTS: CampEnrollment,
+}
+_IN: Final = {
+    Page.CLASSES: (Page.CLASS_ENROLLMENTS, "class_id"),
+    Page.CAMPS: (Page.CAMP_ENROLLMENTS, "camp_id"),
+}
+
+
+class Days(NamedTuple):
+    """From one day through another, both included."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowed:
+    """What a page is narrowed to, by its columns; what is empty narrows nothing.
+
+    All *words* must stand in the name, as it is written but for small and capital letters. *days*
+    are those on which it takes place or the student attends, at least on one of them. A family is
+    narrowed by what its students have.
+    """
+
+    id: Collection[str] = ()
+    student_id: Collection[str] = ()
+    class_id: Collection[str] = ()
+    camp_id: Collection[str] = ()
+    school_id: Collection[str] = ()
+    year: Collection[str] = ()
+    grade: Collection[str] = ()
+    homeroom: Collection[str] = ()
+    type: Collection[str] = ()
+    words: str = ""
+    days: Days | None = None
+
+
+# The columns that a SIS has indexed, the one that leaves fewest rows first.
+_KEYS: Final = ("id", "student_id", "class_id", "camp_id", "school_id")
+_COLUMNS: Final = (*_KEYS, "year", "grade", "homeroom", "type")
+_OF_STUDENTS: Final = ("school_id", "year", "grade", "homeroom")
+
+
+class Mark(NamedTuple):
+    """Where a reader stopped: the last row's place in the order of a page."""
+
+    name: str
+    id: str
+    school: str
+
+
+class Look(NamedTuple):
+    """Some rows of a page, and where the next look begins; None at the end."""
+
+    rows: Sequence[PageRow]
+    after: Mark | None
+
+
+class Chosen(NamedTuple):
+    """A student behind *row*, the id of a row that was chosen.
+
+    *people* are those who hear of the student in that row; None is everybody who may.
+    """
+
+    row: str
+    student: StudentId
+    people: frozenset[PersonId] | None = None
+
+
+def needed_columns(definition: Definition) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """The name of each query of the pages, its SQL, and the columns that it must give."""
+    for part, row in _ROWS.items():
+        if query := definition.pages.query(part):
+            needed = (name for name in row._fields if name not in row._field_defaults)
+            yield f"[pages.{part}]", query, tuple(needed)
+
+
+class SisPages:
+    """The pages of one SIS."""
+
+    def __init__(self, database: Database, definition: Definition) -> None:
+        self._database = database
+        self._pages = definition.pages
+        self._given: dict[Page, frozenset[str]] = {}
+
+    @property
+    def offered(self) -> Sequence[Page]:
+        """The pages that this SIS has."""
+        return [page for page in Page if self._pages.query(page)]
+
+    def narrows(self, page: Page) -> Sequence[str]:
+        """The fields of Narrowed that a page can be narrowed by."""
+        given = self._columns(page)
+        if page is Page.FAMILIES and self._pages.students:
+            given |= self._columns(Page.STUDENTS).intersection(_OF_STUDENTS)
+        by_days = ("days",) if given.issuperset({"starts", "ends"}) else ()
+        return (*(name for name in _COLUMNS if name in given), "words", *by_days)
+
+    def look(
+        self,
+        page: Page,
+        to: Narrowed = Narrowed(),
+        *,
+        after: Mark | None = None,
+        limit: int = MOST_ROWS,
+    ) -> Look:
+        """The rows of *page* that come *after* a mark, at most *limit* of them, by their names.
+
+        Raises ConfigError where the SIS has no such page, or the page no such column, and where
+        its query does not run (BrokenQuery).
+        """
+        limit = max(1, min(limit, MOST_ROWS))
+        order = _order(page)
+        query = self._select(page, to)
+        if after is not None:
+            query = query.where(tuple_(*order) > tuple_(*map(literal, after)))
+        query = query.add_columns(*order).order_by(*order).limit(limit + 1)
+        found = self._asked(page, query)
+        last = found[limit - 1] if len(found) > limit else None
+        return Look(
+            _rows(page, found[:limit]), Mark(*last[-len(order) :]) if last is not None else None
+        )
+
+    def behind(self, page: Page, to: Narrowed, attending: Days | None = None) -> Iterator[Chosen]:
+        """The students behind all rows of *page* that *to* narrows it to, each with its row.
+
+        Behind a class or a camp are those whose enrollment is active, and with *attending* those
+        alone who attend on one of these days; enrollments themselves may be of any type. Raises
+        as `look` does.
+        """
+        match page:
+            case Page.STUDENTS:
+                for one in self._all(page, to):
+                    yield Chosen(one.id, StudentId(one.id))
+            case Page.FAMILIES:
+                yield from self._of_families(self._ids(page, to))
+            case Page.CLASSES | Page.CAMPS:
+                yield from self._taking_part(page, self._ids(page, to), attending)
+            case Page.CLASS_ENROLLMENTS | Page.CAMP_ENROLLMENTS:
+                for one in self._all(page, replace(to, days=attending) if attending else to):
+                    yield Chosen(one.id, StudentId(one.student_id))
+
+    def families_of(self, students: Iterable[StudentId]) -> Mapping[StudentId, Set[str]]:
+        """The families of each student that has any."""
+        found: dict[StudentId, set[str]] = defaultdict(set)
+        if self._pages.members is not None:
+            for member in self._members("student_id", students):
+                found[StudentId(member.student_id)].add(member.family_id)
+        return found
+
+    def _of_families(self, families: Iterable[str]) -> Iterator[Chosen]:
+        people: dict[tuple[str, StudentId], set[PersonId]] = defaultdict(set)
+        for member in self._members("family_id", families):
+            theirs = people[member.family_id, StudentId(member.student_id)]
+            if member.person_id:
+                theirs.add(PersonId(member.person_id))
+        for (family, student), theirs in people.items():
+            yield Chosen(family, student, frozenset(theirs) or None)
+
+    def _taking_part(
+        self, page: Page, ids: Iterable[str], attending: Days | None
+    ) -> Iterator[Chosen]:
+        enrollments, key = _IN[page]
+        for some in _some(ids):
+            of_these: Any = {key: some}
+            for one in self._all(enrollments, Narrowed(days=attending, **of_these)):
+                if one.active:
+                    yield Chosen(getattr(one, key), StudentId(one.student_id))
+
+    def _members(self, by: str, keys: Iterable[str]) -> Iterator[Member]:
+        query = self._query(_MEMBERS)
+        for some in _some(keys):
+            with (
+                self._database.read() as connection,
+                queries.asking(self._database, f"[pages.{_MEMBERS}]"),
+            ):
+                found = queries.select_by(connection, query, by, some)
+            yield from _rows(_MEMBERS, found)
+
+    def _ids(self, page: Page, to: Narrowed) -> Iterable[str]:
+        """Each id once; where the ids say all, no row need be read for it."""
+        if to.id and to == Narrowed(id=to.id):
+            return dict.fromkeys(to.id)
+        return dict.fromkeys(one.id for one in self._all(page, to))
+
+    def _all(self, page: Page, to: Narrowed) -> Sequence[Any]:
+        return _rows(page, self._asked(page, self._select(page, to)))
+
+    def _asked(self, page: Page, query: Select[Any]) -> Sequence[Row[Any]]:
+        with (
+            self._database.read() as connection,
+            queries.asking(self._database, f"[pages.{page}]"),
+        ):
+            return connection.execute(query).all()
+
+    def _select(self, page: Page, to: Narrowed) -> Select[Any]:
+        """The rows of a page. One column is asked by key, because one index is all that serves."""
+        query, conditions = self._query(page), dict(self._conditions(page, to))
+        by = next((name for name in _KEYS if name in conditions), "")
+        if by:
+            del conditions[by]
+        rows = queries.narrowed(self._database.dialect, query, by, getattr(to, by, ()))
+        return select(text("page.*")).select_from(rows).where(*conditions.values())
+
+    def _conditions(self, page: Page, to: Narrowed) -> Iterator[tuple[str, ColumnElement[bool]]]:
+        wanted = {name: values for name in _COLUMNS if (values := getattr(to, name))}
+        able = self.narrows(page) if wanted or to.days else ()
+        for name in wanted:
+            _require(page, name, able)
+        if page is Page.FAMILIES and any(name in wanted for name in _OF_STUDENTS):
+            of_students = {name: wanted.pop(name) for name in _OF_STUDENTS if name in wanted}
+            yield "students", _words_of("id").in_(self._families_with(Narrowed(**of_students)))
+        for name, values in wanted.items():
+            yield name, _words_of(name).in_(list(values))
+        if to.days:
+            _require(page, "days", able)
+            yield "starts", _on_or_before("starts", to.days.last)
+            yield "ends", _on_or_after("ends", to.days.first)
+        for number, word in enumerate(to.words.split()[:_MOST_WORDS]):
+            pattern = func.lower(literal(f"%{_literally(word)}%"))
+            yield f"word {number}", func.lower(_words_of("name")).like(pattern, escape="\\")
+
+    def _families_with(self, students: Narrowed) -> Select[Any]:
+        members = queries.narrowed(self._database.dialect, self._query(_MEMBERS))
+        ids = self._select(Page.STUDENTS, students).with_only_columns(
+            _words_of("id"), maintain_column_froms=True
+        )
+        families = select(_words_of("family_id")).select_from(members)
+        return families.where(_words_of("student_id").in_(ids))
+
+    def _columns(self, page: Page) -> frozenset[str]:
+        if page not in self._given:
+            self._given[page] = queries.columns_of(
+                self._database, f"[pages.{page}]", self._query(page)
+            )
+        return self._given[page]
+
+    def _query(self, part: str) -> str:
+        query = self._pages.query(part)
+        if query is None:
+            raise ConfigError(
+                f"The source definition has no [pages.{part}].",
+                "Add the query, or choose from another page.",
+            )
+        return query
+
+
+def _require(page: Page, name: str, able: Collection[str]) -> None:
+    if name not in able:
+        raise ConfigError(
+            f"The page {page} cannot be narrowed by {name}: its query gives no such column.",
+            f"Add it to [pages.{page}] in the source definition.",
+        )
+
+
+def _words_of(name: str) -> ColumnElement[str]:
+    return cast(literal_column(f'page."{name}"'), String)
+
+
+def _order(page: Page) -> Sequence[ColumnElement[str]]:
+    """By name; the id tells rows of one name apart, and the school those of one student."""
+    school = _words_of("school_id") if page is Page.STUDENTS else literal("")
+    return (
+        func.lower(func.coalesce(_words_of("name"), "")),
+        func.coalesce(_words_of("id"), ""),
+        func.coalesce(school, ""),
+    )
+
+
+def _on_or_before(name: str, day: date) -> ColumnElement[bool]:
+    return or_(_words_of(name).is_(None), _day_of(name) <= day.isoformat())
+
+
+def _on_or_after(name: str, day: date) -> ColumnElement[bool]:
+    return or_(_words_of(name).is_(None), _day_of(name) >= day.isoformat())
+
+
+def _day_of(name: str) -> ColumnElement[str]:
+    """The day of a date, or of a moment; SQLite and many SIS keep either as text."""
+    return func.substr(_words_of(name), 1, 10)
+
+
+def _literally(word: str) -> str:
+    """A word in a pattern: what stands for anything elsewhere stands for itself."""
+    return "".join(f"\\{letter}" if letter in "\\%_" else letter for letter in word)
+
+
+def _rows(part: str, found: Sequence[Row[Any]]) -> Sequence[Any]:
+    if not found:
+        return ()
+    row = _ROWS[part]
+    given = {name: place for place, name in enumerate(found[0]._fields)}
+    converters = [
+        (name, given[name], _CONVERTERS[kind])
+        for name, kind in get_type_hints(row).items()
+        if name in given
+    ]
+    return [
+        row(**{name: convert(cells[place]) for name, place, convert in converters})
+        for cells in found
+    ]
+
+
+def _some(keys: Iterable[str]) -> Iterator[Sequence[str]]:
+    """As many keys at once as one query is asked for."""
+    left = iter(keys)
+    while some := list(islice(left, _KEYS_AT_ONCE)):
+        yield some
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else str(cell)
+
+
+def _day(cell: Any) -> date | None:
+    """None for what is no day of our calendar: `infinity`, or words."""
+    if isinstance(cell, date):
+        return cell if type(cell) is date else date(cell.year, cell.month, cell.day)
+    try:
+        return date.fromisoformat(str(cell)[:10])
+    except ValueError:
+        return None
+
+
+_CONVERTERS: Final[Mapping[Any, Callable[[Any], Any]]] = {
+    str: _text,
+    bool: allows,
+    date | None: _day,
+}
