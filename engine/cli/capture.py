@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
@@ -11,7 +10,7 @@ import click
 from engine.cli.command import with_district
 from engine.runtime.district import District
 from engine.services import capture
-from engine.services.capture import Finding
+from engine.services.capture import Checked
 
 
 @click.group("capture")
@@ -21,10 +20,13 @@ def capture_() -> None:
 
 @capture_.command("install")
 @click.option("--take-over", is_flag=True, help="Take what an installation left that is no more.")
+@click.option(
+    "--published", is_flag=True, help="Go on where a publication carries the outbox elsewhere."
+)
 @with_district
-def capture_install(district: District, take_over: bool) -> None:
+def capture_install(district: District, take_over: bool, published: bool) -> None:
     """Make the outbox and the triggers that are missing or outdated."""
-    _show(capture.install(district, take_over=take_over))
+    _show(capture.install(district, take_over=take_over, published=published))
 
 
 @capture_.command("check")
@@ -33,8 +35,22 @@ def capture_check(district: District) -> None:
     """Say for each table whether capture is in place, and what it would miss."""
     found = capture.check(district)
     _show(found)
-    if not all(finding.in_place for finding in found):
+    if found.concerns or not all(finding.in_place for finding in found.findings):
         sys.exit(1)
+
+
+@capture_.command("grants")
+@click.option("--role", required=True, help="The user of [source] url, like bell.")
+@with_district
+def capture_grants(district: District, role: str) -> None:
+    """Print what an owner of the SIS runs to give a user the least rights that suffice."""
+    found = capture.grants(district, role)
+    for statement in found.statements:
+        click.echo(statement)
+    if not found.statements:
+        click.echo("-- Nothing: who may write the file may do all of it.")
+    for name in found.unknown:
+        click.echo(f"-- There is no table {name}; if a query reads it, check its name.")
 
 
 @capture_.command("remove")
@@ -58,12 +74,14 @@ def replay(district: District, since: datetime) -> None:
     click.echo(f"{count} captured changes will be relayed again.")
 
 
-def _show(found: Sequence[Finding]) -> None:
-    """One line for each watch, and what capture would miss."""
-    for finding in found:
+def _show(found: Checked) -> None:
+    """One line for each watch, what capture would miss, and what stands in its way."""
+    for finding in found.findings:
         mark = click.style(
             "✓" if finding.in_place else "✗", fg="green" if finding.in_place else "red"
         )
         click.echo(f"{mark} {finding.table:<22} {finding.watch:<22} {finding.state}")
-    if found:
-        click.echo(f"\nNot seen by triggers: {found[0].missed}.")
+    if found.findings:
+        click.echo(f"\nNot seen by triggers: {found.findings[0].missed}.")
+    for concern in found.concerns:
+        click.echo(f"\n{click.style('!', fg='yellow')} {concern.problem}\n  {concern.remedy}")

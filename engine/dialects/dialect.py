@@ -94,6 +94,27 @@ class Trigger:
     table: str
 
 
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something in the SIS that our capture would harm, or for which it misses changes.
+
+    *subject* names it. What *harms* is a reason to refuse an installation.
+    """
+
+    subject: str
+    problem: str
+    remedy: str
+    harms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What an owner of the SIS runs for us, and the names that lead to no table there."""
+
+    statements: Sequence[str]
+    unknown: Sequence[str]
+
+
 class Triggers(Protocol):
     """What one owner has put into a SIS: an outbox, a cursor, and triggers."""
 
@@ -124,6 +145,18 @@ class Triggers(Protocol):
 
     def state(self, watched: Watched) -> str:
         """`in place`, or what is wrong with the triggers of a watch."""
+        ...
+
+    def concerns(self, watched: Sequence[Watched]) -> Sequence[Concern]:
+        """What stands beside these triggers that they harm, or that makes them miss changes."""
+        ...
+
+    def share(self, watched: Sequence[Watched]) -> None:
+        """Keep what is ours to ourselves, but for those whose copies of the database must go on."""
+        ...
+
+    def grants(self, role: str, watched: Sequence[Watched], read: Collection[str]) -> Grants:
+        """The least rights of *role*; *read* are the tables that queries name."""
         ...
 
     def drop(self, trigger: Trigger, lock_timeout: timedelta) -> None:

@@ -25,6 +25,7 @@ from engine.runtime.district import District
 from engine.store import devices, migrate
 
 _NO_PHONES: Final = "Neither [fcm] nor [apns] nor [hub] is set up, so there is no way to any phone."
+_HARM: Final = "What Schoolbell has put into the SIS's database does harm there."
 _BESIDE_SQLITE: Final = ("", "-wal", "-shm", ".lock")
 _PROBE_BYTES: Final = 65_536
 
@@ -139,8 +140,15 @@ def sis(config: Config) -> Diagnosis:
 def captured(config: Config) -> Diagnosis:
     """Whether the triggers are in place."""
     with closing(District(config)) as district:
-        district.capture.require()
-        return ok(f"changes of {len(district.source.definition.captured)} tables are captured")
+        capture = district.capture
+        capture.require()
+        concerns = capture.concerns()
+        for one in concerns:
+            if one.harms:
+                return broken(one.problem, _HARM, Who.SIS, one.remedy)
+        note = " ".join(f"{one.problem} {one.remedy}" for one in concerns)
+        tables = len(district.source.definition.captured)
+        return ok(f"changes of {tables} tables are captured", note)
 
 
 def _files(config: Config) -> Iterator[Path]:

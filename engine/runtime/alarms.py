@@ -12,6 +12,7 @@ from engine.store import alarms
 STAGE: Final = "stage"
 CAPTURE: Final = "capture"
 CAPTURE_SUBJECT: Final = "triggers"
+CONCERN: Final = "beside capture"
 DIRECTORY: Final = "directory"
 
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from engine.config import Config
 from engine.database import Database
-from engine.errors import SchoolbellError, Unavailable
+from engine.errors import Misconfigured, SchoolbellError, Unavailable
 from engine.ports import SOURCE_ALARM, Broker, Outbox
-from engine.runtime.alarms import CAPTURE, CAPTURE_SUBJECT, DIRECTORY, Alarms
+from engine.runtime.alarms import CAPTURE, CAPTURE_SUBJECT, CONCERN, DIRECTORY, Alarms
 from engine.runtime.clock import utc_now
 from engine.runtime.directory import SisDirectory
 from engine.sources.capture import Capture
@@ -36,11 +36,14 @@ def sync_or_report(directory: SisDirectory, alarms: Alarms) -> None:
 
 
 def check_capture(capture: Capture, alarms: Alarms) -> None:
-    """Look whether the triggers are in place; that they are not is an alarm."""
+    """Look whether the triggers are in place, and whether something stands in their way."""
     error = met(capture.require)
     if error:
         emit(Event.CAPTURE_BROKEN, level=logging.ERROR, problem=error.problem)
     alarms.update(CAPTURE, CAPTURE_SUBJECT, error)
+    concerns = {one.subject: Misconfigured(one.problem, one.remedy) for one in capture.concerns()}
+    for subject in alarms.known(CONCERN) | concerns.keys():
+        alarms.update(CONCERN, subject, concerns.get(subject))
 
 
 def check_source(source: SqlSource, alarms: Alarms, retry: Callable[[], object]) -> None:

@@ -8,18 +8,22 @@ installations may capture in one SIS: each has an outbox, a cursor and triggers 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 import sqlalchemy
 from sqlalchemy import Connection
+from sqlalchemy.exc import SAWarning
 
 from engine.database import Database
 from engine.dialects import dialect_of, problems
+from engine.dialects.dialect import Concern as Concern
+from engine.dialects.dialect import Grants as Grants
 from engine.dialects.dialect import Owner
-from engine.errors import ConfigError, SchoolbellError
+from engine.errors import ConfigError, Misconfigured, SchoolbellError
 from engine.sources.definition import Captured, Definition
 
 # Who waits for a lock on a table stands before the SIS's writers, so we wait little.
@@ -57,22 +61,24 @@ class Capture:
         self._lock_timeout = lock_timeout
         self._triggers = database.dialect.triggers(database, owner)
 
-    def install(self, *, take_over: bool = False) -> Sequence[Finding]:
+    def install(self, *, take_over: bool = False, published: bool = False) -> Sequence[Finding]:
         """Make the outbox and every missing or outdated trigger; again, it changes nothing.
 
         Triggers of watches that the definition no longer has are taken away. Raises ConfigError
         before anything is touched when a table or column is not there, Misconfigured when the
-        outbox is another owner's and *take_over* is false, and Unavailable when the SIS holds a
-        table's lock for too long.
+        outbox is another owner's and *take_over* is false, or when a first one would do harm and
+        *published* is false, and Unavailable when the SIS holds a table's lock for too long.
         """
         _require_tables(self._database, self._definition)
         if not take_over:
             self._require_ours()
+        if not published:
+            self._require_harmless()
         self._triggers.make_outbox()
-        for captured, finding in zip(self._definition.captured, self.check(), strict=True):
-            if not finding.in_place:
-                self._triggers.install(captured, self._lock_timeout)
+        self._install_missing()
         self._remove_others()
+        self._install_missing()  # what shared its function with a trigger that was taken away
+        self._triggers.share(self._definition.captured)
         return self.check()
 
     def check(self) -> Sequence[Finding]:
@@ -82,6 +88,14 @@ class Capture:
                 Finding(one.name, one.table, self._state(connection, one), self._triggers.missed)
                 for one in self._definition.captured
             ]
+
+    def concerns(self) -> Sequence[Concern]:
+        """What stands in the SIS that capture harms, or for which it misses changes."""
+        return self._triggers.concerns(self._definition.captured)
+
+    def grants(self, role: str, read: Collection[str]) -> Grants:
+        """What an owner of the SIS grants to *role*; *read* are the tables that queries name."""
+        return self._triggers.grants(role, self._definition.captured, read)
 
     @property
     def captures_nothing(self) -> bool:
@@ -117,6 +131,19 @@ class Capture:
             return f"in place, but {problem}"
         return state
 
+    def _install_missing(self) -> None:
+        for captured, finding in zip(self._definition.captured, self.check(), strict=True):
+            if not finding.in_place:
+                self._triggers.install(captured, self._lock_timeout)
+
+    def _require_harmless(self) -> None:
+        """Refuse a first installation that would do harm; what is there already is only told."""
+        if self._triggers.current_owner() is not None:
+            return
+        for concern in self.concerns():
+            if concern.harms:
+                raise Misconfigured(concern.problem, concern.remedy)
+
     def _remove_others(self) -> None:
         """Take away the triggers of watches that the definition does not have, or has elsewhere."""
         wanted = {
@@ -131,7 +158,8 @@ class Capture:
 
 
 def _require_tables(database: Database, definition: Definition) -> None:
-    with database.read() as connection:
+    with database.read() as connection, warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # of columns whose types are the SIS's own
         found = [
             problem
             for captured in definition.captured

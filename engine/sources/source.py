@@ -34,6 +34,11 @@ class SqlSource:
         """The name of each query."""
         return [name for name, _, _ in self._queries()]
 
+    @property
+    def statements(self) -> Sequence[str]:
+        """The SQL of each query."""
+        return [query for _, query, _ in self._queries()]
+
     def _queries(self) -> Iterator[tuple[str, str, Sequence[str]]]:
         """The name of each query, its SQL, and the columns that it must give."""
         yield from facts.needed_columns(self.definition)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import Connection, text
 
-from engine.dialects.dialect import Owner, Transactions, Trigger, Watched
+from engine.dialects.dialect import Concern, Grants, Owner, Transactions, Trigger, Watched
+from engine.dialects.postgresql import concerns, rights
 from engine.dialects.postgresql.keys import key_of, picked_key_of
 from engine.dialects.postgresql.names import MICROSECONDS_NOW, quoted, schema_of, short
 from engine.errors import Unavailable
@@ -56,7 +57,8 @@ class PostgresqlTriggers:
         """
         schema = self._schema
         with self._database.write() as connection:
-            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            if not _has_schema(connection, schema):  # or an owner has made it for us
+                connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
             anew = not _exists(connection, f"{schema}.outbox")
             connection.exec_driver_sql(
                 f"""CREATE TABLE IF NOT EXISTS {schema}.outbox (
@@ -155,9 +157,38 @@ class PostgresqlTriggers:
             return "outdated"
         return "in place" if row.outbox else "without an outbox"
 
+    def concerns(self, watched: Sequence[Watched]) -> Sequence[Concern]:
+        """See dialect.Triggers.concerns."""
+        names = {one.name: trigger.name for one in watched for trigger in self.of(one)}
+        with self._database.read() as connection:
+            return list(concerns.found(connection, self._schema, watched, names))
+
+    def share(self, watched: Sequence[Watched]) -> None:
+        """See dialect.Triggers.share."""
+        with self._database.write() as connection:
+            for statement in list(rights.shared(connection, self._schema, watched)):
+                connection.exec_driver_sql(statement)
+
+    def grants(self, role: str, watched: Sequence[Watched], read: Collection[str]) -> Grants:
+        """See dialect.Triggers.grants."""
+        with self._database.read() as connection:
+            return rights.least(connection, role, watched, read)
+
     def drop(self, trigger: Trigger, lock_timeout: timedelta) -> None:
-        """See dialect.Triggers.drop."""
-        self._patiently(lock_timeout, f'DROP TRIGGER IF EXISTS "{trigger.name}" ON {trigger.table}')
+        """See dialect.Triggers.drop.
+
+        A trigger is its table's owner's to drop. Its function is ours, and takes it along.
+        """
+        with self._database.read() as connection:
+            function = connection.execute(
+                text(
+                    "SELECT t.tgfoid::regprocedure::text FROM pg_trigger t"
+                    " WHERE t.tgname = :name AND t.tgrelid = to_regclass(:table)"
+                ),
+                {"name": trigger.name, "table": trigger.table},
+            ).scalar_one_or_none()
+        if function is not None:
+            self._patiently(lock_timeout, f"DROP FUNCTION {function} CASCADE")
 
     def drop_outbox(self, lock_timeout: timedelta) -> None:
         """See dialect.Triggers.drop_outbox."""
@@ -247,6 +278,14 @@ def _picked(row: str, columns: Sequence[str]) -> str:
 def _named(row: str, columns: Sequence[str]) -> str:
     pairs = ", ".join(f"'{column}', {row}.\"{column}\"" for column in columns)
     return f"pg_catalog.jsonb_build_object({pairs})"
+
+
+def _has_schema(connection: Connection, schema: str) -> bool:
+    return bool(
+        connection.execute(
+            text("SELECT to_regnamespace(:schema) IS NOT NULL"), {"schema": schema}
+        ).scalar_one()
+    )
 
 
 def _exists(connection: Connection, table: str) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import Connection, text
 
-from engine.dialects.dialect import Owner, Transactions, Trigger, Watched
+from engine.dialects.dialect import Concern, Grants, Owner, Transactions, Trigger, Watched
 from engine.dialects.sqlite.keys import key_of
 from engine.dialects.sqlite.names import MICROSECONDS_NOW, cursor_of, outbox_of
 
@@ -116,6 +116,19 @@ class SqliteTriggers:
         if [found[name] for name in names] != self._statements(watched):
             return "outdated"
         return "in place" if has_outbox else "without an outbox"
+
+    def concerns(self, watched: Sequence[Watched]) -> Sequence[Concern]:
+        """See dialect.Triggers.concerns."""
+        del watched
+        return []
+
+    def share(self, watched: Sequence[Watched]) -> None:
+        """See dialect.Triggers.share: whoever may read the file reads all of it."""
+
+    def grants(self, role: str, watched: Sequence[Watched], read: Collection[str]) -> Grants:
+        """See dialect.Triggers.grants: a file has no roles."""
+        del role, watched, read
+        return Grants([], [])
 
     def drop(self, trigger: Trigger, lock_timeout: timedelta) -> None:  # noqa: ARG002
         """See dialect.Triggers.drop."""
