@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -27,13 +28,19 @@ from pydantic import (
     model_validator,
 )
 
+from engine import files
 from engine.errors import ConfigError
 
 ENV_PREFIX: Final = "SCHOOLBELL_"
 CONFIG_VARIABLE: Final = "SCHOOLBELL_CONFIG"
 DEFAULT_FILE: Final = Path("schoolbell.toml")
 EMBEDDED: Final = "embedded:"
+_WHAT: Final = "configuration file"
+_NO_FILE: Final = "Copy config.example.toml there, or name another file with --config."
 _SQLITE: Final = "sqlite:///"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9.:_-]{0,200}")
+_READABLE: Final = re.compile(r"[^\0\n\r\ud800-\udfff]*")
+_LONGEST: Final = 4_096
 _RELATIVE_SQLITE: Final = re.compile(rf"{_SQLITE}(?!/|:memory:|file:)")
 
 
@@ -42,8 +49,21 @@ def _path_or_none(value: object) -> object:
 
 
 def _require_https(value: str) -> str:
-    if not value.startswith("https://"):
-        raise ValueError("write an address that begins with https://")
+    try:
+        url = urlsplit(value)
+        is_plain = bool(url.hostname) and url.port != 0 and not (url.username or url.query)
+    except ValueError:
+        is_plain = False
+    if not value.startswith("https://") or not is_plain or not value.isprintable():
+        raise ValueError(
+            "write an address that begins with https://, like https://fcm.googleapis.com"
+        )
+    return value
+
+
+def _require_plain(value: str) -> str:
+    if not _PLAIN.fullmatch(value):
+        raise ValueError("write it as it was given to you: letters, digits and . : - _")
     return value
 
 
@@ -56,7 +76,12 @@ def _require_name(value: object) -> object:
 OptionalPath = Annotated[Path | None, BeforeValidator(_path_or_none)]
 RequiredPath = Annotated[Path, BeforeValidator(_require_name)]
 HttpsUrl = Annotated[str, AfterValidator(_require_https)]
-Duration = Annotated[timedelta, Field(gt=timedelta())]
+# What is sent to Google and Apple within an address or a header.
+PlainId = Annotated[str, AfterValidator(_require_plain)]
+Moments = Annotated[timedelta, Field(ge=timedelta(milliseconds=1), le=timedelta(minutes=1))]
+Patience = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(minutes=5))]
+Duration = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=7))]
+Memory = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=36_525))]
 DistrictId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 # At a hub, users and files of these names are something else.
 TAKEN_BY_THE_HUB: Final = frozenset({"hub", "server", "ca"})
@@ -66,6 +91,16 @@ class Section(BaseModel):
     """One table of the file: immutable, no keys but its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_readable(cls, value: object) -> object:
+        """No database, file or address has a NUL in its name, nor what is no character."""
+        if isinstance(value, str) and not _READABLE.fullmatch(value):
+            raise ValueError("holds what is no character of a setting")
+        if isinstance(value, str) and len(value) > _LONGEST:
+            raise ValueError(f"is longer than {_LONGEST:,} characters")
+        return value
 
     def _require_beside(self, given: str, needed: Mapping[str, str]) -> None:
         """Raise ValueError where *given* is set and one of the *needed* settings is empty."""
@@ -154,11 +189,11 @@ class FcmSettings(Section):
     the full rate.
     """
 
-    project_id: str = ""
+    project_id: PlainId = ""
     service_account_file: OptionalPath = None
     endpoint: HttpsUrl = "https://fcm.googleapis.com"
     ca_file: OptionalPath = None
-    quota_per_minute: int = Field(default=600_000, ge=60)
+    quota_per_minute: int = Field(default=600_000, ge=60, le=100_000_000)
     ramp_up: Duration = timedelta(seconds=60)
 
     @model_validator(mode="after")
@@ -172,9 +207,9 @@ class ApnsSettings(Section):
     """Apple Push Notification service, with a provider token. Without a key none is sent."""
 
     key_file: OptionalPath = None
-    key_id: str = ""
-    team_id: str = ""
-    topic: str = ""
+    key_id: PlainId = ""
+    team_id: PlainId = ""
+    topic: PlainId = ""
     endpoint: HttpsUrl = "https://api.push.apple.com"
     ca_file: OptionalPath = None
 
@@ -195,9 +230,9 @@ class ApnsSettings(Section):
 class RelaySettings(Section):
     """How often the outbox is asked, how much at once, how long relayed rows are kept."""
 
-    poll_interval: Duration = timedelta(milliseconds=20)
+    poll_interval: Moments = timedelta(milliseconds=20)
     batch: int = Field(default=1_000, ge=1, le=10_000)
-    keep_relayed: Duration = timedelta(days=3)
+    keep_relayed: Memory = timedelta(days=3)
 
 
 class EvaluateSettings(Section):
@@ -213,7 +248,7 @@ class DeliverSettings(Section):
     """
 
     waiting: int = Field(default=4_000, ge=1, le=50_000)
-    timeout: Duration = timedelta(seconds=10)
+    timeout: Patience = timedelta(seconds=10)
     districts: tuple[DistrictId, ...] = ()
 
     @field_validator("districts")
@@ -232,8 +267,8 @@ class ScheduleSettings(Section):
     directory_every: Duration = timedelta(minutes=10)
     capture_check_every: Duration = timedelta(minutes=5)
     lost_after: Duration = timedelta(minutes=15)
-    keep_decisions: Duration = timedelta(days=400)
-    keep_content: Duration = timedelta(days=30)
+    keep_decisions: Memory = timedelta(days=400)
+    keep_content: Memory = timedelta(days=30)
 
 
 class WordingSettings(Section):
@@ -283,36 +318,19 @@ def load(path: Path | None = None) -> Config:
     """
     named = path or _path_from(os.environ)
     file = named or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    written = _read(file) if file else {}
+    text = files.read_text(file, _WHAT, _NO_FILE) if file else ""
+    written = files.toml(text, _WHAT, file) if file else {}
+    environment = _from_environment(os.environ)
     try:
-        config = Config(**_overlaid(written, _from_environment(os.environ)))
+        config = Config(**_overlaid(written, environment))
     except ValidationError as error:
-        raise _explained(error, file) from None
+        raise _explained(error, _Origin(file, text, environment)) from None
     return _anchored(config, file.parent if file else Path())
 
 
 def _path_from(environ: Mapping[str, str]) -> Path | None:
     value = environ.get(CONFIG_VARIABLE, "")
     return Path(value) if value else None
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"There is no configuration file {file}.",
-            "Copy config.example.toml there, or name another file with --config.",
-        ) from None
-    except OSError as error:
-        raise ConfigError(
-            f"The configuration file {file} cannot be read: {error.strerror}.",
-            "Name a file that this user may read.",
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{file} is not readable as TOML: {error}.", "Mend that line of the file."
-        ) from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, object]]:
@@ -341,7 +359,7 @@ def _list(value: str) -> object:
     """A list as it is written in the file; the text itself where it is none."""
     try:
         return tomllib.loads(f"list = {value}")["list"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return value
 
 
@@ -380,21 +398,36 @@ _EXPECTED: Final = {
 }
 
 
-def _explained(error: ValidationError, file: Path | None) -> ConfigError:
+class _Origin(NamedTuple):
+    """Where settings come from: the file, its text, and the environment over it."""
+
+    file: Path | None
+    text: str
+    environment: Mapping[str, Mapping[str, object]]
+
+    def of(self, keys: Sequence[str]) -> str:
+        """Where one is written, in brackets."""
+        if len(keys) > 1 and keys[1] in self.environment.get(keys[0], {}):
+            return f" ({ENV_PREFIX}{keys[0]}__{keys[1]})".upper()
+        line = files.line_of(self.text, keys[:2])
+        return f" (line {line})" if line else ""
+
+
+def _explained(error: ValidationError, origin: _Origin) -> ConfigError:
     """Turn pydantic's report into sentences, without the values: one may be a password."""
     problems, remedies = [], []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         keys = [str(part) for part in item["loc"]]
         where = f"[{keys[0]}] {'.'.join(keys[1:])}".strip() if len(keys) > 1 else f"[{keys[0]}]"
         if item["type"] == "extra_forbidden":
-            problems.append(f"{where} is no setting.")
+            problems.append(f"{where} is no setting{origin.of(keys)}.")
             remedies.append(_suggestion(keys[-1], _known_beside(keys)))
         else:
-            words = _EXPECTED.get(item["type"], item["msg"].removeprefix("Value error, "))
-            problems.append(f"{where}: {words}.")
-    origin = f"In {file} or the environment: " if file else "In the environment: "
+            words = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+            problems.append(f"{where}: {_EXPECTED.get(item['type'], words)}{origin.of(keys)}.")
+    begin = f"In {origin.file} or the environment: " if origin.file else "In the environment: "
     remedy = " ".join(filter(None, remedies)) or "config.example.toml shows every setting."
-    return ConfigError(origin + " ".join(problems), remedy)
+    return ConfigError(begin + " ".join(problems), remedy)
 
 
 def _known_beside(keys: list[str]) -> Iterable[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -141,18 +144,45 @@ def cli(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-def _complain(error: SchoolbellError) -> None:
-    click.secho(f"Error: {error.problem}", fg="red", err=True)
-    click.echo(f"What to do: {error.remedy}", err=True)
-
-
 def main() -> None:
-    """Run the command; a known error is shown as its problem and its remedy, and exits 2."""
+    """Run the command; an error is shown as its problem and its remedy, and exits 2."""
+    _open_streams()
     try:
+        _require_text(sys.argv[1:])
         cli.main(standalone_mode=True)
-    except SchoolbellError as error:
-        _complain(error)
+    except Exception as error:
+        from engine.cli.complaints import complain
+
+        complain(error)
+        _give_up_output()
         sys.exit(2)
+
+
+def _open_streams() -> None:
+    """Have all three, whoever closed one, and show in some way what they cannot spell."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_output() -> None:
+    """What could not be written to a full disk is not tried again by Python at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Raise SchoolbellError for bytes that are no UTF-8: no name, id or path of ours has them."""
+    for number, word in enumerate(words, 1):
+        if not word.isascii() and any("\ud800" <= one <= "\udfff" for one in word):
+            raise SchoolbellError(
+                f"Argument {number} is not readable as text.", "Write it in UTF-8."
+            )
 
 
 if __name__ == "__main__":

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from engine import files
 from engine.errors import ConfigError
 from rules.audience import Audience
 from rules.change import Kind
 from rules.privacy import Level
 from rules.wording import Template, TemplateKey, Wording
 
+_WHAT: Final = "templates file"
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -34,19 +35,15 @@ def read_wording(file: Path | None) -> Wording:
 
 def _own_templates(file: Path) -> Mapping[TemplateKey, Template]:
     """[language.kind.audience] with title and body; also of `generic`, and of `named.kind`."""
+    text = files.read_text(file, _WHAT, "Name another as templates_file in [wording].")
     try:
         return {
             TemplateKey(_tag(language), kind, Audience(audience), level): _halves(**halves)
-            for language, tables in tomllib.loads(file.read_text("utf-8")).items()
+            for language, tables in files.toml(text, _WHAT, file).items()
             for level, kind, audiences in _by_level(tables)
             for audience, halves in audiences.items()
         }
-    except OSError as error:
-        raise ConfigError(
-            f"The templates file {file} cannot be read: {error.strerror}.",
-            "Name a file that this user may read as templates_file in [wording].",
-        ) from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"The templates file {file} is not readable: {error}.",
             "Write [en.assignment.guardian] with title and body.",

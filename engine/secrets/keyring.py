@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from engine.errors import ConfigError, Misconfigured, Unprocessable
+from engine.files import LARGEST
 
 _SECRET: Final = 32  # bytes, as all keys here
 _ID: Final = 4
@@ -133,7 +134,7 @@ def read(file: Path) -> Sequence[Key]:
     try:
         with file.open("rb") as opened:
             open_to = os.fstat(opened.fileno()).st_mode & _OTHERS
-            words = opened.read()
+            words = opened.read(LARGEST)
     except FileNotFoundError:
         raise ConfigError(
             f"There is no keyring {file}.",

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from engine import files
 from engine.errors import ConfigError
 from engine.sources.unfilled import unfilled
 from rules.change import Kind
@@ -247,13 +248,8 @@ def _text(name_or_path: str) -> bytes:
         return (
             resources.files("engine.sources") / "definitions" / f"{name_or_path}.toml"
         ).read_bytes()
-    try:
-        return Path(name_or_path).read_bytes()
-    except OSError:
-        raise ConfigError(
-            f"There is no source definition {name_or_path}.",
-            f"Name a file, or one of: {', '.join(bundled())}.",
-        ) from None
+    remedy = f"Name a file, or one of: {', '.join(bundled())}."
+    return files.read(Path(name_or_path), "source definition", remedy)
 
 
 def _problems(definition: Definition) -> Iterator[str]:

@@ -138,7 +138,7 @@ def test_only_what_is_loaded_hears_of_the_environment(monkeypatch: pytest.Monkey
 def test_a_duration_is_seconds_or_iso_8601(
     written: Callable[[str], Path], text: str, lasts: timedelta
 ) -> None:
-    assert load(written(f"[schedule]\nlost_after = {text}\n")).schedule.lost_after == lasts
+    assert load(written(f"[schedule]\nkeep_content = {text}\n")).schedule.keep_content == lasts
 
 
 def test_a_configuration_cannot_be_changed_afterwards() -> None:
@@ -265,13 +265,13 @@ def test_a_variable_that_is_no_setting_is_refused(
         ("[broker]\nurl = 5", "[broker] url: write it in quotes"),
         ("[relay]\nbatch = 'many'", "[relay] batch: write a whole number"),
         ("[relay]\nbatch = 1.5", "[relay] batch: write a whole number"),
-        ("[relay]\nbatch = 0", "[relay] batch: Input should be greater than or equal to 1"),
+        ("[relay]\nbatch = 0", "[relay] batch: must be greater than or equal to 1"),
         ("[fcm]\nca_file = 5", "[fcm] ca_file: write a file's path in quotes"),
         ("[broker]\nallow_plaintext = 'perhaps'", "allow_plaintext: write true or false"),
         ("[deliver]\ntimeout = 'soon'", "[deliver] timeout: write seconds, like 0.5"),
         ("[deliver]\ntimeout = 0", "[deliver] timeout: must be longer than nothing"),
         ("[schedule]\nkeep_content = '-P1D'", "keep_content: must be longer than nothing"),
-        ("[log]\nformat = 'xml'", "[log] format: Input should be 'console' or 'json'"),
+        ("[log]\nformat = 'xml'", "[log] format: must be 'console' or 'json'"),
         ("[log]\nlevel = 'loud'", "'debug', 'info', 'warning' or 'error'"),
         ("[district]\nid = 'St. Mary'", "[district] id: is made of small letters"),
         ("[deliver]\ndistricts = ['north', 'ca']", "ca is a name that the hub itself needs"),
@@ -288,6 +288,22 @@ def test_a_variable_that_is_no_setting_is_refused(
         ("[hub]\nkey_file = 'us.key'", "[hub]: key_file is set and cert_file is empty"),
         ("[fcm]\nendpoint = ''", "[fcm] endpoint: write an address that begins with https://"),
         ("[apns]\nendpoint = 'http://x'", "[apns] endpoint: write an address that begins"),
+        ("[fcm]\nendpoint = 'https://'", "[fcm] endpoint: write an address that begins"),
+        ("[fcm]\nendpoint = 'https://['", "[fcm] endpoint: write an address that begins"),
+        ("[fcm]\nendpoint = 'https://u:p@x'", "[fcm] endpoint: write an address that begins"),
+        ("[fcm]\nproject_id = '../x'", "[fcm] project_id: write it as it was given to you"),
+        ("[apns]\ntopic = 'a b'", "[apns] topic: write it as it was given to you"),
+        ('[keys]\nfile = "a\\u0000b"', "[keys] file: holds what is no character"),
+        ('[database]\nurl = "sqlite:///a\\u0000b"', "[database] url: holds what is no character"),
+        ("[relay]\npoll_interval = 1e-6", "poll_interval: must be greater than or equal to"),
+        ("[relay]\npoll_interval = 61", "poll_interval: must be less than or equal to 1 minute"),
+        ("[deliver]\ntimeout = 'PT1H'", "timeout: must be less than or equal to 5 minutes"),
+        (
+            "[schedule]\nretries_every = 'P8D'",
+            "retries_every: must be less than or equal",
+        ),
+        ("[schedule]\nkeep_decisions = 'P99999D'", "keep_decisions: must be less than or equal to"),
+        ("[fcm]\nquota_per_minute = 9223372036854775808", "quota_per_minute: must be less than"),
         ("[keys]\nfile = ''", "[keys] file: write a file's path in quotes"),
         ("broker = 5", "[broker]: is a section"),
         ("[[broker]]\nurl = 'x'", "[broker]: is a section"),
@@ -295,6 +311,33 @@ def test_a_variable_that_is_no_setting_is_refused(
 )
 def test_a_wrong_value_is_explained(written: Callable[[str], Path], text: str, words: str) -> None:
     assert words in complaint(written(text)).problem
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# ours\n\n[relay]\nbatch = 0", "batch: must be greater than or equal to 1 (line 4)"),
+        ("[relay]\n[hub]\n'url' = 1\nurl= 5", "is not readable as TOML: line 4: what stands there"),
+        ("[hub] # x\n  url=5", "[hub] url: write it in quotes (line 2)"),
+        ("hub.url = 5", "[hub] url: write it in quotes."),
+        ("\n[brocker]", "[brocker] is no setting (line 2)"),
+        ("[hub]\nkey_file = 'us.key'", "certificate that the key is for (line 1)"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(
+    written: Callable[[str], Path], text: str, words: str
+) -> None:
+    assert words in complaint(written(text)).problem
+
+
+def test_a_mistake_in_the_environment_is_named_with_its_variable(
+    written: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHOOLBELL_RELAY__BATCH", "many")
+
+    refused = complaint(written("[relay]\nbatch = 5\n"))
+
+    assert "[relay] batch: write a whole number (SCHOOLBELL_RELAY__BATCH)" in refused.problem
 
 
 def test_every_mistake_is_named_at_once(written: Callable[[str], Path]) -> None:
@@ -325,9 +368,38 @@ def test_what_is_no_toml_is_refused_with_its_place(written: Callable[[str], Path
 
 def test_what_is_no_text_is_refused(written: Callable[[str], Path]) -> None:
     file = written("")
-    file.write_bytes(b"\xff\xfe")
+    file.write_bytes(b"[relay]\n\xff\xfe")
 
-    assert "not readable as TOML" in complaint(file).problem
+    assert "line 2 is not in UTF-8" in complaint(file).problem
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_file_as_windows_writes_it_is_read(written: Callable[[str], Path], end: bytes) -> None:
+    file = written("")
+    file.write_bytes(b"\xef\xbb\xbf[relay]" + end + b"batch = 7" + end)
+
+    assert load(file).relay.batch == 7
+
+
+def test_a_file_that_never_ends_is_refused() -> None:
+    assert "is larger than" in complaint(Path("/dev/zero")).problem
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5_000, "\udcff", "my.toml/x"])
+def test_a_path_that_can_be_none_is_refused(written: Callable[[str], Path], path: str) -> None:
+    refused = complaint(written("").parent / path)
+
+    assert refused.problem.isprintable()
+    assert len(refused.problem) < 500
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 5_000, "{a=" * 2_000, "[" * 900 + "]" * 900, "9" * 5_000, "2026-02-30"]
+)
+def test_what_is_nested_too_deeply_or_too_long_is_refused(
+    written: Callable[[str], Path], value: str
+) -> None:
+    assert "my.toml" in complaint(written(f"[relay]\nbatch = {value}\n")).problem
 
 
 # Passwords

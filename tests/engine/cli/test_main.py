@@ -441,8 +441,9 @@ def test_a_broken_template_stops_the_engine_before_it_runs(
 
 @pytest.mark.parametrize(
     "texts",
-    ["[en.grade\n", "[en.gradde.guardian]\ntitle = 'x'\nbody = 'y'\n", "[en]\ngrade = 5\n",
-     "[en.grade.guardian]\ntitel = 'x'\nbody = 'y'\n"],
+    ["[en.gradde.guardian]\ntitle = 'x'\nbody = 'y'\n", "[en]\ngrade = 5\n",
+     "[en.grade.guardian]\ntitel = 'x'\nbody = 'y'\n", "[english.grade.guardian]\ntitle = 'x'\n",
+     "[en.grade.guardian]\ntitle = 5\nbody = 'y'\n", "en = 5"],
 )  # fmt: skip
 def test_a_templates_file_that_cannot_be_read_is_an_error_with_its_remedy(
     bell: Bell, capsys: pytest.CaptureFixture[str], texts: str
