@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Iterator
-from contextlib import closing, suppress
-from pathlib import Path
-from tempfile import TemporaryFile
+from contextlib import closing
 from typing import Final
 
 from sqlalchemy import text
@@ -21,25 +16,12 @@ from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
 from engine.doctor.gateways import require_keys, why_no_apns, why_no_fcm
 from engine.doctor.network_probe import Place, reach
 from engine.errors import ConfigError
+from engine.runtime.disk import file_of, look_at_disk
 from engine.runtime.district import District
 from engine.store import devices, migrate
 
 _NO_PHONES: Final = "Neither [fcm] nor [apns] nor [hub] is set up, so there is no way to any phone."
 _HARM: Final = "What Schoolbell has put into the SIS's database does harm there."
-_BESIDE_SQLITE: Final = ("", "-wal", "-shm", ".lock")
-_PROBE_BYTES: Final = 65_536
-
-_CANNOT_WRITE: Final = {
-    errno.EACCES: "This user may not write there.",
-    errno.EPERM: "This user may not write there.",
-    errno.EROFS: "The disk is mounted for reading only; a disk does that to itself after an error.",
-    errno.ENOSPC: "The disk is full.",
-    errno.EDQUOT: "This user's share of the disk is used up.",
-    errno.EFBIG: "This process may not write files of a useful size (`ulimit -f`, or a quota).",
-    errno.ENOENT: "The folder does not exist.",
-    errno.ENOTDIR: "A file stands where a folder should be.",
-    errno.EISDIR: "A folder stands where a file should be.",
-}
 
 
 def why_no_database(config: Config) -> str:
@@ -65,19 +47,12 @@ def configuration(config: Config) -> Diagnosis:
 
 def disk(config: Config) -> Diagnosis:
     """Whether what Schoolbell writes on this machine can be written: a real try."""
-    written: dict[Path, None] = {}
-    for file in _files(config):
-        folder = file.absolute().parent
-        try:
-            if folder not in written:
-                _write_in(folder)
-            _open_for_writing(file)
-        except OSError as error:
-            return _unwritable(Path(error.filename or folder), error)
-        written[folder] = None
-    if not written:
+    found = look_at_disk(config)
+    if found.fault:
+        return broken(found.fault.problem, found.fault.meaning, Who.US, found.fault.remedy)
+    if not found.folders:
         return unused("Schoolbell writes no file on this machine")
-    return ok("can be written: " + ", ".join(map(str, written)))
+    return ok("can be written: " + ", ".join(map(str, found.folders)))
 
 
 def database(config: Config) -> Diagnosis:
@@ -151,50 +126,6 @@ def captured(config: Config) -> Diagnosis:
         return ok(f"changes of {tables} tables are captured", note)
 
 
-def _files(config: Config) -> Iterator[Path]:
-    """The files that Schoolbell writes, made yet or not. A keyring that is there is only read."""
-    for url in (config.database.url, config.source_url):
-        if file := _file_of(url):
-            for beside in _BESIDE_SQLITE:
-                yield file.with_name(file.name + beside)
-    if not os.path.exists(config.keys.file):  # where Path's own raises for a closed folder
-        yield config.keys.file
-
-
-def _file_of(url: str) -> Path | None:
-    parsed = make_url(url)
-    name = parsed.database or ""
-    dialect = DIALECTS.get(parsed.get_backend_name())
-    if not dialect or dialect.port or not name or name.startswith((":memory:", "file:")):
-        return None
-    return Path(name)
-
-
-def _write_in(folder: Path) -> None:
-    """Write something to the disk itself; it has no name there and is gone when it is closed."""
-    with TemporaryFile(dir=folder) as file:
-        file.write(bytes(_PROBE_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _open_for_writing(file: Path) -> None:
-    """Writes nothing. What another user made, as root in a trial, may be closed to this one."""
-    with suppress(FileNotFoundError), file.open("r+b"):
-        pass
-
-
-def _unwritable(path: Path, error: OSError) -> Diagnosis:
-    reason = error.strerror or type(error).__name__
-    return broken(
-        f"{path} cannot be written by user {os.geteuid()}: {reason}.",
-        _CANNOT_WRITE.get(error.errno or 0, "The operating system refuses to write there."),
-        Who.US,
-        "Make room, or make it writable for the user that Schoolbell runs as, or name another "
-        "place as url in [database] or file in [keys].",
-    )
-
-
 def _answers(url: str, called: str, setting: str, who: Who) -> Diagnosis:
     if wrong := _missing_file(url, called, setting) or _out_of_reach(url, called, setting, who):
         return wrong
@@ -205,7 +136,7 @@ def _answers(url: str, called: str, setting: str, who: Who) -> Diagnosis:
 
 def _missing_file(url: str, called: str, setting: str) -> Diagnosis | None:
     """SQLite would make an empty database in its place, and call that an answer."""
-    file = _file_of(url)
+    file = file_of(url)
     if file is None or file.exists():
         return None
     return broken(

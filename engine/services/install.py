@@ -8,6 +8,7 @@ from engine.errors import SchoolbellError
 from engine.ports import SOURCE_ALARM, Broker
 from engine.runtime.alarms import CAPTURE, CAPTURE_SUBJECT
 from engine.runtime.clock import utc_now
+from engine.runtime.disk import keep_private
 from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
@@ -49,6 +50,7 @@ def require_installed(here: District) -> Mapping[tuple[str, str], SchoolbellErro
 
 def _district(here: District) -> Iterator[str]:
     migrate.upgrade(here.database)
+    keep_private(here.config)
     yield f"The engine's tables in {here.database.name} are at revision {migrate.newest()}."
     here.source.check()
     with here.database.write() as connection:

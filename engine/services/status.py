@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from engine.errors import SchoolbellError
+from engine.errors import SchoolbellError, Unavailable
 from engine.ports import Depth, Queue
+from engine.runtime.disk import look_at_disk
 from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
@@ -30,8 +31,8 @@ class Status:
     """A district's engine at one moment. *lag* is the age of the oldest row not yet relayed.
 
     *changes* and *outcomes* (by verdict) are those of the last hour. *alarms* are the newest of
-    those that are not over. *stalled* says what is waiting with nobody to take it, and *broker* why
-    the queues cannot be seen, as problem and remedy.
+    those that are not over. *stalled* says what is waiting with nobody to take it, *broker* why the
+    queues cannot be seen, and *disk* why nothing can be written here, as problem and remedy.
     """
 
     enabled: bool
@@ -48,12 +49,14 @@ class Status:
     alarms: Sequence[Alarm]
     stalled: Sequence[str] = ()
     broker: tuple[str, str] | None = None
+    disk: tuple[str, str] | None = None
 
     @property
     def healthy(self) -> bool:
         """Nothing is broken, parked or standing still, and there is no alarm."""
         return (
             self.broker is None
+            and self.disk is None
             and not self.stalled
             and all(finding.in_place for finding in self.captured)
             and not any(depth.dead for depth in self.queues.values())
@@ -72,7 +75,21 @@ def look(installation: Installation, now: datetime) -> Status | HubStatus:
 
 
 def of_district(here: District, now: datetime) -> Status:
-    """Ask the databases and the broker; raises what the databases raise."""
+    """Ask the databases and the broker.
+
+    Raises what the databases raise; where it is the disk that lets nothing be written, it is that.
+    """
+    fault = look_at_disk(here.config).fault
+    disk = (fault.problem, fault.remedy) if fault else None
+    try:
+        return _asked(here, now, disk)
+    except SchoolbellError:
+        if disk:
+            raise Unavailable(*disk) from None
+        raise
+
+
+def _asked(here: District, now: datetime, disk: tuple[str, str] | None) -> Status:
     lock, captured = here.lock, here.capture.check()
     waiting, lag = here.outbox.backlog(now)
     queues, broker = _queues(here)
@@ -95,6 +112,7 @@ def of_district(here: District, now: datetime) -> Status:
                 waiting, lag, queues, runs=lock.is_held if lock else None, hub=here.config.hub.used
             ),
             broker=broker,
+            disk=disk,
         )
 
 

@@ -29,6 +29,9 @@ def _district(found: Status, now: datetime) -> None:
         captured = ", ".join(f"{finding.table} {finding.state}" for finding in broken)
     click.echo(f"Capture              {captured}")
     click.echo(f"Not relayed yet      {found.waiting_rows} rows, the oldest {_ago(found.lag)}")
+    if found.disk:
+        click.echo(f"Disk                 {click.style(found.disk[0], fg='red')}")
+        click.echo(f"                     {found.disk[1]}")
     if found.broker:
         click.echo(f"Queues               {click.style(found.broker[0], fg='red')}")
         click.echo(f"                     {found.broker[1]}")

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -65,16 +66,19 @@ class Sqlite:
         self,
         url: URL,
         *,
-        by_key: bool,  # noqa: ARG002 - it always does
+        by_key: bool,
         read_only: bool = False,
     ) -> Engine:
-        """See dialect.Dialect.connect."""
+        """See dialect.Dialect.connect. Our own file, which is asked by key, is made private."""
         engine = sqlalchemy.create_engine(
             _for_reading(url) if read_only else url,
             hide_parameters=True,
             connect_args={"timeout": _BUSY_TIMEOUT},
         )
         pragmas = _PRAGMAS_FOR_READING if read_only else _PRAGMAS
+
+        if by_key:
+            event.listen(engine, "do_connect", _make_private)
 
         @event.listens_for(engine, "connect")
         def prepared(connection: sqlite3.Connection, _record: object) -> None:
@@ -197,6 +201,12 @@ class Sqlite:
     ) -> Outbox:
         """See dialect.Dialect.outbox."""
         return SqliteOutbox(database, owner, source, mark)
+
+
+def _make_private(_dialect: object, _record: object, words: Sequence[str], _how: object) -> None:
+    """Make the file for its owner's eyes alone; what SQLite makes beside it is as closed."""
+    with suppress(OSError):  # it is there already, or SQLite says what is wrong
+        os.close(os.open(words[0], os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _stored(column: Column[Any], values: Collection[Any]) -> list[Any]:

@@ -3,6 +3,8 @@
 import json
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,8 +25,8 @@ from rules.change import Change
 from rules.outcomes import Verdict
 from rules.privacy import Level
 from tests.builders import a_change, an_outcome, publications
-from tests.district import scored
-from tests.engine.cli.commands import Bell
+from tests.district import build_sis, scored
+from tests.engine.cli.commands import CONFIG, Bell
 
 GROWING = {
     *("schoolbell_changes", "schoolbell_decisions", "schoolbell_notifications"),
@@ -182,6 +184,7 @@ AN_ALARM = Alarm("stage", "relay", "Gone.", "Wait.", 1, NOW, NOW)
         pytest.param({"alarms": [AN_ALARM]}, id="alarms"),
         pytest.param({"queues": {Queue.CHANGES: Depth(0, 1)}}, id="dead letters"),
         pytest.param({"captured": [Finding("x", "x", "missing", "")]}, id="no trigger"),
+        pytest.param({"disk": ("The disk is full.", "Make room.")}, id="the disk"),
     ],
 )
 def test_one_trouble_is_enough(trouble: dict[str, Any]) -> None:
@@ -234,6 +237,41 @@ def test_what_is_wrong_is_shown_with_its_remedy_and_exits_1(bell: Bell) -> None:
 
     assert code == 1
     assert re.search(r"gateway fcm \([^)]+ ago\)\n    The key is wrong\.\n    Mend it\.", said)
+
+
+def test_a_disk_that_takes_nothing_is_told(bell: Bell) -> None:
+    """By a limit of the process, which the kernel keeps for root as well."""
+    done = subprocess.run(
+        [
+            "/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh",
+            sys.executable, "-B", "-m", "engine.cli", "--config", str(bell.config_file), "status",
+        ],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.returncode != 0
+    assert "File too large" in done.stdout + done.stderr
+    assert "Make room" in done.stdout + done.stderr
+
+
+def test_the_database_and_its_log_are_for_their_owners_eyes_alone(tmp_path: Path) -> None:
+    build_sis(f"sqlite:///{tmp_path / 'sis.db'}")
+    (tmp_path / "sis.db").chmod(0o644)
+    (tmp_path / "schoolbell.toml").write_text(
+        f"{CONFIG}\n[source]\nurl = 'sqlite:///sis.db'\ndefinition = 'reference'\n"
+    )
+    bell = Bell(tmp_path)
+    bell("install")
+    with bell.district().database.read():
+        modes = {
+            file.name: file.stat().st_mode & 0o777
+            for file in tmp_path.glob("*.db*")
+            if file.suffix != ".lock"
+        }
+    bell.close()
+
+    assert modes["sis.db"] == 0o644
+    assert {modes[name] for name in ("bell.db", "bell.db-wal", "bell.db-shm")} == {0o600}
 
 
 def test_a_trigger_that_is_gone_is_named(bell: Bell) -> None:
@@ -298,7 +336,7 @@ def test_json_holds_everything(bell: Bell) -> None:
     assert set(found) == {
         *("enabled", "captured", "waiting_rows", "lag", "queues", "changes", "outcomes"),
         *("retries", "parked", "alarms", "lock_screen", "end_to_end"),
-        *("stalled", "broker"),
+        *("stalled", "broker", "disk"),
     }
     assert found["queues"]["pushes"] == {"ready": 0, "dead": 0, "consumers": None}
     assert found["captured"][0]["state"] == "in place"
