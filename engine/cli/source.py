@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import click
 from engine.config import load
 from engine.errors import ConfigError
 from engine.services import source as services
-from engine.show.source import show_drafted
+from engine.show.source import show_drafted, show_part
 
 
 @click.group()
@@ -44,3 +45,39 @@ def source_draft(
         return
     out.write_text(drafted.text, "utf-8")
     show_drafted(drafted, out)
+
+
+@source.command("try")
+@click.option(
+    "--definition", help="A bundled definition or a file. [default: definition in [source]]"
+)
+@click.option("--url", help="The SIS's database. [default: url in [source] of the configuration]")
+@click.option("--watch", "watches", multiple=True, help="Only this watch. May be repeated.")
+@click.option(
+    "--last", type=click.IntRange(1, 1000), default=5, show_default=True, help="Rows of each watch."
+)
+@click.option("--names", is_flag=True, help="Show names of students and people.")
+@click.pass_obj
+def source_try(
+    config: Path | None,
+    definition: str | None,
+    url: str | None,
+    watches: tuple[str, ...],
+    last: int,
+    names: bool,
+) -> None:
+    """Take real, recent rows, and show what families would have been told of them.
+
+    It is decided as the engine decides, as if everybody were signed in and had switched everything
+    on. Nothing is sent or installed, and nothing is written to a database, so it works before
+    `schoolbell install`. Exits 1 when rows cannot be decided or read, or a query needs an index.
+    """
+    settings = load(config)
+    is_well = True
+    for part in services.attempt(
+        settings, watches, last, definition=definition, url=url, names=names
+    ):
+        show_part(part)
+        is_well = is_well and services.is_well(part)
+    if not is_well:
+        sys.exit(1)

@@ -239,6 +239,13 @@ class Dialect(Protocol):
         """
         ...
 
+    def whole_reads(self, connection: Connection, statement: Statement) -> Sequence[str]:
+        """The tables that a query reads wholly, because no index could narrow it, by their names.
+
+        Asked of its plan alone; the query is not run. In a transaction that only reads.
+        """
+        ...
+
     def unique_sets(self, connection: Connection, table: str) -> AbstractSet[frozenset[str]]:
         """The sets of columns that identify a row of *table*, as its constraints say.
 

@@ -69,7 +69,7 @@ class Capture:
         outbox is another owner's and *take_over* is false, or when a first one would do harm and
         *published* is false, and Unavailable when the SIS holds a table's lock for too long.
         """
-        _require_tables(self._database, self._definition)
+        require_fitting(self._database, self._definition)
         if not take_over:
             self._require_ours()
         if not published:
@@ -157,7 +157,8 @@ class Capture:
             raise problems.of_another(self._database.name, self._owner.district)
 
 
-def _require_tables(database: Database, definition: Definition) -> None:
+def require_fitting(database: Database, definition: Definition) -> None:
+    """Raise ConfigError naming each table, column or key of the definition that is not there."""
     with database.read() as connection, warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # of columns whose types are the SIS's own
         found = [

@@ -198,6 +198,16 @@ def names(connection: Connection, wanted: Collection[StudentId]) -> dict[Student
     return {StudentId(student): name for student, name in found}
 
 
+def full_names(connection: Connection, wanted: Collection[PersonId]) -> dict[PersonId, str]:
+    """The names of those *wanted* people whom the directory knows."""
+    found = connection.execute(
+        select(people.c.id, people.c.first_name, people.c.last_name).where(
+            one_of(connection, people.c.id, wanted)
+        )
+    ).all()
+    return {PersonId(person): f"{first} {last}".strip() for person, first, last in found}
+
+
 class _Since:
     """The rows that readings were applied to after version *base*, at version *now*."""
 

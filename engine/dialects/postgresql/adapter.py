@@ -40,6 +40,7 @@ from engine.dialects.postgresql import sessions
 from engine.dialects.postgresql.errors import as_ours
 from engine.dialects.postgresql.keys import matched, narrowed, unique_sets
 from engine.dialects.postgresql.outbox import PostgresqlOutbox
+from engine.dialects.postgresql.plans import whole_reads
 from engine.dialects.postgresql.triggers import PostgresqlTriggers
 
 if TYPE_CHECKING:
@@ -126,6 +127,10 @@ class Postgresql:
     def unique_sets(self, connection: Connection, table: str) -> set[frozenset[str]]:
         """See dialect.Dialect.unique_sets."""
         return unique_sets(connection, table)
+
+    def whole_reads(self, connection: Connection, statement: Statement) -> Sequence[str]:
+        """See dialect.Dialect.whole_reads."""
+        return whole_reads(connection, statement)
 
     def append(self, connection: Connection, table: Table, values: Sequence[Row]) -> None:
         """See dialect.Dialect.append: by COPY, which SQLAlchemy's types do not see."""

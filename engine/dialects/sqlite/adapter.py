@@ -35,6 +35,7 @@ from engine.dialects import problems
 from engine.dialects.dialect import Owner, Row, Statement, Transactions
 from engine.dialects.sqlite.keys import matched, narrowed, prepare, unique_sets
 from engine.dialects.sqlite.outbox import SqliteOutbox
+from engine.dialects.sqlite.plans import whole_reads
 from engine.dialects.sqlite.triggers import SqliteTriggers
 from engine.errors import Misconfigured, Unavailable
 
@@ -148,6 +149,10 @@ class Sqlite:
     def unique_sets(self, connection: Connection, table: str) -> set[frozenset[str]]:
         """See dialect.Dialect.unique_sets."""
         return unique_sets(connection, table)
+
+    def whole_reads(self, connection: Connection, statement: Statement) -> Sequence[str]:
+        """See dialect.Dialect.whole_reads."""
+        return whole_reads(connection, statement)
 
     def append(self, connection: Connection, table: Table, values: Sequence[Row]) -> None:
         """See dialect.Dialect.append."""

@@ -6,6 +6,7 @@ below zero, which often stand for a word.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -24,7 +25,7 @@ from sqlalchemy import (
     types,
 )
 from sqlalchemy.engine.interfaces import ReflectedColumn, ReflectedForeignKeyConstraint
-from sqlalchemy.exc import DBAPIError, NoSuchTableError
+from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning
 
 from engine.database import Database
 from engine.errors import ConfigError
@@ -91,6 +92,13 @@ def look(database: Database, schema: str | None) -> Schema:
     return Schema(tables, _MOST_ROWS)
 
 
+def structure(inspector: Inspector, table: str) -> Table:
+    """The structure of one table; without a column where it is not there."""
+    schema, _, name = table.rpartition(".")
+    found = _seen(inspector, schema or None, name, is_view=False)
+    return found or Table(table, ())
+
+
 def _tables(inspector: Inspector, schema: str | None) -> Iterator[tuple[str | None, str, bool]]:
     """Schema (None for the default one), name, and whether it is a view; ours are left out."""
     for where in [schema] if schema else sorted(_schemas(inspector)):
@@ -108,6 +116,12 @@ def _schemas(inspector: Inspector) -> Collection[str]:
 
 def _seen(inspector: Inspector, schema: str | None, name: str, is_view: bool) -> Table | None:
     """The structure of one table; None where it is gone meanwhile, or has no column."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # of columns whose types are the SIS's own
+        return _structure(inspector, schema, name, is_view)
+
+
+def _structure(inspector: Inspector, schema: str | None, name: str, is_view: bool) -> Table | None:
     try:
         columns = tuple(map(_column, inspector.get_columns(name, schema=schema)))
         primary = inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]

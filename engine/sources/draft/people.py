@@ -212,7 +212,7 @@ def _watches(draft: Draft, entity: str, selects: Sequence[Select]) -> Iterator[l
                 f"table = {text(name)}",
                 f"key = {one_or_list(table.key)}",
                 f"columns = {listed(columns)}",
-                *_by(entity, select, table, columns),
+                *_by(draft, entity, select, table),
             ]
 
 
@@ -223,10 +223,16 @@ def _named(table: Table, entity: str) -> str:
     return f"{entity}-{plain.lower()}".strip("-")[:40]
 
 
-def _by(entity: str, select: Select, table: Table, columns: Sequence[str]) -> list[str]:
+def _by(draft: Draft, entity: str, select: Select, table: Table) -> list[str]:
     """Which rows are read again; without it all of them are."""
-    if entity == "rights" and "student_id" in columns:
-        return ['by = "student_id"']
-    if entity != "rights" and select.base is table and len(table.key) == 1:
-        return ['by = "id"']
-    return []
+    if entity == "rights":
+        path = draft.path(table, "student")
+        if path is None or len(path) != 1 or len(path[0].columns) != 1:
+            return []
+        column = path[0].columns[0]
+        return [
+            'by = "student_id"',
+            *([f"from = {text(column)}"] if column != "student_id" else []),
+        ]
+    plain = select.base is table and len(table.key) == 1
+    return ['by = "id"'] if plain else []

@@ -170,7 +170,7 @@ ROLES: Final[Sequence[Role]] = (
         {"enrollment": 8, "student enrollment": 9, "student school association": 9},
         {"starts": 1, "ends": 1, "enrolled": 1},
         {"student": 3, "school": 2, "calendar": 2}, needs=("student",),
-        against=frozenset({"course", "section", "code", "program"}),
+        against=frozenset({"course", "section", "code", "program", "camp", "activity"}),
     ),
     Role(
         "guardian", "guardians and their rights",

@@ -1,0 +1,44 @@
+"""Which tables a query reads wholly, for want of an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from engine.database import Database
+from engine.dialects import dialect_of
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """Two small tables: what counts is whether an index could be used, not what is cheap."""
+    with closing(Database(database_url)) as made, made.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE pupil (id integer PRIMARY KEY, class integer)")
+        connection.exec_driver_sql("CREATE TABLE mark (id integer PRIMARY KEY, pupil integer)")
+    with closing(Database(database_url, read_only=True)) as reading:
+        yield reading
+
+
+@pytest.mark.parametrize(
+    ("query", "by", "read"),
+    [
+        ("SELECT id, pupil FROM mark", "id", []),
+        ("SELECT id, pupil FROM mark", "pupil", ["mark"]),
+        ("SELECT mark.id FROM mark JOIN pupil ON pupil.id = mark.pupil", "id", []),
+        ("SELECT p.id FROM pupil p JOIN mark AS m ON m.pupil = p.id", "id", ["mark"]),
+        ("SELECT m.id FROM mark m JOIN pupil p ON p.class = m.pupil", "id", ["pupil"]),
+        ("SELECT CAST(id AS text) AS id FROM mark", "id", ["mark"]),
+    ],
+)
+def test_a_whole_read_is_named_by_its_table(
+    database: Database, query: str, by: str, read: list[str]
+) -> None:
+    with database.read() as connection:
+        dialect = dialect_of(connection)
+        for statement in (
+            dialect.narrowed(query, by, ["1", "2"]),
+            dialect.matched(query, (by,), [("1",), ("2",)]),
+        ):
+            assert dialect.whole_reads(connection, statement) == read
