@@ -6,6 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 _MARK: Final = re.compile(r"<FILL IN: ([^<>]*)>")
+_NO_PART_OF_A_MARK: Final = re.compile(r"[<>\s\"\\]+")  # also what TOML would escape
 
 
 class Unfilled(NamedTuple):
@@ -17,7 +18,7 @@ class Unfilled(NamedTuple):
 
 def fill_in(what: str) -> str:
     """The mark that stands where *what* must be written before the definition can be loaded."""
-    return f"<FILL IN: {what.replace('<', '').replace('>', '')}>"
+    return f"<FILL IN: {_NO_PART_OF_A_MARK.sub(' ', what).strip()}>"
 
 
 def unfilled(text: str) -> list[Unfilled]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from engine.sources.unfilled import fill_in
 
 _OF_AN_ENROLLMENT: Final = frozenset({"school", "calendar"})
 _OF_STAFF: Final = "staff"  # whose school and calendar are no student's
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")  # what TOML does not allow as it is
 _WIDTH: Final = 100
 
 
@@ -102,7 +104,8 @@ class Draft:
 
 def comment(*paragraphs: str) -> list[str]:
     """Paragraphs as comments of TOML."""
-    lines = [line for one in paragraphs for line in (textwrap.wrap(one, _WIDTH - 2) or [""])]
+    plain = [_CONTROL.sub(" ", one) for one in paragraphs]
+    lines = [line for one in plain for line in (textwrap.wrap(one, _WIDTH - 2) or [""])]
     return [f"# {line}".rstrip() for line in lines]
 
 
@@ -141,12 +144,25 @@ def listed(names: Sequence[str]) -> str:
 
 def text(value: str) -> str:
     """A text of TOML in one line."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f'"{_escaped(value)}"'
 
 
 def query(of: str) -> list[str]:
     """A query as a text of several lines."""
-    return ['query = """', *of.replace("\\", "\\\\").splitlines(), '"""']
+    return ['query = """', *(_CONTROL.sub(_as_escape, line) for line in _in_lines(of)), '"""']
+
+
+def _in_lines(of: str) -> list[str]:
+    return of.replace("\\", "\\\\").replace('"""', '""\\"').split("\n")
+
+
+def _escaped(value: str) -> str:
+    doubled = value.replace("\\", "\\\\").replace('"', '\\"')
+    return _CONTROL.sub(_as_escape, doubled)
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _key(table: Table) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from engine.sources.draft.joins import Path
 from engine.sources.draft.schema import Schema, Table
+from engine.sources.unfilled import fill_in
 
 
 class Sql:
@@ -101,8 +102,11 @@ class Select:
         return [self.column(path, name, needed=needed) for name in key]
 
     def identity(self, path: Path, *, needed: bool = False) -> str:
-        """The key as one value."""
+        """The key as one value; a mark where the database knows of none."""
         found = self.key(path, needed=needed)
+        if not found:
+            table = path[-1].parent if path else self.base.name
+            return fill_in(f"what identifies a row of {table}")
         return found[0] if len(found) == 1 else self.sql.joined(found)
 
     def add(self, expression: str, name: str) -> None:
