@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from engine.dialects.dialect import Concern, Grants, Owner, Transactions, Trigger, Watched
-from engine.dialects.postgresql import concerns, rights
+from engine.dialects.postgresql import concerns, emptied, rights
 from engine.dialects.postgresql.keys import key_of, picked_key_of
 from engine.dialects.postgresql.names import MICROSECONDS_NOW, quoted, schema_of, short
 from engine.errors import Unavailable
@@ -31,8 +31,8 @@ class PostgresqlTriggers:
     """
 
     missed = (
-        "TRUNCATE, and writers that set session_replication_role to replica (logical replication,"
-        " some loaders), fire no row trigger"
+        "writers that set session_replication_role to replica (logical replication, some loaders);"
+        " of TRUNCATE it is known that the table was emptied, and not what was in it"
     )
 
     def __init__(self, database: Transactions, owner: Owner) -> None:
@@ -59,6 +59,7 @@ class PostgresqlTriggers:
         with self._database.write() as connection:
             if not _has_schema(connection, schema):  # or an owner has made it for us
                 connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+            connection.exec_driver_sql(emptied.table(schema))
             anew = not _exists(connection, f"{schema}.outbox")
             connection.exec_driver_sql(
                 f"""CREATE TABLE IF NOT EXISTS {schema}.outbox (
@@ -93,23 +94,35 @@ class PostgresqlTriggers:
         A row trigger: cheaper than a statement trigger for the one-row writes of SIS screens.
         Replacing it needs a lock that lets readers pass; to drop and create would wait for them.
         """
-        [trigger] = self.of(watched)
+        trigger, *others = self.of(watched)
         self._patiently(
             lock_timeout,
             self._function(watched),
             f'CREATE OR REPLACE TRIGGER "{trigger.name}"'
             f" AFTER INSERT OR UPDATE OR DELETE ON {quoted(watched.table)}"
             f' FOR EACH ROW EXECUTE FUNCTION {self._schema}."{watched.name}"()',
+            *(
+                statement
+                for other in others
+                for statement in emptied.statements(
+                    self._schema, watched.name, watched.table, other.name
+                )
+            ),
         )
 
     def of(self, watched: Watched) -> list[Trigger]:
         """See dialect.Triggers.of. The table is named as `installed` names it."""
         with self._database.read() as connection:
-            table = connection.execute(
-                text("SELECT to_regclass(:table)::text"), {"table": quoted(watched.table)}
-            ).scalar_one()
-        name = short(f"schoolbell_{self._owner.identifier}_{watched.name}")
-        return [Trigger(name, str(table))]
+            table, is_foreign = connection.execute(
+                text(
+                    "SELECT c.oid::regclass::text, c.relkind = 'f' FROM (SELECT 1) AS always"
+                    " LEFT JOIN pg_class c ON c.oid = to_regclass(:table)"
+                ),
+                {"table": quoted(watched.table)},
+            ).one()
+        name = f"schoolbell_{self._owner.identifier}_{watched.name}"
+        names = [name] if is_foreign else [name, f"{name}{emptied.SUFFIX}"]
+        return [Trigger(short(name), str(table)) for name in names]
 
     def installed(self) -> Sequence[Trigger]:
         """See dialect.Triggers.installed. Partitions have copies, which go with their table's."""
@@ -126,12 +139,14 @@ class PostgresqlTriggers:
 
     def state(self, watched: Watched) -> str:
         """See dialect.Triggers.state."""
-        [trigger] = self.of(watched)
+        wanted = self.of(watched)
         with self._database.read() as connection:
             row = connection.execute(
                 text(
                     "SELECT t.tgenabled::text, t.tgtype, p.prosecdef, p.prosrc,"
                     " to_regclass(:outbox) IS NOT NULL AS outbox,"
+                    " (SELECT count(*) FROM pg_trigger o WHERE o.tgrelid = t.tgrelid"
+                    "  AND o.tgname = ANY (:names) AND o.tgenabled IN ('O', 'A')) AS enabled,"
                     " ARRAY(SELECT name FROM unnest(CAST(:columns AS text[])) name EXCEPT"
                     "  SELECT attname FROM pg_attribute"
                     "  WHERE attrelid = t.tgrelid AND NOT attisdropped ORDER BY 1) AS gone"
@@ -141,12 +156,15 @@ class PostgresqlTriggers:
                 {
                     "outbox": f"{self._schema}.outbox",
                     "table": quoted(watched.table),
-                    "name": trigger.name,
+                    "name": wanted[0].name,
+                    "names": [trigger.name for trigger in wanted],
                     "columns": [*watched.key_columns, *watched.columns],
                 },
             ).one_or_none()
         if row is None:
             return "missing"
+        if row.enabled < len(wanted) and row.tgenabled in ("O", "A"):
+            return f"without {wanted[-1].name}"
         if row.tgenabled not in ("O", "A"):
             return "disabled"
         if row.gone:
@@ -159,9 +177,12 @@ class PostgresqlTriggers:
 
     def concerns(self, watched: Sequence[Watched]) -> Sequence[Concern]:
         """See dialect.Triggers.concerns."""
-        names = {one.name: trigger.name for one in watched for trigger in self.of(one)}
+        names = {one.name: self.of(one)[0].name for one in watched}
         with self._database.read() as connection:
-            return list(concerns.found(connection, self._schema, watched, names))
+            return [
+                *concerns.found(connection, self._schema, watched, names),
+                *emptied.found(connection, self._schema),
+            ]
 
     def share(self, watched: Sequence[Watched]) -> None:
         """See dialect.Triggers.share."""

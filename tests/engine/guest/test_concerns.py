@@ -261,6 +261,54 @@ def test_partitions_are_nothing_to_be_told(guest: School) -> None:
     assert [change.key for change in guest.changes()] == ["1", "150"]
 
 
+# TRUNCATE
+
+
+def test_a_table_that_was_emptied_is_told_for_a_day(guest: School) -> None:
+    guest.capture().install()
+    guest.application.write("INSERT INTO score VALUES (1, 17, NULL, 1)", "TRUNCATE score")
+    [concern] = concerns(guest)
+    assert "sis.score was emptied by TRUNCATE" in concern.problem
+    assert "schoolbell sync" in concern.remedy
+
+    guest.application.write("TRUNCATE score")
+    assert len(concerns(guest)) == 1
+
+    guest.administrator.write(f"UPDATE {OURS}.emptied SET at = at - interval '1 day'")
+    assert concerns(guest) == []
+
+
+def test_what_is_emptied_and_rolled_back_is_nothing(guest: School) -> None:
+    guest.capture().install()
+    guest.application.begin()
+    guest.application.write("TRUNCATE score")
+    guest.application.roll_back()
+    assert concerns(guest) == []
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        f"DROP TABLE {OURS}.emptied",
+        f"ALTER TABLE {OURS}.emptied RENAME at TO moment",
+        f"ALTER TABLE {OURS}.emptied ADD CONSTRAINT never CHECK (false)",
+    ],
+)
+def test_it_never_stops_the_school(guest: School, harm: str) -> None:
+    guest.capture().install()
+    guest.administrator.write(harm)
+    guest.application.write("INSERT INTO score VALUES (1, 17, NULL, 1)", "TRUNCATE score")
+    assert guest.application.ask("SELECT FROM score") == []
+
+
+def test_a_trigger_for_it_that_somebody_disabled_is_seen_and_mended(guest: School) -> None:
+    guest.capture().install()
+    guest.owner.write('ALTER TABLE score DISABLE TRIGGER "schoolbell_district_score.truncate"')
+    [finding] = guest.capture().check()
+    assert finding.state == "without schoolbell_district_score.truncate"
+    assert [one.state for one in guest.capture().install()] == ["in place"]
+
+
 def test_an_owner_whose_dump_fails_is_told(guest: School) -> None:
     guest.capture().install()
     guest.administrator.write(f"REVOKE USAGE ON SCHEMA {OURS} FROM {SIS}")
