@@ -92,7 +92,7 @@ COMMANDS: Final = {
     "source": LazyCommand(
         "engine.cli.source",
         "source",
-        "Draft the definition of a SIS and try it; go on with another database of the SIS.",
+        "Draft the definition of a SIS that nobody here knows, and try it on real rows.",
     ),
     "capture": LazyCommand(
         "engine.cli.capture",
