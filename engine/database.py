@@ -40,6 +40,11 @@ class Database:
         """The URL without its password, for messages."""
         return self._url.render_as_string(hide_password=True)
 
+    @property
+    def address(self) -> str:
+        """Where the database is, without who asks: the same from whatever folder."""
+        return self.dialect.address(self._url)
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for queries; on PostgreSQL each statement sees what is committed."""

@@ -6,7 +6,7 @@ import click
 
 from engine.cli.command import with_district
 from engine.runtime.district import District
-from engine.services import directory
+from engine.services import changeover, directory
 
 
 @click.command()
@@ -14,5 +14,6 @@ from engine.services import directory
 @with_district
 def sync(district: District, shrink: bool) -> None:
     """Read the whole directory again from the SIS."""
+    changeover.require_same(district)
     counted = directory.sync(district.directory, may_shrink=shrink)
     click.echo("The directory lists " + ", ".join(f"{n} {name}" for name, n in counted.items()))

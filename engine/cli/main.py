@@ -92,7 +92,7 @@ COMMANDS: Final = {
     "source": LazyCommand(
         "engine.cli.source",
         "source",
-        "Draft the definition of a SIS that nobody here knows, and try it on real rows.",
+        "Draft the definition of a SIS and try it; go on with another database of the SIS.",
     ),
     "capture": LazyCommand(
         "engine.cli.capture",

@@ -1,4 +1,4 @@
-"""The commands about a source definition that is in the making."""
+"""The commands about the source: a definition that is in the making, and another database."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from pathlib import Path
 
 import click
 
+from engine.cli.command import with_district
 from engine.config import load
 from engine.errors import ConfigError
+from engine.runtime.district import District
+from engine.services import changeover
 from engine.services import source as services
 from engine.show.source import show_drafted, show_part
 
 
 @click.group()
 def source() -> None:
-    """Draft the definition of a SIS that nobody here knows, and try it on real rows."""
+    """Draft the definition of a SIS and try it; go on with another database of the SIS."""
 
 
 @source.command("draft")
@@ -81,3 +84,24 @@ def source_try(
         is_well = is_well and services.is_well(part)
     if not is_well:
         sys.exit(1)
+
+
+@source.command("change")
+@click.option(
+    "--records",
+    type=click.Choice(["new", "same"]),
+    required=True,
+    help="`new`: it is another database, as of a new school year. `same`: the SIS only moved.",
+)
+@click.option("--shrink", is_flag=True, help="Accept a database that lists less than half.")
+@with_district
+def source_change(district: District, records: str, shrink: bool) -> None:
+    """Go on with the database that [source] url names now, in place of the one before.
+
+    Settings, sign-ins and devices stay, and nobody is told of what the database holds already. Stop
+    the engine first. With `new` a record is another one than that which had its id before; what the
+    old database has captured and is not evaluated yet is left.
+    """
+    steps = changeover.change(district, same_records=records == "same", may_shrink=shrink)
+    for step in steps:
+        click.echo(step)

@@ -301,6 +301,10 @@ class Dialect(Protocol):
         """What makes the plain driver wait for another program's write."""
         ...
 
+    def address(self, url: URL) -> str:
+        """Where the database is, the same for whoever asks and from whatever folder."""
+        ...
+
     def by_hand(self, url: URL, statement: str) -> str:
         """A command line with which a person runs *statement*."""
         ...

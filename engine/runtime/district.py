@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from engine.runtime.embedded_lock import EmbeddedLock
     from engine.secrets.keyring import Keyring
     from engine.sources.capture import Capture
-    from engine.sources.source import SqlSource
+    from engine.sources.source import Era, SqlSource
     from engine.stages.composing import Composer
     from engine.stages.evaluate import Evaluate
     from engine.stages.record import Record
@@ -51,7 +51,15 @@ class District:
 
         same = self.config.source_url == self.config.database.url
         database = self.database if same else Database(self.config.source_url)
-        return SqlSource(database, load(self.config.source.definition))
+        return SqlSource(database, load(self.config.source.definition), era=lambda: self.era)
+
+    @cached_property
+    def era(self) -> Era:
+        """Which of its databases the SIS is now; a command begins another one."""
+        from engine.store import source
+
+        with self.database.read() as connection:
+            return source.current(connection).era
 
     @cached_property
     def owner(self) -> Owner:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from engine.dialects.dialect import Owner
 from engine.runtime.district import District
+from engine.services import changeover
 from engine.sources.capture import Capture, Concern, Grants
 from engine.sources.capture import Finding as Finding  # the answer of install and check
 from engine.sources.tables_read import tables_read
@@ -26,8 +27,10 @@ def install(here: District, *, take_over: bool = False, published: bool = False)
     """Make the outbox and the triggers that are missing or outdated.
 
     With *take_over* also where another installation captures for a district of this name, and
-    with *published* also where the outbox would be published to a subscriber.
+    with *published* also where the outbox would be published to a subscriber. Raises Misconfigured
+    where [source] url names another database than before.
     """
+    changeover.require_same(here)
     here.capture.install(take_over=take_over, published=published)
     return check(here)
 

@@ -13,7 +13,7 @@ from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
 from engine.runtime.jobs import met
-from engine.services import directory, keys
+from engine.services import changeover, directory, keys
 from engine.store import district, migrate, partitions
 
 
@@ -33,6 +33,7 @@ def require_installed(here: District) -> Mapping[tuple[str, str], SchoolbellErro
     that is raised: an upgrade of the SIS breaks a table or a query, and the rest goes on.
     """
     migrate.require_newest(here.database)
+    changeover.require_same(here)
     _ = here.keyring
     broken = here.source.broken()
     if len(broken) == len(here.source.queries):
@@ -52,6 +53,7 @@ def _district(here: District) -> Iterator[str]:
     migrate.upgrade(here.database)
     keep_private(here.config)
     yield f"The engine's tables in {here.database.name} are at revision {migrate.newest()}."
+    changeover.require_same(here)
     here.source.check()
     with here.database.write() as connection:
         district.create(connection)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from engine.database import Database
 from engine.errors import BrokenQuery
@@ -13,12 +14,37 @@ from engine.sources.pages import SisPages
 from rules.change import Change, Subject
 
 
-class SqlSource:
-    """Implements ports.Source by the queries of the definition."""
+class Era(NamedTuple):
+    """Which database the source is now: some SIS begin a new one each school year.
 
-    def __init__(self, database: Database, definition: Definition) -> None:
+    *number* counts from 1. What was captured at a position up to *since* is of an earlier one: its
+    keys name other records here.
+    """
+
+    number: int = 1
+    since: int = 0
+
+    def concerns(self, change: Change) -> bool:
+        """Whether the change was captured in this database; one without a position was."""
+        return not change.position or change.position > self.since
+
+    def record(self, name: str) -> str:
+        """A record's name that no record of an earlier database has."""
+        return name if self.number == 1 else f"{self.number}:{name}"
+
+
+class SqlSource:
+    """Implements ports.Source by the queries of the definition.
+
+    *era* is asked when changes come, and not before: who only looks at a SIS needs none.
+    """
+
+    def __init__(
+        self, database: Database, definition: Definition, *, era: Callable[[], Era] = Era
+    ) -> None:
         self.database = database
         self.definition = definition
+        self._era = era
 
     def check(self) -> None:
         """Raise BrokenQuery unless every query runs and gives the columns that it must."""
@@ -61,7 +87,8 @@ class SqlSource:
     def sort(self, changes: Sequence[Change]) -> Sorted:
         """See ports.Source.sort."""
         of_records, of_directory, unknown = [], [], []
-        for change in changes:
+        era = self._era()
+        for change in filter(era.concerns, changes):
             match self.definition.watch_named(change.watch):
                 case Watch():
                     of_records.append(change)
@@ -82,4 +109,7 @@ class SqlSource:
             for change in changes
             if isinstance(watch := self.definition.watch_named(change.watch), Watch)
         ]
-        return facts.find(self.database, self.definition, watched) if watched else []
+        if not watched:
+            return []
+        found, era = facts.find(self.database, self.definition, watched), self._era()
+        return [one._replace(record=era.record(one.record)) for one in found]

@@ -150,6 +150,16 @@ rights = _table(
     Index(None, "person_id"),
 )
 
+# One row. *address* is where the SIS is, *number* counts the databases that it was, one after the
+# other, and *since* is the highest position of what was captured in the one before.
+source = _table(
+    "source",
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("address", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
 # One row: how far the outbox was relayed.
 relayed = _table(
     "relayed",

@@ -339,6 +339,14 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "schoolbell_source",
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_source")),
+    )
+    op.create_table(
         "schoolbell_students",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("person_id", sa.String(length=64), nullable=False),
@@ -378,6 +386,14 @@ def upgrade() -> None:
     op.bulk_insert(version, [{"id": 1, "version": 0}])
     relayed = sa.table("schoolbell_relayed", sa.column("id"), sa.column("position"))
     op.bulk_insert(relayed, [{"id": 1, "position": 0}])
+    source = sa.table(
+        "schoolbell_source",
+        sa.column("id"),
+        sa.column("address"),
+        sa.column("number"),
+        sa.column("since"),
+    )
+    op.bulk_insert(source, [{"id": 1, "address": "", "number": 1, "since": 0}])
     if op.get_bind().dialect.name == "postgresql":
         for name in DIVIDED:
             op.execute(f"CREATE TABLE {name}_rest PARTITION OF {name} DEFAULT")
@@ -388,6 +404,7 @@ def downgrade() -> None:
     op.drop_table("schoolbell_tallies")
     op.drop_table("schoolbell_subscriptions")
     op.drop_table("schoolbell_students")
+    op.drop_table("schoolbell_source")
     with op.batch_alter_table("schoolbell_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_sessions_device_id"))
 

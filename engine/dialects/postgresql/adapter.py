@@ -190,6 +190,13 @@ class Postgresql:
                 {"table": table, "key": key},
             )
 
+    def address(self, url: URL) -> str:
+        """See dialect.Dialect.address."""
+        given = {name: str(value) for name, value in url.query.items()}
+        host = url.host or given.get("host") or given.get("service") or "localhost"
+        port = url.port or given.get("port") or self.port
+        return f"{host}:{port}/{url.database or given.get('dbname') or url.username or ''}"
+
     def by_hand(self, url: URL, statement: str) -> str:
         """See dialect.Dialect.by_hand."""
         shown = url.set(drivername="postgresql").render_as_string()

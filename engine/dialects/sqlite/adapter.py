@@ -10,6 +10,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -186,6 +187,10 @@ class Sqlite:
 
     def move_sequences(self, connection: Connection, keys: Mapping[str, str]) -> None:
         """See dialect.Dialect.move_sequences. An id is one more than the highest."""
+
+    def address(self, url: URL) -> str:
+        """See dialect.Dialect.address."""
+        return str(Path(url.database or ":memory:").resolve())
 
     def by_hand(self, url: URL, statement: str) -> str:
         """See dialect.Dialect.by_hand: by Python where there is no shell of SQLite's."""
