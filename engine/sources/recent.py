@@ -73,10 +73,10 @@ def _order(
     """The column by which rows are recent, if any is of use, and the words for it."""
     for name in _candidates(captured, seen):
         if name in seen.indexed:
-            return column(name), f"by the highest {name}"
+            return column(name), f"newest by {name}"
     for name in _candidates(captured, seen):
         if _count(connection, captured.table) <= _SMALL:
-            return column(name), f"by the highest {name}, which no index begins with"
+            return column(name), f"newest by {name}, without an index"
     return None, "as the database gives them: no index says which are recent"
 
 

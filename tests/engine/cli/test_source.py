@@ -48,7 +48,7 @@ def test_the_draft_of_the_reference_can_be_tried_at_once(bell: Bell) -> None:
 
     assert "✓ rights                         7 rows" in shown
     assert (
-        "score (assignment) on score: 1 row, by the highest score_id\n"
+        "score (assignment) on score: 1 row, newest by score_id\n"
         "  score_id 96\n"
         "    guardian: Biology 9: Survey | (student) obtuvo 3/0.\n"
         "    guardian: Biology 9: Survey | (student) scored 3/0.\n"

@@ -95,7 +95,7 @@ def test_the_newest_rows_are_tried_by_their_key(sis: str) -> None:
     tried = _tried(sis, "score", last=2)
 
     assert [row.name for row in tried.rows] == ["score_id 96", "score_id 95"]
-    assert tried.how == "by the highest score_id"
+    assert tried.how == "newest by score_id"
 
 
 def test_the_directory_is_counted_and_asked_as_changes_would_ask_it(sis: str) -> None:
@@ -228,13 +228,13 @@ class TestRecent:
     def test_the_last_change_says_it_where_no_index_does(self, keyed: str, tmp_path: Path) -> None:
         assert self._rows(keyed, tmp_path) == (
             ["student_id 41, assignment_id 84", "student_id 41, assignment_id 81"],
-            "by the highest upd_ts, which no index begins with",
+            "newest by upd_ts, without an index",
         )
 
     def test_an_index_on_it_is_used(self, keyed: str, tmp_path: Path) -> None:
         _execute(keyed, "CREATE INDEX mark_upd ON mark (upd_ts)")
 
-        assert self._rows(keyed, tmp_path)[1] == "by the highest upd_ts"
+        assert self._rows(keyed, tmp_path)[1] == "newest by upd_ts"
 
     def test_a_large_table_is_never_sorted_without_one(self, keyed: str, tmp_path: Path) -> None:
         _execute(
