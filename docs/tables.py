@@ -19,7 +19,7 @@ from rules.wording.allowed import FILTERS, METHODS, TESTS
 from rules.wording.templates import VARIABLES
 
 ANSWERS: Final = Path(__file__).with_name("answers-of-the-gateways.md")
-CONNECT: Final = Path(__file__).with_name("connect-a-sis.md")
+TEXTS: Final = Path(__file__).with_name("own-texts.md")
 PHONES: Final = Path(__file__).with_name("phones-to-try-with.md")
 
 Row = tuple[str, ...]
@@ -69,7 +69,7 @@ def _tables() -> Mapping[Path, Mapping[str, str]]:
             "remedies for the token endpoint": _table(remedies, _remedies(TOKEN_CURES)),
             "remedies for APNs": _table(remedies, _remedies(APNS_CURES)),
         },
-        CONNECT: {
+        TEXTS: {
             "variables": _table(("a text about", "may name"), _variables()),
             "words of templates": _table(("of Jinja2", "a text may use"), _words_of_templates()),
         },

@@ -28,7 +28,7 @@ def read_wording(file: Path | None) -> Wording:
     if faults:
         raise ConfigError(
             f"Templates cannot be used: {'; '.join(faults)}.",
-            f"Mend them in {file}; docs/connect-a-sis.md lists the variables of each kind.",
+            f"Mend them in {file}; docs/own-texts.md lists the variables of each kind.",
         )
     return wording
 

@@ -18,7 +18,7 @@ def test_the_configuration_for_production_is_accepted(tmp_path: Path) -> None:
 
 
 def test_the_own_texts_are_accepted(tmp_path: Path) -> None:
-    file = _first_toml_of("connect-a-sis.md", tmp_path)
+    file = _first_toml_of("own-texts.md", tmp_path)
 
     assert list(read_wording(file).faults()) == []
 
