@@ -37,6 +37,15 @@ def rows_hidden(name: str, words: str) -> RightMissing:
     )
 
 
+def schema_of_another(name: str, schema: str) -> Misconfigured:
+    """Who owns the schema could read, or forge, what is captured into it."""
+    return Misconfigured(
+        f"The schema {schema} in {name}, or something in it, is another role's.",
+        "Let an administrator drop it, or give it and all in it to this user: ALTER SCHEMA …"
+        " OWNER TO.",
+    )
+
+
 def of_another(name: str, district: str) -> Misconfigured:
     """The outbox belongs to another installation whose district has the same name."""
     return Misconfigured(

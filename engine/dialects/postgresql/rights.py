@@ -25,6 +25,14 @@ _CANNOT_DUMP: Final = f"""SELECT role FROM ({_OWNERS}) AS owner
         AND c.relkind IN ('r', 'S') AND NOT has_table_privilege(owner.oid, c.oid, 'SELECT'))
     ORDER BY 1"""
 
+_OURS: Final = text(
+    """SELECT bool_and(pg_has_role(owner, 'USAGE')) FROM (
+        SELECT nspowner AS owner FROM pg_namespace WHERE oid = to_regnamespace(:schema)
+        UNION ALL SELECT relowner FROM pg_class WHERE relnamespace = to_regnamespace(:schema)
+        UNION ALL SELECT proowner FROM pg_proc WHERE pronamespace = to_regnamespace(:schema)
+    ) AS owners"""
+)
+
 _NAMED: Final = text(
     """SELECT w.called, n.nspname, format('%I.%I', n.nspname, c.relname) AS shown
     FROM unnest(CAST(:schemas AS text[]), CAST(:tables AS text[]), CAST(:called AS text[]))
@@ -50,6 +58,14 @@ def shared(connection: Connection, schema: str, watched: Sequence[Watched]) -> I
         yield f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"
         yield f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {role}"
         yield f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role}"
+
+
+def is_ours(connection: Connection, schema: str) -> bool:
+    """Whether the schema, and all that is in it, belongs to us: an owner could read scores there.
+
+    Whoever may make schemas could make one of our name before we come.
+    """
+    return bool(connection.execute(_OURS, {"schema": schema}).scalar_one())
 
 
 def who_cannot_dump(connection: Connection, schema: str, watched: Sequence[Watched]) -> list[str]:

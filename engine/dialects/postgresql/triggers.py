@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from engine.dialects import problems
 from engine.dialects.dialect import Concern, Grants, Owner, Transactions, Trigger, Watched
 from engine.dialects.postgresql import concerns, emptied, rights
 from engine.dialects.postgresql.keys import key_of, picked_key_of
@@ -59,6 +60,8 @@ class PostgresqlTriggers:
         with self._database.write() as connection:
             if not _has_schema(connection, schema):  # or an owner has made it for us
                 connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+            if not rights.is_ours(connection, schema):
+                raise problems.schema_of_another(self._database.name, schema)
             connection.exec_driver_sql(emptied.table(schema))
             anew = not _exists(connection, f"{schema}.outbox")
             connection.exec_driver_sql(

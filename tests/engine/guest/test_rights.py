@@ -89,6 +89,18 @@ def test_a_schema_that_the_owner_made_for_us_needs_no_right_on_the_database(
     assert [one.state for one in school.capture().install()] == ["in place"]
 
 
+@pytest.mark.parametrize("made", ["schema", "table"])
+def test_a_schema_that_somebody_made_in_our_name_is_refused(guest: School, made: str) -> None:
+    """Its owner could put a table of their own in the place of our outbox."""
+    guest.administrator.write(
+        f"CREATE SCHEMA {OURS} AUTHORIZATION {APPLICATION if made == 'schema' else BELL}",
+        f"GRANT ALL ON SCHEMA {OURS} TO {BELL}, {APPLICATION}",
+    )
+    guest.application.write(f"CREATE TABLE {OURS}.notes (id integer)")
+    with pytest.raises(Misconfigured, match=f"{OURS}.*another role's"):
+        guest.capture().install()
+
+
 # An ordinary role of the SIS
 
 
