@@ -45,7 +45,8 @@ class Change:
     primary key as text. *before* and *after* hold the watched columns only; *before* is None
     for an insert, *after* for a delete. *at* is the moment of the write. *position* is the
     change's place in the outbox: for one record the order of positions is the order of commits,
-    whatever the clock of the SIS says; 0 is a change that no outbox gave a place.
+    whatever the clock of the SIS says; 0 is a change that no outbox gave a place. *too_large* is
+    0, or how many bytes its values have where they were too many to carry: they are not here then.
     """
 
     id: ChangeId
@@ -57,6 +58,7 @@ class Change:
     after: Mapping[str, Scalar] | None
     at: datetime
     position: int = 0
+    too_large: int = 0
 
 
 class Value(NamedTuple):

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """The PostgreSQL of this test run. A test that stops or kills one starts its own."""
-    with PostgresServer() as server:
+    with PostgresServer({"max_prepared_transactions": 5}) as server:
         yield server
 
 

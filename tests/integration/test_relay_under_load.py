@@ -1,9 +1,9 @@
 """Relay while a school is busy: nothing is missed, nothing is invented, no record is reordered.
 
 Many programs write at once, in transactions that are open for up to some seconds; some are rolled
-back. Beside its own record each changes some of a few records that all of them share. The value
-of a record counts its committed changes, because whoever changes it holds its lock, so the order
-of the values is the order of the commits.
+back, wholly or to a savepoint. Beside its own record each changes some of a few records that all
+of them share. The value of a record counts its committed writes, because whoever changes it holds
+its lock, so the order of the values is the order of the commits.
 """
 
 import random
@@ -28,7 +28,7 @@ SHARED: Final = 6  # records that everybody changes
 ROLLED_BACK: Final = 0.2
 SEED: Final = 20261123
 
-Mark = tuple[str, int]  # a record and the value that it was given
+Mark = tuple[str, int, int]  # a record, the value that it had, and the one that it was given
 
 
 @dataclass
@@ -67,10 +67,14 @@ class School:
         name = f"{number}/{turn}"
         lasts = chance.uniform(0, self.load.longest)
         connection.execute("BEGIN IMMEDIATE" if self.sis.is_sqlite else "BEGIN")
-        marks = [self._change(connection, SHARED + number, name)]
-        time.sleep(lasts)  # its first id is taken, and not to be seen
+        marks = [self._save_anew(connection, SHARED + number, name)]
+        time.sleep(lasts)  # its first row has its place, and is not to be seen
         for record in shared:
             marks += [self._change(connection, record, name) for _ in range(chance.randint(1, 2))]
+            if chance.random() < ROLLED_BACK:
+                connection.execute("SAVEPOINT mistake")
+                self._change(connection, record, f"{name} by mistake")
+                connection.execute("ROLLBACK TO SAVEPOINT mistake")
         time.sleep(min(lasts, 0.02))
         if chance.random() < ROLLED_BACK:
             connection.execute("ROLLBACK")
@@ -79,14 +83,32 @@ class School:
         else:
             connection.execute("COMMIT")
             with self._lock:
-                self.committed += marks
+                self.committed += marks if self.sis.is_sqlite else _net(marks)
 
     def _change(self, connection: Any, record: int, name: str) -> Mark:
         [(value,)] = connection.execute(
             f"UPDATE score SET points = points + 1, writer = '{name}'"
             f" WHERE id = {record} RETURNING points"
         ).fetchall()
-        return str(record), value
+        return str(record), value - 1, value
+
+    def _save_anew(self, connection: Any, record: int, name: str) -> Mark:
+        """Change a record as programs do that delete what they save."""
+        [(value,)] = connection.execute(
+            f"DELETE FROM score WHERE id = {record} RETURNING points"
+        ).fetchall()
+        connection.execute(f"INSERT INTO score VALUES ({record}, {value + 1}, '{name}')")
+        return str(record), value, value + 1
+
+
+def _net(marks: Sequence[Mark]) -> list[Mark]:
+    """One for each record: what it was before all of *marks*, and what it is after them."""
+    records = dict.fromkeys(record for record, _, _ in marks)
+    return [
+        (record, min(mark[1] for mark in marks if mark[0] == record),
+         max(mark[2] for mark in marks if mark[0] == record))
+        for record in records
+    ]  # fmt: skip
 
 
 @dataclass
@@ -165,9 +187,9 @@ class Day:
         """The first publication of each change, in order."""
         first = {change.id: change for change in reversed(self.changes)}
         return [
-            (change.key, change.after["points"])
+            (change.key, change.before["points"], change.after["points"])
             for change in self.changes
-            if first[change.id] is change and change.after
+            if first[change.id] is change and change.before and change.after
         ]
 
 
@@ -223,9 +245,8 @@ def test_each_change_has_an_id_of_its_own(day: Day) -> None:
     assert len({change.id for change in day.changes}) == len(day.school.committed)
 
 
-def test_the_changes_of_each_record_are_relayed_in_the_order_of_their_commits(day: Day) -> None:
-    values: dict[str, list[int]] = {}
-    for record, value in day.relayed:
-        values.setdefault(record, []).append(value)
-    assert all(got == sorted(got) for got in values.values())
-    assert all(got == list(range(1, len(got) + 1)) for got in values.values())
+def test_every_change_of_a_record_begins_where_the_one_before_it_ended(day: Day) -> None:
+    ends: Counter[str] = Counter()
+    for record, before, after in day.relayed:
+        assert before == ends[record]
+        ends[record] = after

@@ -16,11 +16,6 @@ def schema_of(owner: Owner) -> str:
     return f"schoolbell_capture_{owner.identifier}"
 
 
-def last_id(schema: str) -> str:
-    sequence = f"pg_get_serial_sequence('{schema}.outbox', 'id')::regclass"
-    return f"coalesce(pg_sequence_last_value({sequence}), 0)"
-
-
 def quoted(table: str) -> str:
     """A table name, with or without its schema, quoted."""
     return ".".join(f'"{part}"' for part in table.split("."))

@@ -1,10 +1,15 @@
-"""The outbox of a SIS on PostgreSQL.
+"""The outbox of a SIS on PostgreSQL: what its relay reads, marks, and forgets.
 
-Ids are taken at INSERT and become visible at COMMIT, so a cursor `id > last` loses rows. Here a
-read of the outbox is everything above the highest id ever seen, plus the gaps below it: ids that
-some transaction took and had not committed. One statement reads both, in one snapshot, so for one
-record id order is commit order. A gap is given up once every transaction that could fill it has
-ended, seen in the very snapshot that still does not show it (facts: capture-and-broker 3.1, 3.4).
+Rows are numbered by their places in the write-ahead log. A transaction changes a record while it
+holds the record's lock, so for one record that order is the order of commits; the order of
+transaction ids is not (facts: capture-and-broker 3.1), nor any clock's. A row becomes visible at
+its commit, perhaps long after rows with higher places were relayed. So the outbox is relayed in
+sweeps. Each is pinned to one snapshot of the server, and has every row that this snapshot shows and
+that of the sweep before did not: what is above the last sweep's end, and below it what has come
+late. The late ones are those of the transactions that the last snapshot lists as running and this
+one as ended, so they are found by their transaction, however much waits and however long a
+transaction stays open (facts: capture-and-broker 3.6).
+
 The cursor in the SIS database is the truth: who lowers it (`replay`) is heard at the next read.
 Rows are never updated and are deleted long after, by time.
 """
@@ -13,25 +18,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, Row, TextClause, text
+from sqlalchemy import Connection, text
 
-from engine.dialects import gaps, problems, rows
+from engine.dialects import problems, rows
 from engine.dialects.dialect import Owner, Transactions
-from engine.dialects.gaps import Gaps
-from engine.dialects.postgresql.names import MICROSECONDS_NOW, last_id, schema_of
-from rules.change import Change, ChangeId
+from engine.dialects.postgresql import cursor, restored
+from engine.dialects.postgresql.cursor import Cursor, Sweep
+from engine.dialects.postgresql.names import schema_of
+from engine.dialects.postgresql.numbers import as_number, as_place
+from engine.dialects.postgresql.reading import Late, Reader, Row
+from rules.change import Change
 
 if TYPE_CHECKING:
     from engine.ports import RelayedMark
 
 _FORGET_AT_ONCE: Final = 10_000
+_FAR: Final = 1024 * 1024
+"""Bytes of the write-ahead log that may be looked through again at each read that finds nothing."""
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """The sweep that is being relayed, as the last read left it.
+
+    *is_read* is true once all of it was read, *is_written* once the cursor says what was.
+    """
+
+    at: Cursor
+    sweep: Sweep
+    late: Late
+    is_read: bool = False
+    is_written: bool = False
 
 
 class PostgresqlOutbox:
-    """Implements ports.Outbox: reads above the highest id seen, and the gaps below it."""
+    """Implements ports.Outbox: reads in sweeps, each pinned to a snapshot."""
 
     def __init__(
         self, database: Transactions, owner: Owner, source: str, mark: RelayedMark
@@ -41,10 +66,8 @@ class PostgresqlOutbox:
         self._source = source
         self._mark = mark
         self._schema = schema_of(owner)
-        self._statement = _read(self._schema)
         self._connection: Connection | None = None
-        self._base = self._high = 0
-        self._gaps: Gaps = {}
+        self._under_way: _UnderWay | None = None
 
     def acquire(self) -> bool:
         """Become the relay that the cursor names, unless the session of another one lives."""
@@ -53,11 +76,10 @@ class PostgresqlOutbox:
         with self._database.translated():
             connection = self._database.engine.connect()
             try:
-                # No read is long enough to be worth compiling.
-                connection.exec_driver_sql("SET jit = off")
+                _prepare(connection)
                 taken = self._take(connection)
                 if taken:
-                    self._restore(connection)
+                    restored.make_good(self._database, self._schema, self._mark.read())
             except BaseException:
                 _end(connection)
                 raise
@@ -70,38 +92,40 @@ class PostgresqlOutbox:
     def read(self, limit: int) -> Sequence[Change]:
         """See ports.Outbox.read. The connection that the cursor names reads, or nobody does."""
         with self._holding() as connection:
-            found = self._found(connection, limit)
-            while found[0].cursor != self._high:
-                self._restore(connection)
-                found = self._found(connection, limit)
-        shown = [row.id for row in found if row.id is not None]
-        looked_through = shown[-1] if len(shown) == limit else self._high
-        self._gaps = gaps.still_open(self._gaps, shown, found[0].xmin, looked_through)
-        return [
-            rows.change(self._source, self._base, row, _event_id(row))
-            for row in found
-            if row.id is not None
-        ]
+            reader = Reader(connection, self._schema)
+            here = self._go_on(connection, reader)
+            found: list[Change] = []
+            room = rows.MOST_AT_ONCE
+            while len(found) < limit and room > 0 and not here.is_read:
+                page = reader.page(here.at, here.sweep, here.late, limit)
+                chosen = _first(page.rows, limit - len(found))
+                done = here.sweep.done
+                for row, captured in reader.changes(chosen):
+                    if room <= 0 and row.number > done:
+                        break
+                    for one in captured:
+                        found.append(rows.change(self._source, here.at.base, one))
+                        room -= rows.weight(one)
+                    done = row.number
+                else:
+                    if len(chosen) == len(page.rows):
+                        done = max(done, page.end)
+                        here.is_read = page.is_last
+                here.sweep = replace(here.sweep, done=done)
+                here.late.passed(here.sweep.done)
+                if not found and not here.is_read and not self._write_down(connection, here, 0):
+                    return []
+            if not found:
+                self._nothing_in(connection, here)
+        return found
 
     def mark_relayed(self, changes: Sequence[Change]) -> None:
         """See ports.Outbox.mark_relayed. A cursor that was lowered meanwhile stays so."""
-        done = [change.position - self._base for change in changes]
-        high = max(self._high, done[-1])
-        new_gaps = list(gaps.skipped(self._high, [id_ for id_ in done if id_ > self._high]))
-        left = gaps.without(self._gaps, done)
-        self._mark.raise_to(self._base + high)
+        relayed = max(change.position for change in changes)
+        self._mark.raise_to(relayed)
         with self._holding() as connection:
-            if new_gaps:
-                left |= dict.fromkeys(new_gaps, _barrier(connection))
-            marked = connection.execute(
-                text(
-                    f"UPDATE {self._schema}.cursor SET high = :high,"
-                    " gaps = CAST(:gaps AS int8multirange) WHERE high = :was"
-                ),
-                {"high": high, "gaps": gaps.multirange(left), "was": self._high},
-            )
-        if marked.rowcount:
-            self._high, self._gaps = high, left
+            if self._under_way is not None:
+                self._write_down(connection, self._under_way, relayed)
 
     def release(self) -> None:
         """See ports.Outbox.release."""
@@ -112,16 +136,20 @@ class PostgresqlOutbox:
                     " WHERE relay_pid = pg_backend_pid()"
                 )
             _end(self._connection)
-            self._connection = None
+            self._connection = self._under_way = None
 
     def forget(self, keep: timedelta, now: datetime) -> int:
-        """See ports.Outbox.forget."""
-        table = f"{self._schema}.outbox"
-        high = f"SELECT least(high, lower(gaps) - 1) FROM {self._schema}.cursor"
+        """See ports.Outbox.forget. A group goes whole: what is left of it would be another one."""
+        outbox = f"{self._schema}.outbox"
         statement = text(
-            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id <= ({high})"
-            f" AND id < coalesce((SELECT id FROM {table} WHERE at >= :limit ORDER BY id LIMIT 1),"
-            f" ({high}) + 1) ORDER BY id LIMIT {_FORGET_AT_ONCE})"
+            f"""DELETE FROM {outbox} WHERE ctid = ANY(ARRAY(
+                SELECT o.ctid FROM {outbox} o CROSS JOIN {self._schema}.cursor c
+                WHERE o.lsn < least(c.high, (
+                        SELECT lsn FROM {outbox} WHERE at >= :limit ORDER BY lsn LIMIT 1))
+                    AND pg_visible_in_snapshot(o.xid, c.seen)
+                    AND NOT EXISTS (SELECT FROM {outbox} g
+                        WHERE g.xid = o.xid AND g.hash = o.hash AND g.at >= :limit)
+                ORDER BY o.lsn LIMIT {_FORGET_AT_ONCE}))"""
         )
         count = 0
         while True:
@@ -132,19 +160,28 @@ class PostgresqlOutbox:
                 return count
 
     def replay(self, since: datetime) -> int:
-        """See ports.Outbox.replay."""
+        """See ports.Outbox.replay. It begins where the first group begins of which a row counts."""
+        outbox = f"{self._schema}.outbox"
         with self._database.write() as connection:
             first, count = connection.execute(
-                text(f"SELECT min(id), count(*) FROM {self._schema}.outbox WHERE at >= :since"),
+                text(
+                    f"""SELECT least(min(o.lsn), (SELECT min(g.lsn) FROM {outbox} g
+                            WHERE (g.xid, g.hash) IN (
+                                SELECT xid, hash FROM {outbox} WHERE at >= :since)))::text,
+                        count(*) FROM {outbox} o WHERE o.at >= :since"""
+                ),
                 {"since": since},
             ).one()
             if count:
                 connection.execute(
                     text(
-                        f"UPDATE {self._schema}.cursor SET high = :high, gaps ="
-                        " gaps * int8multirange(int8range(NULL, :high, '[]')) WHERE high > :high"
+                        f"UPDATE {self._schema}.cursor SET turn = turn + 1,"
+                        " high = least(high, CAST(:first AS pg_lsn)),"
+                        " done = CASE WHEN done IS NOT NULL"
+                        " THEN least(done, CAST(:before AS pg_lsn)) END"
+                        " WHERE high > CAST(:first AS pg_lsn) OR done >= CAST(:first AS pg_lsn)"
                     ),
-                    {"high": first - 1},
+                    {"first": first, "before": as_place(as_number(first) - 1)},
                 )
             return int(count)
 
@@ -159,8 +196,9 @@ class PostgresqlOutbox:
         with self._database.read() as connection:
             count, oldest = connection.execute(
                 text(
-                    f"SELECT count(*), min(at) FROM (SELECT at FROM {self._schema}.outbox WHERE"
-                    f" id > (SELECT high FROM {self._schema}.cursor) ORDER BY id LIMIT 100000) w"
+                    f"SELECT count(*), min(at) FROM (SELECT o.at FROM {self._schema}.outbox o,"
+                    f" {self._schema}.cursor c WHERE o.lsn >= c.high"
+                    " AND o.lsn > coalesce(c.done, '0/0') ORDER BY o.lsn LIMIT 100000) w"
                 )
             ).one()
         return count, (now - rows.moment(oldest)) if count else timedelta()
@@ -208,81 +246,49 @@ class PostgresqlOutbox:
             self.release()
             raise
 
-    def _found(self, connection: Connection, limit: int) -> Sequence[Row[Any]]:
-        return connection.execute(
-            self._statement,
-            {
-                "starts": [gap.start for gap in self._gaps],
-                "stops": [gap.stop for gap in self._gaps],
-                "high": self._high,
-                "limit": limit,
-            },
-        ).all()
+    def _go_on(self, connection: Connection, reader: Reader) -> _UnderWay:
+        """Go on with the sweep under way, or begin one with what the server shows now."""
+        at = cursor.read(connection, self._schema)
+        sweep = at.cursor.sweep or Sweep(at.snapshot, at.place)
+        known = self._under_way
+        if known is not None and known.is_written and known.at == at.cursor:
+            late = known.late
+        else:
+            late = reader.late(at.cursor, sweep)
+        self._under_way = _UnderWay(at.cursor, sweep, late)
+        return self._under_way
 
-    def _restore(self, connection: Connection) -> None:
-        """Go on from where the last relay stopped, or from where `replay` put the cursor.
+    def _write_down(self, connection: Connection, here: _UnderWay, relayed: int) -> bool:
+        """Write down how far the sweep came; False when somebody moved the cursor meanwhile."""
+        write = cursor.complete if here.is_read else cursor.advance
+        moved = write(connection, self._schema, here.at, here.sweep, relayed)
+        here.is_written = moved and not here.is_read
+        if here.is_written:
+            here.at = replace(here.at, turn=here.at.turn + 1, sweep=here.sweep)
+        return moved
 
-        An outbox of an older copy knows less than what was relayed. Whatever was relayed was
-        relayed before now, and an outbox takes no million of ids in a second: so microseconds
-        since 1970 are above every position. What it still holds is relayed again; evaluate knows
-        by its id what it had.
-        """
-        cursor = f"{self._schema}.cursor"
-        connection.execute(
-            text(
-                f"UPDATE {cursor} SET base = greatest({MICROSECONDS_NOW}, base + high, :relayed),"
-                " gaps = CASE WHEN high <= last THEN gaps ELSE '{}' END,"
-                " high = CASE WHEN high <= last THEN high"
-                f" ELSE coalesce((SELECT min(o.id) - 1 FROM {self._schema}.outbox o), 0) END"
-                f" FROM (SELECT {last_id(self._schema)} AS last) AS sequence"
-                " WHERE base + last < :relayed OR high > last"
-            ),
-            {"relayed": self._mark.read()},
-        )
-        self._base, self._high, open_gaps = connection.execute(
-            text(f"SELECT base, high, gaps FROM {cursor}")
-        ).one()
-        barrier = _barrier(connection)
-        self._gaps = {range(gap.lower, gap.upper): barrier for gap in open_gaps}
+    def _nothing_in(self, connection: Connection, here: _UnderWay) -> None:
+        """A sweep of nothing is written down where the next one would look through much again."""
+        if here.at.sweep or here.sweep.done or here.sweep.end - here.at.high > _FAR:
+            self._write_down(connection, here, 0)
 
 
-def _read(schema: str) -> TextClause:
-    return text(
-        f"""SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-        (SELECT high FROM {schema}.cursor) AS cursor,
-        r.id, r.event_id::text, r.watch, r.key, r.before::text, r.after::text, r.at
-    FROM (SELECT 1) AS always LEFT JOIN LATERAL (
-        (SELECT late.* FROM unnest(CAST(:starts AS bigint[]), CAST(:stops AS bigint[]))
-                AS gap(start, stop)
-            CROSS JOIN LATERAL (SELECT o.* FROM {schema}.outbox o
-                WHERE o.id >= gap.start AND o.id < gap.stop ORDER BY o.id LIMIT :limit) AS late)
-        UNION ALL
-        (SELECT o.* FROM {schema}.outbox o WHERE o.id > :high ORDER BY o.id LIMIT :limit)
-        ORDER BY id LIMIT :limit
-    ) AS r ON true ORDER BY r.id"""
-    )
+def _first(page: Sequence[Row], heads: int) -> Sequence[Row]:
+    """The rows up to those of so many groups, and what stands at the same place as the last."""
+    for index, row in enumerate(page):
+        if heads <= 0 and row.number != page[index - 1].number:
+            return page[:index]
+        heads -= not row.follows
+    return page
 
 
-def _barrier(connection: Connection) -> int:
-    """A transaction id of our own, taken now: every gap known so far has a lower one.
-
-    Not pg_snapshot_xmax: a running transaction may have a lower id than that (facts 3.4).
-    """
-    xid: int = connection.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one()
-    return xid
+def _prepare(connection: Connection) -> None:
+    """Plans by index, whatever the size of the outbox was when they were made; nothing compiled."""
+    for setting in ("jit", "enable_seqscan", "enable_bitmapscan"):
+        connection.exec_driver_sql(f"SET {setting} = off")
 
 
 def _end(connection: Connection) -> None:
     """Close a connection and its session: a pool would keep what it holds."""
     connection.invalidate()
     connection.close()
-
-
-def _event_id(row: Row[Any]) -> ChangeId:
-    """A UUIDv7 (RFC 9562): milliseconds first, so that the engine's indexes grow at their end.
-
-    Its random part is made at capture, so that a restored SIS database never repeats one. It is put
-    together here, because in the trigger that costs a write of the SIS a tenth of its time.
-    """
-    milliseconds = f"{max(0, int(row.at.timestamp() * 1000)):012x}"
-    return ChangeId(f"{milliseconds[:8]}-{milliseconds[8:]}-7{row.event_id[15:]}")

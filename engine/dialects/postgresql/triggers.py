@@ -6,14 +6,15 @@ import time
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
+from zlib import crc32
 
 from sqlalchemy import Connection, text
 
 from engine.dialects import problems
 from engine.dialects.dialect import Concern, Grants, Owner, Transactions, Trigger, Watched
-from engine.dialects.postgresql import concerns, emptied, rights
+from engine.dialects.postgresql import concerns, cursor, emptied, rights
 from engine.dialects.postgresql.keys import key_of, picked_key_of
-from engine.dialects.postgresql.names import MICROSECONDS_NOW, quoted, schema_of, short
+from engine.dialects.postgresql.names import quoted, schema_of, short
 from engine.errors import Unavailable
 
 _LOCK_TRIES: Final = 5
@@ -54,9 +55,12 @@ class PostgresqlTriggers:
     def make_outbox(self) -> None:
         """See dialect.Triggers.make_outbox.
 
-        An outbox that is made anew begins at id 1 again, and its base above every position before.
+        No sequence numbers the rows, for that would change what `lastval()` says in the session of
+        the SIS. There is no primary key either, which nobody would look for; a publication of all
+        tables would then refuse our deletes, but for REPLICA IDENTITY FULL.
         """
         schema = self._schema
+        token = {"token": self._owner.token}
         with self._database.write() as connection:
             if not _has_schema(connection, schema):  # or an owner has made it for us
                 connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
@@ -64,32 +68,13 @@ class PostgresqlTriggers:
                 raise problems.schema_of_another(self._database.name, schema)
             connection.exec_driver_sql(emptied.table(schema))
             anew = not _exists(connection, f"{schema}.outbox")
-            connection.exec_driver_sql(
-                f"""CREATE TABLE IF NOT EXISTS {schema}.outbox (
-                    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id uuid, watch text,
-                    key text, before jsonb, after jsonb, at timestamptz
-                ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
-                        autovacuum_vacuum_insert_scale_factor = 0)"""
-            )
-            connection.exec_driver_sql(
-                f"""CREATE TABLE IF NOT EXISTS {schema}.cursor (id smallint PRIMARY KEY,
-                    owner text NOT NULL, base bigint NOT NULL, high bigint NOT NULL,
-                    gaps int8multirange NOT NULL, relay_pid integer, relay_since timestamptz)"""
-            )
-            token = {"token": self._owner.token}
-            connection.execute(
-                text(
-                    f"INSERT INTO {schema}.cursor VALUES (1, :token, 0, 0, '{{}}')"
-                    " ON CONFLICT (id) DO UPDATE SET owner = :token"
-                    " WHERE cursor.owner <> :token"
-                ),
-                token,
-            )
             if anew:
-                connection.exec_driver_sql(
-                    f"UPDATE {schema}.cursor SET high = 0, gaps = '{{}}',"
-                    f" base = greatest(base + high, {MICROSECONDS_NOW})"
-                )
+                for statement in _outbox(schema):
+                    connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(cursor.table(schema))
+            connection.execute(text(cursor.owned(schema)), token)
+            if anew:
+                connection.exec_driver_sql(cursor.begun_anew(schema))
 
     def install(self, watched: Watched, lock_timeout: timedelta) -> None:
         """See dialect.Triggers.install.
@@ -287,11 +272,36 @@ BEGIN
             RETURN NULL;
         END;
     END;
-    INSERT INTO {self._schema}.outbox (event_id, watch, key, before, after, at) VALUES (
-        pg_catalog.gen_random_uuid(), '{watched.name}', coalesce(key_value, ''),
-        old_values, new_values, pg_catalog.clock_timestamp());
+    INSERT INTO {self._schema}.outbox (xid, lsn, hash, at, event_id, watch, key, before, after)
+    VALUES (
+        pg_catalog.pg_current_xact_id(), pg_catalog.pg_current_wal_insert_lsn(),
+        pg_catalog.hashtextextended(key_value, {_seed(watched.name)}),
+        pg_catalog.clock_timestamp(), pg_catalog.gen_random_uuid(), '{watched.name}', key_value,
+        old_values, new_values);
     RETURN NULL;
 END $function$"""
+
+
+def _outbox(schema: str) -> tuple[str, ...]:
+    """The outbox and its indexes: by place, and by transaction and record.
+
+    *hash* is of the watch and the key; a row without a key has none, and is like no other.
+    """
+    return (
+        f"""CREATE TABLE {schema}.outbox (
+            xid xid8, lsn pg_lsn, hash bigint, at timestamptz, event_id uuid, watch text,
+            key text, before jsonb, after jsonb
+        ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+                autovacuum_vacuum_insert_scale_factor = 0)""",
+        f"CREATE INDEX outbox_lsn ON {schema}.outbox (lsn)",
+        f"CREATE INDEX outbox_record ON {schema}.outbox (xid, hash, lsn)",
+        f"ALTER TABLE {schema}.outbox REPLICA IDENTITY FULL",
+    )
+
+
+def _seed(watch: str) -> int:
+    """What makes the hashes of two watches differ. Above 32 bits, so that no cast is needed."""
+    return (1 << 32) + crc32(watch.encode())
 
 
 def _picked(row: str, columns: Sequence[str]) -> str:

@@ -61,11 +61,20 @@ class SqliteTriggers:
                     key TEXT, before TEXT, after TEXT, at TEXT)"""
             )
             connection.exec_driver_sql(
+                f"CREATE INDEX IF NOT EXISTS {self._outbox}_record"
+                f" ON {self._outbox} (watch, key, id)"
+            )
+            connection.exec_driver_sql(
                 f"""CREATE TABLE IF NOT EXISTS {self._cursor} (id INTEGER PRIMARY KEY,
-                    owner TEXT NOT NULL, base INTEGER NOT NULL, high INTEGER NOT NULL)"""
+                    owner TEXT NOT NULL, base INTEGER NOT NULL, relayed INTEGER NOT NULL,
+                    turn INTEGER NOT NULL, high INTEGER NOT NULL,
+                    next_high INTEGER, done INTEGER)"""
             )
             connection.execute(
-                text(f"INSERT OR IGNORE INTO {self._cursor} VALUES (1, :token, 0, 0)"),
+                text(
+                    f"INSERT OR IGNORE INTO {self._cursor} (id, owner, base, relayed, turn, high)"
+                    " VALUES (1, :token, 0, 0, 0, 0)"
+                ),
                 {"token": self._owner.token},
             )
             connection.execute(
@@ -74,8 +83,8 @@ class SqliteTriggers:
             )
             if anew:
                 connection.exec_driver_sql(
-                    f"UPDATE {self._cursor}"
-                    f" SET base = max(base + high, {MICROSECONDS_NOW}), high = 0"
+                    f"UPDATE {self._cursor} SET high = 0, next_high = NULL, done = NULL,"
+                    f" turn = turn + 1, base = max(base, relayed, {MICROSECONDS_NOW})"
                 )
 
     def install(self, watched: Watched, lock_timeout: timedelta) -> None:  # noqa: ARG002
@@ -156,7 +165,7 @@ class SqliteTriggers:
             f"BEGIN INSERT INTO {self._outbox}"
             " (event_id, watch, key, before, after, at) VALUES ("
             f"{_EVENT_ID}, '{watched.name}',"
-            f" coalesce({key_of(row, watched)}, ''), {before}, {after},"
+            f" {key_of(row, watched)}, {before}, {after},"
             " strftime('%Y-%m-%dT%H:%M:%fZ', 'now')); END"
             for trigger, (operation, condition, row, before, after) in zip(
                 self.of(watched), shapes, strict=True

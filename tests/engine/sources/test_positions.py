@@ -55,7 +55,8 @@ def cursor_of(sis: Sis) -> str:
 def test_a_relay_that_starts_again_goes_on_counting(sis: Sis, relayed: list[Change]) -> None:
     sis.write("UPDATE score SET points = 10")
     [next_one] = relay(acquired(sis))
-    assert next_one.position == relayed[-1].position + 1
+    between = next_one.position - relayed[-1].position
+    assert 0 < between < (2 if sis.is_sqlite else 100_000)  # bytes of the log on PostgreSQL
 
 
 def test_what_is_relayed_again_has_the_position_that_it_had(
@@ -131,7 +132,8 @@ def test_a_restored_copy_is_lifted_once(sis: Sis, tmp_path: Path) -> None:
         [first] = relay(acquired(restored))
         restored.write("UPDATE score SET points = 6")
         [second] = relay(acquired(restored))
-    assert second.position == first.position + 1
+    # Microseconds would have passed had its base been raised again.
+    assert 0 < second.position - first.position < (2 if sis.is_sqlite else 100_000)
 
 
 @contextmanager
