@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +15,9 @@ import pycurl
 
 from engine.doctor.diagnosis import Diagnosis, Who, broken
 from engine.doctor.network_probe import PATIENCE, Place, connect, greet, look_up
+from engine.gateways.http2.connection import is_named
 from engine.gateways.http2.transport import trust
+from engine.secrets.tls import verifying
 
 ANSWER_PATIENCE: Final = 8.0
 """Seconds for the whole of one answer."""
@@ -73,6 +74,7 @@ def ask(
         (pycurl.TIMEOUT_MS, int(ANSWER_PATIENCE * 1_000)),
         (pycurl.HTTPHEADER, list(headers)),
         (pycurl.WRITEDATA, answered),
+        (pycurl.OPT_CERTINFO, 1),
         (pycurl.HEADERFUNCTION, lambda line: _note_date(line, dates)),
         *trust(site.ca_file),
     ]
@@ -81,12 +83,26 @@ def ask(
     try:
         for option, value in options:
             handle.setopt(option, value)
+        if not _is_named(handle):
+            return _unanswered(site, "its certificate names no host")
         handle.perform()
         return Reply(int(handle.getinfo(pycurl.RESPONSE_CODE)), answered.getvalue(), _moment(dates))
     except pycurl.error as error:
         return _unanswered(site, str(error.args[-1]))
     finally:
         handle.close()
+
+
+def _is_named(handle: pycurl.Curl) -> bool:
+    """Connect, and see who is there before anything is sent, as the sender does."""
+    handle.setopt(pycurl.PREREQFUNCTION, lambda *_: pycurl.PREREQFUNC_ABORT)
+    try:
+        handle.perform()
+    except pycurl.error as error:
+        if error.args[0] != pycurl.E_ABORTED_BY_CALLBACK:
+            raise
+    handle.setopt(pycurl.PREREQFUNCTION, None)
+    return is_named(handle)
 
 
 def _note_date(line: bytes, dates: list[str]) -> None:
@@ -109,7 +125,7 @@ def _unanswered(site: Site, words: str) -> Diagnosis:
         found = step(place)
         if found.meaning:
             return found
-    greeted = greet(place, ssl.create_default_context(cafile=site.ca_file))
+    greeted = greet(place, verifying(site.ca_file))
     if greeted.meaning:
         return greeted
     return broken(

@@ -299,7 +299,7 @@ def _for_names(shown: x509.Certificate | None) -> str:
     try:
         names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return ""
+        return ": it has no subject alternative name, and a common name names no host"
     found = [*names.get_values_for_type(x509.DNSName)]
     found += [str(one) for one in names.get_values_for_type(x509.IPAddress)]
     return f" but for {', '.join(found[:5])}" if found else ""

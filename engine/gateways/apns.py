@@ -133,13 +133,7 @@ def apns_id(push: Push) -> str:
 
 
 def _key(settings: ApnsSettings) -> EllipticCurvePrivateKey:
-    """The signing key; raises ConfigError naming the file or the empty setting."""
-    for name in ("key_id", "team_id", "topic"):
-        if not _VISIBLE.fullmatch(getattr(settings, name)):
-            raise ConfigError(
-                f"[apns] {name} is empty or no identifier.",
-                "Set it from your Apple developer account.",
-            )
+    """The signing key; raises ConfigError naming the file."""
     try:
         key = load_pem_private_key(Path(settings.key_file or "").read_bytes(), None)
     except (OSError, ValueError, TypeError) as error:

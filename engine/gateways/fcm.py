@@ -10,7 +10,6 @@ push 6.1).
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -42,7 +41,6 @@ longer all is admitted, and deferred for as long as FCM said."""
 QUOTA_PAUSE: Final = 60.0  # Google: the default after a 429 that does not say how long
 DEVICE_RATE: Final = "DEVICE_RATE"
 FCM: Final = "fcm"
-_PROJECT: Final = re.compile("[A-Za-z0-9.:_-]+")  # it becomes part of a URL
 
 
 class FcmGateway:
@@ -192,10 +190,6 @@ _Sent = tuple[Push, bool, str]  # a push, whether its text was cut, and the acce
 def _pyfcm(settings: FcmSettings) -> FCMNotification:
     """A pyfcm client with its credentials read; raises ConfigError naming the file."""
     file = settings.service_account_file or Path()
-    if not _PROJECT.fullmatch(settings.project_id):
-        raise ConfigError(
-            "[fcm] project_id is no project id.", "Set it to the id of your Firebase project."
-        )
     try:
         client = FCMNotification(service_account_file=str(file), project_id=settings.project_id)
         client._initialize_credentials()

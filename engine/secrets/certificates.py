@@ -151,6 +151,19 @@ def serves(certificate: Path, host: str) -> bool:
     return _host(host) in names
 
 
+def names_a_host(pem: bytes) -> bool:
+    """Whether a certificate has a subject alternative name of a host; its common name is none."""
+    try:
+        names = (
+            x509.load_pem_x509_certificate(pem)
+            .extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            .value
+        )
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return False
+    return any(isinstance(name, x509.DNSName | x509.IPAddress) for name in names)
+
+
 def _read(certificate: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate(read_if_there(certificate) or b"")
 

@@ -30,9 +30,10 @@ _TAKERS = {Queue.CHANGES: "evaluate", Queue.PUSHES: "deliver", Queue.OUTCOMES: "
 class Status:
     """A district's engine at one moment. *lag* is the age of the oldest row not yet relayed.
 
-    *changes* and *outcomes* (by verdict) are those of the last hour. *alarms* are the newest of
-    those that are not over. *stalled* says what is waiting with nobody to take it, *broker* why the
-    queues cannot be seen, and *disk* why nothing can be written here, as problem and remedy.
+    *changes* and *outcomes* are those of the last hour, the latter by verdict and, where a push was
+    not needed any more, by why. *alarms* are the newest of those that are not over. *stalled* says
+    what is waiting with nobody to take it, *broker* why the queues cannot be seen, and *disk* why
+    nothing can be written here, as problem and remedy.
     """
 
     enabled: bool

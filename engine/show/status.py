@@ -38,7 +38,9 @@ def _district(found: Status, now: datetime) -> None:
     for queue, depth in found.queues.items():
         dead = f", {depth.dead} dead-lettered" if depth.dead else ""
         click.echo(f"Queue {queue:<15}{depth.ready} messages{dead}")
-    outcomes = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.outcomes.items()))
+    outcomes = ", ".join(
+        f"{count} {what.replace('_', ' ')}" for what, count in sorted(found.outcomes.items())
+    )
     click.echo(f"The last hour        {found.changes} changes; pushes: {outcomes or 'none'}")
     click.echo(f"Retries planned      {found.retries}")
     click.echo(f"Parked changes       {found.parked}")

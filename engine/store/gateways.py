@@ -18,12 +18,21 @@ from engine.store.tables import devices
 from engine.store.tallies import Tallied
 from engine.wire.messages import Outcome
 from rules.breaker import WINDOW, Tally, Trust, trust
-from rules.outcomes import DEAD, DOUBTFUL, OF_SOME_PHONES, TOO_MANY_DEAD, Verdict
+from rules.outcomes import (
+    DEAD,
+    DOUBTFUL,
+    NOBODYS_FAULT,
+    OF_SOME_PHONES,
+    TOO_MANY_DEAD,
+    Verdict,
+)
 
 GATEWAY_ALARM: Final = "gateway"
 DEAD_ALARM: Final = "dead phones"
 _DEAD: Final = "dead"  # of these pushes an answer told, besides its verdict, that the phone is dead
-_VERDICTS: Final = frozenset(Verdict)
+# What was never sent, or not any more, and why: no gateway has anything against it.
+_LEFT: Final[Mapping[str, str]] = {reason: reason.lower() for reason in NOBODYS_FAULT}
+_SHOWN: Final = frozenset({*Verdict, *_LEFT.values()})
 _GIVEN_BACK: Final = 2 * WINDOW  # pushes taken before a wrong setting are believed for a window
 
 NAMES: Final[Mapping[str, str]] = {"fcm": "FCM", "apns": "APNs"}
@@ -61,7 +70,7 @@ def count(
     connection: Connection, new: Sequence[Outcome], dead: Sequence[Outcome], now: datetime
 ) -> Mapping[str, Trust]:
     """Count new answers, of which some call a phone *dead*; return what to think of who said so."""
-    said = Counter(Tallied(one.verdict, one.gateway) for one in new)
+    said = Counter(Tallied(_LEFT.get(one.reason, one.verdict), one.gateway) for one in new)
     said.update(Tallied(_DEAD, one.gateway) for one in dead)
     tallies.add(connection, said, now)
     return {
@@ -71,10 +80,10 @@ def count(
 
 
 def answers(connection: Connection, moment: datetime) -> Mapping[str, int]:
-    """How many outcomes of each verdict were recorded since *moment*."""
+    """How many outcomes were recorded since *moment*: by verdict, and apart what was left."""
     counts = Counter[str]()
     for tallied, count_ in tallies.since(connection, moment).items():
-        if tallied.what in _VERDICTS:
+        if tallied.what in _SHOWN:
             counts[tallied.what] += count_
     return counts
 

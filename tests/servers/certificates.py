@@ -4,6 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
 from engine.secrets.certificates import Authority
 from engine.secrets.certificates import Issued as IssuedCertificate
 
@@ -32,6 +34,10 @@ class CertificateAuthority:
         With a negative *valid_for* it has already expired.
         """
         return self._authority.serve(name, hosts, valid_for)
+
+    def nameless(self, name: str = "localhost") -> IssuedCertificate:
+        """A certificate of a server whose common name alone says whose it is."""
+        return self._authority._issue(name, _A_DAY, (ExtendedKeyUsageOID.SERVER_AUTH,))
 
     def admit(self, name: str) -> IssuedCertificate:
         """A certificate that proves a client's *name*."""

@@ -15,6 +15,7 @@ from pika.credentials import ExternalCredentials, PlainCredentials
 
 from engine.config import BrokerSettings, HubSettings
 from engine.errors import ConfigError
+from engine.secrets.tls import verifying
 from engine.telemetry import Event, emit
 
 PORTS: Final = {"amqp": 5672, "amqps": 5671}
@@ -170,12 +171,11 @@ def _allow_plaintext(settings: BrokerSettings, host: str) -> None:
 
 
 def _tls(settings: BrokerSettings) -> ssl.SSLContext:
-    """A context that verifies the broker's certificate and name; nobody can ask for less."""
+    """A context that verifies the broker's certificate and name, and shows ours."""
     for name in ("ca_file", "cert_file", "key_file"):
         _require_readable(settings, name)
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = verifying(settings.ca_file)
         if settings.cert_file:
             context.load_cert_chain(settings.cert_file, settings.key_file)
     except OSError as error:

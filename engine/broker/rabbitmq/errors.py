@@ -72,11 +72,15 @@ _REFUSALS: Final[Sequence[tuple[int, str, str]]] = (
     (NOT_ALLOWED, "", "Check the vhost in the broker's URL, and that this user may enter it."),
 )
 
+_OTHER_NAME: Final = (
+    "Write the host in the broker's URL as the certificate names it, by a subject alternative "
+    "name: a common name does not count."
+)
 _UNTRUSTED: Final[Mapping[int, str]] = {
     9: "Check the clocks of both machines.",  # X509_V_ERR_CERT_NOT_YET_VALID
     10: "Renew the broker's certificate.",  # X509_V_ERR_CERT_HAS_EXPIRED
-    62: "Write the host in the broker's URL as the certificate names it.",  # .._HOSTNAME_MISMATCH
-    64: "Write the host in the broker's URL as the certificate names it.",  # .._IP_ADDRESS_MISMATCH
+    62: _OTHER_NAME,  # X509_V_ERR_HOSTNAME_MISMATCH
+    64: _OTHER_NAME,  # X509_V_ERR_IP_ADDRESS_MISMATCH
 }
 _UNKNOWN_AUTHORITY: Final = "Name the file with the authority that signed it as ca_file in {}."
 

@@ -47,7 +47,10 @@ _BUSY_TIMEOUT = 30  # seconds that SQLite waits for another program's write to e
 _UNUSABLE = ("unable to open", "readonly", "not a database", "disk image is malformed")
 
 
-_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+# Debian builds SQLite with secure_delete, others do not: what is deleted is overwritten.
+_PRAGMAS: Final = (
+    *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"),
+)
 _PRAGMAS_FOR_READING: Final = ("query_only=ON",)
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 import pycurl
 
 from engine.gateways.http2.exchange import Limits, Request
+from engine.secrets.certificates import names_a_host
 
 MAX_ANSWER_BYTES: Final = 8_192
 COLD_SILENCE: Final = 1.0
@@ -78,6 +79,8 @@ class Stream:
         self.started_at = 0.0
         self.was_stopped = False
         self.was_connected = False
+        self.was_held_back = False
+        self._holds_back = False
         self._length = 0
         self._endpoint = endpoint
         self._path = ""
@@ -109,6 +112,8 @@ class Stream:
         self.started_at = now
         self.pending = pending
         self.connection = connection
+        if self._holds_back is connection.is_sealed:
+            self._hold_back(wanted=not connection.is_sealed)
         connection.add(self)
 
     def _take(self, chunk: bytes) -> None:
@@ -116,6 +121,21 @@ class Stream:
         if self._length < MAX_ANSWER_BYTES:
             self.chunks.append(chunk[: MAX_ANSWER_BYTES - self._length])
             self._length += len(chunk)
+
+    def _hold_back(self, *, wanted: bool) -> None:
+        """Whether libcurl stops before a byte of the request is written, because it is the first.
+
+        libcurl takes a common name where a certificate has no subject alternative name, and has no
+        option against it. So we look by ourselves who is there, and then let the request go.
+        """
+        self._holds_back = wanted
+        self.was_held_back = False
+        self._setopt(pycurl.OPT_CERTINFO, int(wanted))
+        self._setopt(pycurl.PREREQFUNCTION, self._stop if wanted else None)
+
+    def _stop(self, *_addresses: object) -> int:
+        self.was_held_back = True
+        return pycurl.PREREQFUNC_ABORT
 
     def _open(self, file: int, _purpose: int) -> int:
         """libcurl is about to connect a socket: for the first request of a connection it may."""
@@ -156,6 +176,11 @@ class Connection:
         self.multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, limits.streams)
         self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self.multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether its first request is over: it has its socket, or will never have one."""
+        return self._is_sealed
 
     @property
     def is_connected(self) -> bool:
@@ -254,6 +279,12 @@ class Connection:
         elif known:
             self._epoll.unregister(file)
             del self._owners[file]
+
+
+def is_named(handle: pycurl.Curl) -> bool:
+    """Whether the certificate that was shown to *handle* names a host; it keeps OPT_CERTINFO."""
+    chain = handle.getinfo_raw(pycurl.INFO_CERTINFO)
+    return bool(chain) and names_a_host(dict(chain[0]).get(b"Cert", b""))
 
 
 def _state(connection: socket.socket) -> int:

@@ -153,6 +153,16 @@ def test_a_certificate_for_another_host_is_not_trusted(tmp_path: Path) -> None:
     assert "as the certificate names it" in words
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_common_name_names_no_host(tmp_path: Path, host: str) -> None:
+    authority = CertificateAuthority(tmp_path)
+    with tls_server(authority.nameless(host)) as port:
+        broker = a_broker_at(f"amqps://u:{SECRET}@{host}:{port}/", authority.ca_file)
+        words = refusal(broker, Misconfigured)
+    assert f"not valid for '{host}'" in words
+    assert "a common name does not count" in words
+
+
 def test_a_certificate_that_has_expired_is_not_trusted(tmp_path: Path) -> None:
     authority = CertificateAuthority(tmp_path)
     issued = authority.issue("late", valid_for=timedelta(hours=-1))

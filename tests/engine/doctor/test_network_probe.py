@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from engine.doctor.diagnosis import Diagnosis, State, Who
+from engine.doctor.https_probe import Site, ask
 from engine.doctor.network_probe import connect, greet, look_up, reach
 from engine.secrets.certificates import Authority
+from engine.secrets.tls import verifying
 from tests.engine.doctor.places import HOST, black_hole, listening, place, speaking_tls
 from tests.servers import CertificateAuthority, free_port
 
@@ -26,7 +28,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
 
 @pytest.fixture
 def trusting(authority: CertificateAuthority) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=authority.ca_file)
+    return verifying(authority.ca_file)
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_a_good_certificate(tmp_path: Path) -> None:
     lasting = Authority.make(tmp_path)
     issued = lasting.serve("good", (HOST,), timedelta(days=90))
     with speaking_tls(issued) as port:
-        found = greet(place(port), ssl.create_default_context(cafile=lasting.ca_file))
+        found = greet(place(port), verifying(lasting.ca_file))
     assert found.state is State.OK
     assert not found.note
 
@@ -131,6 +133,22 @@ def test_a_certificate_for_another_host(
     with speaking_tls(authority.issue("other", hosts=("mq.example.org",))) as port:
         found = greet(place(port), trusting)
     assert f"is not for the name {HOST} but for mq.example.org" in told(found)
+
+
+def test_a_certificate_with_a_common_name_alone(authority: CertificateAuthority) -> None:
+    with speaking_tls(authority.nameless(HOST)) as port:
+        found = greet(place(port), verifying(authority.ca_file))
+    assert f"is not for the name {HOST}: it has no subject alternative name" in told(found)
+
+
+def test_libcurl_is_not_left_with_a_common_name_either(authority: CertificateAuthority) -> None:
+    sent: list[bytes] = []
+    with speaking_tls(authority.nameless(HOST), lambda line: sent.append(line.recv(1))) as port:
+        site = Site(f"https://{HOST}:{port}", "Google", "x", authority.ca_file, "ca_file in [fcm]")
+        found = ask(site, headers=["authorization: bearer secret"])
+    assert isinstance(found, Diagnosis)
+    assert "it has no subject alternative name" in told(found)
+    assert not any(sent)
 
 
 def test_an_authority_that_nobody_knows_is_named(tmp_path: Path, trusting: ssl.SSLContext) -> None:

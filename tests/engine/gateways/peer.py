@@ -98,6 +98,7 @@ class Peer:
         port: int = 0,
         authority: CertificateAuthority | None = None,
         certificate: Mapping[str, Any] = MappingProxyType({}),
+        nameless: bool = False,
     ) -> None:
         self.script = script
         self.streams = streams
@@ -106,7 +107,7 @@ class Peer:
         self.overruns = 0
         authority = authority or CertificateAuthority(folder)
         self.ca_file = authority.ca_file
-        issued = authority.issue(**certificate)
+        issued = authority.nameless() if nameless else authority.issue(**certificate)
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(issued.certificate, issued.key)
         self._tls.set_alpn_protocols(["h2"])

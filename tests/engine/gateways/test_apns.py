@@ -249,14 +249,6 @@ def test_a_second_connection_that_is_of_no_use_either_defers_the_push(house: Hou
 # --- the configuration -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["two words", "a line\nmore", "é"])
-@pytest.mark.parametrize("name", ["key_id", "team_id", "topic"])
-def test_what_apple_must_be_told_is_an_identifier(house: House, name: str, value: str) -> None:
-    settings = ApnsSettings.model_validate({**house.keys["apns"], name: value})
-    with pytest.raises(ConfigError, match=name):
-        ApnsGateway(settings, utc_now)
-
-
 def rsa_key() -> bytes:
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

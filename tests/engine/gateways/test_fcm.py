@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from engine.config import FcmSettings
 from engine.errors import ConfigError
+from engine.gateways.access_token import _session
 from engine.gateways.fcm import PER_DEVICE, FcmGateway
 from engine.ports import Gateway
 from engine.runtime.clock import utc_now
@@ -25,7 +27,7 @@ from engine.wire.messages import Outcome
 from rules.outcomes import Verdict
 from tests.contracts.gateways import FcmHouse, House, collected, send
 from tests.engine.gateways.conftest import Opener
-from tests.engine.gateways.peer import Reaction, Say, Seen
+from tests.engine.gateways.peer import Peer, Reaction, Say, Seen
 from tests.servers import free_port
 
 EXPIRED = Say(
@@ -362,8 +364,6 @@ def test_the_contents_of_a_key_file_are_in_no_error(tmp_path: Path, house: House
     assert account["private_key"][60:100] not in str(error.value)
 
 
-@pytest.mark.parametrize("project", ["a b", "a/b", "é"])
-def test_a_project_is_named_by_an_identifier(house: House, project: str) -> None:
-    settings = FcmSettings.model_validate({**house.keys["fcm"], "project_id": project})
-    with pytest.raises(ConfigError, match="project_id"):
-        FcmGateway(settings, utc_now)
+def test_the_token_endpoint_is_not_believed_by_a_common_name(tmp_path: Path) -> None:
+    with Peer(tmp_path, nameless=True) as peer, pytest.raises(requests.exceptions.SSLError):
+        _session(peer.ca_file).post(peer.url, data="assertion", timeout=5)

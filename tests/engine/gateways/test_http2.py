@@ -435,6 +435,36 @@ def test_a_peer_that_accepts_and_says_nothing_is_unreachable() -> None:
             }
 
 
+def test_a_certificate_without_a_subject_alternative_name_is_refused(tmp_path: Path) -> None:
+    with (
+        Peer(tmp_path, nameless=True) as peer,
+        closing(Http2[str](peer.url, Limits(), peer.ca_file)) as http,
+    ):
+        assert outcomes(send(http, numbers(3))) == {NoAnswer.UNTRUSTED: 3}
+        assert outcomes(send(http, numbers(3))) == {NoAnswer.UNTRUSTED: 3}
+    assert peer.seen == []
+
+
+def test_every_connection_is_asked_who_is_there(tmp_path: Path) -> None:
+    """A connection that follows another, on the same handles, is not believed because of it."""
+    authority = CertificateAuthority(tmp_path)
+    port = free_port()
+    url = f"https://localhost:{port}"
+    with closing(Http2[str](url, Limits(), authority.ca_file)) as http:
+        with Peer(tmp_path, authority=authority, port=port) as good:
+            assert outcomes(send(http, numbers(20))) == {200: 20}
+            good.leave()
+        with Peer(tmp_path, authority=authority, port=port, nameless=True) as bad:
+            found: Counter[object] = Counter()
+            while NoAnswer.UNTRUSTED not in found:
+                found = outcomes(send(http, numbers(1)))
+                assert 200 not in found
+            assert bad.seen == []
+        with Peer(tmp_path, authority=authority, port=port):
+            while outcomes(send(http, ["again"])) != {200: 1}:
+                threading.Event().wait(0.1)
+
+
 def test_a_certificate_of_another_authority_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -123,6 +123,22 @@ def test_the_changes_and_outcomes_of_the_last_hour_are_counted(bell: Bell) -> No
     assert (later.changes, later.outcomes) == (0, {})
 
 
+def test_a_phone_that_is_refused_and_a_text_that_was_replaced_are_two_things(bell: Bell) -> None:
+    district = bell.district()
+    ids = evaluated(district, scored(9, 17, at=NOW), scored(8, 9, at=NOW))
+    reasons = ("BadDeviceToken", "SUPERSEDED", "SIGNED_OUT")
+    district.record(
+        [
+            an_outcome(one, Verdict.REFUSED, reason=reason, gateway="apns", at=NOW)
+            for one, reason in zip(ids, reasons, strict=False)
+        ]
+    )
+
+    found = look(district, NOW)
+
+    assert found.outcomes == {"refused": 1, "superseded": 1, "signed_out": 1}
+
+
 def test_what_grows_with_every_push_is_not_read(bell: Bell) -> None:
     """However many there are: a status comes at once."""
     district = bell.district()
@@ -322,9 +338,9 @@ def test_a_task_that_came_often_says_how_often(capsys: pytest.CaptureFixture[str
 
 
 def test_outcomes_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    found = a_status(outcomes={"refused": 1, "accepted": 20})
+    found = a_status(outcomes={"refused": 1, "accepted": 20, "signed_out": 2})
 
-    assert "pushes: 20 accepted, 1 refused" in printed(found, capsys)
+    assert "pushes: 20 accepted, 1 refused, 2 signed out" in printed(found, capsys)
 
 
 # JSON
