@@ -63,9 +63,9 @@ def toml(text: str, what: str, file: Path) -> dict[str, Any]:
         words, line = (found[1], found[2]) if found else (str(error), None)
         if _TWICE.fullmatch(words):
             words = "what stands there is in the file already"
+        place = f"line {line}" if line else f"line {text.count(chr(10)) + 1}, its end"
         raise ConfigError(
-            f"The {what} {file} is not readable as TOML: {f'line {line}' if line else 'its end'}: "
-            f"{words}.",
+            f"The {what} {file} is not readable as TOML: {place}: {words}.",
             "Mend that line of the file.",
         ) from None
     except (RecursionError, ValueError):  # a number of thousands of digits, a date that is none

@@ -20,7 +20,8 @@ from engine.database import Database
 from engine.ports import Decided, Source
 from engine.runtime.directory import SisDirectory
 from engine.secrets.keyring import Key, Keyring
-from engine.sources.definition import Definition, load
+from engine.sources.definition import Definition
+from engine.sources.loading import load
 from engine.sources.source import SqlSource
 from engine.stages.composing import Composer
 from engine.stages.evaluate import Evaluate, Planner

@@ -46,7 +46,7 @@ class District:
     @cached_property
     def source(self) -> SqlSource:
         """The SIS: one database object where it is the same as ours, for SQLite's sake."""
-        from engine.sources.definition import load
+        from engine.sources.loading import load
         from engine.sources.source import SqlSource
 
         same = self.config.source_url == self.config.database.url

@@ -13,12 +13,12 @@ from engine.ports import Decided
 from engine.runtime.clock import utc_now
 from engine.runtime.rehearsal import Rehearsed, rehearsal
 from engine.runtime.templates import read_wording
-from engine.sources import trial
-from engine.sources.capture import require_fitting
-from engine.sources.definition import Watch, load
+from engine.sources import schema, trial
+from engine.sources.definition import Watch
 from engine.sources.draft.looking import look
 from engine.sources.draft.writing import Drafted as Drafted  # the answer of draft
 from engine.sources.draft.writing import write
+from engine.sources.loading import load
 from engine.sources.recent import as_changes, recent
 from engine.sources.source import SqlSource
 from engine.sources.trial import Asked as Asked  # a part of the answers of attempt
@@ -102,7 +102,7 @@ def attempt(
     wording = read_wording(config.wording.templates_file)
     with closing(Database(url or config.source_url, read_only=True)) as database:
         source = SqlSource(database, tried)
-        require_fitting(database, tried)
+        schema.require_fitting(database, tried)
         yield Beginning(tried.name, database.name)
         listed = list(trial.directory(database, tried))
         yield from listed

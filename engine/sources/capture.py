@@ -8,22 +8,20 @@ installations may capture in one SIS: each has an outbox, a cursor and triggers 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-import sqlalchemy
 from sqlalchemy import Connection
-from sqlalchemy.exc import SAWarning
 
 from engine.database import Database
-from engine.dialects import dialect_of, problems
+from engine.dialects import problems
 from engine.dialects.dialect import Concern as Concern
 from engine.dialects.dialect import Grants as Grants
 from engine.dialects.dialect import Owner
-from engine.errors import ConfigError, Misconfigured, SchoolbellError
+from engine.errors import Misconfigured, SchoolbellError
+from engine.sources import schema
 from engine.sources.definition import Captured, Definition
 
 # Who waits for a lock on a table stands before the SIS's writers, so we wait little.
@@ -69,7 +67,7 @@ class Capture:
         outbox is another owner's and *take_over* is false, or when a first one would do harm and
         *published* is false, and Unavailable when the SIS holds a table's lock for too long.
         """
-        require_fitting(self._database, self._definition)
+        schema.require_fitting(self._database, self._definition)
         if not take_over:
             self._require_ours()
         if not published:
@@ -127,7 +125,7 @@ class Capture:
 
     def _state(self, connection: Connection, captured: Captured) -> str:
         state = self._triggers.state(captured)
-        if state == "in place" and (problem := _not_unique(connection, captured)):
+        if state == "in place" and (problem := schema.not_unique(connection, captured)):
             return f"in place, but {problem}"
         return state
 
@@ -155,52 +153,3 @@ class Capture:
     def _require_ours(self) -> None:
         if self._triggers.current_owner() not in (None, self._owner.token):
             raise problems.of_another(self._database.name, self._owner.district)
-
-
-def require_fitting(database: Database, definition: Definition) -> None:
-    """Raise ConfigError naming each table, column or key of the definition that is not there."""
-    with database.read() as connection, warnings.catch_warnings():
-        warnings.simplefilter("ignore", SAWarning)  # of columns whose types are the SIS's own
-        found = [
-            problem
-            for captured in definition.captured
-            for problem in _problems(connection, captured)
-        ]
-    if found:
-        raise ConfigError(
-            f"The SIS database {database.name} does not fit the source definition "
-            f"{definition.name}: {'; '.join(found)}.",
-            "Mend the definition, or point [source] url at the right database.",
-        )
-
-
-def _problems(connection: Connection, captured: Captured) -> Iterator[str]:
-    inspector = sqlalchemy.inspect(connection)
-    schema, _, table = captured.table.rpartition(".")
-    if not inspector.has_table(table, schema=schema or None):
-        yield f"there is no table {captured.table}"
-        return
-    if table in inspector.get_view_names(schema=schema or None):
-        yield f"{captured.table} is a view, which fires no triggers; name the table beneath it"
-        return
-    found = {column["name"] for column in inspector.get_columns(table, schema=schema or None)}
-    missing = [c for c in (*captured.key_columns, *captured.columns) if c not in found]
-    for column in missing:
-        yield f"table {captured.table} has no column {column}"
-    if not missing and (problem := _not_unique(connection, captured)):
-        yield f"table {captured.table}: {problem}"
-
-
-def _not_unique(connection: Connection, captured: Captured) -> str:
-    """Two rows of one key would be taken for each other: one family would be told another's."""
-    if captured.key_without_constraint:
-        return ""
-    sets = dialect_of(connection).unique_sets(connection, captured.table)
-    if any(one.issubset(captured.key_columns) for one in sets):
-        return ""
-    known = " or ".join(sorted(f"({', '.join(sorted(one))})" for one in sets))
-    return (
-        f"no PRIMARY KEY or UNIQUE constraint says that ({', '.join(captured.key_columns)})"
-        f" identifies a row: {f'make {known} the `key`' if known else 'it has none'}, or where the"
-        " school is sure of it write `key_without_constraint = true`"
-    )

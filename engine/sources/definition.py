@@ -6,17 +6,12 @@ keys; the engine wraps them, so that one query serves one record and a thousand 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from importlib import resources
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
 
-from engine import files
-from engine.errors import ConfigError
-from engine.sources.unfilled import unfilled
+from engine.sources.lines import Lines, Place, lines_of
 from rules.change import Kind
 
 Entity = Literal["schools", "calendars", "people", "students", "rights"]
@@ -40,11 +35,6 @@ ENTITY_KEYS: Final[dict[Entity, tuple[str, ...]]] = {
     "rights": ("student_id", "person_id"),
 }
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-_MOST_KEY_COLUMNS: Final = 16
-_MOST_COLUMNS: Final = 50  # a function of PostgreSQL takes 100 arguments: names and values
-
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of the file: immutable, no keys but its own."""
@@ -53,12 +43,15 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 Columns = str | tuple[str, ...]
 
 
-def _several(columns: Columns) -> tuple[str, ...]:
+def several(columns: Columns) -> tuple[str, ...]:
+    """One column or several, as several."""
     return (columns,) if isinstance(columns, str) else columns
 
 
 class Captured(_Part, frozen=True, kw_only=True):
     """A table that triggers watch: the columns that identify a row, and those that count.
+
+    The *table* is named as names.table_parts takes it apart.
 
     Where no PRIMARY KEY or UNIQUE constraint says that the *key* identifies a row, the definition
     must: *key_without_constraint*.
@@ -73,7 +66,7 @@ class Captured(_Part, frozen=True, kw_only=True):
     @property
     def key_columns(self) -> tuple[str, ...]:
         """The columns that identify a row."""
-        return _several(self.key)
+        return several(self.key)
 
 
 class Watch(Captured, frozen=True, kw_only=True):
@@ -99,12 +92,12 @@ class Watch(Captured, frozen=True, kw_only=True):
     @property
     def values(self) -> tuple[str, ...]:
         """The columns that hold what families see."""
-        return _several(self.value)
+        return several(self.value)
 
     @property
     def by_columns(self) -> tuple[str, ...]:
         """The columns of the facts that equal the record's key."""
-        return _several(self.by)
+        return several(self.by)
 
 
 class DirectoryWatch(Captured, frozen=True, kw_only=True):
@@ -124,9 +117,9 @@ class DirectoryWatch(Captured, frozen=True, kw_only=True):
 
         Unless *from* says otherwise, `id` is the record's key, and others have its names.
         """
-        by = _several(self.by)
+        by = several(self.by)
         default = self.key_columns if by == ("id",) else by
-        return tuple(zip(by, _several(self.from_) or default, strict=False))
+        return tuple(zip(by, several(self.from_) or default, strict=False))
 
 
 class Query(_Part, frozen=True, kw_only=True):
@@ -180,7 +173,7 @@ PAGES_BEHIND: Final[Mapping[str, str]] = {
 
 
 class Definition(_Part, frozen=True, kw_only=True):
-    """All that Schoolbell knows of one SIS."""
+    """All that Schoolbell knows of one SIS; *written* is the file that says so."""
 
     name: str
     description: str = ""
@@ -190,6 +183,7 @@ class Definition(_Part, frozen=True, kw_only=True):
     directory: Directory
     directory_watch: tuple[DirectoryWatch, ...] = ()
     pages: Pages = Pages()
+    written: str = ""
 
     @property
     def captured(self) -> tuple[Captured, ...]:
@@ -203,124 +197,36 @@ class Definition(_Part, frozen=True, kw_only=True):
                 return watch
         return next((watch for watch in self.directory_watch if watch.name == name), None)
 
+    def where(self, place: Place) -> str:
+        """What stands at a *place* of the file, and on which line, as people find it."""
+        return where(place, self.written)
 
-def load(name_or_path: str) -> Definition:
-    """Read a bundled definition by name, or any by its path; raise ConfigError with the remedy."""
-    written = _text(name_or_path)
-    _require_filled(name_or_path, written)
-    try:
-        definition = msgspec.toml.decode(written, type=Definition)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"The source definition {name_or_path} is not usable: {error}.",
-            "Compare it with the bundled definition `reference`.",
-        ) from None
-    problems = list(_problems(definition))
-    if problems:
-        raise ConfigError(
-            f"The source definition {name_or_path} is not usable: {'; '.join(problems)}.",
-            "Mend the file; nothing was changed in the SIS.",
-        )
-    return definition
+    def where_is(self, captured: Captured, *key: str) -> str:
+        """Where a watch stands, or a *key* of it."""
+        of_directory = isinstance(captured, DirectoryWatch)
+        part = "directory_watch" if of_directory else "watch"
+        names = [one.name for one in (self.directory_watch if of_directory else self.watch)]
+        if self.written:
+            return self.where((part, names.index(captured.name), *key))
+        return f"[[{part}]] {captured.name}"
 
 
-def _require_filled(name: str, written: bytes) -> None:
-    """Raise ConfigError where a draft still waits for a person."""
-    waiting = unfilled(written.decode("utf-8", "replace"))
-    if waiting:
-        lines = "; ".join(f"line {one.line}: {one.what}" for one in waiting)
-        raise ConfigError(
-            f"The source definition {name} waits to be filled in: {lines}.",
-            "Write in each of these lines, in place of <FILL IN: ...>, what it asks for.",
-        )
+def where(place: Place, written: str) -> str:
+    """What stands at a *place* of the file that is *written* so, and on which line.
+
+    A line is told only where there is a file.
+    """
+    lines = lines_of(written)
+    line = f"line {lines.of(place)}" if written and place else ""
+    return ", ".join(filter(None, (_table_of(place, lines), line)))
 
 
-def bundled() -> list[str]:
-    """The names of the bundled definitions."""
-    folder = resources.files("engine.sources") / "definitions"
-    return sorted(
-        file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")
-    )
-
-
-def _text(name_or_path: str) -> bytes:
-    if name_or_path in bundled():
-        return (
-            resources.files("engine.sources") / "definitions" / f"{name_or_path}.toml"
-        ).read_bytes()
-    remedy = f"Name a file, or one of: {', '.join(bundled())}."
-    return files.read(Path(name_or_path), "source definition", remedy)
-
-
-def _problems(definition: Definition) -> Iterator[str]:
-    names = [captured.name for captured in definition.captured]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"two watches are named {name}"
-    for captured in definition.captured:
-        for problem in _problems_of_capture(captured):
-            yield f"watch {captured.name}: {problem}"
-    for watch in definition.watch:
-        for problem in _problems_of_watch(watch, definition):
-            yield f"watch {watch.name}: {problem}"
-    for directory_watch in definition.directory_watch:
-        for problem in _problems_of_directory_watch(directory_watch):
-            yield f"watch {directory_watch.name}: {problem}"
-    for page, behind in PAGES_BEHIND.items():
-        if definition.pages.query(page) and not definition.pages.query(behind):
-            yield f"[pages.{page}] needs [pages.{behind}], which says whom it is about"
-
-
-def _problems_of_capture(captured: Captured) -> Iterator[str]:
-    """These names go into triggers and queries: only plain identifiers may."""
-    if not _NAME.fullmatch(captured.name):
-        yield "a name is made of small letters, digits and hyphens"
-    by = captured.by_columns if isinstance(captured, Watch) else ()
-    for identifier in (*captured.table.split("."), *captured.key_columns, *captured.columns, *by):
-        if not _IDENTIFIER.fullmatch(identifier):
-            yield f"{identifier!r} is no plain column or table name"
-    if not captured.key_columns:
-        yield "`key` names no column"
-    if len(captured.key_columns) > len(set(captured.key_columns)):
-        yield "`key` names a column twice"
-    if len(captured.key_columns) > _MOST_KEY_COLUMNS:
-        yield f"at most {_MOST_KEY_COLUMNS} columns can be the key"
-    if not captured.columns:
-        yield "no columns are watched"
-    if len(captured.columns) > _MOST_COLUMNS:
-        yield f"at most {_MOST_COLUMNS} columns can be watched"
-
-
-def _problems_of_watch(watch: Watch, definition: Definition) -> Iterator[str]:
-    if watch.facts not in definition.facts:
-        yield f"there is no [facts.{watch.facts}]"
-    if watch.labels and watch.labels not in definition.labels:
-        yield f"there is no [labels.{watch.labels}]"
-    if watch.labels and len(watch.values) != 1:
-        yield "`labels` need one column as `value`"
-    if len(watch.by_columns) != len(watch.key_columns):
-        yield "`by` must name one column of the facts for each column of `key`, in their order"
-    if bool(watch.values) == bool(watch.becomes):
-        yield "either `value` or `becomes` is needed, not both"
-    named = (*watch.values, watch.text, watch.released_by, watch.becomes)
-    for column in filter(None, named):
-        if column not in watch.columns:
-            yield f"{column} is not among its columns"
-
-
-def _problems_of_directory_watch(watch: DirectoryWatch) -> Iterator[str]:
-    by, columns = _several(watch.by), ENTITY_COLUMNS[watch.refreshes]
-    for column in by:
-        if column not in columns:
-            yield (
-                f"`by` names {column}, which is no column of [directory.{watch.refreshes}];"
-                f" those are {', '.join(columns)}"
-            )
-    if watch.from_ and not by:
-        yield "`from` says where the values of `by` stand, and there is no `by`"
-    elif watch.from_ and len(_several(watch.from_)) != len(by):
-        yield "`from` must name one column for each of `by`, in their order"
-    elif by == ("id",) and not watch.from_ and len(watch.key_columns) > 1:
-        yield "its key has several columns; say with `from` which of them is the `id`"
-    for _, column in watch.pairs:
-        if column not in (*watch.key_columns, *watch.columns):
-            yield f"`by` needs {column}, which is neither in its `key` nor among its `columns`"
+def _table_of(place: Place, lines: Lines) -> str:
+    """The heading under which it stands, with the name of a watch."""
+    match place:
+        case ("watch" | "directory_watch" as part, int(), *_):
+            name = lines.at((*place[:2], "name"))
+            return f"[[{part}]] {name}" if isinstance(name, str) else f"[[{part}]]"
+        case (str() as part, str() as name, *_):
+            return f"[{part}.{name}]"
+    return ""

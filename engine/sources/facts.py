@@ -16,9 +16,13 @@ from engine.sources.keys import parts
 from engine.sources.queries import Key, asking, match
 from rules.change import CalendarId, Change, Kind, SchoolId, StudentId, Subject, Value
 from rules.thresholds import percent
+from rules.wording.templates import VARIABLES
 
+OPTIONAL: Final = ("out_of",)
 NEEDED: Final = ("record", "student_id", "school_id", "calendar_id", "released", "value")
-_NOT_WORDS: Final = frozenset({*NEEDED, "out_of"})
+_NOT_WORDS: Final = frozenset({*NEEDED, *OPTIONAL})
+
+_MADE_BY_US: Final = frozenset({"student", "before", "after"})
 
 Fact = Mapping[str, Any]
 Labels = Mapping[str, str]
@@ -205,6 +209,14 @@ def _plain(number: Decimal) -> str:
     """18 for 18.00, 17.5 for 17.50; never 1E+2."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def known_columns(definition: Definition, name: str) -> frozenset[str]:
+    """The columns of the facts of this *name* that somebody reads."""
+    watches = [watch for watch in definition.watch if watch.facts == name]
+    words = (VARIABLES[watch.kind] for watch in watches)
+    by = (watch.by_columns for watch in watches)
+    return frozenset({*NEEDED, *OPTIONAL}).union(*words, *by) - _MADE_BY_US
 
 
 def needed_columns(definition: Definition) -> Iterator[tuple[str, str, tuple[str, ...]]]:

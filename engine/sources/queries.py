@@ -78,10 +78,21 @@ def asking(database: Database, name: str) -> Iterator[None]:
 
 
 def columns_of(database: Database, name: str, query: str) -> frozenset[str]:
-    """The columns that *query* gives, without reading a row; raises BrokenQuery."""
+    """The columns that *query* gives, without reading a row; raises BrokenQuery.
+
+    A column is one only if no other has its name.
+    """
     with database.read() as connection, asking(database, name):
         nothing = f"SELECT * FROM ({in_text(query)}\n) f WHERE 1 = 0"
-        return frozenset(connection.execute(text(nothing)).keys())
+        given = list(connection.execute(text(nothing)).keys())
+    twice = sorted({one for one in given if given.count(one) > 1})
+    if twice:
+        raise BrokenQuery(
+            name,
+            f"The query {name} of the source definition gives {', '.join(twice)} twice.",
+            "Leave one out of the SELECT, or name it otherwise with AS.",
+        )
+    return frozenset(given)
 
 
 def check(database: Database, name: str, query: str, columns: Collection[str]) -> None:

@@ -14,6 +14,7 @@ import sqlalchemy
 from sqlalchemy import ColumnClause, Connection, FromClause, column, func, literal_column, select
 from sqlalchemy import table as sql_table
 
+from engine.dialects.names import table_parts
 from engine.sources.definition import Captured, Watch
 from engine.sources.draft.looking import structure
 from engine.sources.draft.roles import column_of
@@ -101,8 +102,8 @@ def _count(connection: Connection, table: str) -> int:
 
 
 def _from(table: str) -> FromClause:
-    schema, _, name = table.rpartition(".")
-    return sql_table(name, schema=schema or None)
+    *schema, name = table_parts(table)
+    return sql_table(name, schema=schema[0] if schema else None)
 
 
 def _row(captured: Captured, found: Mapping[str, Any]) -> Row:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from difflib import get_close_matches
+from typing import Final, NamedTuple
 
 from engine.database import Database
-from engine.errors import BrokenQuery
+from engine.errors import BrokenQuery, ConfigError
 from engine.ports import Sorted
-from engine.sources import facts, pages, queries
+from engine.sources import facts, pages, queries, schema
 from engine.sources.definition import ENTITY_COLUMNS, Definition, DirectoryWatch, Watch
 from engine.sources.pages import SisPages
 from rules.change import Change, Subject
+
+_NEARLY: Final = 0.85  # `outof` is nearly `out_of`, and `course_no` is not nearly `course`
 
 
 class Era(NamedTuple):
@@ -47,9 +50,23 @@ class SqlSource:
         self._era = era
 
     def check(self) -> None:
-        """Raise BrokenQuery unless every query runs and gives the columns that it must."""
-        for broken in self.broken():
-            raise broken
+        """Raise ConfigError unless every query and every watched table is as it must be."""
+        found = self.broken()
+        if len(found) == 1:
+            raise found[0]
+        if found:
+            raise ConfigError(" ".join(one.problem for one in found), "Mend the source definition.")
+        schema.require_fitting(self.database, self.definition)
+        for problem in self._misspelt():
+            raise problem
+
+    def unread(self) -> Sequence[str]:
+        """The columns that facts give and nobody reads, each with its query."""
+        return [
+            f"{name} {column}"
+            for name, given, known in self._facts()
+            for column in sorted(given - known)
+        ]
 
     def broken(self) -> Sequence[BrokenQuery]:
         """What is wrong with each query that does not run or lacks a column."""
@@ -72,11 +89,35 @@ class SqlSource:
             yield f"[directory.{entity}]", self.definition.directory.query(entity), columns
         yield from pages.needed_columns(self.definition)
 
+    def _facts(self) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
+        """The name of each facts query, the columns that it gives, and those that are read."""
+        for name, query in self.definition.facts.items():
+            place = f"[facts.{name}]"
+            given = queries.columns_of(self.database, place, query.query)
+            yield place, given, facts.known_columns(self.definition, name)
+
+    def _misspelt(self) -> Iterator[BrokenQuery]:
+        """Columns that need not be there, and whose names nearly are."""
+        for name, given, known in self._facts():
+            for column in sorted(given - known):
+                if near := get_close_matches(column, known - given, n=1, cutoff=_NEARLY):
+                    yield BrokenQuery(
+                        name,
+                        f"The query {self._place(name)} of the source definition gives the column"
+                        f" {column}, which nobody reads; did you mean {near[0]}?",
+                        "Name it with AS, or leave it out of the SELECT.",
+                    )
+
+    def _place(self, name: str) -> str:
+        """A query's name, and the line on which it stands."""
+        return self.definition.where(tuple(name.strip("[]").split(".", 1)))
+
     def _wrong(self, name: str, query: str, columns: Sequence[str]) -> BrokenQuery | None:
         try:
             queries.check(self.database, name, query, columns)
         except BrokenQuery as error:
-            return error
+            problem = error.problem.replace(name, self._place(name), 1)
+            return BrokenQuery(name, problem, error.remedy)
         return None
 
     @property

@@ -20,7 +20,7 @@ from sqlalchemy import text
 
 from engine.database import Database
 from engine.runtime.directory import SisDirectory
-from engine.sources.definition import load
+from engine.sources.loading import load
 from engine.sources.source import SqlSource
 from engine.store import migrate
 from engine.trial.reference.create import create

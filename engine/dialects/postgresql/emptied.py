@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from engine.dialects.dialect import Concern
+from engine.dialects.names import literal
 from engine.dialects.postgresql.names import quoted
 
 SUFFIX: Final = ".truncate"  # with a point, which no name of a district or of a watch has
@@ -34,7 +35,7 @@ BEGIN
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
     RAISE LOG USING MESSAGE = pg_catalog.concat(
-        'schoolbell: that {watched} was emptied is not noted: ', SQLSTATE);
+        {literal(f"schoolbell: that {watched} was emptied is not noted: ")}, SQLSTATE);
     RETURN NULL;
 END $function$"""
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
+from engine.dialects import names
 from engine.dialects.dialect import Owner
 
 _LONGEST_NAME: Final = 63  # bytes; PostgreSQL cuts what is longer
@@ -18,7 +19,7 @@ def schema_of(owner: Owner) -> str:
 
 def quoted(table: str) -> str:
     """A table name, with or without its schema, quoted."""
-    return ".".join(f'"{part}"' for part in table.split("."))
+    return ".".join(map(names.quoted, names.table_parts(table)))
 
 
 def short(name: str) -> str:

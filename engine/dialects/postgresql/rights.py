@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from engine.dialects.dialect import Grants, Watched
+from engine.dialects.names import table_parts
 from engine.dialects.postgresql.names import quoted
 
 # Whoever owns a watched table, or the database, dumps it: with all that others put there.
@@ -101,12 +102,12 @@ def _resolved(
 ) -> tuple[dict[str, bool], set[str], set[str]]:
     """Each table, whether it is watched; the schemas; and the names that lead nowhere."""
     names = sorted({*watched, *read})
-    parts = [name.rpartition(".") for name in names]
+    parts = [table_parts(name) or (name,) for name in names]
     rows = connection.execute(
         _NAMED,
         {
-            "schemas": [schema for schema, _, _ in parts],
-            "tables": [table for _, _, table in parts],
+            "schemas": ["".join(schema) for *schema, _ in parts],
+            "tables": [table for *_, table in parts],
             "called": names,
         },
     ).all()

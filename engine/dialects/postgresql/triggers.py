@@ -12,6 +12,8 @@ from sqlalchemy import Connection, text
 
 from engine.dialects import problems
 from engine.dialects.dialect import Concern, Grants, Owner, Transactions, Trigger, Watched
+from engine.dialects.names import literal
+from engine.dialects.names import quoted as quoted_name
 from engine.dialects.postgresql import concerns, cursor, emptied, rights
 from engine.dialects.postgresql.keys import key_of, picked_key_of
 from engine.dialects.postgresql.names import quoted, schema_of, short
@@ -211,7 +213,7 @@ class PostgresqlTriggers:
                     milliseconds = round(lock_timeout.total_seconds() * 1000)
                     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
                     for statement in statements:
-                        connection.exec_driver_sql(statement)
+                        connection.exec_driver_sql(statement.replace("%", "%%"))
             except Unavailable:
                 if attempt == _LOCK_TRIES:
                     raise
@@ -268,7 +270,7 @@ BEGIN
             key_value := {picked_key_of("whole_row", watched)};
         EXCEPTION WHEN OTHERS THEN
             RAISE LOG USING MESSAGE = pg_catalog.concat(
-                'schoolbell: a change of {watched.table} is not captured: ', SQLSTATE);
+                {literal(f"schoolbell: a change of {watched.table} is not captured: ")}, SQLSTATE);
             RETURN NULL;
         END;
     END;
@@ -305,12 +307,14 @@ def _seed(watch: str) -> int:
 
 
 def _picked(row: str, columns: Sequence[str]) -> str:
-    pairs = ", ".join(f"'{column}', {row} OPERATOR(pg_catalog.->) '{column}'" for column in columns)
+    pairs = ", ".join(
+        f"{name}, {row} OPERATOR(pg_catalog.->) {name}" for name in map(literal, columns)
+    )
     return f"pg_catalog.jsonb_build_object({pairs})"
 
 
 def _named(row: str, columns: Sequence[str]) -> str:
-    pairs = ", ".join(f"'{column}', {row}.\"{column}\"" for column in columns)
+    pairs = ", ".join(f"{literal(column)}, {row}.{quoted_name(column)}" for column in columns)
     return f"pg_catalog.jsonb_build_object({pairs})"
 
 

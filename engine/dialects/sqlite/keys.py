@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from engine.dialects.dialect import NUMBER, Statement, Watched
 from engine.dialects.names import in_text, quoted
+from engine.dialects.sqlite.names import table_of
 
 _STORED: Final = "schoolbell_stored"  # a function of our own connections
 _BEYOND: Final = 2**63  # what SQLite keeps as no integer
@@ -58,7 +59,8 @@ def matched(query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Sta
 def unique_sets(connection: Connection, table: str) -> set[frozenset[str]]:
     """See dialect.Dialect.unique_sets."""
     columns = connection.execute(
-        text('SELECT name, "notnull", pk FROM pragma_table_info(:table)'), {"table": table}
+        text('SELECT name, "notnull", pk FROM pragma_table_info(:table)'),
+        {"table": table_of(table)},
     ).all()
     may_be_null = {row.name for row in columns if not row.notnull and not row.pk}
     indexed = connection.execute(
@@ -67,7 +69,7 @@ def unique_sets(connection: Connection, table: str) -> set[frozenset[str]]:
             " JOIN pragma_index_info(index_list.name) index_info"
             ' WHERE index_list."unique" AND NOT index_list.partial'
         ),
-        {"table": table},
+        {"table": table_of(table)},
     )
     sets = {"": {row.name for row in columns if row.pk}}
     for index, column in indexed:  # an expression has no name

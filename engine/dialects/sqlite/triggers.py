@@ -10,8 +10,9 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from engine.dialects.dialect import Concern, Grants, Owner, Transactions, Trigger, Watched
+from engine.dialects.names import literal, quoted
 from engine.dialects.sqlite.keys import key_of
-from engine.dialects.sqlite.names import MICROSECONDS_NOW, cursor_of, outbox_of
+from engine.dialects.sqlite.names import MICROSECONDS_NOW, cursor_of, outbox_of, table_of
 
 _OPERATIONS: Final = ("insert", "update", "delete")
 
@@ -98,7 +99,8 @@ class SqliteTriggers:
     def of(self, watched: Watched) -> list[Trigger]:
         """See dialect.Triggers.of. SQLite has no trigger for several operations."""
         prefix = f"schoolbell_{self._owner.identifier}_{watched.name}"
-        return [Trigger(f"{prefix}_{operation}", watched.table) for operation in _OPERATIONS]
+        table = table_of(watched.table)
+        return [Trigger(f"{prefix}_{operation}", table) for operation in _OPERATIONS]
 
     def installed(self) -> Sequence[Trigger]:
         """See dialect.Triggers.installed. Neither a watch nor an operation has an underscore."""
@@ -114,8 +116,8 @@ class SqliteTriggers:
         with self._database.read() as connection:
             made = connection.execute(
                 text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-                     " AND tbl_name = :table"),
-                {"table": watched.table},
+                     " AND tbl_name = :table COLLATE NOCASE"),
+                {"table": table_of(watched.table)},
             )  # fmt: skip
             found = {str(row.name): str(row.sql) for row in made}
             has_outbox = _exists(connection, self._outbox)
@@ -152,7 +154,9 @@ class SqliteTriggers:
 
     def _statements(self, watched: Watched) -> list[str]:
         """One trigger for each operation, with the values that this operation has."""
-        changed = " OR ".join(f'OLD."{column}" IS NOT NEW."{column}"' for column in watched.columns)
+        changed = " OR ".join(
+            f"OLD.{name} IS NOT NEW.{name}" for name in map(quoted, watched.columns)
+        )
         old, new = _json("OLD", watched.columns), _json("NEW", watched.columns)
         shapes = (
             ("insert", "", "NEW", "NULL", new),
@@ -160,8 +164,8 @@ class SqliteTriggers:
             ("delete", "", "OLD", old, "NULL"),
         )
         return [
-            f'CREATE TRIGGER "{trigger.name}" AFTER {operation.upper()} ON "{watched.table}"'
-            f"{condition}\n"
+            f'CREATE TRIGGER "{trigger.name}" AFTER {operation.upper()}'
+            f" ON {quoted(trigger.table)}{condition}\n"
             f"BEGIN INSERT INTO {self._outbox}"
             " (event_id, watch, key, before, after, at) VALUES ("
             f"{_EVENT_ID}, '{watched.name}',"
@@ -185,12 +189,12 @@ def _json(row: str, columns: Sequence[str]) -> str:
 
     JSON has no infinity, and json_object writes one all the same: it becomes text.
     """
-    pairs = ", ".join(f"'{column}', {_json_value(row, column)}" for column in columns)
+    pairs = ", ".join(f"{literal(column)}, {_json_value(row, column)}" for column in columns)
     return f"json_object({pairs})"
 
 
 def _json_value(row: str, column: str) -> str:
-    value = f'{row}."{column}"'
+    value = f"{row}.{quoted(column)}"
     return (
         f"CASE WHEN typeof({value}) = 'blob' THEN NULL"
         f" WHEN {value} IN (9e999, -9e999) THEN CAST({value} AS TEXT) ELSE {value} END"

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, delete, select, text
 
 from engine.database import Database
 from engine.runtime.directory import SisDirectory
-from engine.sources.definition import Query, load
+from engine.sources.definition import Query
+from engine.sources.loading import load
 from engine.sources.source import SqlSource
 from engine.store import app
 from engine.store.directory import names

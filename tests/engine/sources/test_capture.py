@@ -130,7 +130,7 @@ class TestWhatDoesNotFit:
         ("differences", "named"),
         [
             ({"table": "grade"}, "there is no table grade"),
-            ({"table": "other.score"}, "there is no table other.score"),
+            ({"table": "other.score"}, "there is no schema other; did you mean `score`"),
             ({"columns": ("percent",)}, "table score has no column percent"),
             ({"key": "score_id"}, "table score has no column score_id"),
         ],
@@ -145,7 +145,7 @@ class TestWhatDoesNotFit:
     def test_everything_that_is_missing_is_named_at_once(self, empty_sis: Sis) -> None:
         empty_sis.write(SCORE)
         wrong = a_definition(a_watch(columns=("a", "b")), a_watch("grade", table="grade"))
-        with pytest.raises(ConfigError, match=r"column a; .*column b; there is no table grade"):
+        with pytest.raises(ConfigError, match=r"column a; .*column b; .*: there is no table grade"):
             empty_sis.capture(wrong).install()
 
     def test_nothing_is_touched_then(self, empty_sis: Sis) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from engine.sources.definition import Definition, load
+from engine.sources.definition import Definition
+from engine.sources.loading import load
 from engine.sources.source import SqlSource
 from rules.change import Change, Kind, Subject, Value
 from tests.engine.sources.sis import Sis, selects, sweep

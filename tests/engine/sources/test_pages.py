@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from engine.database import Database
 from engine.errors import ConfigError
-from engine.sources.definition import Definition, Pages, Query, load
+from engine.sources.definition import Definition, Pages, Query
+from engine.sources.loading import load
 from engine.sources.pages import (
     Camp,
     CampEnrollment,

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from engine.ports import PARKED_ALARM, SOURCE_ALARM, Queue
 from engine.runtime.alarms import Alarms
 from engine.runtime.jobs import check_source, retry_parked
-from engine.sources.definition import Definition, Query, load
+from engine.sources.definition import Definition, Query
+from engine.sources.loading import load
 from engine.wire.messages import Changes, decode
 from rules.change import Change
 from rules.reasons import Reason

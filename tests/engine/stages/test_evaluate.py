@@ -13,7 +13,8 @@ from sqlalchemy import event, select
 
 from engine.errors import Misconfigured, Unavailable, Unprocessable
 from engine.ports import PARKED_ALARM, Sorted, Source
-from engine.sources.definition import Query, load
+from engine.sources.definition import Query
+from engine.sources.loading import load
 from engine.stages.reporting import TEXT_ALARM
 from engine.store import app
 from engine.store import district as settings

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from engine.errors import ConfigError
-from engine.sources.definition import load
 from engine.sources.draft.schema import Column, ForeignKey, Schema, Sort, Table
 from engine.sources.draft.writing import write
+from engine.sources.loading import load
 from engine.sources.unfilled import unfilled
 
 _WORDS = [

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from engine.database import Database
 from engine.errors import ConfigError, Misconfigured
 from engine.services.source import draft
-from engine.sources.definition import load
 from engine.sources.directory import whole
+from engine.sources.loading import load
 from engine.sources.source import SqlSource
 from tests.builders import a_change
 from tests.district import ABSENCE, GRADE, MEAL_ACCOUNT, PLACEMENT, QUIZ_SCORE, SESSION, build_sis

@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from engine.database import Database
 from engine.sources import pages
-from engine.sources.definition import ENTITY_COLUMNS, Definition, Entity, load
+from engine.sources.definition import ENTITY_COLUMNS, Definition, Entity
+from engine.sources.loading import load
 from engine.sources.pages import Narrowed, Page, SisPages
 from engine.sources.queries import match, select_all, select_by
 from engine.sources.source import SqlSource
