@@ -3,11 +3,13 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.engine.guest.school import School, make_roles
+from tests.engine.sources.sis import Sis
 from tests.servers import PostgresServer
 
 _numbers: Final = itertools.count(1)
@@ -27,3 +29,10 @@ def school(server_with_roles: PostgresServer) -> Iterator[School]:
     with closing(School(server_with_roles.create_database(name))) as school:
         yield school
     server_with_roles.drop_database(name)
+
+
+@pytest.fixture
+def empty_sqlite_sis(tmp_path: Path) -> Iterator[Sis]:
+    """A SIS without any table, on SQLite."""
+    with closing(Sis(f"sqlite:///{tmp_path / 'sis.db'}")) as sis:
+        yield sis

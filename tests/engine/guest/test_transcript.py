@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.engine.guest.school import APPLICATION, BELL, ROLES, SIS, School
-from tests.engine.sources.sis import a_definition, a_watch, connect
+from tests.engine.sources.sis import Sis, a_definition, a_watch, connect
 from tests.servers import PgBouncer, PostgresServer
 
 TABLES: Final = (
@@ -226,3 +226,23 @@ LEFT_BEHIND: Final = (
     "SELECT name, setting FROM pg_settings WHERE source = 'session' ORDER BY 1",
     "SELECT pg_listening_channels()",
 )
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_on_sqlite_the_program_is_told_the_same(empty_sqlite_sis: Sis, installed: bool) -> None:
+    empty_sqlite_sis.write("CREATE TABLE score (id integer PRIMARY KEY, points, comment)")
+    if installed:
+        empty_sqlite_sis.watch()
+    told = []
+    for statement in (
+        "INSERT INTO score (points) VALUES (1), (2)",
+        "INSERT INTO score VALUES (7, 1, 'x') ON CONFLICT (id) DO UPDATE SET points = 3",
+        "UPDATE score SET points = 5 WHERE id > 1",
+        "INSERT OR REPLACE INTO score VALUES (2, 6, NULL)",
+        "DELETE FROM score",
+    ):
+        program = empty_sqlite_sis.program().connection
+        cursor = program.execute(statement)
+        [seen] = program.execute("SELECT last_insert_rowid(), changes()").fetchall()
+        told.append((cursor.rowcount, *seen))
+    assert told == [(2, 2, 2), (1, 7, 1), (2, 0, 2), (1, 2, 1), (3, 0, 3)]
