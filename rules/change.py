@@ -85,6 +85,11 @@ class Facts(NamedTuple):
     after: str | None
     details: Mapping[str, str]
 
+    @property
+    def forgotten(self) -> bool:
+        """Whether the words are not kept any more."""
+        return self.before is None and self.after is None and not self.student_name
+
 
 class Place(NamedTuple):
     """Where texts replace one another: what a person's phones show of one record of a student."""

@@ -205,7 +205,7 @@ class District:
     def speak(self, definition: Definition) -> None:
         """Connect the SIS by another definition."""
         self.source = SqlSource(self.database, definition)
-        self.directory = SisDirectory(self.database, self.source)
+        self.directory = SisDirectory(self.database, self.source, self.clock)
 
     def sis(self, statement: str, **values: object) -> None:
         """A program of the school writes."""

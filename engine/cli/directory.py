@@ -15,5 +15,5 @@ from engine.services import changeover, directory
 def sync(district: District, shrink: bool) -> None:
     """Read the whole directory again from the SIS."""
     changeover.require_same(district)
-    counted = directory.sync(district.directory, may_shrink=shrink)
-    click.echo("The directory lists " + ", ".join(f"{n} {name}" for name, n in counted.items()))
+    for line in directory.sentences(directory.sync(district.directory, may_shrink=shrink)):
+        click.echo(line)

@@ -51,7 +51,9 @@ class District:
 
         same = self.config.source_url == self.config.database.url
         database = self.database if same else Database(self.config.source_url)
-        return SqlSource(database, load(self.config.source.definition), era=lambda: self.era)
+        zone = ZoneInfo(self.config.district.timezone)
+        definition = load(self.config.source.definition)
+        return SqlSource(database, definition, zone, era=lambda: self.era)
 
     @cached_property
     def era(self) -> Era:

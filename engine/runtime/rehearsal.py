@@ -86,7 +86,8 @@ class Rehearsal:
         with self._database.read() as connection:
             version = directory.version(connection)
         few = [Scope("schools"), Scope("calendars")]
-        reading = sis.read(self._source.database, self._source.definition, few, version)
+        source = self._source
+        reading = sis.read(source.database, source.definition, few, version, source.zone)
         with self._database.write() as connection:
             directory.apply(connection, reading)
 

@@ -7,14 +7,14 @@ nobody is told of what the new database holds already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Final
 
 from engine.errors import Misconfigured, Unprocessable
+from engine.runtime.directory import Synced
 from engine.runtime.district import District
 from engine.services import directory
-from engine.sources.definition import Entity
 from engine.store import source
 
 _OURS: Final = "the engine's own database"
@@ -46,8 +46,7 @@ def change(here: District, *, same_records: bool, may_shrink: bool = False) -> I
     address = _address(here)
     with here.lock.hold() if here.lock else nullcontext():
         here.source.check()
-        counted = _read(here, may_shrink=may_shrink)
-        yield "The directory lists " + ", ".join(f"{n} {name}" for name, n in counted.items()) + "."
+        yield from directory.sentences(_read(here, may_shrink=may_shrink))
         if not same_records:
             here.capture.remove()  # a copy of the old database brought its outbox along
         with here.database.write() as connection:
@@ -63,7 +62,7 @@ def change(here: District, *, same_records: bool, may_shrink: bool = False) -> I
         yield "Its records are new ones: nothing that was told before counts for them."
 
 
-def _read(here: District, *, may_shrink: bool) -> Mapping[Entity, int]:
+def _read(here: District, *, may_shrink: bool) -> Synced:
     try:
         return directory.sync(here.directory, may_shrink=may_shrink)
     except Unprocessable as error:

@@ -113,7 +113,5 @@ def _entry(
     wording: Wording, one: Notification, language: str | None, *, seen: bool, read: bool
 ) -> Entry:
     text = wording.render(one.facts, one.audience, language or one.language)
-    title, body = (
-        (NO_WORDS, "") if isinstance(text, TextFault) or not one.facts.student_name else text
-    )
+    title, body = (NO_WORDS, "") if isinstance(text, TextFault) or one.facts.forgotten else text
     return Entry(one.id, one.at, one.student, one.facts.kind, title, body, seen, read)

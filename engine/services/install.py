@@ -64,9 +64,9 @@ def _district(here: District) -> Iterator[str]:
     file = here.config.keys.file
     keys.make(here.database, file, utc_now())
     yield f"Device tokens are encrypted with {file}: keep a copy of it."
-    counted = directory.sync(here.directory)
+    synced = directory.sync(here.directory)
     migrate.analyze(here.database)
-    yield "The directory lists " + ", ".join(f"{n} {name}" for name, n in counted.items()) + "."
+    yield from directory.sentences(synced)
     made = here.broker.install()
     whose = "The broker and the hub have their" if here.config.hub.used else "The broker has its"
     yield f"{whose} queues{_also(made)}."

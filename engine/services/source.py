@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
 from engine.config import Config
 from engine.database import Database
@@ -101,10 +102,10 @@ def attempt(
     wanted = _wanted(tried.watch, watches)
     wording = read_wording(config.wording.templates_file)
     with closing(Database(url or config.source_url, read_only=True)) as database:
-        source = SqlSource(database, tried)
+        source = SqlSource(database, tried, ZoneInfo(config.district.timezone))
         schema.require_fitting(database, tried)
         yield Beginning(tried.name, database.name)
-        listed = list(trial.directory(database, tried))
+        listed = list(trial.directory(database, tried, source.zone))
         yield from listed
         yield from trial.refreshes(database, tried, last, utc_now())
         if any(one.problem for one in listed):
@@ -119,7 +120,7 @@ def is_well(part: Beginning | Listed | Asked | Tried) -> bool:
         case Beginning():
             return True
         case Listed():
-            return part.problem is None
+            return part.problem is None and not part.unread
         case Asked():
             return not part.whole
         case Tried():

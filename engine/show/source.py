@@ -70,9 +70,10 @@ def _listed(part: Listed) -> None:
         click.echo(f"  {'':<{_WIDTH}} {part.problem[1]}")
         return
     rows = _count(part.rows, "row")
-    click.echo(
-        f"{_mark(is_well=True)} {part.entity:<{_WIDTH}} {rows:>14} {_time(part.seconds):>10}"
-    )
+    mark = _mark(is_well=not part.unread)
+    click.echo(f"{mark} {part.entity:<{_WIDTH}} {rows:>14} {_time(part.seconds):>10}")
+    for words in part.unread:
+        click.echo(f"  {'':<{_WIDTH}} {words}")
 
 
 def _asked(part: Asked) -> None:

@@ -26,6 +26,12 @@ ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
+# Columns that a query may give besides.
+OPTIONAL_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
+    "people": ("stable_id",),
+    "students": ("first_name", "last_name", "stable_id"),
+}
+
 # The first columns of each part: there is one row for each of their values.
 ENTITY_KEYS: Final[dict[Entity, tuple[str, ...]]] = {
     "schools": ("id",),

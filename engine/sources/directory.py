@@ -6,25 +6,14 @@ the SIS was asked. Nothing here writes.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import (
-    Callable,
-    Collection,
-    Generator,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-    Set,
-)
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from datetime import date
 from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row
 
 from engine.database import Database
-from engine.errors import Unprocessable
 from engine.sources.definition import (
     ENTITY_COLUMNS,
     ENTITY_KEYS,
@@ -32,15 +21,11 @@ from engine.sources.definition import (
     DirectoryWatch,
     Entity,
 )
-from engine.sources.flags import allows, forbids
+from engine.sources.directory_rows import ROW_COLUMNS, Arranger, DirectoryRow, Key
+from engine.sources.faults import Fault, Faults
 from engine.sources.keys import parts
-from engine.sources.queries import asking, select_all, select_by, stream_all
+from engine.sources.queries import asking, converting, select_all, select_by, stream_all
 from rules.change import Change, StudentId
-
-DirectoryRow = tuple[Any, ...]
-Key = tuple[Any, ...]
-
-Column = Sequence[Any]
 
 _SLICE: Final = 5_000  # rows that are held at once when everything is read
 
@@ -57,17 +42,29 @@ class Scope(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """Every row that the SIS has in a scope; values in the order of ENTITY_COLUMNS."""
+    """Every row that the SIS has in a scope; values in the order of ROW_COLUMNS."""
 
     scope: Scope
     rows: Sequence[DirectoryRow]
 
 
 class Reading(NamedTuple):
-    """What the SIS listed after *version* was the current version of our directory."""
+    """What the SIS listed after *version* was the current version of our directory.
+
+    *faults* say which rows could not be read as they stood.
+    """
 
     version: int
     listings: Sequence[Listing]
+    faults: Faults
+
+
+class Sample(NamedTuple):
+    """Some rows of one part: how many can be kept, and what is wrong with which."""
+
+    entity: Entity
+    rows: int
+    faults: Sequence[Fault]
 
 
 def key_of(entity: Entity, row: DirectoryRow) -> Key:
@@ -92,68 +89,75 @@ def scopes_of(definition: Definition, changes: Iterable[Change]) -> list[Scope]:
 
 
 def read(
-    source: Database, definition: Definition, scopes: Iterable[Scope], version: int
+    source: Database,
+    definition: Definition,
+    scopes: Iterable[Scope],
+    version: int,
+    zone: ZoneInfo,
 ) -> Reading:
-    """Read some rows.
+    """Read some rows. *zone* is the district's, by which moments are days.
 
-    Raises Unprocessable where the SIS lists a row twice, and BrokenQuery where it refuses to.
+    Raises BrokenQuery where the SIS refuses to.
     """
+    ask = _Asking(source, definition, Arranger(zone))
     with source.read() as connection:
-        return Reading(
-            version, [_listing(source, connection, definition, scope) for scope in scopes]
-        )
+        listings = [ask.listing(connection, scope) for scope in scopes]
+    return Reading(version, listings, ask.arranger.faults)
 
 
 def read_students(
-    source: Database, definition: Definition, students: Collection[StudentId], version: int
+    source: Database,
+    definition: Definition,
+    students: Collection[StudentId],
+    version: int,
+    zone: ZoneInfo,
 ) -> Reading:
     """Read some students, everybody's rights to them, and the people whom those rows name."""
     ids = frozenset(map(str, students))
+    ask = _Asking(source, definition, Arranger(zone))
     with source.read() as connection:
-        found = _listing(source, connection, definition, Scope("students", "id", ids))
-        rights = _listing(source, connection, definition, Scope("rights", "student_id", ids))
-        involved = _column(found, "person_id") | _column(rights, "person_id")
-        people = _listing(source, connection, definition, Scope("people", "id", involved))
-    return Reading(version, [people, found, rights])
+        found = ask.listing(connection, Scope("students", "id", ids))
+        rights = ask.listing(connection, Scope("rights", "student_id", ids))
+        involved = Scope("people", "id", _column(found, "person_id") | _column(rights, "person_id"))
+        people = ask.listing(connection, involved)
+    return Reading(version, [people, found, rights], ask.arranger.faults)
 
 
 @contextmanager
 def whole(
-    source: Database, definition: Definition
+    source: Database, definition: Definition, arranger: Arranger
 ) -> Iterator[Iterator[tuple[Entity, Iterator[list[DirectoryRow]]]]]:
     """Each part of the directory with all of its rows, in slices, as of one moment.
 
-    The slices of a part must be taken before the next part is. A row that is listed twice is not
-    refused here: who takes the slices knows what came before.
+    The slices of a part must be taken before the next part is. A row may come again in a later
+    slice: who takes the slices knows what came before.
     """
+    ask = _Asking(source, definition, arranger)
     with source.snapshot() as connection, ExitStack() as reading:
 
         def parts() -> Iterator[tuple[Entity, Iterator[list[DirectoryRow]]]]:
             for entity in ENTITY_COLUMNS:
-                found = closing(_slices(source, connection, definition, entity))
-                yield entity, reading.enter_context(found)
+                slices = closing(ask.slices(connection, entity, _SLICE))
+                yield entity, reading.enter_context(slices)
 
         yield parts()
 
 
-def new_keys(entity: Entity, rows: Sequence[DirectoryRow], met: Set[Key]) -> Set[Key]:
-    """The keys of *rows*. Raises Unprocessable where two have one key, or one that was *met*.
+def samples(
+    source: Database, definition: Definition, most: int, zone: ZoneInfo
+) -> Iterator[Sample]:
+    """At most *most* rows of each part, and what is wrong with them; nothing is kept of them.
 
-    Which of two rows is right, the query must say: a restriction may stand in only one.
+    Raises BrokenQuery where the SIS refuses to.
     """
-    columns = len(ENTITY_KEYS[entity])
-    keys = {row[:columns] for row in rows}
-    if len(keys) == len(rows) and met.isdisjoint(keys):
-        return keys
-    times = Counter(key_of(entity, row) for row in rows)
-    key = next(key for key, count in times.items() if count > 1 or key in met)
-    named = ", ".join(
-        f"{name} {value}" for name, value in zip(ENTITY_KEYS[entity], key, strict=True)
-    )
-    raise Unprocessable(
-        f"The source lists {entity} with {named} more than once.",
-        f"Mend the query [directory.{entity}], so that it gives one row for each.",
-    )
+    for entity in ENTITY_COLUMNS:
+        ask = _Asking(source, definition, Arranger(zone))
+        with (
+            source.snapshot() as connection,
+            closing(ask.slices(connection, entity, most)) as slices,
+        ):
+            rows = next(slices, [])
+        yield Sample(entity, len(rows), list(ask.arranger.faults))
 
 
 def _narrowest(watch: DirectoryWatch) -> tuple[str, str]:
@@ -168,87 +172,62 @@ def _narrowest(watch: DirectoryWatch) -> tuple[str, str]:
 
 
 def _values(watch: DirectoryWatch, column: str, change: Change) -> set[str]:
-    """What a column of the record holds, and what it held before."""
+    """What a column of the record holds, and what it held before.
+
+    A char(n) is filled with blanks where the record was captured, and without them in our rows.
+    """
     if column in watch.columns:
         rows = (change.before or {}, change.after or {})
-        return {str(row[column]) for row in rows if row.get(column) is not None}
-    key = parts(change.key, watch.key_columns)
-    return {key[watch.key_columns.index(column)]} if key else set()
+        found = {str(row[column]) for row in rows if row.get(column) is not None}
+    else:
+        key = parts(change.key, watch.key_columns)
+        found = {key[watch.key_columns.index(column)]} if key else set()
+    return found | {one.rstrip(" ") for one in found}
 
 
-def _listing(
-    source: Database, connection: Connection, definition: Definition, scope: Scope
-) -> Listing:
-    query = definition.directory.query(scope.entity)
-    with asking(source, f"[directory.{scope.entity}]"):
-        if scope.by:
-            found = select_by(connection, query, scope.by, scope.keys)
-        else:
-            found = select_all(connection, query)
-    rows = _arranged(scope.entity, found)
-    new_keys(scope.entity, rows, met=frozenset())
-    return Listing(scope, rows)
+class _Asking(NamedTuple):
+    """Asks a SIS, and arranges what it gives."""
+
+    source: Database
+    definition: Definition
+    arranger: Arranger
+
+    def listing(self, connection: Connection, scope: Scope) -> Listing:
+        """Every row of a scope."""
+        entity, by, keys = scope
+        query = self.definition.directory.query(entity)
+        with asking(self.source, f"[directory.{entity}]"):
+            if not by:
+                found = select_all(connection, query)
+            else:
+                found = select_by(connection, query, by, keys)
+                if by not in ENTITY_KEYS[entity]:
+                    found = _with_all_of_their_keys(connection, query, entity, found)
+        return Listing(scope, self.arranger.arranged(entity, found))
+
+    def slices(
+        self, connection: Connection, entity: Entity, size: int
+    ) -> Generator[list[DirectoryRow]]:
+        """Every row of a part, at most *size* of them held at once."""
+        query, name = self.definition.directory.query(entity), f"[directory.{entity}]"
+        with (
+            asking(self.source, name),
+            converting(self.source, name),
+            closing(stream_all(connection, query, size)) as slices,
+        ):
+            for found in slices:
+                yield self.arranger.arranged(entity, found)
 
 
-def _slices(
-    source: Database, connection: Connection, definition: Definition, entity: Entity
-) -> Generator[list[DirectoryRow]]:
-    query = definition.directory.query(entity)
-    with (
-        asking(source, f"[directory.{entity}]"),
-        closing(stream_all(connection, query, _SLICE)) as slices,
-    ):
-        for found in slices:
-            yield _arranged(entity, found)
+def _with_all_of_their_keys(
+    connection: Connection, query: str, entity: Entity, found: Sequence[Row[Any]]
+) -> Sequence[Row[Any]]:
+    """The rows *found*, and others of the same keys: what they say may be stricter."""
+    first = ENTITY_KEYS[entity][0]
+    keys = {str(row._mapping[first]) for row in found if row._mapping[first] is not None}
+    return select_by(connection, query, first, keys)
 
 
 def _column(listing: Listing, name: str) -> frozenset[str]:
-    index = ENTITY_COLUMNS[listing.scope.entity].index(name)
+    index = ROW_COLUMNS[listing.scope.entity].index(name)
     return frozenset(row[index] for row in listing.rows if row[index])
-
-
-def _arranged(entity: Entity, found: Sequence[Row[Any]]) -> list[DirectoryRow]:
-    """Values in our order and of our types, whatever else the query gives.
-
-    A row without a key is nobody's: it gives no right, and takes nobody else's.
-    """
-    if not found:
-        return []
-    names, values = found[0]._fields, list(zip(*found, strict=True))
-    columns = (
-        _CONVERTERS.get(column, _texts)(values[names.index(column)])
-        for column in ENTITY_COLUMNS[entity]
-    )
-    keys = len(ENTITY_KEYS[entity])
-    return [row for row in zip(*columns, strict=True) if "" not in row[:keys]]
-
-
-def _texts(values: Column) -> Column:
-    return [value if type(value) is str else _text(value) for value in values]
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _allowances(values: Column) -> Column:
-    return list(map(allows, values))
-
-
-def _prohibitions(values: Column) -> Column:
-    return list(map(forbids, values))
-
-
-def _days(values: Column) -> Column:
-    return [date.fromisoformat(value) if isinstance(value, str) else value for value in values]
-
-
-# A whole column at once: a full read converts millions of values.
-_CONVERTERS: Final[Mapping[str, Callable[[Column], Column]]] = {
-    "active": _allowances,
-    "enrolled": _allowances,
-    "portal": _allowances,
-    "restricted": _prohibitions,
-    "starts": _days,
-    "ends": _days,
-}

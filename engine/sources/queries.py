@@ -7,13 +7,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, bindparam, text
+from sqlalchemy.exc import DataError
 from sqlalchemy.types import NullType
 
 from engine.database import Database
 from engine.dialects import dialect_of
 from engine.dialects.dialect import Dialect
 from engine.dialects.names import in_text
-from engine.errors import BrokenQuery, Misconfigured, RightMissing, StatementRefused
+from engine.errors import (
+    BrokenQuery,
+    Misconfigured,
+    RightMissing,
+    StatementRefused,
+    Unprocessable,
+)
 
 Key = tuple[str, ...]
 
@@ -25,6 +32,28 @@ def select_by(
     if not keys:
         return []
     sql, values = dialect_of(connection).narrowed(in_text(query), by, keys)
+    try:
+        return connection.execute(text(sql), values).all()
+    except DataError:  # a word where the column is a number, or a row that the query cannot convert
+        one_by_one = sorted(keys)
+        if len(one_by_one) == 1:
+            return _of_one(connection, query, by, one_by_one[0])
+        middle = len(one_by_one) // 2
+        halves = one_by_one[:middle], one_by_one[middle:]
+        return [row for half in halves for row in select_by(connection, query, by, half)]
+
+
+def _of_one(connection: Connection, query: str, by: str, key: str) -> Sequence[Row[Any]]:
+    """None where no row can have such a key; raises what the rows themselves raise."""
+    dialect = dialect_of(connection)
+    try:
+        sql, values = dialect.narrowed(
+            f"SELECT * FROM ({in_text(query)}\n) q WHERE 1 = 0", by, [key]
+        )
+        connection.execute(text(sql), values).all()
+    except DataError:
+        return []
+    sql, values = dialect.narrowed(in_text(query), by, [key])
     return connection.execute(text(sql), values).all()
 
 
@@ -75,6 +104,24 @@ def asking(database: Database, name: str) -> Iterator[None]:
             yield
     except StatementRefused as error:
         raise _broken(name, error) from error
+
+
+@contextmanager
+def converting(database: Database, name: str) -> Iterator[None]:
+    """Raise Unprocessable where the query of this *name* cannot convert what a row holds.
+
+    The database says it of the whole result. Its words hold the value, so they are not repeated.
+    """
+    try:
+        with database.translated():
+            yield
+    except database.dialect.driver_error as error:
+        raise Unprocessable(
+            f"The query {name} of the source definition cannot convert what some row holds"
+            f" ({type(error).__name__}).",
+            "Let the query give columns as they stand: Schoolbell reads days, flags and numbers"
+            " row by row. Convert only what can be converted.",
+        ) from error
 
 
 def columns_of(database: Database, name: str, query: str) -> frozenset[str]:

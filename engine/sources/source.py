@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from engine.database import Database
 from engine.errors import BrokenQuery, ConfigError
@@ -15,6 +16,7 @@ from engine.sources.pages import SisPages
 from rules.change import Change, Subject
 
 _NEARLY: Final = 0.85  # `outof` is nearly `out_of`, and `course_no` is not nearly `course`
+_ANYWHERE: Final = ZoneInfo("UTC")
 
 
 class Era(NamedTuple):
@@ -39,14 +41,21 @@ class Era(NamedTuple):
 class SqlSource:
     """Implements ports.Source by the queries of the definition.
 
-    *era* is asked when changes come, and not before: who only looks at a SIS needs none.
+    *zone* is the district's: a moment that the SIS holds is on the day that it is there. *era* is
+    asked when changes come, and not before: who only looks at a SIS needs none.
     """
 
     def __init__(
-        self, database: Database, definition: Definition, *, era: Callable[[], Era] = Era
+        self,
+        database: Database,
+        definition: Definition,
+        zone: ZoneInfo = _ANYWHERE,
+        *,
+        era: Callable[[], Era] = Era,
     ) -> None:
         self.database = database
         self.definition = definition
+        self.zone = zone
         self._era = era
 
     def check(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, literal_column, select, table, text
 
@@ -17,7 +18,8 @@ from engine.dialects.names import in_text
 from engine.errors import ConfigError, Unprocessable
 from engine.sources import directory as sis
 from engine.sources.definition import Definition, Entity, Watch
-from engine.sources.directory import Key, new_keys
+from engine.sources.directory import key_of
+from engine.sources.directory_rows import Arranger, Key
 from engine.sources.keys import parts
 from engine.sources.queries import asking
 from engine.sources.recent import as_changes, recent
@@ -30,13 +32,15 @@ _LARGE: Final = 1_000  # rows, from which on it is felt that a table is read who
 class Listed:
     """One part of the directory: its rows, and the seconds that it took to read them all.
 
-    *problem* is why it could not be read, as problem and remedy.
+    *problem* is why it could not be read, as problem and remedy; *unread* is what is wrong with
+    rows that cannot be read as they stand.
     """
 
     entity: Entity
     rows: int
     seconds: float
     problem: tuple[str, str] | None = None
+    unread: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +59,17 @@ class Asked:
     whole: Sequence[str]
 
 
-def directory(database: Database, definition: Definition) -> Iterator[Listed]:
+def directory(database: Database, definition: Definition, zone: ZoneInfo) -> Iterator[Listed]:
     """Read every part of the directory once, as `schoolbell sync` does, and keep nothing."""
+    arranger = Arranger(zone)
     try:
-        with sis.whole(database, definition) as parts_:
+        with sis.whole(database, definition, arranger) as parts_:
             for entity, slices in parts_:
                 started, met = time.perf_counter(), set[Key]()
                 for rows in slices:
-                    met |= new_keys(entity, rows, met)
-                yield Listed(entity, len(met), time.perf_counter() - started)
+                    met |= {key_of(entity, row) for row in rows}
+                unread = [str(fault) for fault in arranger.faults if fault.entity == entity]
+                yield Listed(entity, len(met), time.perf_counter() - started, unread=unread)
     except (ConfigError, Unprocessable) as error:
         yield Listed(entity, 0, 0.0, (error.problem, error.remedy))
 

@@ -16,20 +16,23 @@ from datetime import date
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy import update as update_
 
 from engine.errors import Unprocessable
-from engine.sources.definition import ENTITY_COLUMNS, ENTITY_KEYS, Entity
-from engine.sources.directory import (
-    DirectoryRow,
-    Key,
-    Listing,
-    Reading,
-    Scope,
-    key_of,
-    new_keys,
-)
+from engine.sources.definition import ENTITY_KEYS, Entity
+from engine.sources.directory import Listing, Reading, Scope, key_of
+from engine.sources.directory_rows import ROW_COLUMNS, Arranger, DirectoryRow, Key
 from engine.store.bulk import append, one_of
 from engine.store.tables import (
     calendars,
@@ -124,23 +127,57 @@ def apply(connection: Connection, reading: Reading) -> list[Scope]:
 
 
 def compare(
-    connection: Connection, entity: Entity, slices: Iterable[Sequence[DirectoryRow]]
+    connection: Connection,
+    entity: Entity,
+    slices: Iterable[Sequence[DirectoryRow]],
+    arranger: Arranger,
 ) -> Difference:
     """Compare a part of the directory with all that the SIS lists.
 
-    Raises Unprocessable where it lists a row twice.
+    Of a key that comes again in a later slice the stricter values count: that row comes last.
     """
     table = TABLES[entity]
     known = connection.execute(select(func.count()).select_from(table)).scalar_one()
     met: set[Key] = set()
+    again: list[DirectoryRow] = []
     rows = []
     for listed in slices:
-        met |= new_keys(entity, listed, met)
+        keys = {key_of(entity, row) for row in listed}
+        if twice := keys & met:
+            again += (row for row in listed if key_of(entity, row) in twice)
+            listed = [row for row in listed if key_of(entity, row) not in twice]
+        met |= keys
         ours = set(_beginning_with(connection, entity, {row[0] for row in listed}))
         if different := [row for row in listed if row not in ours]:
             rows.append(msgspec.msgpack.encode(different))
+    if again:
+        rows = _with_the_stricter(connection, entity, rows, again, arranger)
     gone = [key for key in _keys(connection, entity) if key not in met]
     return Difference(entity, len(met), known, rows, gone)
+
+
+def _with_the_stricter(
+    connection: Connection,
+    entity: Entity,
+    packed: Iterable[bytes],
+    again: Sequence[DirectoryRow],
+    arranger: Arranger,
+) -> list[bytes]:
+    """The rows that differ, when some of them were listed *again*.
+
+    As an earlier slice listed those, they were like ours or are among the packed.
+    """
+    keys = {key_of(entity, row) for row in again}
+    ours = _by_key(entity, _beginning_with(connection, entity, {key[0] for key in keys}))
+    first = {key: row for key, row in ours.items() if key in keys}
+    unpack = msgspec.msgpack.Decoder(_ROWS[entity]).decode
+    rows = []
+    for listed in map(unpack, packed):
+        first |= {key: row for row in listed if (key := key_of(entity, row)) in keys}
+        rows.append([row for row in listed if key_of(entity, row) not in keys])
+    merged = arranger.merged(entity, [*first.values(), *again])
+    rows.append([row for row in merged if ours.get(key_of(entity, row)) != row])
+    return [msgspec.msgpack.encode(slice_) for slice_ in rows if slice_]
 
 
 def refuse_shrinking(difference: Difference) -> None:
@@ -188,14 +225,23 @@ def school_of(connection: Connection, student: StudentId) -> SchoolId | None:
     return connection.execute(query).scalar_one_or_none()
 
 
-def names(connection: Connection, wanted: Collection[StudentId]) -> dict[StudentId, str]:
-    """The first names of those *wanted* students whom the directory knows."""
-    found = connection.execute(
-        select(students.c.id, people.c.first_name)
-        .join(people, people.c.id == students.c.person_id)
+def names(
+    connection: Connection, wanted: Collection[StudentId], *, with_accounts: bool = False
+) -> dict[StudentId, str]:
+    """The first names of those *wanted* students whom the directory knows.
+
+    A student without an account has the name that the students query gives; empty if it gives none.
+    *with_accounts* leaves out those whose account the directory does not know.
+    """
+    of_account = func.nullif(people.c.first_name, "")
+    query = (
+        select(students.c.id, func.coalesce(of_account, students.c.first_name))
+        .outerjoin(people, people.c.id == students.c.person_id)
         .where(one_of(connection, students.c.id, wanted))
-    ).all()
-    return {StudentId(student): name for student, name in found}
+    )
+    if with_accounts:
+        query = query.where(or_(people.c.id.is_not(None), students.c.person_id == ""))
+    return {StudentId(student): name for student, name in connection.execute(query)}
 
 
 def full_names(connection: Connection, wanted: Collection[PersonId]) -> dict[PersonId, str]:
@@ -228,7 +274,7 @@ class _Since:
 
 
 def _value(entity: Entity, row: DirectoryRow, column: str) -> str:
-    return str(row[ENTITY_COLUMNS[entity].index(column)])
+    return str(row[ROW_COLUMNS[entity].index(column)])
 
 
 def _next_version(connection: Connection) -> int:
@@ -333,5 +379,5 @@ _TYPES: Final[Mapping[str, Any]] = {
 }
 _ROWS: Final[Mapping[Entity, Any]] = {
     entity: list[tuple[*(_TYPES.get(column, str) for column in columns)]]  # type: ignore[misc]
-    for entity, columns in ENTITY_COLUMNS.items()
+    for entity, columns in ROW_COLUMNS.items()
 }

@@ -100,49 +100,55 @@ district = _table(
 
 display_options = _table(
     "display_options",
-    Column("school_id", String(64), primary_key=True),
+    Column("school_id", Text, primary_key=True),
     Column("kind", String(24), primary_key=True),
     Column("audience", String(16), primary_key=True),
     Column("shown", Boolean, nullable=False),
 )
 
-# The directory: read from the source, kept in step with it.
+# The directory: read from the source, kept in step with it. Lengths are the source's business. An
+# identity stays when somebody gets another id; see `engine.sources.directory_rows`.
 
 schools = _table(
     "schools",
-    Column("id", String(64), primary_key=True),
+    Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
 )
 
 calendars = _table(
     "calendars",
-    Column("id", String(64), primary_key=True),
-    Column("school_id", String(64), nullable=False),
-    Column("year", String(32), nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("school_id", Text, nullable=False),
+    Column("year", Text, nullable=False),
     Column("active", Boolean, nullable=False),
 )
 
 people = _table(
     "people",
-    Column("id", String(64), primary_key=True),
+    Column("id", Text, primary_key=True),
     Column("first_name", Text, nullable=False),
     Column("last_name", Text, nullable=False),
-    Column("language", String(16), nullable=False),
+    Column("language", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Index(None, "identity"),
 )
 
 students = _table(
     "students",
-    Column("id", String(64), primary_key=True),
-    Column("person_id", String(64), nullable=False),
-    Column("school_id", String(64), nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("person_id", Text, nullable=False),
+    Column("school_id", Text, nullable=False),
     Column("enrolled", Boolean, nullable=False),
+    Column("first_name", Text, nullable=False),
+    Column("last_name", Text, nullable=False),
+    Column("identity", Text, nullable=False),
 )
 
 rights = _table(
     "rights",
-    Column("student_id", String(64), primary_key=True),
-    Column("person_id", String(64), primary_key=True),
-    Column("relation", String(32), nullable=False),
+    Column("student_id", Text, primary_key=True),
+    Column("person_id", Text, primary_key=True),
+    Column("relation", Text, nullable=False),
     Column("portal", Boolean, nullable=False),
     Column("starts", Date),
     Column("ends", Date),
@@ -189,7 +195,7 @@ directory_readings = _table(
 
 accounts = _table(
     "accounts",
-    Column("person_id", String(64), primary_key=True),
+    Column("person_id", Text, primary_key=True),
     Column("disabled_at", _Moment),
 )
 
@@ -209,7 +215,7 @@ devices = _table(
 
 sessions = _table(
     "sessions",
-    Column("person_id", String(64), primary_key=True),
+    Column("person_id", Text, primary_key=True),
     Column("device_id", BigInteger, primary_key=True, autoincrement=False),
     Column("stay_logged_in", Boolean, nullable=False),
     Column("started_at", _Moment, nullable=False),
@@ -220,8 +226,8 @@ sessions = _table(
 
 subscriptions = _table(
     "subscriptions",
-    Column("student_id", String(64), primary_key=True),
-    Column("person_id", String(64), primary_key=True),
+    Column("student_id", Text, primary_key=True),
+    Column("person_id", Text, primary_key=True),
     Column("kind", String(24), primary_key=True),
     Column("enabled", Boolean, nullable=False),
     Column("threshold", Numeric(10, 2)),

@@ -18,7 +18,7 @@ DIVIDED = ("schoolbell_decisions", "schoolbell_facts", "schoolbell_outcomes")
 def upgrade() -> None:
     op.create_table(
         "schoolbell_accounts",
-        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_schoolbell_accounts")),
     )
@@ -47,9 +47,9 @@ def upgrade() -> None:
 
     op.create_table(
         "schoolbell_calendars",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("school_id", sa.String(length=64), nullable=False),
-        sa.Column("year", sa.String(length=32), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("school_id", sa.Text(), nullable=False),
+        sa.Column("year", sa.Text(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_calendars")),
     )
@@ -128,7 +128,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "schoolbell_display_options",
-        sa.Column("school_id", sa.String(length=64), nullable=False),
+        sa.Column("school_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
         sa.Column("audience", sa.String(length=16), nullable=False),
         sa.Column("shown", sa.Boolean(), nullable=False),
@@ -267,12 +267,18 @@ def upgrade() -> None:
     )
     op.create_table(
         "schoolbell_people",
-        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
         sa.Column("first_name", sa.Text(), nullable=False),
         sa.Column("last_name", sa.Text(), nullable=False),
-        sa.Column("language", sa.String(length=16), nullable=False),
+        sa.Column("language", sa.Text(), nullable=False),
+        sa.Column("identity", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_people")),
     )
+    with op.batch_alter_table("schoolbell_people", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_people_identity"), ["identity"], unique=False
+        )
+
     op.create_table(
         "schoolbell_queue_messages",
         sa.Column(
@@ -303,9 +309,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "schoolbell_rights",
-        sa.Column("student_id", sa.String(length=64), nullable=False),
-        sa.Column("person_id", sa.String(length=64), nullable=False),
-        sa.Column("relation", sa.String(length=32), nullable=False),
+        sa.Column("student_id", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("relation", sa.Text(), nullable=False),
         sa.Column("portal", sa.Boolean(), nullable=False),
         sa.Column("starts", sa.Date(), nullable=True),
         sa.Column("ends", sa.Date(), nullable=True),
@@ -319,13 +325,13 @@ def upgrade() -> None:
 
     op.create_table(
         "schoolbell_schools",
-        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_schools")),
     )
     op.create_table(
         "schoolbell_sessions",
-        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
         sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("stay_logged_in", sa.Boolean(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
@@ -348,16 +354,19 @@ def upgrade() -> None:
     )
     op.create_table(
         "schoolbell_students",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("person_id", sa.String(length=64), nullable=False),
-        sa.Column("school_id", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("school_id", sa.Text(), nullable=False),
         sa.Column("enrolled", sa.Boolean(), nullable=False),
+        sa.Column("first_name", sa.Text(), nullable=False),
+        sa.Column("last_name", sa.Text(), nullable=False),
+        sa.Column("identity", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_students")),
     )
     op.create_table(
         "schoolbell_subscriptions",
-        sa.Column("student_id", sa.String(length=64), nullable=False),
-        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("student_id", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("threshold", sa.Numeric(precision=10, scale=2), nullable=True),
@@ -419,6 +428,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_queue_messages_queue_id"))
 
     op.drop_table("schoolbell_queue_messages")
+    with op.batch_alter_table("schoolbell_people", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_people_identity"))
+
     op.drop_table("schoolbell_people")
     op.drop_table("schoolbell_parked_changes")
     op.drop_table("schoolbell_outcomes")

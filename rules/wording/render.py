@@ -16,7 +16,14 @@ from rules.privacy import Level
 from rules.reasons import Reason
 from rules.wording.allowed import LONGEST_TEXT, LONGEST_VARIABLE, Environment, TooLong, refusals
 from rules.wording.short import SHORT
-from rules.wording.templates import ATTENDANCE_WORDS, BUNDLED, VARIABLES, Template, TemplateKey
+from rules.wording.templates import (
+    ATTENDANCE_WORDS,
+    BUNDLED,
+    NAMELESS,
+    VARIABLES,
+    Template,
+    TemplateKey,
+)
 
 FALLBACK: Final = "en"
 # One render for both halves costs half of two. No text from a file or a database can hold half of
@@ -90,7 +97,7 @@ class Wording:
         text = self._said.get(which)
         if text is None:
             key = self._key(of_kind, audience, language, level)
-            said = self._said_by(key, {"student": who})
+            said = self._said_by(key, {"student": who or _nameless(key.language)})
             if isinstance(said, TextFault):
                 said = Wording().brief(level, kind, audience, language, student)
             if len(self._said) >= _MOST_KEPT:
@@ -177,10 +184,15 @@ def _variables_of(facts: Facts, language: str) -> dict[str, str]:
     """Every variable of the kind: what the source left out is blank, a typo is undefined."""
     variables = dict.fromkeys(VARIABLES[facts.kind], "")
     variables |= facts.details
-    variables["student"] = facts.student_name
+    variables["student"] = facts.student_name or _nameless(language)
     variables["before"] = _word(facts.kind, facts.before, language)
     variables["after"] = _word(facts.kind, facts.after, language)
     return variables
+
+
+def _nameless(language: str) -> str:
+    """What a student is called whose name the SIS does not give."""
+    return next(NAMELESS[one] for one in _spoken(language) if one in NAMELESS)
 
 
 def _word(kind: Kind, value: str | None, language: str) -> str:

@@ -72,6 +72,8 @@ ATTENDANCE_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
+NAMELESS: Final[Mapping[str, str]] = {"en": "Your student", "es": "Su estudiante"}
+
 _WAS: Final = "{% if before %} (was {{ before }}){% endif %}"
 _ERA: Final = "{% if before %} (antes {{ before }}){% endif %}"
 _STUDENT, _GUARDIAN = Audience.STUDENT, Audience.GUARDIAN

@@ -77,7 +77,7 @@ def read(url: str) -> Read:
     """Read everything, and write what differs."""
     database = Database(url)
     began, busy = time.perf_counter(), time.process_time()
-    counted = SisDirectory(database, SqlSource(database, load("reference"))).sync()
+    counted = SisDirectory(database, SqlSource(database, load("reference"))).sync().listed
     seconds, processor = time.perf_counter() - began, time.process_time() - busy
     database.close()
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 
+from engine.dialects.postgresql.loaders import load_whatever_comes
 from engine.errors import Misconfigured
 
 _SETTINGS: Final[Mapping[str, str]] = {
@@ -58,6 +59,7 @@ def prepare(connection: psycopg.Connection[Any], *, by_key: bool) -> None:
     connection.commit()
     if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
         _speak_ascii(connection)
+    load_whatever_comes(connection)
 
 
 def _speak_ascii(connection: psycopg.Connection[Any]) -> None:

@@ -272,7 +272,7 @@ def test_why_shows_as_many_decisions_as_asked_for(bell: Bell) -> None:
 
 def test_sync_says_what_the_directory_lists(bell: Bell) -> None:
     assert bell("sync") == (
-        "The directory lists 2 schools, 3 calendars, 9 people, 3 students, 7 rights\n"
+        "The directory lists 2 schools, 3 calendars, 9 people, 3 students, 7 rights.\n"
     )
 
 

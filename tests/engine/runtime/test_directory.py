@@ -164,7 +164,7 @@ def test_a_student_without_a_person_keeps_nobody_from_being_looked_up(district: 
     for table in (students, people, rights):
         district.app(lambda connection, table=table: connection.execute(delete(table)))
 
-    assert district.directory.names({StudentId(ADA), StudentId(BEN)}) == {ADA: "Ada"}
+    assert district.directory.names({StudentId(ADA), StudentId(BEN)}) == {ADA: "Ada", BEN: ""}
 
 
 def test_a_student_who_is_known_is_not_asked_for(

@@ -11,18 +11,23 @@ from dataclasses import dataclass, field
 from itertools import product
 from random import Random
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Connection, create_engine, insert, select
 from sqlalchemy.pool import StaticPool
 
-from engine.sources.directory import DirectoryRow, Key, Listing, Reading, Scope
+from engine.sources.directory import Listing, Reading, Scope
+from engine.sources.directory_rows import Arranger, DirectoryRow, Key
+from engine.sources.faults import Faults
 from engine.store import directory
 from engine.store.tables import directory_readings, directory_version, rights
 
 INTERLEAVINGS: Final = 5_000
 IN_ONE_TEST: Final = 500
 STEPS: Final = 10
+
+ARRANGER: Final = Arranger(ZoneInfo("UTC"))
 
 STUDENTS, PEOPLE = ("s1", "s2"), ("p1", "p2")
 KEYS: Final = tuple(product(STUDENTS, PEOPLE))
@@ -105,7 +110,9 @@ class World:
         elif one.version is None:
             one.version = directory.version(self.connection)
         elif one.reading is None:
-            one.reading = Reading(one.version, [Listing(one.scope, self.sis.rows(one.scope))])
+            one.reading = Reading(
+                one.version, [Listing(one.scope, self.sis.rows(one.scope))], Faults()
+            )
         else:
             self.apply(one, one.reading)
 
@@ -125,7 +132,7 @@ class World:
             return
         self.comparing = True
         base = directory.version(self.connection)
-        found = directory.compare(self.connection, "rights", self.slices())
+        found = directory.compare(self.connection, "rights", self.slices(), ARRANGER)
         self.found.append((base, found))
         self.comparing = False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -13,6 +14,7 @@ from engine.database import Database
 from engine.errors import ConfigError, Misconfigured
 from engine.services.source import draft
 from engine.sources.directory import whole
+from engine.sources.directory_rows import Arranger
 from engine.sources.loading import load
 from engine.sources.source import SqlSource
 from tests.builders import a_change
@@ -80,7 +82,7 @@ def test_the_draft_of_the_reference_lists_the_same_directory(
     with closing(Database(reference)) as database:
         listed = []
         for name in ("reference", str(file)):
-            with whole(database, load(name)) as parts:
+            with whole(database, load(name), Arranger(ZoneInfo("UTC"))) as parts:
                 listed.append(
                     {entity: sorted(row for part in slices for row in part)
                      for entity, slices in parts}

@@ -1,0 +1,253 @@
+"""Rows of the directory, from what the queries give: our order, our types, and nothing lost.
+
+One row that cannot be read stops no other. It gives nobody a right and takes nobody else's: what
+is not understood is no where it allows and yes where it forbids, a right with a day that is none
+is no right, and of several rows for one key the stricter of each value counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from itertools import compress
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Row
+
+from engine.sources.days import day
+from engine.sources.definition import ENTITY_COLUMNS, ENTITY_KEYS, OPTIONAL_COLUMNS, Entity
+from engine.sources.faults import Faults, Trouble
+from engine.sources.flags import understood
+
+DirectoryRow = tuple[Any, ...]
+Key = tuple[Any, ...]
+Column = Sequence[Any]
+
+# What a row of ours holds: what the query must give, and what is made of columns that it may give.
+ROW_COLUMNS: Final[Mapping[Entity, tuple[str, ...]]] = {
+    **ENTITY_COLUMNS,
+    "people": (*ENTITY_COLUMNS["people"], "identity"),
+    "students": (*ENTITY_COLUMNS["students"], "first_name", "last_name", "identity"),
+}
+
+# An index holds no more, and no id that people gave comes near it.
+_LONGEST_ID: Final = 1_000  # bytes
+_UNREADABLE: Final = "\ufffd"
+_FLAGS: Final = {
+    "active": Trouble.ALLOWANCE,
+    "enrolled": Trouble.ALLOWANCE,
+    "portal": Trouble.ALLOWANCE,
+    "restricted": Trouble.PROHIBITION,
+}
+_DAYS: Final = ("starts", "ends")
+_IDS: Final = ("person_id",)
+
+
+class Arranger:
+    """Arranges rows as the directory has them; *faults* gathers what cannot be read.
+
+    *zone* is the district's: a moment counts as its day there.
+    """
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.faults = Faults()
+        self._zone = zone
+
+    def arranged(self, entity: Entity, found: Sequence[Row[Any]]) -> list[DirectoryRow]:
+        """One row for each key, values in the order of ROW_COLUMNS."""
+        if not found:
+            return []
+        given: dict[str, Column] = dict(
+            zip(found[0]._fields, zip(*found, strict=True), strict=True)
+        )
+        keys = list(zip(*(_texts(given[name]) for name in ENTITY_KEYS[entity]), strict=True))
+        if sound := self._sound(entity, keys):
+            given = {name: list(compress(values, sound)) for name, values in given.items()}
+            keys = list(compress(keys, sound))
+        columns = {name: self._column(entity, name, given, keys) for name in ROW_COLUMNS[entity]}
+        if entity == "rights":
+            _close(columns)
+        return self.merged(entity, zip(*columns.values(), strict=True))
+
+    def merged(self, entity: Entity, rows: Iterable[DirectoryRow]) -> list[DirectoryRow]:
+        """One row for each key: where there are several, the stricter of each value."""
+        width = len(ENTITY_KEYS[entity])
+        found: dict[Key, DirectoryRow] = {}
+        twice: dict[Key, None] = {}
+        for row in rows:
+            other = found.setdefault(row[:width], row)
+            if other != row:
+                found[row[:width]] = stricter(entity, other, row)
+                twice[row[:width]] = None
+        self.faults.add(entity, "row", Trouble.TWICE, list(twice))
+        return list(found.values())
+
+    def _sound(self, entity: Entity, keys: Sequence[Key]) -> list[bool] | None:
+        """Which rows have a key that can be kept; None where all have."""
+        sound: list[bool] | None = None
+        for index, name in enumerate(ENTITY_KEYS[entity]):
+            values = [key[index] for key in keys]
+            if _are_sound(values):
+                continue
+            missing = [not value for value in values]
+            odd = [bool(value) and not _is_sound(value) for value in values]
+            self.faults.add(entity, name, Trouble.NO_KEY, list(compress(keys, missing)))
+            self.faults.add(entity, name, Trouble.KEY, list(compress(keys, odd)))
+            sound = [
+                before and not (none or bad)
+                for before, none, bad in zip(sound or [True] * len(keys), missing, odd, strict=True)
+            ]
+        return sound
+
+    def _column(
+        self, entity: Entity, name: str, given: Mapping[str, Column], keys: Sequence[Key]
+    ) -> Column:
+        if name == "identity":
+            return self._identities(entity, given.get("stable_id"), keys)
+        if name in OPTIONAL_COLUMNS.get(entity, ()) and name not in given:
+            return [""] * len(keys)
+        values = given[name]
+        if name in _FLAGS:
+            return self._flags(entity, name, values, keys)
+        if name in _DAYS:
+            return self._days(entity, name, values, keys)
+        texts = _texts(values)
+        if name in _IDS and name not in ENTITY_KEYS[entity]:
+            return self._ids(entity, name, texts, keys)
+        return texts
+
+    def _flags(self, entity: Entity, name: str, values: Column, keys: Sequence[Key]) -> Column:
+        """A whole column at once: a full read converts millions, and there are few of a kind."""
+        try:
+            meanings = {value: understood(value) for value in set(values)}
+            said = [meanings[value] for value in values]
+        except TypeError:  # a list or the like
+            said = [understood(value) for value in values]
+        trouble = _FLAGS[name]
+        if None in said:
+            unclear = [one is None for one in said]
+            self.faults.add(entity, name, trouble, list(compress(keys, unclear)))
+            said = [trouble is Trouble.PROHIBITION if one is None else one for one in said]
+        return said
+
+    def _days(self, entity: Entity, name: str, values: Column, keys: Sequence[Key]) -> Column:
+        if {type(value) for value in values} <= {date, type(None)}:
+            return values
+        days = [self._day(name, value) for value in values]
+        bad = [one is _NO_DAY for one in days]
+        self.faults.add(entity, name, Trouble.DAY, list(compress(keys, bad)))
+        return days
+
+    def _day(self, name: str, value: Any) -> Any:
+        try:
+            found = day(value, self._zone)
+        except ValueError:
+            return _NO_DAY
+        return None if found == _OPEN[name] else found
+
+    def _identities(self, entity: Entity, stable: Column | None, keys: Sequence[Key]) -> Column:
+        if stable is None:
+            return [identity("", key[0]) for key in keys]
+        known = self._ids(entity, "stable_id", _texts(stable), keys)
+        return [identity(one, key[0]) for one, key in zip(known, keys, strict=True)]
+
+    def _ids(self, entity: Entity, name: str, texts: Column, keys: Sequence[Key]) -> Column:
+        if _are_sound([text for text in texts if text]):
+            return texts
+        odd = [bool(text) and not _is_sound(text) for text in texts]
+        self.faults.add(entity, name, Trouble.ID, list(compress(keys, odd)))
+        return ["" if bad else text for text, bad in zip(texts, odd, strict=True)]
+
+
+_NO_DAY: Final = object()  # stands for what is no day
+_OPEN: Final = {"starts": date.min, "ends": date.max}
+
+
+def _close(columns: dict[str, Column]) -> None:
+    """A right whose days nobody can tell is none. That it restricts, it goes on to say."""
+    if any(_NO_DAY in columns[name] for name in _DAYS):
+        unclear = [
+            starts is _NO_DAY or ends is _NO_DAY
+            for starts, ends in zip(columns["starts"], columns["ends"], strict=True)
+        ]
+        portal = zip(columns["portal"], unclear, strict=True)
+        columns["portal"] = [given and not bad for given, bad in portal]
+        for name in _DAYS:
+            columns[name] = [None if one is _NO_DAY else one for one in columns[name]]
+
+
+def identity(stable: str, id_: str) -> str:
+    """What settings and devices are kept under: the *stable* id, or the id where there is none.
+
+    No id is ever the same as the stable id of somebody else.
+    """
+    if stable:
+        return f"={stable}"
+    return f"'{id_}" if id_[:1] in ("=", "'") else id_
+
+
+def stricter(entity: Entity, one: DirectoryRow, other: DirectoryRow) -> DirectoryRow:
+    """A row that allows what both allow, and forbids what either forbids."""
+    return tuple(
+        a if a == b else _STRICTER.get(name, min)(a, b)
+        for name, a, b in zip(ROW_COLUMNS[entity], one, other, strict=True)
+    )
+
+
+def _both(one: bool, other: bool) -> bool:
+    return one and other
+
+
+def _either(one: bool, other: bool) -> bool:
+    return one or other
+
+
+def _later(one: date | None, other: date | None) -> date | None:
+    return max(one or date.min, other or date.min)
+
+
+def _earlier(one: date | None, other: date | None) -> date | None:
+    return min(one or date.max, other or date.max)
+
+
+def _neither(_one: str, _other: str) -> str:
+    """Nobody is the student themselves where two people are said to be."""
+    return ""
+
+
+_STRICTER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "active": _both,
+    "enrolled": _both,
+    "portal": _both,
+    "restricted": _either,
+    "starts": _later,
+    "ends": _earlier,
+    "person_id": _neither,
+}
+
+
+def _texts(values: Column) -> list[str]:
+    return [value if type(value) is str and "\0" not in value else _text(value) for value in values]
+
+
+def _text(value: Any) -> str:
+    """Text that every database takes. What is no text is marked as unreadable."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes | bytearray | memoryview):
+        value = bytes(value).decode("utf-8", "replace")
+    return str(value).replace("\0", _UNREADABLE)
+
+
+def _are_sound(ids: Sequence[str]) -> bool:
+    """Whether all can be kept: a whole column at once."""
+    return (
+        "" not in ids
+        and max(map(len, ids), default=0) * 4 <= _LONGEST_ID
+        and _UNREADABLE not in "".join(ids)
+    )
+
+
+def _is_sound(value: str) -> bool:
+    return len(value.encode("utf-8", "replace")) <= _LONGEST_ID and _UNREADABLE not in value
