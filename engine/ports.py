@@ -10,11 +10,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from engine.errors import Unprocessable
-from engine.secrets.addresses import Device
-from engine.wire.messages import Outcome, Push
 from rules.audience import Audience, Candidate, DeviceId
 from rules.breaker import Trust
 from rules.change import (
@@ -27,12 +25,16 @@ from rules.change import (
     StudentId,
     Subject,
 )
-from rules.decide import CandidateKey
 from rules.gates import Circumstances
 from rules.identity import PushId, entry_id
 from rules.notification import Notification, NotificationId, Origin, State
 from rules.privacy import Privacy
 from rules.reasons import Reason
+
+if TYPE_CHECKING:
+    from engine.secrets.addresses import Device
+    from engine.wire.messages import Outcome, Push
+    from rules.decide import CandidateKey
 
 Clock = Callable[[], datetime]
 

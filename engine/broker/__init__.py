@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from engine.broker.embedded import EmbeddedBroker
-from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.config import BrokerSettings
 from engine.database import Database
 from engine.ports import Broker, Queue
@@ -25,4 +24,6 @@ def open_broker(
     """
     if settings.embedded:
         return EmbeddedBroker(database, settings.partitions)
+    from engine.broker.rabbitmq.broker import RabbitBroker
+
     return RabbitBroker(settings, district, queues)

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.broker import open_broker
-from engine.broker.rabbitmq.address import in_vhost, vhost_of
-from engine.broker.rabbitmq.broker import RabbitBroker
 from engine.config import Config
 from engine.database import Database
 from engine.errors import ConfigError, Misconfigured, SchoolbellError, Unavailable
@@ -25,6 +23,8 @@ def open_district(config: Config, database: Database) -> Broker:
     district = config.district.id
     if not config.hub.used:
         return open_broker(config.broker, database, district)
+    from engine.broker.rabbitmq.broker import RabbitBroker
+
     _require_own_vhost(config)
     own = open_broker(config.broker, database, district, OUR_OWN)
     return LinkedBroker(own, RabbitBroker(config.hub, district, AT_THE_HUB))
@@ -32,6 +32,9 @@ def open_district(config: Config, database: Database) -> Broker:
 
 def open_served_districts(config: Config) -> Mapping[str, Broker]:
     """For each district that this hub serves, its vhost at the hub's broker."""
+    from engine.broker.rabbitmq.address import in_vhost
+    from engine.broker.rabbitmq.broker import RabbitBroker
+
     return {
         district: RabbitBroker(in_vhost(config.broker, district), district, AT_THE_HUB)
         for district in config.deliver.districts
@@ -40,6 +43,8 @@ def open_served_districts(config: Config) -> Mapping[str, Broker]:
 
 def _require_own_vhost(config: Config) -> None:
     """The hub knows a district by its vhost, and lets it write that name's keys alone."""
+    from engine.broker.rabbitmq.address import vhost_of
+
     district, vhost = config.district.id, vhost_of(config.hub)
     if district != vhost:
         raise ConfigError(

@@ -38,7 +38,7 @@ def test_the_help_needs_no_library_but_clicks_own() -> None:
     ("command", "not_needed"),
     [
         ("enable", {*OF_THE_STAGES, "pika", "psycopg", "cryptography", "jinja2", "structlog"}),
-        ("status", {*OF_THE_STAGES, "psycopg", "structlog"}),
+        ("status", {*OF_THE_STAGES, "pika", "psycopg", "cryptography", "structlog"}),
         ("sync", {*OF_THE_STAGES, "pika", "psycopg"}),
     ],
 )
