@@ -30,6 +30,7 @@ from rules.identity import PushId, entry_id
 from rules.notification import Notification, NotificationId, Origin, State
 from rules.privacy import Privacy
 from rules.reasons import Reason
+from rules.told import LastTold
 
 if TYPE_CHECKING:
     from engine.secrets.addresses import Device
@@ -252,20 +253,24 @@ class Audiences(NamedTuple):
 
 
 class DecidedFor(NamedTuple):
-    """What became of a change for one person; *devices* are those that it is told on."""
+    """What became of a change for one person; *devices* are those that it is told on.
+
+    *last* is the change of which a person who is silent here was last told, at the same place.
+    """
 
     person: PersonId
     audience: Audience
     reason: Reason
     language: str = ""
     devices: tuple[DeviceId, ...] = ()
+    last: ChangeId | None = None
 
 
 class Decided(NamedTuple):
     """What became of one change for one student: the row that holds it.
 
-    A change that concerns nobody has one without a *place*. *facts* are there where somebody is
-    told, for as long as words are kept.
+    A change that concerns nobody has one without a *place*. *facts* are there where somebody knows
+    of it now, for as long as words are kept.
     """
 
     change: ChangeId
@@ -304,8 +309,13 @@ class Deciding(Protocol):
         """What holds for the whole district now."""
         ...
 
-    def newest(self, places: Collection[Place], since: datetime) -> Mapping[Place, int]:
-        """The highest position that was decided for each place, of changes since then."""
+    def last_told(
+        self, places: Collection[Place], since: datetime, until: datetime
+    ) -> Mapping[Place, LastTold]:
+        """The newest decision about each place, and what people know since, as far as it is kept.
+
+        It is looked for among changes between those moments.
+        """
         ...
 
     def privacy(self) -> Privacy:

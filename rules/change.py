@@ -76,7 +76,7 @@ class Facts(NamedTuple):
     """What the text about one record of one student is made of, whenever it is made.
 
     *before* and *after* are what families saw and see, None for nothing. *details* are the words
-    that wording may use (title, course, period, room, day ...).
+    that wording may use (title, course, period, room, day ...). *number* is that of *after*.
     """
 
     kind: Kind
@@ -84,6 +84,7 @@ class Facts(NamedTuple):
     before: str | None
     after: str | None
     details: Mapping[str, str]
+    number: Decimal | None = None
 
     @property
     def forgotten(self) -> bool:
@@ -103,9 +104,10 @@ class Subject(NamedTuple):
     """What one change means for one student, with the facts the source gave about it.
 
     *record* identifies what is shown: two changes with the same kind and record replace one
-    another on a phone. *before* is None when families have not seen a value yet. *position* is
-    the change's, and *superseded* is true when a later change of the same record was decided
-    before this one. The directory knows the *student_name*, which is empty until it was asked.
+    another on a phone. *before* is what the change itself replaced, None where families have not
+    seen that. *position* is the change's, and *superseded* is true when a later change of the same
+    record was decided before this one. *was* is what was last told of the record, where that is
+    remembered. The directory knows the *student_name*, which is empty until it was asked.
     """
 
     change: ChangeId
@@ -121,6 +123,7 @@ class Subject(NamedTuple):
     details: Mapping[str, str]
     position: int = 0
     superseded: bool = False
+    was: str | None = None
 
     @property
     def place(self) -> Place:
@@ -129,11 +132,14 @@ class Subject(NamedTuple):
 
     @property
     def facts(self) -> Facts:
-        """What its text is made of."""
+        """What its text is made of: what was before is said only where it was different."""
+        before = self.was or (self.before.text if self.before else None)
+        after, number = self.after or (None, None)
         return Facts(
             self.kind,
             self.student_name,
-            self.before.text if self.before else None,
-            self.after.text if self.after else None,
+            None if before == after else before,
+            after,
             self.details,
+            number,
         )

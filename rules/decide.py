@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 
 from rules.audience import Audience, Candidate, DeviceId
 from rules.change import ChangeId, Facts, Kind, PersonId, StudentId, Subject
-from rules.gates import Case, Circumstances, refusal
+from rules.gates import Case, Circumstances, refusal, still_known
 from rules.reasons import Reason
+from rules.told import Memory, Shown
 from rules.wording import Text, TextFault, Wording
 
 _GUARDIANS_FIRST = {Audience.GUARDIAN: 0, Audience.STUDENT: 1}
@@ -18,7 +19,8 @@ class Decision(NamedTuple):
     """What became of one change for one person about one student, and why.
 
     With the reason TOLD there are *devices*; with a faulty text there is *fault*. The text itself
-    is made when it is sent or read.
+    is made when it is sent or read. *shown* is what the person knew of the record
+    before, and does still where they are not told.
     """
 
     subject: Subject
@@ -28,6 +30,7 @@ class Decision(NamedTuple):
     reason: Reason
     devices: tuple[DeviceId, ...] = ()
     fault: TextFault | None = None
+    shown: Shown | None = None
 
     @property
     def change(self) -> ChangeId:
@@ -73,8 +76,12 @@ def decide(
     candidates: Mapping[CandidateKey, Sequence[Candidate]],
     circumstances: Circumstances,
     texts: Texts,
+    memory: Memory,
 ) -> Iterator[Decision]:
     """Decide every subject for every candidate of its student, each pair once, in order.
+
+    What was last told is asked of *memory* when a subject's turn comes: whoever carries out the
+    decisions notes there, one by one, what is told.
 
     All subjects of one change must be in *subjects* together, each student once. *candidates* are
     looked up by the student and the kind, each person once. Guardians come before students, so
@@ -83,12 +90,16 @@ def decide(
     told: dict[ChangeId, set[DeviceId]] = {}
     for subject in subjects:
         already = told.setdefault(subject.change, set())
+        known, was = memory.of(subject.place), memory.was(subject.place)
+        if was is not None:
+            subject = subject._replace(was=was)
         ordered = sorted(
             candidates.get((subject.student, subject.kind), ()),
             key=lambda candidate: (_GUARDIANS_FIRST[candidate.audience], candidate.person),
         )
         for candidate in ordered:
-            yield _decide(Case(subject, candidate, circumstances), already, texts)
+            case = Case(subject, candidate, circumstances, known.get(candidate.person))
+            yield _decide(case, already, texts)
 
 
 def _decide(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
@@ -105,12 +116,14 @@ def _decide(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
         return _silent(case, text.reason, text)
     already.update(devices)
     return Decision(
-        subject, candidate.person, candidate.audience, candidate.language, Reason.TOLD, devices
-    )
+        subject, candidate.person, candidate.audience, candidate.language, Reason.TOLD, devices,
+        None, case.shown,
+    )  # fmt: skip
 
 
 def _silent(case: Case, reason: Reason, fault: TextFault | None = None) -> Decision:
     candidate = case.candidate
     return Decision(
-        case.subject, candidate.person, candidate.audience, candidate.language, reason, (), fault
-    )
+        case.subject, candidate.person, candidate.audience, candidate.language, reason, (), fault,
+        still_known(case, reason),
+    )  # fmt: skip

@@ -15,6 +15,7 @@ from rules.audience import Audience, Candidate
 from rules.change import CalendarId, ChangeId, Kind, SchoolId, Subject
 from rules.reasons import Reason
 from rules.thresholds import fell_below
+from rules.told import Shown
 
 PRESENT: Final = "present"
 
@@ -34,11 +35,15 @@ class Circumstances:
 
 
 class Case(NamedTuple):
-    """One subject, one candidate, and the circumstances: all that a gate may look at."""
+    """One subject, one candidate, and the circumstances: all that a gate may look at.
+
+    *shown* is what the candidate was last told of the subject's record.
+    """
 
     subject: Subject
     candidate: Candidate
     circumstances: Circumstances
+    shown: Shown | None = None
 
 
 def district_enabled(case: Case) -> Reason | None:
@@ -63,7 +68,8 @@ def something_to_tell(case: Case) -> Reason | None:
     before, after = case.subject.before, case.subject.after
     if after is None or (before is not None and before.text == after.text):
         return Reason.NOTHING_TO_TELL
-    if case.subject.kind is Kind.ATTENDANCE and after.text == PRESENT and before is None:
+    was = before.text if before else case.shown and case.shown.facts.after
+    if case.subject.kind is Kind.ATTENDANCE and after.text == PRESENT and was is None:
         return Reason.NOTHING_TO_TELL
     return None
 
@@ -119,6 +125,11 @@ def subscribed(case: Case) -> Reason | None:
     return None if subscription and subscription.enabled else Reason.NOT_SUBSCRIBED
 
 
+def not_told_yet(case: Case) -> Reason | None:
+    """The last thing that the person was told of this record was not the same."""
+    return Reason.ALREADY_TOLD if case.shown and case.shown.says(case.subject) else None
+
+
 def threshold_crossed(case: Case) -> Reason | None:
     """The value fell below the person's threshold with this change, or none is set."""
     subscription, after = case.candidate.subscription, case.subject.after
@@ -126,10 +137,28 @@ def threshold_crossed(case: Case) -> Reason | None:
         return None
     if after is None or after.number is None:
         return Reason.NO_NUMBER
-    before = case.subject.before.number if case.subject.before else None
-    if fell_below(subscription.threshold, before, after.number):
+    before = case.subject.before or (case.shown and case.shown.facts)
+    if fell_below(subscription.threshold, before.number if before else None, after.number):
         return None
     return Reason.THRESHOLD_NOT_CROSSED
+
+
+def still_known(case: Case, reason: Reason) -> Shown | None:
+    """What a person who stays silent for *reason* was told and may take to hold still.
+
+    Who asked to hear of low values only takes the last one for over once it is not low any more.
+    """
+    subscription, after = case.candidate.subscription, case.subject.after
+    if (
+        reason is Reason.THRESHOLD_NOT_CROSSED
+        and subscription is not None
+        and subscription.threshold is not None
+        and after is not None
+        and after.number is not None
+        and after.number >= subscription.threshold
+    ):
+        return None
+    return case.shown
 
 
 def device_live(case: Case) -> Reason | None:
@@ -169,6 +198,7 @@ GATES: Final[tuple[Gate, ...]] = (
         (Reason.NO_ACCOUNT, Reason.STAY_LOGGED_IN_OFF, Reason.SESSION_ENDED),
     ),
     Gate("subscribed", subscribed, (Reason.NOT_SUBSCRIBED,)),
+    Gate("text not told yet", not_told_yet, (Reason.ALREADY_TOLD,), of_change=True),
     Gate(
         "threshold crossed",
         threshold_crossed,

@@ -29,12 +29,18 @@ class Reason(StrEnum):
     STAY_LOGGED_IN_OFF = "STAY_LOGGED_IN_OFF"
     SESSION_ENDED = "SESSION_ENDED"
     NOT_SUBSCRIBED = "NOT_SUBSCRIBED"
+    ALREADY_TOLD = "ALREADY_TOLD"
     THRESHOLD_NOT_CROSSED = "THRESHOLD_NOT_CROSSED"
     NO_NUMBER = "NO_NUMBER"
     NO_DEVICE = "NO_DEVICE"
     DEVICE_ALREADY_TOLD = "DEVICE_ALREADY_TOLD"
     TEXT_BLANK = "TEXT_BLANK"
     TEMPLATE_INVALID = "TEMPLATE_INVALID"
+
+    @property
+    def informs(self) -> bool:
+        """Whether the person knows afterwards what there was to tell."""
+        return self in _INFORMS
 
     @property
     def for_staff(self) -> str:
@@ -46,6 +52,8 @@ class Reason(StrEnum):
         """What the person concerned reads."""
         return _SENTENCES[self][1]
 
+
+_INFORMS = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD})
 
 _HIDDEN = "The school does not send this kind of notification at the moment."
 _NOT_FOR_YOU = "Your account does not receive notifications about this student."
@@ -119,6 +127,10 @@ _SENTENCES = {
     Reason.NOT_SUBSCRIBED: (
         "The person has not switched this kind on for this student.",
         "You have not switched on this kind of notification for this student.",
+    ),
+    Reason.ALREADY_TOLD: (
+        "The last that this person was told of the record says the same.",
+        "You were told this already.",
     ),
     Reason.THRESHOLD_NOT_CROSSED: (
         "The value did not fall below the person's threshold with this change.",

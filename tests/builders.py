@@ -19,6 +19,7 @@ from rules.change import (
     CalendarId,
     Change,
     ChangeId,
+    Facts,
     Kind,
     Op,
     PersonId,
@@ -31,6 +32,7 @@ from rules.change import (
 from rules.gates import Case, Circumstances
 from rules.identity import parts_of, push_id
 from rules.outcomes import Verdict
+from rules.told import Shown
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NOW: Final = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
@@ -100,6 +102,17 @@ def a_subject(
         SchoolId(school), CalendarId(calendar), released, before, after,
         DETAILS[kind] if details is None else details, 0, superseded,
     )  # fmt: skip
+
+
+def shown(
+    after: str | None, number: str | None = None, details: Mapping[str, str] | None = None
+) -> Shown:
+    """What somebody was last told of Ada's quiz."""
+    words = DETAILS[Kind.ASSIGNMENT] if details is None else details
+    facts = Facts(
+        Kind.ASSIGNMENT, "Ada", None, after, words, None if number is None else Decimal(number)
+    )
+    return Shown(ChangeId("earlier"), 1, facts, (DeviceId("1"),))
 
 
 def a_sign_in(device: str = "1", **differences: bool) -> SignIn:

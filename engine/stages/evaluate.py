@@ -61,6 +61,7 @@ from rules.plan import (
     plan,
 )
 from rules.reasons import Reason
+from rules.told import Memory
 from rules.wording import TextFault
 
 Parked = dict[ChangeId, tuple[Change, Unprocessable]]
@@ -150,6 +151,7 @@ class _Batch:
         default_factory=lambda: defaultdict(list)
     )
     _subjects: Sequence[Subject] = ()
+    _memory: Memory = field(default_factory=Memory)
     _facts: dict[tuple[ChangeId, StudentId], Facts] = field(default_factory=dict)
     _held: list[Notification] = field(default_factory=list)
     _faults: dict[str, TextFault] = field(default_factory=dict)
@@ -159,12 +161,14 @@ class _Batch:
 
     def decide(self, subjects: Sequence[Subject]) -> None:
         """Decide, plan, and compose what is told now."""
-        self._subjects = self._without_news_of_old(subjects)
+        self._subjects = self._in_order(subjects)
         audiences = self.deciding.audiences({(one.student, one.kind) for one in subjects}, self.now)
         texts = Texts(self.composer.wording)
         composing = self._composing(texts)
         circumstances = self.deciding.circumstances(self.now)
-        for decision in decide(self._subjects, audiences.candidates, circumstances, texts):
+        for decision in decide(
+            self._subjects, audiences.candidates, circumstances, texts, self._memory
+        ):
             self._carry_out(decision, audiences, composing)
 
     def published_again(self, changes: Sequence[Change]) -> list[Push]:
@@ -230,17 +234,19 @@ class _Batch:
         fits = cache(lambda: self.deciding.keyring_fits(keyring.ids))
         return self.composer.at(self.deciding.privacy(), self.now, fits, texts)
 
-    def _without_news_of_old(self, subjects: Sequence[Subject]) -> Sequence[Subject]:
-        """Mark what comes after a later change of its record was decided."""
+    def _in_order(self, subjects: Sequence[Subject]) -> Sequence[Subject]:
+        """In the order of the outbox, with what comes after a later change of its record marked."""
         if not subjects:
             return subjects
-        since = min(moment_of(one.change) for one in subjects)
-        newest = dict(self.deciding.newest({one.place for one in subjects if one.position}, since))
+        moments = [moment_of(one.change) for one in subjects]
+        self._memory = Memory(
+            self.deciding.last_told(
+                {one.place for one in subjects}, min(moments), max(*moments, self.now)
+            )
+        )
         return [
-            one._replace(superseded=True)
-            if newest.get(one.place, one.position) > one.position
-            else one
-            for one in subjects
+            one._replace(superseded=True) if self._memory.is_behind(one) else one
+            for one in sorted(subjects, key=_position)
         ]
 
     def _carry_out(self, one: Decision, audiences: Audiences, composing: Composing) -> None:
@@ -275,9 +281,15 @@ class _Batch:
                 self._unsent[push].append((push_id(one.subject.change, device), phone))
 
     def _note(self, one: Decision, reason: Reason, devices: tuple[DeviceId, ...] = ()) -> None:
-        about = one.subject.change, one.subject.student
+        about, last = (one.subject.change, one.subject.student), None
+        if reason.informs:
+            self._memory.told(one.subject, self._facts_of(one.subject), one.person, devices)
+        elif one.shown:
+            last = one.shown.change
+        else:
+            self._memory.forget(one.subject.place, one.person)
         self._people[about].append(
-            DecidedFor(one.person, one.audience, reason, one.language, devices)
+            DecidedFor(one.person, one.audience, reason, one.language, devices, last)
         )
 
     def _notification(self, one: Decision, held: HoldUntil | None) -> Notification:
@@ -298,7 +310,7 @@ class _Batch:
         people: Sequence[DecidedFor] = ()
         if subject is not None:
             people = self._people.get((subject.change, subject.student), ())
-        is_told = any(one.devices for one in people)
+        is_told = any(one.reason.informs for one in people)
         return Decided(
             change.id, subject.place if subject else None, change.position, change.watch,
             change.at, self.now, tuple(people),
@@ -339,8 +351,8 @@ class _Batch:
         )
 
 
-def _position(change: Change) -> int:
-    return change.position
+def _position(one: Change | Subject) -> int:
+    return one.position
 
 
 def _ask(

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, func, select, true
+from sqlalchemy import Connection, Row, Select, and_, select, true
 
 from engine.ports import Decided, DecidedFor, NotificationKey
 from engine.store.bulk import append, insert_new, one_of, tuples
@@ -28,14 +29,17 @@ _A_WEEK: Final = timedelta(days=7)
 _NEVER_BEFORE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 # A change id may be this much older than its change's neighbours: clocks are set.
-_CLOCKS_DIFFER: Final = timedelta(days=1)
+CLOCKS_DIFFER: Final = timedelta(days=1)
 
+PLACE: Final = (decisions.c.student_id, decisions.c.kind, decisions.c.record)
+
+_INFORMS: Final = frozenset(one.value for one in Reason if one.informs)
 _LETTERS: Final[Mapping[Audience, str]] = {one: one.value[0] for one in Audience}
 _AUDIENCES: Final[Mapping[str, Audience]] = {letter: one for one, letter in _LETTERS.items()}
 
 _encode: Final = msgspec.json.Encoder().encode
 _people: Final = msgspec.json.Decoder(list[list[Any]])
-_Words = tuple[str, str | None, str | None, dict[str, str]]
+_Words = tuple[str, str | None, str | None, dict[str, str], Decimal | None]
 _words: Final = msgspec.json.Decoder(_Words)
 
 _COLUMNS: Final = (
@@ -107,32 +111,6 @@ def seen(connection: Connection, changes: Collection[Change]) -> set[ChangeId]:
     return {ChangeId(change) for (change,) in found}
 
 
-def newest(connection: Connection, places: Collection[Place], since: datetime) -> dict[Place, int]:
-    """The highest position of each place among changes since then; none where there is none."""
-    if not places:
-        return {}
-    wanted = tuples(connection, (decisions.c.student_id, decisions.c.kind, decisions.c.record),
-                    sorted(places))  # fmt: skip
-    highest = (
-        select(func.max(decisions.c.position))
-        .where(
-            decisions.c.student_id == wanted.c.student_id,
-            decisions.c.kind == wanted.c.kind,
-            decisions.c.record == wanted.c.record,
-            decisions.c.change_id >= first_id_at(since - _CLOCKS_DIFFER),
-        )
-        .scalar_subquery()
-    )
-    found = connection.execute(
-        select(wanted.c.student_id, wanted.c.kind, wanted.c.record, highest.label("position"))
-    ).all()
-    return {
-        Place(student, kind, record): position
-        for student, kind, record, position in found
-        if position is not None
-    }
-
-
 def of_changes(connection: Connection, changes: Collection[str]) -> list[Decided]:
     """The rows of *changes*, with what texts are made of as far as it is kept."""
     ids = set(changes)
@@ -150,8 +128,7 @@ def at_places(
     """All rows of each place, of changes since then, in the order of their positions."""
     if not places:
         return {}
-    wanted = tuples(connection, (decisions.c.student_id, decisions.c.kind, decisions.c.record),
-                    sorted(places))  # fmt: skip
+    wanted = tuples(connection, PLACE, sorted(places))
     query = (
         _with_facts()
         .join(
@@ -162,7 +139,7 @@ def at_places(
                 decisions.c.record == wanted.c.record,
             ),
         )
-        .where(decisions.c.change_id >= first_id_at(since - _CLOCKS_DIFFER))
+        .where(decisions.c.change_id >= first_id_at(since - CLOCKS_DIFFER))
         .order_by(decisions.c.position)
     )
     found: dict[Place, list[Decided]] = defaultdict(list)
@@ -267,7 +244,7 @@ def place_of(one: Notification) -> Place:
 
 def facts_json(one: Facts) -> str:
     """The facts without the kind, which stands beside them."""
-    return _encode((one.student_name, one.before, one.after, one.details)).decode()
+    return _encode((one.student_name, one.before, one.after, one.details, one.number)).decode()
 
 
 def facts_of(kind: Kind, words: str) -> Facts:
@@ -301,23 +278,55 @@ def _decided(row: Row[Any]) -> Decided:
     )  # fmt: skip
 
 
+class Knowing(NamedTuple):
+    """A person whom a row tells, on some devices, or who was told before by the change *last*."""
+
+    person: PersonId
+    devices: tuple[DeviceId, ...]
+    last: ChangeId | None
+
+
+def knowing(words: str) -> list[Knowing]:
+    """Who knows anything of a record, by what its newest row holds about people."""
+    return [
+        _knowing(person, *more)
+        for person, _, reason, *more in _people.decode(words)
+        if more or reason in _INFORMS
+    ]
+
+
+def _knowing(
+    person: PersonId,
+    language: str = "",  # noqa: ARG001 - the row's own order
+    devices: Sequence[int] = (),
+    last: ChangeId | None = None,
+) -> Knowing:
+    return Knowing(person, tuple(DeviceId(str(device)) for device in devices), last)
+
+
 def _person(
-    person: str, letter: str, reason: str, language: str = "", devices: Sequence[int] = ()
+    person: str,
+    letter: str,
+    reason: str,
+    language: str = "",
+    devices: Sequence[int] = (),
+    last: str | None = None,
 ) -> DecidedFor:
     return DecidedFor(
         PersonId(person), _AUDIENCES[letter], Reason(reason), language,
-        tuple(DeviceId(str(device)) for device in devices),
+        tuple(DeviceId(str(device)) for device in devices), ChangeId(last) if last else None,
     )  # fmt: skip
 
 
 def _people_json(people: Sequence[DecidedFor]) -> str:
     """Who is silent needs no language and no devices."""
-    return _encode(
-        [
-            (one.person, _LETTERS[one.audience], one.reason, one.language,
-             [int(device) for device in one.devices])
-            if one.devices
-            else (one.person, _LETTERS[one.audience], one.reason)
-            for one in people
-        ]
-    ).decode()  # fmt: skip
+    return _encode([_entry(one) for one in people]).decode()
+
+
+def _entry(one: DecidedFor) -> tuple[Any, ...]:
+    who = (one.person, _LETTERS[one.audience], one.reason)
+    if one.last:
+        return (*who, "", (), one.last)
+    if one.devices:
+        return (*who, one.language, [int(device) for device in one.devices])
+    return who

@@ -32,6 +32,7 @@ from engine.store import (
     district,
     due,
     gateways,
+    last_told,
     notifications,
     outcomes,
     tallies,
@@ -48,6 +49,7 @@ from rules.gates import Circumstances
 from rules.identity import PushId
 from rules.notification import Notification, NotificationId
 from rules.privacy import Privacy
+from rules.told import LastTold
 
 _RELEASING: Final = 0x5C4001BE13  # shared by who decides, held alone by who releases
 _MOST_LISTENERS: Final = 50_000  # that are kept in mind, so as not to be stored again
@@ -144,9 +146,11 @@ class SqlDeciding(_Asking):
         self._known = known
         self.new_listeners: set[tuple[PersonId, StudentId]] = set()
 
-    def newest(self, places: Collection[Place], since: datetime) -> Mapping[Place, int]:
-        """See ports.Deciding.newest."""
-        return decisions.newest(self._connection, places, since)
+    def last_told(
+        self, places: Collection[Place], since: datetime, until: datetime
+    ) -> Mapping[Place, LastTold]:
+        """See ports.Deciding.last_told."""
+        return last_told.last_told(self._connection, places, since, until)
 
     def store(
         self, decided: Sequence[Decided], held: Sequence[Notification], now: datetime

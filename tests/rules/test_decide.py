@@ -14,6 +14,7 @@ from rules.decide import CandidateKey, Decision, Texts
 from rules.decide import decide as decide_all
 from rules.gates import GATES, Case, Gate, refusal
 from rules.reasons import Reason
+from rules.told import Memory
 from rules.wording import Template, TemplateKey, Text, Wording
 from tests.builders import a_candidate, a_change_id, a_sign_in, a_student, a_subject, circumstances
 from tests.rules.worlds import World, cases, worlds
@@ -33,12 +34,12 @@ def decide(
         ]
         for subject in subjects
     }
-    return list(decide_all(subjects, by_key, circumstances(), Texts(wording)))
+    return list(decide_all(subjects, by_key, circumstances(), Texts(wording), Memory()))
 
 
 def decide_world(world: World, wording: Wording = WORDING) -> list[Decision]:
     texts = Texts(wording)
-    return list(decide_all(world.subjects, world.candidates, world.circumstances, texts))
+    return list(decide_all(world.subjects, world.candidates, world.circumstances, texts, Memory()))
 
 
 def text_of(decision: Decision, wording: Wording = WORDING) -> Text:

@@ -23,6 +23,7 @@ from tests.builders import (
     a_student,
     a_subject,
     circumstances,
+    shown,
 )
 
 Ask = Callable[[Case], Reason | None]
@@ -128,6 +129,12 @@ TABLE: Final[tuple[Row, ...]] = (
         "a first mark of presence",
         attendance(None, PRESENT),
         Reason.NOTHING_TO_TELL,
+    ),
+    (
+        gates.something_to_tell,
+        "a first mark of presence, for who was told of an absence",
+        attendance(None, PRESENT)._replace(shown=shown("absent")),
+        None,
     ),
     (
         gates.something_to_tell,
@@ -287,6 +294,25 @@ TABLE: Final[tuple[Row, ...]] = (
         signed_in(a_sign_in("1", ended=True), a_sign_in("2", stays=False)),
         Reason.SESSION_ENDED,
     ),
+    (gates.not_told_yet, "who was told nothing", assignment(None, score("90")), None),
+    (
+        gates.not_told_yet,
+        "who was told another score",
+        assignment(None, score("90"))._replace(shown=shown("70/100", "70")),
+        None,
+    ),
+    (
+        gates.not_told_yet,
+        "who was told the same",
+        assignment(None, score("90"))._replace(shown=shown("90/100", "90")),
+        Reason.ALREADY_TOLD,
+    ),
+    (
+        gates.not_told_yet,
+        "who was told the same of another title",
+        assignment(None, score("90"))._replace(shown=shown("90/100", "90", {"title": "Quiz"})),
+        None,
+    ),
     (gates.subscribed, "a person who switched the kind on", a_case(), None),
     (
         gates.subscribed,
@@ -317,6 +343,18 @@ TABLE: Final[tuple[Row, ...]] = (
         gates.threshold_crossed,
         "a fall from exactly on the limit",
         told_below("70", score("70"), score("69.99")),
+        None,
+    ),
+    (
+        gates.threshold_crossed,
+        "a first value below, for who was told of one below",
+        told_below("70", None, score("60"))._replace(shown=shown("65/100", "65")),
+        Reason.THRESHOLD_NOT_CROSSED,
+    ),
+    (
+        gates.threshold_crossed,
+        "a first value below, for who was told of one above",
+        told_below("70", None, score("60"))._replace(shown=shown("75/100", "75")),
         None,
     ),
     (
@@ -443,6 +481,7 @@ REFUSED_BY_ONE: Final[tuple[tuple[Reason, Case], ...]] = (
     (Reason.RESTRICTED, as_guardian(Right(restricted=True))),
     (Reason.SESSION_ENDED, signed_in(a_sign_in(ended=True))),
     (Reason.NOT_SUBSCRIBED, a_case(candidate=a_candidate(subscription=None))),
+    (Reason.ALREADY_TOLD, assignment(None, score("90"))._replace(shown=shown("90/100"))),
     (Reason.THRESHOLD_NOT_CROSSED, told_below("70", score("60"), score("50"))),
     (Reason.NO_DEVICE, signed_in(a_sign_in(device_live=False))),
 )

@@ -60,8 +60,9 @@ def test_who_is_told_has_language_and_devices_and_who_is_not_has_the_reason(
     people = {one.person: one for one in district.decided(change)[0].people}
 
     mother, grandmother = people[PersonId(MOTHER)], people[PersonId(GRANDMOTHER)]
-    assert mother[1:] == (Audience.GUARDIAN, Reason.TOLD, "es-MX", (district.devices()[MOTHER],))
-    assert grandmother[1:] == (Audience.GUARDIAN, Reason.NO_PORTAL_RIGHT, "", ())
+    devices = (district.devices()[MOTHER],)
+    assert mother[1:] == (Audience.GUARDIAN, Reason.TOLD, "es-MX", devices, None)
+    assert grandmother[1:] == (Audience.GUARDIAN, Reason.NO_PORTAL_RIGHT, "", (), None)
 
 
 def test_a_row_counts_its_pushes(district: District) -> None:
@@ -82,21 +83,6 @@ def test_a_change_that_concerns_nobody_has_a_row_without_a_place(district: Distr
     district.evaluate(change)
 
     assert [(row.change, row.place) for row in district.decided()] == [(change.id, None)]
-
-
-def test_the_newest_position_of_a_place_is_found_whatever_the_ids(district: District) -> None:
-    later, earlier = at(9, scored(9, 17)), at(8, scored(17, 18))
-    district.evaluate(later)
-    district.evaluate(earlier)
-
-    assert district.read(store.newest, {PLACE}, NOW) == {PLACE: 9}
-    assert district.read(store.newest, {PLACE._replace(record="no-such")}, NOW) == {}
-
-
-def test_what_is_much_older_than_asked_for_is_not_looked_at(district: District) -> None:
-    district.evaluate(at(9, scored(9, 17)))
-
-    assert district.read(store.newest, {PLACE}, NOW + timedelta(days=3)) == {}
 
 
 def test_the_newest_rows_of_a_student_are_found_over_weeks_and_gaps(district: District) -> None:

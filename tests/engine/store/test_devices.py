@@ -1,5 +1,6 @@
 """Devices: found by a keyed hash, read by the keyring alone, sealed anew with a new key."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -68,11 +69,14 @@ def keys_of(file: Path) -> list[str]:
     return [key.id for key in keyring.read(file)]
 
 
+_points = itertools.count(10)
+
+
 def pushes_by(district: District, ring: Keyring) -> list[Push]:
-    """What a running engine with this keyring makes of a score."""
+    """What a running engine with this keyring makes of a score that nobody was told yet."""
     district.composer = Composer(district.settings.id, Wording(), ring)
     district.speak(district.source.definition)
-    return list(district.evaluate(scored(9, 17)))
+    return list(district.evaluate(scored(9, next(_points))))
 
 
 # At rest
