@@ -215,11 +215,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """Changes by what they are for."""
+    """Changes by what they are for.
+
+    *gone* are those of records that deleted a row, and that is news, with the row's name.
+    """
 
     of_records: Sequence[Change]
     of_directory: Sequence[Change]
     unknown: Sequence[Change]
+    gone: Mapping[ChangeId, str] = field(default_factory=dict)
 
 
 class Directory(Protocol):
@@ -270,7 +274,8 @@ class Decided(NamedTuple):
     """What became of one change for one student: the row that holds it.
 
     A change that concerns nobody has one without a *place*. *facts* are there where somebody knows
-    of it now, for as long as words are kept.
+    of it now, for as long as words are kept. *row* names the row of the SIS whose going would be
+    news to them.
     """
 
     change: ChangeId
@@ -281,6 +286,7 @@ class Decided(NamedTuple):
     decided_at: datetime
     people: tuple[DecidedFor, ...]
     facts: Facts | None = None
+    row: str = ""
 
     def notification(self, person: DecidedFor) -> Notification:
         """What a person of *people* was told at once.
@@ -316,6 +322,16 @@ class Deciding(Protocol):
 
         It is looked for among changes between those moments.
         """
+        ...
+
+    def places_of(
+        self, rows: Collection[str], since: datetime, until: datetime
+    ) -> Mapping[str, Collection[Place]]:
+        """Where people were told of rows of the SIS, by the rows' names; as far as remembered."""
+        ...
+
+    def schools(self, students: Collection[StudentId]) -> Mapping[StudentId, SchoolId]:
+        """The school of each student."""
         ...
 
     def privacy(self) -> Privacy:
@@ -467,7 +483,7 @@ class Releasing(Protocol):
         ...
 
     def schools(self, students: Collection[StudentId]) -> Mapping[StudentId, SchoolId]:
-        """The school of each student."""
+        """As in Deciding."""
         ...
 
     def circumstances(self, now: datetime) -> Circumstances:

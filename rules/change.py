@@ -75,7 +75,8 @@ class Value(NamedTuple):
 class Facts(NamedTuple):
     """What the text about one record of one student is made of, whenever it is made.
 
-    *before* and *after* are what families saw and see, None for nothing. *details* are the words
+    *before* and *after* are what families saw and see, None for nothing: without *after* the text
+    corrects what was told of a record that is gone. *details* are the words
     that wording may use (title, course, period, room, day ...). *number* is that of *after*.
     """
 
@@ -90,6 +91,11 @@ class Facts(NamedTuple):
     def forgotten(self) -> bool:
         """Whether the words are not kept any more."""
         return self.before is None and self.after is None and not self.student_name
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether the record is gone."""
+        return self.after is None and not self.forgotten
 
 
 class Place(NamedTuple):
@@ -107,7 +113,9 @@ class Subject(NamedTuple):
     another on a phone. *before* is what the change itself replaced, None where families have not
     seen that. *position* is the change's, and *superseded* is true when a later change of the same
     record was decided before this one. *was* is what was last told of the record, where that is
-    remembered. The directory knows the *student_name*, which is empty until it was asked.
+    remembered. *withdrawn* is true when the record is gone, and that is news of its kind; *row*
+    then says which row of the SIS it stood in, and is empty where its going is no news. The
+    directory knows the *student_name*, which is empty until it was asked.
     """
 
     change: ChangeId
@@ -124,6 +132,8 @@ class Subject(NamedTuple):
     position: int = 0
     superseded: bool = False
     was: str | None = None
+    withdrawn: bool = False
+    row: str = ""
 
     @property
     def place(self) -> Place:

@@ -107,7 +107,7 @@ def _decide(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
     if reason:
         return _silent(case, reason)
     subject, candidate = case.subject, case.candidate
-    devices = tuple(device for device in candidate.live_devices if device not in already)
+    devices = tuple(device for device in _devices(case) if device not in already)
     if not devices:
         return _silent(case, Reason.DEVICE_ALREADY_TOLD)
     about = (subject.change, subject.student)
@@ -119,6 +119,14 @@ def _decide(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
         subject, candidate.person, candidate.audience, candidate.language, Reason.TOLD, devices,
         None, case.shown,
     )  # fmt: skip
+
+
+def _devices(case: Case) -> tuple[DeviceId, ...]:
+    """All that are live; for a correction those that showed what was wrong, if one still lives."""
+    live = case.candidate.live_devices
+    if not case.subject.withdrawn or case.shown is None:
+        return live
+    return tuple(device for device in live if device in case.shown.devices) or live
 
 
 def _silent(case: Case, reason: Reason, fault: TextFault | None = None) -> Decision:

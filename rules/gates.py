@@ -66,6 +66,8 @@ def newest_of_its_record(case: Case) -> Reason | None:
 def something_to_tell(case: Case) -> Reason | None:
     """Families would see something else than before; being present is not news by itself."""
     before, after = case.subject.before, case.subject.after
+    if case.subject.withdrawn:
+        return _something_to_withdraw(case)
     if after is None or (before is not None and before.text == after.text):
         return Reason.NOTHING_TO_TELL
     was = before.text if before else case.shown and case.shown.facts.after
@@ -74,14 +76,22 @@ def something_to_tell(case: Case) -> Reason | None:
     return None
 
 
+def _something_to_withdraw(case: Case) -> Reason | None:
+    if case.shown is None:
+        return Reason.NEVER_TOLD
+    told = case.shown.facts
+    is_harmless = told.kind is Kind.ATTENDANCE and told.after == PRESENT
+    return Reason.NOTHING_TO_TELL if told.after is None or is_harmless else None
+
+
 def released(case: Case) -> Reason | None:
     """The SIS shows this record to families."""
     return None if case.subject.released else Reason.NOT_RELEASED
 
 
 def year_active(case: Case) -> Reason | None:
-    """The record's calendar is in the active year."""
-    if case.subject.calendar in case.circumstances.active_calendars:
+    """The record's calendar is in the active year; of what is gone, nobody knows it any more."""
+    if case.subject.withdrawn or case.subject.calendar in case.circumstances.active_calendars:
         return None
     return Reason.YEAR_NOT_ACTIVE
 
@@ -133,7 +143,7 @@ def not_told_yet(case: Case) -> Reason | None:
 def threshold_crossed(case: Case) -> Reason | None:
     """The value fell below the person's threshold with this change, or none is set."""
     subscription, after = case.candidate.subscription, case.subject.after
-    if subscription is None or subscription.threshold is None:
+    if subscription is None or subscription.threshold is None or case.subject.withdrawn:
         return None
     if after is None or after.number is None:
         return Reason.NO_NUMBER
@@ -182,7 +192,12 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("district enabled", district_enabled, (Reason.DISTRICT_OFF,)),
     Gate("kind supported", kind_supported, (Reason.KIND_NOT_SUPPORTED,)),
     Gate("newest of its record", newest_of_its_record, (Reason.SUPERSEDED,), of_change=True),
-    Gate("something to tell", something_to_tell, (Reason.NOTHING_TO_TELL,), of_change=True),
+    Gate(
+        "something to tell",
+        something_to_tell,
+        (Reason.NOTHING_TO_TELL, Reason.NEVER_TOLD),
+        of_change=True,
+    ),
     Gate("released to families", released, (Reason.NOT_RELEASED,), of_change=True),
     Gate("active year", year_active, (Reason.YEAR_NOT_ACTIVE,), of_change=True),
     Gate("display option", display_option_on, (Reason.DISPLAY_OPTION_OFF,)),

@@ -65,6 +65,6 @@ def plan(
     Today whoever is to be told is told at once.
     """
     del pending, preferences, now
-    if decision.reason is Reason.TOLD:
-        return AT_ONCE
-    return StaySilent(decision.reason)
+    if decision.reason is not Reason.TOLD:
+        return StaySilent(decision.reason)
+    return Correct(decision.devices) if decision.subject.withdrawn else AT_ONCE

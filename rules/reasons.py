@@ -18,6 +18,7 @@ class Reason(StrEnum):
     KIND_NOT_SUPPORTED = "KIND_NOT_SUPPORTED"
     SUPERSEDED = "SUPERSEDED"
     NOTHING_TO_TELL = "NOTHING_TO_TELL"
+    NEVER_TOLD = "NEVER_TOLD"
     NOT_RELEASED = "NOT_RELEASED"
     YEAR_NOT_ACTIVE = "YEAR_NOT_ACTIVE"
     DISPLAY_OPTION_OFF = "DISPLAY_OPTION_OFF"
@@ -82,6 +83,10 @@ _SENTENCES = {
     ),
     Reason.NOTHING_TO_TELL: (
         "The record changed in a way that families do not see, or back to nothing.",
+        "There was nothing new to tell.",
+    ),
+    Reason.NEVER_TOLD: (
+        "The record is gone, and this person had not been told of it.",
         "There was nothing new to tell.",
     ),
     Reason.NOT_RELEASED: (

@@ -64,10 +64,15 @@ class Memory:
         """What each person was last told of a record."""
         return self._shown.get(place, _NOTHING)
 
+    def last(self, place: Place) -> Shown | None:
+        """What was last told of a record to anybody."""
+        shown = self._shown.get(place)
+        return max(shown.values(), key=_order) if shown else None
+
     def was(self, place: Place) -> str | None:
         """What was last told of a record to anybody: what it was before the next text."""
-        shown = self._shown.get(place)
-        return max(shown.values(), key=_order).facts.after if shown else None
+        last = self.last(place)
+        return last.facts.after if last else None
 
     def told(
         self, subject: Subject, facts: Facts, person: PersonId, devices: tuple[DeviceId, ...]

@@ -15,6 +15,7 @@ from rules.privacy import Level
 from rules.wording import Template, TemplateKey, Wording
 
 _WHAT: Final = "templates file"
+_WITHDRAWN: Final = "withdrawn"
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -34,13 +35,18 @@ def read_wording(file: Path | None) -> Wording:
 
 
 def _own_templates(file: Path) -> Mapping[TemplateKey, Template]:
-    """[language.kind.audience] with title and body; also of `generic`, and of `named.kind`."""
+    """[language.kind.audience] with title and body; also of `generic`, and of `named.kind`.
+
+    `withdrawn.kind` instead of the kind corrects what was told of a record that is gone.
+    """
     text = files.read_text(file, _WHAT, "Name another as templates_file in [wording].")
     try:
         return {
-            TemplateKey(_tag(language), kind, Audience(audience), level): _halves(**halves)
+            TemplateKey(_tag(language), kind, Audience(audience), level, withdrawn): _halves(
+                **halves
+            )
             for language, tables in files.toml(text, _WHAT, file).items()
-            for level, kind, audiences in _by_level(tables)
+            for level, kind, withdrawn, audiences in _by_level(tables)
             for audience, halves in audiences.items()
         }
     except (ValueError, TypeError, AttributeError) as error:
@@ -62,11 +68,21 @@ def _halves(*, title: str, body: str) -> Template:
     return Template(title, body)
 
 
-def _by_level(tables: Mapping[str, Any]) -> Iterator[tuple[Level, Kind | None, Mapping[str, Any]]]:
+def _by_level(
+    tables: Mapping[str, Any],
+) -> Iterator[tuple[Level, Kind | None, bool, Mapping[str, Any]]]:
     for name, table in tables.items():
         if name == Level.GENERIC:
-            yield Level.GENERIC, None, table
+            yield Level.GENERIC, None, False, table
         elif name == Level.NAMED:
-            yield from ((Level.NAMED, Kind(kind), audiences) for kind, audiences in table.items())
+            yield from ((Level.NAMED, *one) for one in _by_kind(table))
         else:
-            yield Level.FULL, Kind(name), table
+            yield from ((Level.FULL, *one) for one in _by_kind({name: table}))
+
+
+def _by_kind(tables: Mapping[str, Any]) -> Iterator[tuple[Kind, bool, Mapping[str, Any]]]:
+    for name, table in tables.items():
+        if name == _WITHDRAWN:
+            yield from ((Kind(kind), True, audiences) for kind, audiences in table.items())
+        else:
+            yield Kind(name), False, table

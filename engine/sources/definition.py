@@ -83,7 +83,8 @@ class Watch(Captured, frozen=True, kw_only=True):
     *released_by* is a column of the row itself without which families do not see it. With
     *becomes* instead of *value* only a change that turns this column true counts, and the value
     is what the facts say. *by* are the columns of the facts that equal the record's key, one for
-    each of its columns.
+    each of its columns. *deleted* says whether a row that is gone, or holds no value any more, is
+    "withdrawn": then who was told of it hears so. Without it that is so for attendance alone.
     """
 
     kind: Kind
@@ -94,6 +95,13 @@ class Watch(Captured, frozen=True, kw_only=True):
     labels: str = ""
     released_by: str = ""
     becomes: str = ""
+    deleted: Literal["", "withdrawn", "silent"] = ""
+
+    @property
+    def withdraws(self) -> bool:
+        """Whether families who were told of a row hear that it is gone."""
+        by_kind = self.kind is Kind.ATTENDANCE and not self.becomes
+        return self.deleted == "withdrawn" if self.deleted else by_kind
 
     @property
     def values(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from engine.sources.definition import Definition, Watch
 from engine.sources.flags import allows
 from engine.sources.keys import parts
 from engine.sources.queries import Key, asking, match
+from engine.sources.rows import own_watch, row_of, row_of_fact
 from rules.change import CalendarId, Change, Kind, SchoolId, StudentId, Subject, Value
 from rules.thresholds import percent
 from rules.wording.templates import VARIABLES
@@ -35,6 +36,7 @@ class _Found(NamedTuple):
     watch: Watch
     fact: Fact
     labels: Labels
+    own: Watch
 
 
 def _subject(found: _Found) -> Subject:
@@ -42,6 +44,8 @@ def _subject(found: _Found) -> Subject:
     before, after = _values(found)
     fact, change = found.fact, found.change
     not_words = _NOT_WORDS.union(found.watch.by_columns)
+    is_own = found.own is found.watch
+    row = row_of(change, found.own) if is_own else row_of_fact(fact, found.own)
     return Subject(
         change=change.id,
         kind=found.watch.kind,
@@ -59,6 +63,9 @@ def _subject(found: _Found) -> Subject:
             if name not in not_words and word is not None
         },
         position=change.position,
+        # A row that was deleted and has facts was only written anew.
+        withdrawn=is_own and after is None and change.after is not None and found.own.withdraws,
+        row=row if found.own.withdraws else "",
     )
 
 
@@ -79,7 +86,7 @@ def find(
             with asking(database, f"[facts.{watch.facts}]"):
                 facts = _facts(connection, definition, watch, of_watch)
             found += (
-                _subject(_Found(change, watch, fact, labels))
+                _subject(_Found(change, watch, fact, labels, own_watch(definition, watch)))
                 for change in of_watch
                 for fact in facts.get(change.key, ())
             )

@@ -13,7 +13,8 @@ from engine.ports import Sorted
 from engine.sources import facts, pages, queries, schema
 from engine.sources.definition import ENTITY_COLUMNS, Definition, DirectoryWatch, Watch
 from engine.sources.pages import SisPages
-from rules.change import Change, Subject
+from engine.sources.rows import row_of
+from rules.change import Change, Op, Subject
 
 _NEARLY: Final = 0.85  # `outof` is nearly `out_of`, and `course_no` is not nearly `course`
 _ANYWHERE: Final = ZoneInfo("UTC")
@@ -136,17 +137,19 @@ class SqlSource:
 
     def sort(self, changes: Sequence[Change]) -> Sorted:
         """See ports.Source.sort."""
-        of_records, of_directory, unknown = [], [], []
+        of_records, of_directory, unknown, gone = [], [], [], {}
         era = self._era()
         for change in filter(era.concerns, changes):
             match self.definition.watch_named(change.watch):
-                case Watch():
+                case Watch() as watch:
                     of_records.append(change)
+                    if change.op is Op.DELETE and watch.withdraws:
+                        gone[change.id] = era.record(row_of(change, watch))
                 case DirectoryWatch():
                     of_directory.append(change)
                 case None:
                     unknown.append(change)
-        return Sorted(of_records, of_directory, unknown)
+        return Sorted(of_records, of_directory, unknown, gone)
 
     def is_of_directory(self, change: Change) -> bool:
         """Whether this is a change of the directory, and not of a record."""
@@ -162,4 +165,7 @@ class SqlSource:
         if not watched:
             return []
         found, era = facts.find(self.database, self.definition, watched), self._era()
-        return [one._replace(record=era.record(one.record)) for one in found]
+        return [
+            one._replace(record=era.record(one.record), row=one.row and era.record(one.row))
+            for one in found
+        ]

@@ -114,8 +114,9 @@ class Composing:
         if not facts.student_name:
             level = Level.GENERIC
         text = self.composer.wording.brief(
-            level, facts.kind, one.audience, one.language, facts.student_name
-        )
+            level, facts.kind, one.audience, one.language, facts.student_name,
+            withdrawn=facts.is_withdrawn,
+        )  # fmt: skip
         return facts.kind if level is Level.NAMED else "", text.title, text.body
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -44,7 +44,7 @@ from engine.stages.reporting import (
 from engine.telemetry import Event, emit, frames
 from engine.wire.messages import Push
 from rules.audience import DeviceId
-from rules.change import Change, ChangeId, Facts, StudentId, Subject
+from rules.change import CalendarId, Change, ChangeId, Facts, Place, SchoolId, StudentId, Subject
 from rules.decide import Decision, Texts, decide
 from rules.identity import PushId, entry_id, moment_of, notification_id, push_id
 from rules.notification import Notification, Origin, State
@@ -119,7 +119,7 @@ class Evaluate:
         with self.ledger.deciding() as deciding:
             batch = _Batch(deciding, self.composer, self.plan, self.clock())
             pushes = batch.published_again([one for one in in_order if one.id in seen])
-            batch.decide(subjects)
+            batch.decide(subjects, [one for one in fresh if one.id in kinds.gone], kinds.gone)
             batch.store(fresh, {one.id for one in kinds.of_directory}, parked)
             batch.report_broken(broken)
         return sorted([*pushes, *batch.pushes], key=lambda push: push.position)
@@ -159,10 +159,14 @@ class _Batch:
         default_factory=lambda: defaultdict(list)
     )
 
-    def decide(self, subjects: Sequence[Subject]) -> None:
-        """Decide, plan, and compose what is told now."""
-        self._subjects = self._in_order(subjects)
-        audiences = self.deciding.audiences({(one.student, one.kind) for one in subjects}, self.now)
+    def decide(
+        self, subjects: Sequence[Subject], gone: Sequence[Change], rows: Mapping[ChangeId, str]
+    ) -> None:
+        """Decide, plan, and compose what is told now; *rows* are those that are *gone*."""
+        self._subjects = self._in_order(subjects, gone, rows)
+        audiences = self.deciding.audiences(
+            {(one.student, one.kind) for one in self._subjects}, self.now
+        )
         texts = Texts(self.composer.wording)
         composing = self._composing(texts)
         circumstances = self.deciding.circumstances(self.now)
@@ -234,20 +238,45 @@ class _Batch:
         fits = cache(lambda: self.deciding.keyring_fits(keyring.ids))
         return self.composer.at(self.deciding.privacy(), self.now, fits, texts)
 
-    def _in_order(self, subjects: Sequence[Subject]) -> Sequence[Subject]:
+    def _in_order(
+        self, found: Sequence[Subject], gone: Sequence[Change], rows: Mapping[ChangeId, str]
+    ) -> Sequence[Subject]:
         """In the order of the outbox, with what comes after a later change of its record marked."""
-        if not subjects:
-            return subjects
-        moments = [moment_of(one.change) for one in subjects]
-        self._memory = Memory(
-            self.deciding.last_told(
-                {one.place for one in subjects}, min(moments), max(*moments, self.now)
-            )
-        )
+        moments = [moment_of(one) for one in (*(it.change for it in found), *rows)]
+        if not moments:
+            return found
+        since, until = min(moments), max(*moments, self.now)
+        places = self.deciding.places_of({*rows.values()}, since, until) if rows else {}
+        wanted = {one.place for one in found}.union(*places.values())
+        self._memory = Memory(self.deciding.last_told(wanted, since, until))
+        subjects = [
+            *found,
+            *self._withdrawn([(one, places.get(rows[one.id], ())) for one in gone], found),
+        ]
         return [
             one._replace(superseded=True) if self._memory.is_behind(one) else one
             for one in sorted(subjects, key=_position)
         ]
+
+    def _withdrawn(
+        self, gone: Sequence[tuple[Change, Collection[Place]]], found: Sequence[Subject]
+    ) -> Iterator[Subject]:
+        """What it means that rows are gone: the SIS says nothing of them, so it is what was told.
+
+        A record that a later change of the batch tells of was only written anew.
+        """
+        anew = {one.place: one.position for one in found}
+        schools = self.deciding.schools({place.student for _, places in gone for place in places})
+        for change, places in gone:
+            for place in sorted(places):
+                told = self._memory.last(place)
+                if told and anew.get(place, -1) < change.position:
+                    yield Subject(
+                        change.id, place.kind, place.record, place.student,
+                        told.facts.student_name, schools.get(place.student, SchoolId("")),
+                        CalendarId(""), True, None, None, told.facts.details, change.position,
+                        withdrawn=True,
+                    )  # fmt: skip
 
     def _carry_out(self, one: Decision, audiences: Audiences, composing: Composing) -> None:
         planned = self.plan(one, (), NO_PREFERENCES, self.now)
@@ -315,6 +344,7 @@ class _Batch:
             change.id, subject.place if subject else None, change.position, change.watch,
             change.at, self.now, tuple(people),
             self._facts_of(subject) if subject and is_told else None,
+            subject.row if subject and is_told else "",
         )  # fmt: skip
 
     def _facts_of(self, subject: Subject) -> Facts:

@@ -59,6 +59,7 @@ def store(connection: Connection, found: Sequence[Decided]) -> None:
                 *(one.place or ("", "", "")), one.change, one.position, one.watch,
                 one.committed_at, one.decided_at,
                 sum(len(person.devices) for person in one.people), _people_json(one.people),
+                one.row or None,
             )
             for one in found
         ],

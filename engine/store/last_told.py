@@ -8,6 +8,7 @@ a join may be planned in ways whose price grows with the square of the batch.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -15,10 +16,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, String, cast, select
 
-from engine.store.bulk import tuples
+from engine.store.bulk import one_of, tuples
 from engine.store.decisions import CLOCKS_DIFFER, PLACE, Knowing, facts_of, knowing, spanning
 from engine.store.tables import decisions, facts
-from rules.change import ChangeId, Facts, Kind, PersonId, Place
+from rules.change import ChangeId, Facts, Kind, PersonId, Place, StudentId
 from rules.identity import first_id_at
 from rules.told import REMEMBERED_FOR, LastTold, Shown
 
@@ -57,6 +58,25 @@ def last_told(
         place: LastTold(row.position, dict(_shown(place, row, rows, words)))
         for place, row in newest.items()
     }
+
+
+def places_of(
+    connection: Connection, rows: Collection[str], since: datetime, until: datetime
+) -> dict[str, set[Place]]:
+    """Where people were told of rows of the SIS, by the rows' names, as far as is remembered."""
+    if not rows:
+        return {}
+    found = connection.execute(
+        select(decisions.c.source_row, *PLACE).where(
+            one_of(connection, decisions.c.source_row, rows),
+            decisions.c.change_id >= first_id_at(since - REMEMBERED_FOR),
+            decisions.c.change_id <= first_id_at(until + CLOCKS_DIFFER),
+        )
+    )
+    places: dict[str, set[Place]] = defaultdict(set)
+    for row, student, kind, record in found.all():
+        places[row].add(Place(StudentId(student), Kind(kind), record))
+    return places
 
 
 def _newest(

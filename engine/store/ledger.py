@@ -115,6 +115,15 @@ class _Asking:
         """See ports.Deciding.circumstances."""
         return district.circumstances(self._connection, now.astimezone(self._zone).date())
 
+    def schools(self, wanted: Collection[StudentId]) -> Mapping[StudentId, SchoolId]:
+        """See ports.Deciding.schools."""
+        found = self._connection.execute(
+            select(students.c.id, students.c.school_id).where(
+                one_of(self._connection, students.c.id, wanted)
+            )
+        )
+        return {StudentId(row.id): SchoolId(row.school_id) for row in found}
+
     def privacy(self) -> Privacy:
         """See ports.Deciding.privacy."""
         return district.privacy(self._connection)
@@ -151,6 +160,12 @@ class SqlDeciding(_Asking):
     ) -> Mapping[Place, LastTold]:
         """See ports.Deciding.last_told."""
         return last_told.last_told(self._connection, places, since, until)
+
+    def places_of(
+        self, rows: Collection[str], since: datetime, until: datetime
+    ) -> Mapping[str, Collection[Place]]:
+        """See ports.Deciding.places_of."""
+        return last_told.places_of(self._connection, rows, since, until)
 
     def store(
         self, decided: Sequence[Decided], held: Sequence[Notification], now: datetime
@@ -320,15 +335,6 @@ class SqlReleasing(_Asking):
     def newer(self, found: Collection[Notification]) -> Collection[NotificationKey]:
         """See ports.Releasing.newer."""
         return decisions.newer(self._connection, found).keys()
-
-    def schools(self, wanted: Collection[StudentId]) -> Mapping[StudentId, SchoolId]:
-        """See ports.Releasing.schools."""
-        found = self._connection.execute(
-            select(students.c.id, students.c.school_id).where(
-                one_of(self._connection, students.c.id, wanted)
-            )
-        )
-        return {StudentId(row.id): SchoolId(row.school_id) for row in found}
 
     def published(self, found: Collection[Due], now: datetime) -> None:
         """See ports.Releasing.published."""

@@ -238,6 +238,7 @@ subscriptions = _table(
 
 # One row for each change and student that it concerns; one with an empty student_id for a change
 # that concerns nobody. *people* is JSON, see `engine.store.decisions`; *pushes* counts its devices.
+# *source_row* names the row that people were told of, where it is news that such a row is gone.
 decisions = _table(
     "decisions",
     Column("student_id", Text, primary_key=True),
@@ -250,8 +251,15 @@ decisions = _table(
     Column("decided_at", _Moment, nullable=False),
     Column("pushes", SmallInteger, nullable=False),
     Column("people", Text, nullable=False),
+    Column("source_row", Text),
     Index(None, "change_id"),
     Index(None, "decided_at", postgresql_using="brin"),
+    Index(
+        None,
+        "source_row",
+        postgresql_where=text("source_row IS NOT NULL"),
+        sqlite_where=text("source_row IS NOT NULL"),
+    ),
     postgresql_partition_by="RANGE (change_id)",
 )
 

@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("pushes", sa.SmallInteger(), nullable=False),
         sa.Column("people", sa.Text(), nullable=False),
+        sa.Column("source_row", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint(
             "student_id", "kind", "record", "change_id", name=op.f("pk_schoolbell_decisions")
         ),
@@ -79,6 +80,13 @@ def upgrade() -> None:
             ["decided_at"],
             unique=False,
             postgresql_using="brin",
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_decisions_source_row"),
+            ["source_row"],
+            unique=False,
+            postgresql_where=sa.text("source_row IS NOT NULL"),
+            sqlite_where=sa.text("source_row IS NOT NULL"),
         )
 
     op.create_table(
@@ -458,6 +466,11 @@ def downgrade() -> None:
 
     op.drop_table("schoolbell_devices")
     with op.batch_alter_table("schoolbell_decisions", schema=None) as batch_op:
+        batch_op.drop_index(
+            batch_op.f("ix_schoolbell_decisions_source_row"),
+            postgresql_where=sa.text("source_row IS NOT NULL"),
+            sqlite_where=sa.text("source_row IS NOT NULL"),
+        )
         batch_op.drop_index(
             batch_op.f("ix_schoolbell_decisions_decided_at"), postgresql_using="brin"
         )

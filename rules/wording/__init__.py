@@ -3,11 +3,13 @@
 from rules.wording.render import FALLBACK, Text, TextFault, Wording
 from rules.wording.short import SHORT
 from rules.wording.templates import BUNDLED, Template, TemplateKey
+from rules.wording.withdrawn import WITHDRAWN
 
 __all__ = [
     "BUNDLED",
     "FALLBACK",
     "SHORT",
+    "WITHDRAWN",
     "Template",
     "TemplateKey",
     "Text",

@@ -24,6 +24,7 @@ from rules.wording.templates import (
     Template,
     TemplateKey,
 )
+from rules.wording.withdrawn import WITHDRAWN
 
 FALLBACK: Final = "en"
 # One render for both halves costs half of two. No text from a file or a database can hold half of
@@ -53,13 +54,13 @@ class Wording:
     """Templates, compiled once. *overrides* replace bundled ones or add languages."""
 
     def __init__(self, overrides: Mapping[TemplateKey, Template] | None = None) -> None:
-        self._sources = {**BUNDLED, **SHORT, **(overrides or {})}
+        self._sources = {**BUNDLED, **SHORT, **WITHDRAWN, **(overrides or {})}
         self._environment = Environment(
             undefined=jinja2.StrictUndefined, autoescape=False, cache_size=0
         )
         self._compiled: dict[TemplateKey, jinja2.Template | TextFault] = {}
-        self._keys: dict[tuple[Kind | None, Audience, str, Level], TemplateKey] = {}
-        self._said: dict[tuple[Level, Kind | None, Audience, str, str], Text] = {}
+        self._keys: dict[tuple[Kind | None, Audience, str, Level, bool], TemplateKey] = {}
+        self._said: dict[tuple[Level, Kind | None, Audience, str, str, bool], Text] = {}
 
     def faults(self) -> Iterator[TextFault]:
         """Every template that cannot be compiled, is not for texts or names an unknown variable.
@@ -81,25 +82,38 @@ class Wording:
 
     def render(self, facts: Facts, audience: Audience, language: str) -> Text | TextFault:
         """Say *facts* to *audience*; es-MX falls back to es, then to en."""
-        key = self._key(facts.kind, audience, language, Level.FULL)
+        key = self._key(facts.kind, audience, language, Level.FULL, facts.is_withdrawn)
         return self._said_by(key, _variables_of(facts, key.language))
 
     def brief(
-        self, level: Level, kind: Kind, audience: Audience, language: str, student: str
+        self,
+        level: Level,
+        kind: Kind,
+        audience: Audience,
+        language: str,
+        student: str,
+        *,
+        withdrawn: bool = False,
     ) -> Text:
         """Say that there is something to read: about whom and of which kind if *level* is NAMED.
+
+        Then it also says whether it corrects what was *withdrawn*. A GENERIC one does not: few
+        kinds are ever withdrawn, so it would tell the kind.
 
         Where an own template gives no text, the bundled one does: nobody may get more to see, or
         nothing, because of it.
         """
         of_kind, who = (kind, student) if level is Level.NAMED else (None, "")
-        which = (level, of_kind, audience, language, who)
+        withdrawn = withdrawn and level is Level.NAMED
+        which = (level, of_kind, audience, language, who, withdrawn)
         text = self._said.get(which)
         if text is None:
-            key = self._key(of_kind, audience, language, level)
+            key = self._key(of_kind, audience, language, level, withdrawn)
             said = self._said_by(key, {"student": who or _nameless(key.language)})
             if isinstance(said, TextFault):
-                said = Wording().brief(level, kind, audience, language, student)
+                said = Wording().brief(
+                    level, kind, audience, language, student, withdrawn=withdrawn
+                )
             if len(self._said) >= _MOST_KEPT:
                 self._said.clear()
             text = self._said[which] = said
@@ -120,12 +134,12 @@ class Wording:
         return Text(title, body)
 
     def _key(
-        self, kind: Kind | None, audience: Audience, language: str, level: Level
+        self, kind: Kind | None, audience: Audience, language: str, level: Level, withdrawn: bool
     ) -> TemplateKey:
-        asked = (kind, audience, language, level)
+        asked = (kind, audience, language, level, withdrawn)
         found = self._keys.get(asked)
         if found is None:
-            keys = (TemplateKey(one, kind, audience, level) for one in _spoken(language))
+            keys = (TemplateKey(one, kind, audience, level, withdrawn) for one in _spoken(language))
             found = self._keys[asked] = next(key for key in keys if key in self._sources)
         return found
 

@@ -17,13 +17,15 @@ class TemplateKey(NamedTuple):
     """Which template: `en.assignment.guardian` in a templates file.
 
     For lock screens that may not show all there are `en.generic.guardian`, of no kind, and
-    `en.named.assignment.guardian`.
+    `en.named.assignment.guardian`. What corrects a text about a record that is gone is
+    `en.withdrawn.assignment.guardian`, or `en.named.withdrawn.assignment.guardian`.
     """
 
     language: str
     kind: Kind | None
     audience: Audience
     level: Level = Level.FULL
+    withdrawn: bool = False
 
     @property
     def variables(self) -> frozenset[str]:
@@ -34,7 +36,8 @@ class TemplateKey(NamedTuple):
 
     def __str__(self) -> str:
         level = None if self.level is Level.FULL else self.level
-        return ".".join(filter(None, (self.language, level, self.kind, self.audience)))
+        what = "withdrawn" if self.withdrawn else None
+        return ".".join(filter(None, (self.language, level, what, self.kind, self.audience)))
 
 
 class Template(NamedTuple):

@@ -13,6 +13,7 @@ from rules.audience import Audience, Right, SignIn, Subscription
 from rules.change import CalendarId, Kind, Value
 from rules.gates import GATES, Case, Gate, refusal
 from rules.reasons import Reason
+from rules.told import Shown
 from tests.builders import (
     TODAY,
     TOMORROW,
@@ -55,6 +56,11 @@ def attendance(before: Value | None, after: Value | None) -> Case:
 
 def assignment(before: Value | None, after: Value | None) -> Case:
     return a_case(a_subject(before=before, after=after))
+
+
+def withdrawn(told: Shown | None) -> Case:
+    gone = a_subject(Kind.ATTENDANCE, after=None)._replace(withdrawn=True)
+    return a_case(gone)._replace(shown=told)
 
 
 def signed_in(*sign_ins: SignIn) -> Case:
@@ -122,6 +128,24 @@ TABLE: Final[tuple[Row, ...]] = (
         "the same number in other words",
         assignment(Value("B", Decimal(85)), Value("B+", Decimal(85))),
         None,
+    ),
+    (
+        gates.something_to_tell,
+        "an absence that is withdrawn, for who was told of it",
+        withdrawn(shown("absent")),
+        None,
+    ),
+    (
+        gates.something_to_tell,
+        "an absence that is withdrawn, for who was not told of it",
+        withdrawn(None),
+        Reason.NEVER_TOLD,
+    ),
+    (
+        gates.something_to_tell,
+        "an absence that is withdrawn again",
+        withdrawn(shown(None)),
+        Reason.NOTHING_TO_TELL,
     ),
     (gates.something_to_tell, "an absence", attendance(None, ABSENT), None),
     (

@@ -6,14 +6,17 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
-from engine.sources.definition import Query, load
+from engine.sources.definition import Query
+from engine.sources.loading import load
 from engine.store import district as settings
 from engine.store import housekeeping
-from engine.store.tables import facts
-from engine.wire.messages import Push
+from engine.store.tables import decisions, facts
+from engine.wire.messages import Push, Token
 from rules.change import Change, Kind
+from rules.outcomes import Verdict
+from rules.privacy import Level
 from rules.reasons import Reason
-from tests.builders import NOW, a_change
+from tests.builders import NOW, a_change, an_outcome
 from tests.district import (
     ABSENCE,
     ADA,
@@ -34,11 +37,27 @@ from tests.district import (
 ABSENT: Final = "Ada: ausente en Biology 9 (hora 3) el 2026-11-23."
 PRESENT: Final = "Ada: presente en Biology 9 (hora 3) el 2026-11-23 (antes ausente)."
 
+WITHDRAWN: Final = (
+    "Corrección: se retiró lo anotado de Ada, ausente en Biology 9 (hora 3) el 2026-11-23."
+)
+
 
 def to_mother(district: District, *changes: Change, **how: Any) -> list[str]:
     """The texts that her phone gets of a batch."""
     found: list[Push] = list(district.evaluate(*changes, **how))
     return [push.body for push in found if push.device_id == district.devices()[MOTHER]]
+
+
+def of_the_lesson(district: District) -> None:
+    """What an absence is about has a name of its own, whatever row says it."""
+    definition = load("reference")
+    query = definition.facts["attendance"].query.replace(
+        "CAST(attendance.attendance_id AS text)",
+        "attendance.student_id || ' ' || attendance.day || ' ' || attendance.period",
+    )
+    district.speak(
+        replace(definition, facts={**definition.facts, "attendance": Query(query=query)})
+    )
 
 
 def hide(district: District) -> Change:
@@ -188,16 +207,25 @@ def test_an_absence_that_is_saved_anew_as_present_is_corrected(district: Distric
     assert to_mother(district, deleted, inserted)[-1] == PRESENT
 
 
+def test_an_absence_that_is_deleted_and_inserted_again_elsewhere_is_corrected_at_last(
+    district: District,
+) -> None:
+    """In two batches, and the second row is about the same lesson with another key."""
+    of_the_lesson(district)
+    district.evaluate(marked())
+    district.sis("DELETE FROM attendance")
+    row = {"attendance_code_id": 2}
+    gone_first = to_mother(district, a_change("attendance", ABSENCE, row, None, position=1))
+    district.sis("INSERT INTO attendance VALUES (112, 41, 71, '2026-11-23', 3, 1)")
+    present = a_change("attendance", "112", None, {"attendance_code_id": 1}, position=2)
+
+    assert gone_first == [WITHDRAWN]
+    assert to_mother(district, present) == []
+
+
 def test_a_log_of_marks_corrects_what_an_earlier_row_said(district: District) -> None:
     """Each row is inserted, with a key of its own; what they are about is the same."""
-    definition = load("reference")
-    query = definition.facts["attendance"].query.replace(
-        "CAST(attendance.attendance_id AS text)",
-        "attendance.student_id || ' ' || attendance.day || ' ' || attendance.period",
-    )
-    district.speak(
-        replace(definition, facts={**definition.facts, "attendance": Query(query=query)})
-    )
+    of_the_lesson(district)
     district.evaluate(marked())
     district.sis("UPDATE attendance SET attendance_id = 112, attendance_code_id = 1")
 
@@ -259,3 +287,169 @@ def test_two_accounts_of_one_phone_know_what_it_was_told(district: District, fir
 
     reasons = district.reasons(changes[1])
     assert {reasons["31"], reasons[MOTHER]} == {Reason.ALREADY_TOLD}
+
+
+# A record that is gone
+
+
+def deleted(watch: str = "attendance", key: str = ABSENCE, position: int = 5) -> Change:
+    return a_change(watch, key, {"attendance_code_id": 2}, None, position=position)
+
+
+def withdrawing(district: District, watch: str) -> None:
+    """The definition says that a row of *watch* that is gone is news."""
+    definition = load("reference")
+    watches = [
+        replace(one, deleted="withdrawn") if one.name == watch else one for one in definition.watch
+    ]
+    district.speak(replace(definition, watch=tuple(watches)))
+
+
+def gone(district: District, statement: str = "DELETE FROM attendance") -> None:
+    district.sis(statement)
+
+
+def test_an_absence_that_is_deleted_is_corrected_where_it_was_told(district: District) -> None:
+    told = district.push_of(marked())
+    district.sign_in(MOTHER, Token("apns", "a-new-tablet"))
+    gone(district)
+
+    pushes = district.evaluate(deleted())
+
+    (push,) = [one for one in pushes if one.device_id == told.device_id]
+    assert (push.body, push.collapse_id) == (WITHDRAWN, told.collapse_id)
+    assert len(pushes) == 3
+    assert (
+        "Correction: Ada's mark, absent in Biology 9 (period 3) on 2026-11-23, was withdrawn."
+        in district.bodies()
+    )
+
+
+def test_who_was_not_told_of_an_absence_hears_nothing_of_its_going(district: District) -> None:
+    subscribe(district, FATHER, Kind.ATTENDANCE, on=False)
+    district.evaluate(marked())
+    subscribe(district, FATHER, Kind.ATTENDANCE)
+    gone(district)
+    change = deleted()
+
+    district.evaluate(change)
+
+    reasons = district.reasons(change)
+    assert (reasons[MOTHER], reasons[FATHER]) == (Reason.TOLD, Reason.NEVER_TOLD)
+
+
+def test_a_phone_that_is_gone_meanwhile_leaves_the_correction_to_the_others(
+    district: District,
+) -> None:
+    told = district.push_of(marked())
+    other = district.sign_in(MOTHER, Token("apns", "a-new-phone"))
+    district.record([an_outcome(told, Verdict.UNREGISTERED)])
+    gone(district)
+
+    pushes = district.evaluate(deleted())
+
+    assert [push.body for push in pushes if push.device_id == other] == [WITHDRAWN]
+
+
+def test_a_going_is_told_once(district: District) -> None:
+    district.evaluate(marked())
+    gone(district)
+    district.evaluate(deleted(position=5))
+
+    assert district.evaluate(deleted(position=6)) == []
+
+
+def test_a_mark_of_presence_that_is_deleted_is_no_news(district: District) -> None:
+    district.evaluate(marked())
+    district.evaluate(marked(1, before=2))
+    gone(district)
+
+    assert district.evaluate(deleted()) == []
+
+
+def test_an_absence_whose_code_is_cleared_is_withdrawn_too(district: District) -> None:
+    district.evaluate(marked())
+    cleared = a_change(
+        "attendance", ABSENCE, {"attendance_code_id": 2}, {"attendance_code_id": None}, position=5
+    )
+
+    assert to_mother(district, cleared) == [WITHDRAWN]
+
+
+def test_a_deleted_score_says_nothing_unless_the_definition_says_so(district: District) -> None:
+    district.evaluate(scored(9, 17))
+    gone(district, "DELETE FROM score WHERE score_id = 91")
+
+    assert district.evaluate(deleted("score", "91")) == []
+    withdrawing(district, "score")
+    assert district.evaluate(deleted("score", "91", position=6)) == []
+
+
+def test_a_deleted_score_is_withdrawn_where_the_definition_says_so(district: District) -> None:
+    withdrawing(district, "score")
+    district.evaluate(scored(9, 17))
+    gone(district, "DELETE FROM score WHERE score_id = 91")
+
+    assert to_mother(district, deleted("score", "91")) == [
+        "Corrección: se retiró la puntuación de Ada, 17/20."
+    ]
+
+
+def test_what_a_release_told_is_withdrawn_with_the_score_itself(district: District) -> None:
+    withdrawing(district, "score")
+    district.evaluate(district.release())
+    gone(district, "DELETE FROM score WHERE score_id = 92")
+
+    district.evaluate(deleted("score", HIDDEN_SCORE))
+
+    assert "Correction: Ada's score, 60/100, was withdrawn." in district.bodies()
+
+
+def test_a_threshold_does_not_hold_up_a_correction(district: District) -> None:
+    withdrawing(district, "score")
+    subscribe(district, MOTHER, Kind.ASSIGNMENT, below="70")
+    district.evaluate(scored(16, 13))
+    gone(district, "DELETE FROM score WHERE score_id = 91")
+
+    assert to_mother(district, deleted("score", "91")) == [
+        "Corrección: se retiró la puntuación de Ada, 13/20."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("level", "title"),
+    [(Level.NAMED, "Ada: corrección de asistencia"), (Level.GENERIC, "Aviso de la escuela")],
+)
+def test_a_lock_screen_that_may_not_show_all_says_no_more(
+    district: District, level: Level, title: str
+) -> None:
+    district.evaluate(marked())
+    district.app(settings.set_privacy, level)
+    gone(district)
+
+    pushes = district.evaluate(deleted())
+
+    mine = district.devices()[MOTHER]
+    assert [push.title for push in pushes if push.device_id == mine] == [title]
+    assert WITHDRAWN in district.bodies()
+
+
+def test_who_lost_the_right_meanwhile_hears_no_correction(district: District) -> None:
+    district.evaluate(marked())
+    district.sis("UPDATE schoolbell_rights SET restricted = TRUE WHERE person_id = '34'")
+    gone(district)
+    change = deleted()
+
+    district.evaluate(change)
+
+    assert district.reasons(change)[MOTHER] is Reason.RESTRICTED
+
+
+def test_a_correction_is_not_made_twice_by_a_change_that_comes_again(district: District) -> None:
+    district.evaluate(marked())
+    gone(district)
+    change = deleted()
+    first = district.evaluate(change)
+
+    assert {one.id for one in district.evaluate(change)} == {one.id for one in first}
+    assert district.count(decisions) == 2
