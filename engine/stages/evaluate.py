@@ -102,13 +102,15 @@ class Evaluate:
         in_order = sorted({one.id: one for one in changes}.values(), key=_position)
         seen = self.ledger.seen(in_order)
         fresh = [one for one in in_order if one.id not in seen]
-        kinds = self.source.sort(fresh)
+        whole = [one for one in fresh if not one.too_large]
+        kinds = self.source.sort(whole)
         broken: Broken = []
         if kinds.of_directory:
             _ask(self._follow, kinds.of_directory, broken)
         found = _ask(self.source.find, kinds.of_records, broken)
         names = self.directory.names({one.student for one in found})
-        parked: Parked = {one.id: (one, _unknown(one)) for one in kinds.unknown}
+        parked: Parked = {one.id: (one, _too_large(one)) for one in fresh if one.too_large}
+        parked |= {one.id: (one, _unknown(one)) for one in kinds.unknown}
         parked |= {one.id: (one, _unasked(one, error)) for error, of in broken for one in of}
         parked |= _unclear(found, names, {one.id: one for one in fresh})
         subjects = [
@@ -442,6 +444,16 @@ def _unknown(change: Change) -> Unprocessable:
         f"No watch of the source definition is named {change.watch}.",
         "Run `schoolbell capture install` after changing the definition, then "
         "`schoolbell parked retry`.",
+    )
+
+
+def _too_large(change: Change) -> Unprocessable:
+    megabytes = change.too_large / 1e6
+    return Unprocessable(
+        f"A change of {change.watch} has {megabytes:.1f} MB in its watched columns, more than is"
+        " carried.",
+        "Watch no column that holds pictures or documents: mend `columns` in the source definition,"
+        " or the record in the SIS. What is written to it then is told as ever.",
     )
 
 

@@ -49,17 +49,18 @@ def publish_changes(
 
     A record's changes are in one message, and what is for all is in each message at its place in
     the order: whatever the broker does not confirm, nobody meets a change before one that it must
-    follow. Raises Unavailable when some are never confirmed. To repeat the whole is safe, for
-    consumers know a message that they had; so with the other two.
+    follow. Only where they are too large for one, they are a sequence of messages. Raises
+    Unavailable when some are never confirmed. To repeat the whole is safe, for consumers know a
+    message that they had; so with the other two.
     """
     groups = _by_record(changes, for_all, publisher.partitions(Queue.CHANGES))
-    bodies = [(partition, encode(Changes(group))) for partition, group in groups]
     _publish(
         publisher,
         Queue.CHANGES,
         [
             _Waiting(number, Publication(body, partition))
-            for number, (partition, body) in enumerate(bodies)
+            for number, (partition, group) in enumerate(groups)
+            for body in _bodies(group, Changes)
         ],
     )
 

@@ -118,13 +118,18 @@ class ByHand:
     def change(self, *chosen: Score, at: datetime | None = None) -> None:
         """One point more for each, in one transaction, when the clock of the SIS says *at*."""
         whose = self.site.district.owner.identifier
-        outbox, clock = (
-            (f"schoolbell_outbox_{whose}", "at = :at, event_id = :start || substr(event_id, 14)")
+        outbox, clock, own = (
+            (
+                f"schoolbell_outbox_{whose}", "at = :at, event_id = :start || substr(event_id, 14)",
+                "id > (SELECT max(id) FROM {}) - :count",
+            )
             if self.site.postgres is None
-            else (f"schoolbell_capture_{whose}.outbox", "at = :at")
-        )
+            else (
+                f"schoolbell_capture_{whose}.outbox", "at = :at",
+                "xid = pg_current_xact_id() AND :count > 0",
+            )
+        )  # fmt: skip
         with self.site.district.source.database.write() as connection:
-            before = connection.execute(text(f"SELECT max(id) FROM {outbox}")).scalar_one() or 0
             for score in chosen:
                 connection.execute(
                     text("UPDATE score SET points = points + 1 WHERE score_id = :score"),
@@ -132,8 +137,8 @@ class ByHand:
                 )
             if at is not None:
                 connection.execute(
-                    text(f"UPDATE {outbox} SET {clock} WHERE id > :before"),
-                    {"at": at.isoformat(), "start": _first_digits(at), "before": before},
+                    text(f"UPDATE {outbox} SET {clock} WHERE {own.format(outbox)}"),
+                    {"at": at.isoformat(), "start": _first_digits(at), "count": len(chosen)},
                 )
 
     # --- the stages ------------------------------------------------------------------------

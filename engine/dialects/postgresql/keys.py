@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlalchemy import Connection, text
 
 from engine.dialects.dialect import NUMBER, Statement, Watched
-from engine.dialects.names import in_text, literal, quoted
+from engine.dialects.names import in_text, quoted
 from engine.dialects.postgresql.names import quoted as quoted_table
 
 
@@ -18,13 +18,6 @@ def key_of(row: str, watched: Watched) -> str:
             f"pg_catalog.to_jsonb({row}.{quoted(column)}) OPERATOR(pg_catalog.#>>) '{{}}'"
             for column in watched.key_columns
         ]
-    )
-
-
-def picked_key_of(row: str, watched: Watched) -> str:
-    """The same of a row that is `jsonb`."""
-    return _as_key(
-        [f"{row} OPERATOR(pg_catalog.->>) {literal(column)}" for column in watched.key_columns]
     )
 
 

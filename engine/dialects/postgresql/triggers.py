@@ -15,15 +15,15 @@ from engine.dialects.dialect import Concern, Grants, Owner, Transactions, Trigge
 from engine.dialects.names import literal
 from engine.dialects.names import quoted as quoted_name
 from engine.dialects.postgresql import concerns, cursor, emptied, rights
-from engine.dialects.postgresql.keys import key_of, picked_key_of
+from engine.dialects.postgresql.keys import key_of
 from engine.dialects.postgresql.names import quoted, schema_of, short
+from engine.dialects.postgresql.one_by_one import one_by_one
 from engine.errors import Unavailable
 
 _LOCK_TRIES: Final = 5
 # pg_trigger.tgtype of AFTER INSERT OR UPDATE OR DELETE .. FOR EACH ROW.
 _ROW_AFTER_ALL: Final = 1 | 4 | 8 | 16
 _EQUALS: Final = "OPERATOR(pg_catalog.=)"
-_DIFFERS_FROM: Final = "OPERATOR(pg_catalog.<>)"
 
 
 class PostgresqlTriggers:
@@ -229,10 +229,10 @@ class PostgresqlTriggers:
         rights. (SET search_path would do, and costs each write an eighth of the trigger.) Without
         an outbox it does nothing: a capture that was taken away halfway must not stop a school.
 
-        It names the watched columns, because others may hold what jsonb cannot: a huge blob, a
-        `json` with an escaped NUL. When an upgrade of the SIS has dropped one or changed its type,
-        naming it fails; then the whole row gives what is left. The guarded blocks write nothing,
-        so they cost no transaction id. Each expression is prepared anew in each transaction of the
+        It names the watched columns, because others may hold what jsonb cannot: a huge blob. When
+        an upgrade of the SIS has dropped one or changed its type, or one holds a `json` with an
+        escaped NUL, that fails; then they are read one by one. The guarded blocks write nothing, so
+        they cost no transaction id. Each expression is prepared anew in each transaction of the
         SIS, which is most of what capture costs a write of one row: so there are few.
         """
         return f"""CREATE OR REPLACE FUNCTION {self._schema}."{watched.name}"() RETURNS trigger
@@ -255,24 +255,7 @@ BEGIN
             key_value := {key_of("OLD", watched)};
         END IF;
     EXCEPTION WHEN OTHERS THEN
-        DECLARE
-            whole_row pg_catalog.jsonb;
-        BEGIN
-            IF TG_OP {_DIFFERS_FROM} 'INSERT' THEN
-                whole_row := pg_catalog.to_jsonb(OLD);
-                old_values := {_picked("whole_row", watched.columns)};
-            END IF;
-            IF TG_OP {_DIFFERS_FROM} 'DELETE' THEN
-                whole_row := pg_catalog.to_jsonb(NEW);
-                new_values := {_picked("whole_row", watched.columns)};
-            END IF;
-            IF old_values {_EQUALS} new_values THEN RETURN NULL; END IF;
-            key_value := {picked_key_of("whole_row", watched)};
-        EXCEPTION WHEN OTHERS THEN
-            RAISE LOG USING MESSAGE = pg_catalog.concat(
-                {literal(f"schoolbell: a change of {watched.table} is not captured: ")}, SQLSTATE);
-            RETURN NULL;
-        END;
+        {one_by_one(watched)}
     END;
     INSERT INTO {self._schema}.outbox (xid, lsn, hash, at, event_id, watch, key, before, after)
     VALUES (
@@ -304,13 +287,6 @@ def _outbox(schema: str) -> tuple[str, ...]:
 def _seed(watch: str) -> int:
     """What makes the hashes of two watches differ. Above 32 bits, so that no cast is needed."""
     return (1 << 32) + crc32(watch.encode())
-
-
-def _picked(row: str, columns: Sequence[str]) -> str:
-    pairs = ", ".join(
-        f"{name}, {row} OPERATOR(pg_catalog.->) {name}" for name in map(literal, columns)
-    )
-    return f"pg_catalog.jsonb_build_object({pairs})"
 
 
 def _named(row: str, columns: Sequence[str]) -> str:

@@ -615,6 +615,23 @@ def test_a_parked_change_counts_as_not_evaluated(district: District) -> None:
     assert district.rows(select(decisions.c.change_id)) == []
 
 
+def test_a_change_that_was_too_large_to_carry_is_parked_and_its_neighbours_are_decided(
+    district: District,
+) -> None:
+    large = msgspec.convert(
+        {**msgspec.to_builtins(a_change(after={}, key=HIDDEN_SCORE)), "too_large": 20_000_000},
+        Change,
+    )
+    neighbour = scored(9, 17)
+
+    district.evaluate(large, neighbour)
+
+    assert district.parked() == [large.id]
+    assert district.reasons(neighbour)[MOTHER] is TOLD
+    (alarm,) = district.alarms()
+    assert "20.0 MB in its watched columns" in alarm.problem
+
+
 def test_a_watch_that_nobody_knows_parks_the_change_with_its_remedy(district: District) -> None:
     odd, neighbour = a_change("cafeteria", after={}), scored(9, 17)
 
