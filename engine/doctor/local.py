@@ -15,9 +15,10 @@ from engine.doctor.broker import BROKER, HUB
 from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
 from engine.doctor.gateways import require_keys, why_no_apns, why_no_fcm
 from engine.doctor.network_probe import Place, reach
-from engine.errors import ConfigError
+from engine.errors import ConfigError, Unprocessable
 from engine.runtime.disk import file_of, look_at_disk
 from engine.runtime.district import District
+from engine.sources.sampling import sampled
 from engine.store import devices, migrate
 
 _NO_PHONES: Final = "Neither [fcm] nor [apns] nor [hub] is set up, so there is no way to any phone."
@@ -99,9 +100,11 @@ def sis(config: Config) -> Diagnosis:
     if wrong.meaning:
         return wrong
     with closing(District(config)) as district:
+        source = district.source
         try:
-            district.source.check()
-        except ConfigError as error:
+            source.check()
+            found = list(sampled(source))
+        except (ConfigError, Unprocessable) as error:
             return broken(
                 error.problem,
                 "The SIS is not as the source definition describes it: it was upgraded, or this "
@@ -109,7 +112,12 @@ def sis(config: Config) -> Diagnosis:
                 Who.US,
                 error.remedy,
             )
-        return ok(f"answers every query of the definition {district.source.definition.name}")
+        seen = ", ".join(map(str, found))
+        faults = [fault for one in found for fault in one.faults]
+        return ok(
+            f"answers every query of the definition {source.definition.name}: {seen}",
+            " ".join(faults),
+        )
 
 
 def captured(config: Config) -> Diagnosis:

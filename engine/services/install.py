@@ -14,6 +14,7 @@ from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
 from engine.runtime.jobs import met
 from engine.services import changeover, directory, keys
+from engine.sources.sampling import sampled_facts
 from engine.store import district, migrate, partitions
 
 
@@ -61,12 +62,18 @@ def _district(here: District) -> Iterator[str]:
         enabled = district.is_enabled(connection)
     findings = here.capture.install()
     yield f"Changes of {len(findings)} tables are captured in {here.source.database.name}."
+    for concern in here.capture.concerns():
+        yield f"{concern.problem} {concern.remedy}"
     file = here.config.keys.file
     keys.make(here.database, file, utc_now())
     yield f"Device tokens are encrypted with {file}: keep a copy of it."
     synced = directory.sync(here.directory)
     migrate.analyze(here.database)
     yield from directory.sentences(synced)
+    facts = list(sampled_facts(here.source))
+    yield f"Of the SIS's records were read: {', '.join(map(str, facts))}."
+    for one in facts:
+        yield from one.faults
     made = here.broker.install()
     whose = "The broker and the hub have their" if here.config.hub.used else "The broker has its"
     yield f"{whose} queues{_also(made)}."

@@ -65,7 +65,8 @@ class SqlSource:
         if len(found) == 1:
             raise found[0]
         if found:
-            raise ConfigError(" ".join(one.problem for one in found), "Mend the source definition.")
+            remedies = dict.fromkeys(one.remedy for one in found)
+            raise ConfigError(" ".join(one.problem for one in found), " ".join(remedies))
         schema.require_fitting(self.database, self.definition)
         for problem in self._misspelt():
             raise problem

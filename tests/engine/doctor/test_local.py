@@ -222,6 +222,30 @@ def test_a_sis_that_lacks_a_column_of_the_definition(patient: Patient) -> None:
     assert found.who == Who.US
 
 
+def test_what_was_read_is_told_of_each_query(patient: Patient) -> None:
+    [sis] = [one for one in patient.walk(hops=["SIS"]) if one.hop == "SIS"]
+    assert "2 schools, 3 calendars, 9 people, 3 students, 7 rights" in sis.found
+    assert "6 facts of assignment" in sis.found
+    assert sis.note == ""
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [
+        ("UPDATE guardian SET portal = 'perhaps' WHERE guardian_id = 1", "neither yes nor no"),
+        ("UPDATE guardian SET starts = 'soon' WHERE guardian_id = 1", "is no day"),
+        ("UPDATE assignment SET released = 'perhaps'", "whose released is neither yes nor no"),
+    ],
+)
+def test_rows_that_cannot_be_read_are_told_by_the_query(
+    patient: Patient, spoilt: str, told: str
+) -> None:
+    execute(patient, "PRAGMA ignore_check_constraints = ON", spoilt)
+    [sis] = [one for one in patient.walk(hops=["SIS"]) if one.hop == "SIS"]
+    assert sis.state is State.OK
+    assert told in sis.note
+
+
 def test_triggers_that_an_upgrade_of_the_sis_took_away(patient: Patient) -> None:
     patient.bell("capture", "remove", "--yes")
     found = patient.broken()
