@@ -5,7 +5,7 @@ Only from the many to the one: a join never makes two rows of one.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -36,9 +36,9 @@ class Joins:
     """Every edge of a schema."""
 
     def __init__(self, schema: Schema) -> None:
-        self._schema = schema
+        known, named = {one.name for one in schema.tables}, _Named(schema)
         self._from: Mapping[str, list[Edge]] = {
-            table.name: [*_declared(table, schema), *_guessed(table, schema)]
+            table.name: [*_declared(table, known), *_guessed(table, named)]
             for table in schema.tables
         }
 
@@ -80,42 +80,64 @@ class Joins:
         return None
 
 
-def _declared(table: Table, schema: Schema) -> Iterator[Edge]:
-    known = {one.name for one in schema.tables}
+def _declared(table: Table, known: Collection[str]) -> Iterator[Edge]:
     for key in table.foreign_keys:
         if key.table in known:
             yield Edge(table.name, key.columns, key.table, key.referred, declared=True)
 
 
-def _guessed(table: Table, schema: Schema) -> Iterator[Edge]:
+class _Named:
+    """Tables with a key of one column, by what would name a row of them."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._by_word: dict[object, list[Table]] = defaultdict(list)
+        for one in schema.tables:
+            if len(one.key) == 1:
+                for name in {one.key[0].lower(), _stem(one.key[0]), words_of(one.base)}:
+                    self._by_word[name].append(one)
+
+    def near(self, column: str) -> Iterator[Table]:
+        """Those that *column* may name a row of."""
+        for name in {column.lower(), _stem(column), _without_key(column)}:
+            yield from self._by_word.get(name, ())
+
+
+def _guessed(table: Table, named: _Named) -> Iterator[Edge]:
     """What no foreign key covers: a column named like the other table, or like its key."""
     alone = {key.columns[0] for key in table.foreign_keys if len(key.columns) == 1}
     covered = {column for key in table.foreign_keys for column in key.columns}
-    others = [one for one in schema.tables if one.name != table.name and one.key]
     for column in table.columns:
         if column.name in alone or (column.name,) == table.key:
             continue
-        found = [(_closeness(column, one), one) for one in others if _fits(column, one)]
+        found = [
+            (_closeness(column.name, one), one)
+            for one in named.near(column.name)
+            if one.name != table.name and _compatible(column, one.by_name[one.key[0]])
+        ]
         best = max(found, key=lambda pair: pair[0], default=(0, None))
         enough = _SAME_NAME if column.name in covered else 1
         if best[1] is not None and best[0] >= enough:
             yield Edge(table.name, (column.name,), best[1].name, best[1].key, declared=False)
 
 
-def _fits(column: Column, other: Table) -> bool:
-    return len(other.key) == 1 and _compatible(column.sort, other.by_name[other.key[0]].sort)
-
-
-def _closeness(column: Column, other: Table) -> int:
+def _closeness(column: str, other: Table) -> int:
     """How surely *column* names a row of *other*; 0 where nothing says so."""
-    key = other.key[0]
-    stem = tuple(word for word in words_of(column.name) if word not in _NAMELESS)
-    whole = tuple(word for word in words_of(column.name) if word != "key")
-    named = bool(stem) and words_of(other.base) in (stem, whole)
-    same = column.name.lower() == key.lower() and bool(stem)
-    related = bool(stem) and stem == tuple(w for w in words_of(key) if w not in _NAMELESS)
+    key, stem = other.key[0], _stem(column)
+    if not stem:
+        return 0
+    named = words_of(other.base) in (stem, _without_key(column))
+    same = column.lower() == key.lower()
+    related = stem == _stem(key)
     return _SAME_NAME * same + 3 * named + (related and not same)
 
 
-def _compatible(one: Sort, other: Sort) -> bool:
-    return one is other and one in (Sort.NUMBER, Sort.WORDS, Sort.OTHER)
+def _stem(name: str) -> tuple[str, ...]:
+    return tuple(word for word in words_of(name) if word not in _NAMELESS)
+
+
+def _without_key(name: str) -> tuple[str, ...]:
+    return tuple(word for word in words_of(name) if word != "key")
+
+
+def _compatible(one: Column, other: Column) -> bool:
+    return one.sort is other.sort and one.sort in (Sort.NUMBER, Sort.WORDS, Sort.OTHER)

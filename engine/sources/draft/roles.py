@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from engine.sources.draft.joins import Edge, Joins
@@ -36,6 +37,11 @@ class ColumnHint:
     says: tuple[str, ...]
     sorts: frozenset[Sort]
     never: frozenset[str] = frozenset({"key"})
+
+    @property
+    def phrases(self) -> tuple[frozenset[str], ...]:
+        """The words of each name."""
+        return _PHRASES[self.says]
 
 
 COLUMNS: Final[Mapping[str, ColumnHint]] = {
@@ -113,6 +119,11 @@ COLUMNS: Final[Mapping[str, ColumnHint]] = {
     ),
     "excuse": ColumnHint(("excuse", "excuse code"), FLAGS),
 }  # fmt: skip
+
+
+_PHRASES: Final = {
+    hint.says: tuple(frozenset(phrase.split()) for phrase in hint.says) for hint in COLUMNS.values()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,34 +314,40 @@ def _is_worth_a_word(one: Candidate) -> bool:
 
 def column_of(table: Table, meaning: str, but: Sequence[str] = ()) -> Column | None:
     """The column of *table* that looks most like it has a *meaning*, if any does."""
-    hint = COLUMNS[meaning]
+    if not but:
+        if meaning not in table.looked_up:
+            table.looked_up[meaning] = _best(table, COLUMNS[meaning], but)
+        return table.looked_up[meaning]
+    return _best(table, COLUMNS[meaning], but)
+
+
+def _best(table: Table, hint: ColumnHint, but: Sequence[str]) -> Column | None:
+    own = frozenset(words_of(table.base))
     ranked = [
         (rank, column)
         for column in table.columns
         if column.name not in but and column.sort in hint.sorts
-        if (rank := _rank(hint, column, table)) is not None
+        if (rank := _rank(hint, words_of(column.name), own)) is not None
     ]
     return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
 
 
-def _rank(hint: ColumnHint, column: Column, table: Table) -> tuple[int, int] | None:
+@cache
+def _rank(hint: ColumnHint, words: tuple[str, ...], own: frozenset[str]) -> tuple[int, int] | None:
     """How well a name fits, best first: the place of its phrase, then the words beside it.
 
     The words of the table itself say nothing: `score.score_points` is `points`.
     """
-    words = words_of(column.name)
-    own = set(words_of(table.base))
     plain = tuple(word for word in words if word not in own) or words
-    best = None
-    for place, phrase in enumerate(hint.says):
-        wanted = phrase.split()
-        for form in (words, plain):
-            if all(word in form for word in wanted):
-                extra = [word for word in form if word not in wanted]
-                if hint.never.isdisjoint(extra) and len(extra) <= len(wanted):
-                    rank = (len(extra), place)
-                    best = min(best, rank) if best else rank
-    return best
+    ranks = [
+        (len(extra), place)
+        for place, phrase in enumerate(hint.phrases)
+        for form in (words, plain)
+        if phrase.issubset(form)
+        for extra in [[word for word in form if word not in phrase]]
+        if hint.never.isdisjoint(extra) and len(extra) <= len(phrase)
+    ]
+    return min(ranks, default=None)
 
 
 class _Judging:

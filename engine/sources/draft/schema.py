@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
@@ -49,7 +49,8 @@ class Table:
     """A table or a view. *name* has its schema in front where it is not the default one.
 
     *keys* are the sets of columns that a constraint or an index makes unique, the primary key
-    first. *rows* is their number, None where they are more than were counted.
+    first. *rows* is their number, None where they are more than were counted. *looked_up* remembers
+    which column has which meaning.
     """
 
     name: str
@@ -60,6 +61,9 @@ class Table:
     indexed: frozenset[str] = frozenset()
     rows: int | None = 0
     is_view: bool = False
+    looked_up: dict[str, Column | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def base(self) -> str:

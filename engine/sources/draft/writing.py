@@ -38,6 +38,10 @@ def write(name: str, schema: Schema, dialect: Dialect) -> Drafted:
     parts = [
         [_heading("1. Changes")], *watches(draft),
         [_heading("2. The directory")], *directory(draft),
+        comment(
+            "The pages from which staff send broadcasts are not drafted: the bundled definition "
+            "`reference` shows them under [pages]."
+        ),
     ]  # fmt: skip
     body = "\n\n".join("\n".join(part) for part in parts)
     written = f"{_beginning(draft, len(unfilled(body)))}\n\n{body}\n"
