@@ -6,8 +6,8 @@ clock and no table. The first gate that says no is the reason of the decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, NamedTuple
 
@@ -20,6 +20,12 @@ from rules.told import Shown
 PRESENT: Final = "present"
 
 
+EVERY_SCHOOL: Final = SchoolId("")
+
+ActiveCalendars = Mapping[CalendarId, Mapping[SchoolId, bool]]
+"""Each calendar that is active now at some school, and whether at those that it names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What holds for the whole district now.
@@ -30,7 +36,7 @@ class Circumstances:
     today: date
     enabled: bool = True
     food_service: bool = True
-    active_calendars: frozenset[CalendarId] = frozenset()
+    active_calendars: ActiveCalendars = field(default_factory=dict)
     hidden: frozenset[tuple[SchoolId, Kind, Audience]] = frozenset()
 
 
@@ -90,10 +96,17 @@ def released(case: Case) -> Reason | None:
 
 
 def year_active(case: Case) -> Reason | None:
-    """The record's calendar is in the active year; of what is gone, nobody knows it any more."""
-    if case.subject.withdrawn or case.subject.calendar in case.circumstances.active_calendars:
+    """The record's calendar is active now, at its school where the calendar says so for each.
+
+    Of what is gone, nobody knows the calendar any more.
+    """
+    if case.subject.withdrawn:
         return None
-    return Reason.YEAR_NOT_ACTIVE
+    schools = case.circumstances.active_calendars.get(case.subject.calendar)
+    if schools is None:
+        return Reason.YEAR_NOT_ACTIVE
+    everywhere = schools.get(EVERY_SCHOOL, True)
+    return None if schools.get(case.subject.school, everywhere) else Reason.YEAR_NOT_ACTIVE
 
 
 def display_option_on(case: Case) -> Reason | None:

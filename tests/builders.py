@@ -155,7 +155,7 @@ def circumstances(
     """A district that is switched on, with one active calendar."""
     return Circumstances(
         today, enabled, food_service,
-        frozenset(CalendarId(calendar) for calendar in active_calendars),
+        {CalendarId(calendar): {} for calendar in active_calendars},
         frozenset((SchoolId(school), kind, audience) for school, kind, audience in hidden),
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ Entity = Literal["schools", "calendars", "people", "students", "rights"]
 
 ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     "schools": ("id", "name"),
-    "calendars": ("id", "school_id", "year", "active"),
+    "calendars": ("id", "school_id", "year"),
     "people": ("id", "first_name", "last_name", "language"),
     "students": ("id", "person_id", "school_id", "enrolled"),
     "rights": (
@@ -28,6 +28,7 @@ ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
 
 # Columns that a query may give besides.
 OPTIONAL_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
+    "calendars": ("active", "starts", "ends"),
     "people": ("stable_id",),
     "students": ("first_name", "last_name", "stable_id"),
 }
@@ -35,7 +36,7 @@ OPTIONAL_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
 # The first columns of each part: there is one row for each of their values.
 ENTITY_KEYS: Final[dict[Entity, tuple[str, ...]]] = {
     "schools": ("id",),
-    "calendars": ("id",),
+    "calendars": ("id", "school_id"),
     "people": ("id",),
     "students": ("id",),
     "rights": ("student_id", "person_id"),

@@ -27,6 +27,7 @@ Column = Sequence[Any]
 # What a row of ours holds: what the query must give, and what is made of columns that it may give.
 ROW_COLUMNS: Final[Mapping[Entity, tuple[str, ...]]] = {
     **ENTITY_COLUMNS,
+    "calendars": (*ENTITY_COLUMNS["calendars"], "active", "starts", "ends"),
     "people": (*ENTITY_COLUMNS["people"], "identity"),
     "students": (*ENTITY_COLUMNS["students"], "first_name", "last_name", "identity"),
 }
@@ -42,6 +43,8 @@ _FLAGS: Final = {
 }
 _DAYS: Final = ("starts", "ends")
 _IDS: Final = ("person_id",)
+# Where a key has no school, it is of none, or of all.
+_MAY_BE_EMPTY: Final = ("school_id",)
 
 
 class Arranger:
@@ -67,7 +70,11 @@ class Arranger:
             keys = list(compress(keys, sound))
         columns = {name: self._column(entity, name, given, keys) for name in ROW_COLUMNS[entity]}
         if entity == "rights":
-            _close(columns)
+            _close(columns, "portal")
+        if entity == "calendars":
+            if "active" not in given:
+                columns["active"] = _dated(columns)
+            _close(columns, "active")
         return self.merged(entity, zip(*columns.values(), strict=True))
 
     def merged(self, entity: Entity, rows: Iterable[DirectoryRow]) -> list[DirectoryRow]:
@@ -88,6 +95,8 @@ class Arranger:
         sound: list[bool] | None = None
         for index, name in enumerate(ENTITY_KEYS[entity]):
             values = [key[index] for key in keys]
+            if name in _MAY_BE_EMPTY:
+                values = [value or name for value in values]
             if _are_sound(values):
                 continue
             missing = [not value for value in values]
@@ -106,7 +115,7 @@ class Arranger:
         if name == "identity":
             return self._identities(entity, given.get("stable_id"), keys)
         if name in OPTIONAL_COLUMNS.get(entity, ()) and name not in given:
-            return [""] * len(keys)
+            return [None if name in _DAYS else ""] * len(keys)
         values = given[name]
         if name in _FLAGS:
             return self._flags(entity, name, values, keys)
@@ -164,15 +173,21 @@ _NO_DAY: Final = object()  # stands for what is no day
 _OPEN: Final = {"starts": date.min, "ends": date.max}
 
 
-def _close(columns: dict[str, Column]) -> None:
-    """A right whose days nobody can tell is none. That it restricts, it goes on to say."""
+def _dated(columns: Mapping[str, Column]) -> Column:
+    """Where no flag says whether a year is active, its days do; a year without any is not."""
+    days = zip(columns["starts"], columns["ends"], strict=True)
+    return [starts is not None or ends is not None for starts, ends in days]
+
+
+def _close(columns: dict[str, Column], flag: str) -> None:
+    """A right or a year whose days nobody can tell is none. What it forbids stays forbidden."""
     if any(_NO_DAY in columns[name] for name in _DAYS):
         unclear = [
             starts is _NO_DAY or ends is _NO_DAY
             for starts, ends in zip(columns["starts"], columns["ends"], strict=True)
         ]
-        portal = zip(columns["portal"], unclear, strict=True)
-        columns["portal"] = [given and not bad for given, bad in portal]
+        allowed = zip(columns[flag], unclear, strict=True)
+        columns[flag] = [given and not bad for given, bad in allowed]
         for name in _DAYS:
             columns[name] = [None if one is _NO_DAY else one for one in columns[name]]
 

@@ -126,10 +126,21 @@ class SqlSource:
     def _wrong(self, name: str, query: str, columns: Sequence[str]) -> BrokenQuery | None:
         try:
             queries.check(self.database, name, query, columns)
+            if name == "[directory.calendars]":
+                self._check_activity(name, query)
         except BrokenQuery as error:
             problem = error.problem.replace(name, self._place(name), 1)
             return BrokenQuery(name, problem, error.remedy)
         return None
+
+    def _check_activity(self, name: str, query: str) -> None:
+        """A year is active by a flag or by its days, or by both."""
+        if not {"active", "starts", "ends"} & queries.columns_of(self.database, name, query):
+            raise BrokenQuery(
+                name,
+                f"The query {name} of the source definition does not say when a year is active.",
+                "Let it give `active`, or `starts` and `ends`, the first and the last day.",
+            )
 
     @property
     def pages(self) -> SisPages:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import date
 from hashlib import blake2b
 from secrets import token_urlsafe
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, or_, select, update
 
 from engine.errors import Misconfigured
 from engine.store.tables import calendars, display_options, district
 from rules.audience import Audience
 from rules.change import CalendarId, Kind, SchoolId
-from rules.gates import Circumstances
+from rules.gates import ActiveCalendars, Circumstances
 from rules.privacy import Level, Privacy
 
 _THE_ONE = 1
@@ -89,7 +90,6 @@ def set_display_option(
 def circumstances(connection: Connection, today: date) -> Circumstances:
     """What holds for the whole district now. A district that was never set up is off."""
     row = connection.execute(select(district.c.enabled, district.c.food_service)).first()
-    active = connection.execute(select(calendars.c.id).where(calendars.c.active))
     hidden = connection.execute(
         select(
             display_options.c.school_id, display_options.c.kind, display_options.c.audience
@@ -99,8 +99,31 @@ def circumstances(connection: Connection, today: date) -> Circumstances:
         today=today,
         enabled=bool(row and row.enabled),
         food_service=bool(row and row.food_service),
-        active_calendars=frozenset(CalendarId(row.id) for row in active),
+        active_calendars=_active_calendars(connection, today),
         hidden=frozenset(
             (SchoolId(school), Kind(kind), Audience(audience)) for school, kind, audience in hidden
         ),
+    )
+
+
+def _active_calendars(connection: Connection, today: date) -> ActiveCalendars:
+    """The calendars that are active on a day at any school, and at which."""
+    found: dict[CalendarId, dict[SchoolId, bool]] = defaultdict(dict)
+    active = _is_active(calendars, today)
+    somewhere = calendars.alias()
+    rows = connection.execute(
+        select(calendars.c.id, calendars.c.school_id, active).where(
+            exists().where(somewhere.c.id == calendars.c.id, _is_active(somewhere, today))
+        )
+    )
+    for calendar, school, is_active in rows:
+        found[CalendarId(calendar)][SchoolId(school)] = bool(is_active)
+    return found
+
+
+def _is_active(table: FromClause, today: date) -> ColumnElement[bool]:
+    return and_(
+        table.c.active,
+        or_(table.c.starts.is_(None), table.c.starts <= today),
+        or_(table.c.ends.is_(None), table.c.ends >= today),
     )

@@ -118,9 +118,11 @@ schools = _table(
 calendars = _table(
     "calendars",
     Column("id", Text, primary_key=True),
-    Column("school_id", Text, nullable=False),
+    Column("school_id", Text, primary_key=True),  # empty: of every school
     Column("year", Text, nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("starts", Date),
+    Column("ends", Date),
 )
 
 people = _table(

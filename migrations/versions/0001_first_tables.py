@@ -51,7 +51,9 @@ def upgrade() -> None:
         sa.Column("school_id", sa.Text(), nullable=False),
         sa.Column("year", sa.Text(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_calendars")),
+        sa.Column("starts", sa.Date(), nullable=True),
+        sa.Column("ends", sa.Date(), nullable=True),
+        sa.PrimaryKeyConstraint("id", "school_id", name=op.f("pk_schoolbell_calendars")),
     )
     op.create_table(
         "schoolbell_decisions",

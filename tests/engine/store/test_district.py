@@ -78,7 +78,7 @@ def test_food_service_is_what_was_set(district: District) -> None:
 
 
 def test_the_calendars_of_the_active_year_are_active(district: District) -> None:
-    assert circumstances(district).active_calendars == {"12", "13"}
+    assert circumstances(district).active_calendars == {"12": {"1": True}, "13": {"2": True}}
 
 
 def test_what_was_never_chosen_is_shown(district: District) -> None:
