@@ -330,8 +330,8 @@ class Deciding(Protocol):
         """Where people were told of rows of the SIS, by the rows' names; as far as remembered."""
         ...
 
-    def schools(self, students: Collection[StudentId]) -> Mapping[StudentId, SchoolId]:
-        """The school of each student."""
+    def schools(self, students: Collection[StudentId]) -> Mapping[StudentId, Sequence[SchoolId]]:
+        """The schools at which each student is enrolled; all that are listed where at none."""
         ...
 
     def privacy(self) -> Privacy:
@@ -482,7 +482,7 @@ class Releasing(Protocol):
         """As in Deciding."""
         ...
 
-    def schools(self, students: Collection[StudentId]) -> Mapping[StudentId, SchoolId]:
+    def schools(self, students: Collection[StudentId]) -> Mapping[StudentId, Sequence[SchoolId]]:
         """As in Deciding."""
         ...
 

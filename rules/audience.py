@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, NewType
 
-from rules.change import PersonId, StudentId
+from rules.change import PersonId, SchoolId, StudentId
 
 DeviceId = NewType("DeviceId", str)
 
@@ -60,7 +60,8 @@ class Subscription(NamedTuple):
 class Candidate(NamedTuple):
     """One person who might be told about one student, with the facts that decide it.
 
-    *right* is None for the student; *enrolled* is a fact of the student. *subscription* is the
+    *right* is None for the student. The student is *enrolled* at some school, and at none of
+    those that they have *left*. *subscription* is the
     one for the kind at hand, None when the person never chose.
     """
 
@@ -73,6 +74,7 @@ class Candidate(NamedTuple):
     has_account: bool = True
     sign_ins: tuple[SignIn, ...] = ()
     subscription: Subscription | None = None
+    left: frozenset[SchoolId] = frozenset()
 
     @property
     def live_devices(self) -> tuple[DeviceId, ...]:

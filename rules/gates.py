@@ -116,8 +116,13 @@ def display_option_on(case: Case) -> Reason | None:
 
 
 def student_enrolled(case: Case) -> Reason | None:
-    """The student is enrolled now."""
-    return None if case.candidate.enrolled else Reason.NOT_ENROLLED
+    """The student is enrolled now, and has not left the record's school.
+
+    A school that lists nothing of the student may teach those of another: that alone is no reason.
+    """
+    candidate = case.candidate
+    stays = candidate.enrolled and case.subject.school not in candidate.left
+    return None if stays else Reason.NOT_ENROLLED
 
 
 def right_effective(case: Case) -> Reason | None:

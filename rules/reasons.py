@@ -102,7 +102,7 @@ _SENTENCES = {
         _HIDDEN,
     ),
     Reason.NOT_ENROLLED: (
-        "The student is not enrolled any more.",
+        "The student is not enrolled at this school any more.",
         "Notifications end when a student leaves the school.",
     ),
     Reason.NO_PORTAL_RIGHT: (

@@ -26,7 +26,7 @@ from engine.store import (
 from engine.store.parked import ParkedChange
 from rules.audience import Candidate, DeviceId
 from rules.change import ChangeId, Kind, PersonId, SchoolId, StudentId
-from rules.gates import GATES, Case, standing_case
+from rules.gates import EVERY_SCHOOL, GATES, Case, standing_case
 from rules.identity import notification_id
 from rules.notification import State
 from rules.reasons import Reason
@@ -55,7 +55,7 @@ class Step:
 class Answer:
     """What became of one change for one person, gate by gate, and of each push.
 
-    Without a *change* it is what would become of one that came now.
+    Without a *change* it is what would become of one that came now, at a *school*.
     """
 
     kind: Kind
@@ -65,6 +65,7 @@ class Answer:
     watch: str = ""
     committed_at: datetime | None = None
     pushes: Sequence[str] = ()
+    school: SchoolId = EVERY_SCHOOL
 
 
 def decided(
@@ -96,20 +97,21 @@ def of_change(database: Database, student: StudentId, person: PersonId, change: 
 def standing(
     database: Database, student: StudentId, person: PersonId, now: datetime, today: date
 ) -> list[Answer]:
-    """What would become of a change now, for each kind: also where nothing was ever sent.
+    """What would become of a change now, for each kind and each school of the student.
 
     Raises SchoolbellError when the person has nothing to do with the student.
     """
     wanted = {(student, kind) for kind in Kind}
     with database.read() as connection:
-        school = directory.school_of(connection, student)
+        schools = directory.schools_of(connection, [student]).get(student, [EVERY_SCHOOL])
         found = candidates.fetch(connection, wanted, now).candidates
         circumstances = district.circumstances(connection, today)
     answers = []
     for kind in Kind:
         candidate = _candidate(found[student, kind], student, person)
-        case = standing_case(kind, school or SchoolId(""), candidate, circumstances)
-        answers.append(_answer(case))
+        answers += [
+            _answer(standing_case(kind, school, candidate, circumstances)) for school in schools
+        ]
     return answers
 
 
@@ -159,7 +161,7 @@ def _answer(case: Case) -> Answer:
         else:
             reason = gate.ask(case) or Reason.TOLD
             steps.append(Step(gate.title, YES if reason is Reason.TOLD else NO))
-    return Answer(case.subject.kind, reason, steps)
+    return Answer(case.subject.kind, reason, steps, school=case.subject.school)
 
 
 def _steps(reason: Reason) -> Iterator[Step]:

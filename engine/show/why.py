@@ -26,10 +26,12 @@ def show_answers(decided: Sequence[Answer], standing: Sequence[Answer]) -> None:
     if not decided:
         click.echo("No change about this student was ever decided on for this person.\n")
     click.echo("If something changed now:")
+    several = len({one.school for one in standing}) > 1
     for one in standing:
         told = one.reason is Reason.TOLD
         words = "would be told, if the change itself passes" if told else one.reason.for_staff
-        click.echo(f"  {_mark(YES if told else NO)} {one.kind:<20} {words}")
+        where = f" at school {one.school}" if several else ""
+        click.echo(f"  {_mark(YES if told else NO)} {one.kind + where:<20} {words}")
 
 
 def show_answer(one: Answer) -> None:

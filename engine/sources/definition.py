@@ -20,7 +20,7 @@ ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     "schools": ("id", "name"),
     "calendars": ("id", "school_id", "year"),
     "people": ("id", "first_name", "last_name", "language"),
-    "students": ("id", "person_id", "school_id", "enrolled"),
+    "students": ("id", "school_id", "person_id", "enrolled"),
     "rights": (
         "student_id", "person_id", "relation", "portal", "starts", "ends", "restricted",
     ),
@@ -38,7 +38,7 @@ ENTITY_KEYS: Final[dict[Entity, tuple[str, ...]]] = {
     "schools": ("id",),
     "calendars": ("id", "school_id"),
     "people": ("id",),
-    "students": ("id",),
+    "students": ("id", "school_id"),
     "rights": ("student_id", "person_id"),
 }
 

@@ -45,6 +45,8 @@ _DAYS: Final = ("starts", "ends")
 _IDS: Final = ("person_id",)
 # Where a key has no school, it is of none, or of all.
 _MAY_BE_EMPTY: Final = ("school_id",)
+# Several rows of one key may differ in it.
+_MAY_DIFFER: Final = {"students": "enrolled"}
 
 
 class Arranger:
@@ -86,7 +88,8 @@ class Arranger:
             other = found.setdefault(row[:width], row)
             if other != row:
                 found[row[:width]] = stricter(entity, other, row)
-                twice[row[:width]] = None
+                if not _differ_as_they_may(entity, other, row):
+                    twice[row[:width]] = None
         self.faults.add(entity, "row", Trouble.TWICE, list(twice))
         return list(found.values())
 
@@ -210,6 +213,11 @@ def stricter(entity: Entity, one: DirectoryRow, other: DirectoryRow) -> Director
     )
 
 
+def _differ_as_they_may(entity: Entity, one: DirectoryRow, other: DirectoryRow) -> bool:
+    names = zip(ROW_COLUMNS[entity], one, other, strict=True)
+    return {name for name, a, b in names if a != b} == {_MAY_DIFFER.get(entity)}
+
+
 def _both(one: bool, other: bool) -> bool:
     return one and other
 
@@ -233,7 +241,7 @@ def _neither(_one: str, _other: str) -> str:
 
 _STRICTER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "active": _both,
-    "enrolled": _both,
+    "enrolled": _either,  # who came back to a school has left it once
     "portal": _both,
     "restricted": _either,
     "starts": _later,

@@ -44,8 +44,9 @@ from engine.stages.reporting import (
 from engine.telemetry import Event, emit, frames
 from engine.wire.messages import Push
 from rules.audience import DeviceId
-from rules.change import CalendarId, Change, ChangeId, Facts, Place, SchoolId, StudentId, Subject
+from rules.change import CalendarId, Change, ChangeId, Facts, Place, StudentId, Subject
 from rules.decide import Decision, Texts, decide
+from rules.gates import EVERY_SCHOOL
 from rules.identity import PushId, entry_id, moment_of, notification_id, push_id
 from rules.notification import Notification, Origin, State
 from rules.outcomes import SUPERSEDED
@@ -265,7 +266,8 @@ class _Batch:
     ) -> Iterator[Subject]:
         """What it means that rows are gone: the SIS says nothing of them, so it is what was told.
 
-        A record that a later change of the batch tells of was only written anew.
+        A record that a later change of the batch tells of was only written anew. Of which of a
+        student's schools it was, nothing is kept.
         """
         anew = {one.place: one.position for one in found}
         schools = self.deciding.schools({place.student for _, places in gone for place in places})
@@ -275,7 +277,7 @@ class _Batch:
                 if told and anew.get(place, -1) < change.position:
                     yield Subject(
                         change.id, place.kind, place.record, place.student,
-                        told.facts.student_name, schools.get(place.student, SchoolId("")),
+                        told.facts.student_name, schools.get(place.student, (EVERY_SCHOOL,))[0],
                         CalendarId(""), True, None, None, told.facts.details, change.position,
                         withdrawn=True,
                     )  # fmt: skip

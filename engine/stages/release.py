@@ -31,7 +31,7 @@ from engine.stages.reporting import (
 from engine.wire.messages import Push
 from rules.audience import Candidate, DeviceId
 from rules.change import SchoolId, StudentId
-from rules.gates import STANDING, Circumstances, refusal, standing_case
+from rules.gates import EVERY_SCHOOL, STANDING, Circumstances, refusal, standing_case
 from rules.identity import PushId, push_id
 from rules.notification import Notification, State
 from rules.outcomes import DEVICE_GONE, EXPIRED, SIGNED_OUT, SUPERSEDED
@@ -199,7 +199,7 @@ class _Judging:
 
     audiences: Audiences
     candidates: Mapping[tuple[str, str, str], Candidate]
-    schools: Mapping[StudentId, SchoolId]
+    schools: Mapping[StudentId, Sequence[SchoolId]]
     circumstances: Circumstances
     superseded: frozenset[NotificationKey]
     composing: Composing
@@ -213,10 +213,16 @@ class _Judging:
         return self.candidates.get((one.student, one.person, one.facts.kind))
 
     def reason(self, one: Notification, candidate: Candidate) -> Reason | None:
-        """Why the person may not be told now."""
-        school = self.schools.get(one.student, SchoolId(""))
-        case = standing_case(one.facts.kind, school, candidate, self.circumstances)
-        return refusal(case, STANDING)
+        """Why the person may not be told now.
+
+        It was told at a school that showed it; of which one it was, nothing is kept. So for a
+        student of several one that shows it is enough.
+        """
+        reasons = [
+            refusal(standing_case(one.facts.kind, school, candidate, self.circumstances), STANDING)
+            for school in self.schools.get(one.student, (EVERY_SCHOOL,))
+        ]
+        return None if None in reasons else reasons[0]
 
     def refusal(self, one: Notification, device: DeviceId, now: datetime) -> str:
         """Why a further try is not made; empty where it is."""

@@ -27,8 +27,20 @@ from engine.store.tables import (
     subscriptions,
 )
 from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscription
-from rules.change import Kind, PersonId, StudentId
+from rules.change import Kind, PersonId, SchoolId, StudentId
 from rules.decide import CandidateKey
+
+
+@dataclass(slots=True)
+class _Student:
+    """What the rows of a student say, of which there is one for each school.
+
+    *languages* are those of the people whom they name; None where the directory knows nobody.
+    """
+
+    languages: dict[str, str | None] = field(default_factory=dict)
+    enrolled: bool = False
+    left: set[SchoolId] = field(default_factory=set)
 
 
 class _Related(NamedTuple):
@@ -39,7 +51,7 @@ class _Related(NamedTuple):
     audience: Audience
     language: str
     right: Right | None
-    enrolled: bool
+    known: _Student
 
 
 @dataclass(slots=True)
@@ -50,7 +62,8 @@ class _Account:
 def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetime) -> Audiences:
     """Everyone who has any relation to the *wanted* students, whether it is in force or not."""
     student_ids = {student for student, _ in wanted}
-    related = _guardians(connection, student_ids) + _students(connection, student_ids)
+    found = _students(connection, student_ids)
+    related = _guardians(connection, found) + _themselves(found)
     chosen = _subscriptions(connection, student_ids, {kind for _, kind in wanted})
     known, phones = _accounts(connection, {one.person for one in related}, now)
     by_student: dict[StudentId, list[_Related]] = defaultdict(list)
@@ -59,10 +72,12 @@ def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetim
     candidates = {
         (student, kind): [
             Candidate(
-                *one,
+                *one[:-1],
+                one.known.enrolled,
                 (account := known.get(one.person)) is not None,
                 tuple(account.sign_ins) if account else (),
                 chosen.get((student, one.person, kind)),
+                frozenset(one.known.left),
             )
             for one in by_student[student]
         ]
@@ -71,19 +86,36 @@ def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetim
     return Audiences(candidates, phones)
 
 
-def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[_Related]:
-    found = connection.execute(
+def _students(
+    connection: Connection, wanted: Collection[StudentId]
+) -> Mapping[StudentId, _Student]:
+    found: dict[StudentId, _Student] = defaultdict(_Student)
+    rows = connection.execute(
         select(
-            rights.c.student_id, rights.c.person_id, people.c.language, students.c.enrolled,
+            students.c.id, students.c.school_id, students.c.person_id, students.c.enrolled,
+            people.c.language,
+        )
+        .outerjoin(people, people.c.id == students.c.person_id)
+        .where(one_of(connection, students.c.id, wanted))
+    ).all()  # fmt: skip
+    for student, school, person, enrolled, language in rows:
+        known = found[StudentId(student)]
+        known.languages[person] = language
+        if enrolled:
+            known.enrolled = True
+        else:
+            known.left.add(SchoolId(school))
+    return found
+
+
+def _guardians(connection: Connection, found: Mapping[StudentId, _Student]) -> list[_Related]:
+    rows = connection.execute(
+        select(
+            rights.c.student_id, rights.c.person_id, people.c.language,
             rights.c.portal, rights.c.starts, rights.c.ends, rights.c.restricted,
         )
         .join(people, people.c.id == rights.c.person_id)
-        .join(students, students.c.id == rights.c.student_id)
-        .where(
-            one_of(connection, rights.c.student_id, wanted),
-            # Who is of age may be listed as their own guardian: they hear as the student.
-            rights.c.person_id != students.c.person_id,
-        )
+        .where(one_of(connection, rights.c.student_id, found.keys()))
     ).all()  # fmt: skip
     return [
         _Related(
@@ -92,21 +124,22 @@ def _guardians(connection: Connection, wanted: Collection[StudentId]) -> list[_R
             Audience.GUARDIAN,
             language,
             Right(portal, starts, ends, restricted),
-            enrolled,
+            known,
         )
-        for student, person, language, enrolled, portal, starts, ends, restricted in found
+        for student, person, language, portal, starts, ends, restricted in rows
+        # Who is of age may be listed as their own guardian: they hear as the student.
+        if person not in (known := found[StudentId(student)]).languages
     ]
 
 
-def _students(connection: Connection, wanted: Collection[StudentId]) -> list[_Related]:
-    found = connection.execute(
-        select(students.c.id, students.c.person_id, people.c.language, students.c.enrolled)
-        .join(people, people.c.id == students.c.person_id)
-        .where(one_of(connection, students.c.id, wanted))
-    ).all()
+def _themselves(found: Mapping[StudentId, _Student]) -> list[_Related]:
+    """Nobody is the student themselves where two people are said to be."""
     return [
-        _Related(PersonId(person), StudentId(student), Audience.STUDENT, language, None, enrolled)
-        for student, person, language, enrolled in found
+        _Related(PersonId(person), student, Audience.STUDENT, language, None, known)
+        for student, known in found.items()
+        if len(known.languages) == 1
+        for person, language in known.languages.items()
+        if language is not None
     ]
 
 

@@ -10,6 +10,7 @@ is the lock of those who apply.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
@@ -219,10 +220,20 @@ def knows_school(connection: Connection, school: SchoolId) -> bool:
     return found.first() is not None
 
 
-def school_of(connection: Connection, student: StudentId) -> SchoolId | None:
-    """The school of a student whom the SIS lists."""
-    query = select(students.c.school_id).where(students.c.id == student)
-    return connection.execute(query).scalar_one_or_none()
+def schools_of(
+    connection: Connection, wanted: Collection[StudentId]
+) -> dict[StudentId, list[SchoolId]]:
+    """The schools at which each student is enrolled; all that are listed where at none."""
+    query = select(students.c.id, students.c.school_id, students.c.enrolled)
+    found = connection.execute(
+        query.where(one_of(connection, students.c.id, wanted)).order_by(students.c.school_id)
+    ).all()
+    enrolled, listed = defaultdict(list), defaultdict(list)
+    for student, school, is_enrolled in found:
+        listed[StudentId(student)].append(SchoolId(school))
+        if is_enrolled:
+            enrolled[StudentId(student)].append(SchoolId(school))
+    return listed | enrolled
 
 
 def names(

@@ -29,6 +29,7 @@ from engine.store import (
     candidates,
     decisions,
     devices,
+    directory,
     district,
     due,
     gateways,
@@ -39,7 +40,7 @@ from engine.store import (
 )
 from engine.store.bulk import append, one_of
 from engine.store.tables import devices as devices_table
-from engine.store.tables import parked_changes, students
+from engine.store.tables import parked_changes
 from engine.wire.messages import Outcome
 from rules.audience import DeviceId
 from rules.breaker import Trust
@@ -115,14 +116,9 @@ class _Asking:
         """See ports.Deciding.circumstances."""
         return district.circumstances(self._connection, now.astimezone(self._zone).date())
 
-    def schools(self, wanted: Collection[StudentId]) -> Mapping[StudentId, SchoolId]:
+    def schools(self, wanted: Collection[StudentId]) -> Mapping[StudentId, Sequence[SchoolId]]:
         """See ports.Deciding.schools."""
-        found = self._connection.execute(
-            select(students.c.id, students.c.school_id).where(
-                one_of(self._connection, students.c.id, wanted)
-            )
-        )
-        return {StudentId(row.id): SchoolId(row.school_id) for row in found}
+        return directory.schools_of(self._connection, wanted)
 
     def privacy(self) -> Privacy:
         """See ports.Deciding.privacy."""

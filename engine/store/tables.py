@@ -135,11 +135,12 @@ people = _table(
     Index(None, "identity"),
 )
 
+# A row for each school that a student goes to, or went to.
 students = _table(
     "students",
     Column("id", Text, primary_key=True),
+    Column("school_id", Text, primary_key=True),
     Column("person_id", Text, nullable=False),
-    Column("school_id", Text, nullable=False),
     Column("enrolled", Boolean, nullable=False),
     Column("first_name", Text, nullable=False),
     Column("last_name", Text, nullable=False),

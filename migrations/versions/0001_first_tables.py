@@ -365,13 +365,13 @@ def upgrade() -> None:
     op.create_table(
         "schoolbell_students",
         sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("person_id", sa.Text(), nullable=False),
         sa.Column("school_id", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
         sa.Column("enrolled", sa.Boolean(), nullable=False),
         sa.Column("first_name", sa.Text(), nullable=False),
         sa.Column("last_name", sa.Text(), nullable=False),
         sa.Column("identity", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_students")),
+        sa.PrimaryKeyConstraint("id", "school_id", name=op.f("pk_schoolbell_students")),
     )
     op.create_table(
         "schoolbell_subscriptions",

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from engine.errors import BrokenQuery
-from engine.sources.definition import Definition, Query, load
+from engine.sources.definition import Definition, Query
+from engine.sources.loading import load
 from engine.store import district as store
 from engine.store.ledger import SqlLedger
 from rules.gates import ActiveCalendars

@@ -360,11 +360,13 @@ def test_a_reading_is_older_than_a_full_read_that_was_written_since(
 def test_a_row_that_moved_since_is_not_brought_back(district: District) -> None:
     older = read(district, Scope("students", "school_id", frozenset({"1"})))
     district.sis("UPDATE student SET calendar_id = 13 WHERE student_id = 41")
+    refresh(district, "students", "school_id", "1")
     refresh(district, "students", "school_id", "2")
 
     again = district.app(directory.apply, older)
 
     assert again == [Scope("students", "school_id", frozenset({"1"}))]
+    assert (ADA, "1") not in district.rows(select(students.c.id, students.c.school_id))
     assert (ADA, "2") in district.rows(select(students.c.id, students.c.school_id))
 
 
