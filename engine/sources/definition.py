@@ -70,6 +70,9 @@ class Captured(_Part, frozen=True, kw_only=True):
     key_without_constraint: bool = False
     columns: tuple[str, ...]
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     @property
     def key_columns(self) -> tuple[str, ...]:
         """The columns that identify a row."""
@@ -81,11 +84,15 @@ class Watch(Captured, frozen=True, kw_only=True):
 
     *value* is the column, or columns, that hold what families see; *text* the column with the
     words for it where *value* is only the number; *labels* turn a value into words.
+    *first_of* names columns of which the first with a value counts. *words* are said in place of
+    values, *numbers* stand behind them, and values to *ignore* say nothing. *scale* is the highest
+    value, or of a meal balance what makes a dollar.
     *released_by* is a column of the row itself without which families do not see it. With
-    *becomes* instead of *value* only a change that turns this column true counts, and the value
-    is what the facts say. *by* are the columns of the facts that equal the record's key, one for
-    each of its columns. *deleted* says whether a row that is gone, or holds no value any more, is
-    "withdrawn": then who was told of it hears so. Without it that is so for attendance alone.
+    *becomes* instead of *value* only a change that turns this column true counts, with *appears*
+    only a new row, and the value is what the facts say; with *computed* it always is.
+    *by* are the columns of the facts that equal the record's key, one for each of its columns.
+    *deleted* says whether a row that is gone, or holds no value any more, is "withdrawn": then who
+    was told of it hears so. Without it that is so for attendance alone.
     """
 
     kind: Kind
@@ -96,18 +103,35 @@ class Watch(Captured, frozen=True, kw_only=True):
     labels: str = ""
     released_by: str = ""
     becomes: str = ""
+    appears: bool = False
+    computed: bool = False
+    first_of: tuple[str, ...] = ()
+    words: dict[str, str] = {}
+    numbers: dict[str, int | float] = {}
+    ignore: tuple[str | int | float, ...] = ()
+    scale: int | float = 0
     deleted: Literal["", "withdrawn", "silent"] = ""
 
     @property
     def withdraws(self) -> bool:
         """Whether families who were told of a row hear that it is gone."""
-        by_kind = self.kind is Kind.ATTENDANCE and not self.becomes
+        by_kind = self.kind is Kind.ATTENDANCE and not self.releases
         return self.deleted == "withdrawn" if self.deleted else by_kind
 
     @property
     def values(self) -> tuple[str, ...]:
         """The columns that hold what families see."""
-        return several(self.value)
+        return self.first_of or several(self.value)
+
+    @property
+    def releases(self) -> bool:
+        """Whether it shows what was there before, and hid."""
+        return bool(self.becomes) or self.appears
+
+    @property
+    def from_facts(self) -> bool:
+        """Whether the facts say what the value is, and not the changed row."""
+        return self.releases or self.computed
 
     @property
     def by_columns(self) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -15,18 +15,17 @@ from engine.sources.flags import allows
 from engine.sources.keys import parts
 from engine.sources.queries import Key, asking, match
 from engine.sources.rows import own_watch, row_of, row_of_fact
-from rules.change import CalendarId, Change, Kind, SchoolId, StudentId, Subject, Value
-from rules.thresholds import percent
+from engine.sources.values import Label, Meaning, canonical, number, written
+from rules.change import CalendarId, Change, SchoolId, StudentId, Subject, Value
 from rules.wording.templates import VARIABLES
 
-OPTIONAL: Final = ("out_of",)
+OPTIONAL: Final = ("out_of", "text")
 NEEDED: Final = ("record", "student_id", "school_id", "calendar_id", "released", "value")
 _NOT_WORDS: Final = frozenset({*NEEDED, *OPTIONAL})
 
 _MADE_BY_US: Final = frozenset({"student", "before", "after"})
 
 Fact = Mapping[str, Any]
-Labels = Mapping[str, str]
 
 
 class _Found(NamedTuple):
@@ -35,8 +34,7 @@ class _Found(NamedTuple):
     change: Change
     watch: Watch
     fact: Fact
-    labels: Labels
-    own: Watch
+    meaning: Meaning
 
 
 def _subject(found: _Found) -> Subject:
@@ -44,49 +42,56 @@ def _subject(found: _Found) -> Subject:
     before, after = _values(found)
     fact, change = found.fact, found.change
     not_words = _NOT_WORDS.union(found.watch.by_columns)
-    is_own = found.own is found.watch
-    row = row_of(change, found.own) if is_own else row_of_fact(fact, found.own)
+    own = found.meaning.watch
+    is_own = own is found.watch
+    row = row_of(change, own) if is_own else row_of_fact(fact, own)
     return Subject(
         change=change.id,
         kind=found.watch.kind,
         record=str(fact["record"]),
         student=StudentId(str(fact["student_id"])),
         student_name="",
-        school=SchoolId(str(fact["school_id"])),
-        calendar=CalendarId(str(fact["calendar_id"])),
+        school=SchoolId(_text(fact["school_id"])),
+        calendar=CalendarId(_text(fact["calendar_id"])),
         released=allows(fact["released"]),
         before=before,
         after=after,
         details={
-            name: str(word)
+            name: written(word, found.meaning.zone)
             for name, word in fact.items()
             if name not in not_words and word is not None
         },
         position=change.position,
         # A row that was deleted and has facts was only written anew.
-        withdrawn=is_own and after is None and change.after is not None and found.own.withdraws,
-        row=row if found.own.withdraws else "",
+        withdrawn=is_own and after is None and change.after is not None and own.withdraws,
+        row=row if own.withdraws else "",
     )
 
 
 def find(
-    database: Database, definition: Definition, changes: Sequence[tuple[Change, Watch]]
+    database: Database,
+    definition: Definition,
+    changes: Sequence[tuple[Change, Watch]],
+    zone: tzinfo,
 ) -> list[Subject]:
     """Everyone whom *changes* concern, by one query for each watch and each kind of label.
 
     A change of a record that is gone, or that turned nothing visible, concerns nobody. Students
     come in the order of their ids: a phone that siblings' families share is told of the first.
+    Moments are told by the clock of the *zone*.
     Raises BrokenQuery where the SIS refuses a query.
     """
     found: list[Subject] = []
     with database.read() as connection:
         for watch, of_watch in _by_watch(changes).items():
-            with asking(database, f"[labels.{watch.labels}]"):
-                labels = _labels(connection, definition, watch, of_watch)
+            own = own_watch(definition, watch)
             with asking(database, f"[facts.{watch.facts}]"):
                 facts = _facts(connection, definition, watch, of_watch)
+            with asking(database, f"[labels.{own.labels}]"):
+                labels = _labels(connection, definition, own, _raw(watch, of_watch, facts))
+            meaning = Meaning(own, zone, labels)
             found += (
-                _subject(_Found(change, watch, fact, labels, own_watch(definition, watch)))
+                _subject(_Found(change, watch, fact, meaning))
                 for change in of_watch
                 for fact in facts.get(change.key, ())
             )
@@ -105,8 +110,14 @@ def _by_watch(changes: Sequence[tuple[Change, Watch]]) -> Mapping[Watch, list[Ch
     return grouped
 
 
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
 def _counts(change: Change, watch: Watch) -> bool:
-    """Where a column must become true, nothing else of the row is news."""
+    """Where a row must appear, or a column become true, nothing else of the row is news."""
+    if watch.appears:
+        return change.before is None
     if not watch.becomes:
         return True
     before, after = change.before or {}, change.after or {}
@@ -130,30 +141,44 @@ def _facts(
 
 
 def _labels(
-    connection: Connection, definition: Definition, watch: Watch, changes: Sequence[Change]
-) -> Labels:
-    if not watch.labels:
+    connection: Connection, definition: Definition, own: Watch, values: Iterable[Any]
+) -> Mapping[str, Label]:
+    """What the SIS calls *values*, by what `canonical` makes of them."""
+    if not own.labels:
         return {}
-    values = {
-        str(row[watch.values[0]])
-        for change in changes
-        for row in (change.before, change.after)
-        if row and row.get(watch.values[0]) is not None
-    }
-    query = definition.labels[watch.labels].query
-    keys = [(value,) for value in values]
-    return {
-        value: str(row["label"])
-        for (value,), row in match(connection, query, ("value",), keys)
-        if row["label"] is not None
-    }
+    wanted = {form for value in values if value is not None for form in _forms(value)}
+    found: dict[str, Label] = {}
+    query = definition.labels[own.labels].query
+    keys = [(value,) for value in sorted(wanted)]
+    for (value,), row in match(connection, query, ("value",), keys):
+        if row["label"] is not None:
+            found[canonical(value)] = Label(str(row["label"]), number(row.get("number")))
+    return found
+
+
+def _forms(value: Any) -> set[str]:
+    """A value as its column has it: a text may be written as no number is."""
+    plainly = canonical(value)
+    return {value, plainly} if isinstance(value, str) else {plainly}
+
+
+def _raw(watch: Watch, changes: Sequence[Change], facts: Mapping[str, list[Fact]]) -> Iterator[Any]:
+    """Every value that is to be told of."""
+    if watch.from_facts:
+        yield from (fact["value"] for change in changes for fact in facts.get(change.key, ()))
+        return
+    for change in changes:
+        for row in (change.before, change.after):
+            if row:
+                yield from (row.get(column) for column in watch.values)
 
 
 def _values(found: _Found) -> tuple[Value | None, Value | None]:
     """What families saw before, and what they see now."""
     watch, change = found.watch, found.change
-    if watch.becomes:
-        return None, _value(found, [found.fact["value"]], "")
+    if watch.from_facts:
+        fact = found.fact
+        return None, found.meaning.of([fact["value"]], fact.get("text"), fact.get("out_of"))
     before = _of_row(found, change.before)
     if watch.released_by and change.before and not allows(change.before.get(watch.released_by)):
         before = None
@@ -164,58 +189,10 @@ def _of_row(found: _Found, row: Mapping[str, Any] | None) -> Value | None:
     if row is None:
         return None
     watch = found.watch
-    words = str(row.get(watch.text) or "") if watch.text else ""
-    return _value(found, [row.get(column) for column in watch.values], words)
-
-
-def _value(found: _Found, raw: Sequence[Any], words: str) -> Value | None:
-    parts = [str(part) for part in raw if part is not None]
-    if not parts:
-        return None
-    if found.watch.labels:
-        return Value(found.labels.get(parts[0], parts[0]))
-    number = _number(parts[0]) if len(parts) == 1 else None
-    match found.watch.kind:
-        case Kind.ASSIGNMENT:
-            out_of = _number(found.fact.get("out_of"))
-            return Value(words or _score(parts[0], number, out_of), percent(number, out_of))
-        case Kind.GRADE:
-            return Value(words or _percent(parts[0], number), number)
-        case Kind.MEAL_BALANCE:
-            return Value(words or _dollars(parts[0], number), number)
-        case Kind.ATTENDANCE | Kind.RESPONSIVE_SCHEDULE:
-            return Value(words or ", ".join(parts))
-
-
-def _number(raw: Any) -> Decimal | None:
-    """A finite number, or None: an infinite score cannot be compared with a threshold."""
-    try:
-        number = Decimal(str(raw))
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
-def _score(raw: str, points: Decimal | None, out_of: Decimal | None) -> str:
-    if points is None:
-        return raw
-    return _plain(points) if out_of is None else f"{_plain(points)}/{_plain(out_of)}"
-
-
-def _percent(raw: str, number: Decimal | None) -> str:
-    return raw if number is None else f"{_plain(number)}%"
-
-
-def _dollars(raw: str, number: Decimal | None) -> str:
-    if number is None:
-        return raw
-    return f"-${-number:.2f}" if number < 0 else f"${number:.2f}"
-
-
-def _plain(number: Decimal) -> str:
-    """18 for 18.00, 17.5 for 17.50; never 1E+2."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    text = row.get(watch.text) if watch.text else None
+    return found.meaning.of(
+        [row.get(column) for column in watch.values], text, found.fact.get("out_of")
+    )
 
 
 def known_columns(definition: Definition, name: str) -> frozenset[str]:

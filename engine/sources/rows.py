@@ -14,7 +14,7 @@ from rules.change import Change
 
 def own_watch(definition: Definition, watch: Watch) -> Watch:
     """The watch of the record itself: of a *watch* that releases, the one with the same facts."""
-    if watch.values:
+    if not watch.releases:
         return watch
     of_record = (one for one in definition.watch if one.facts == watch.facts and one.values)
     return next(of_record, watch)

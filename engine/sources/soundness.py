@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from typing import Final
 
 from engine.dialects.names import table_parts
@@ -18,6 +19,7 @@ from engine.sources.definition import (
     several,
 )
 from engine.sources.lines import Place
+from engine.sources.values import COMPARED, canonical
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _MOST_KEY_COLUMNS: Final = 16
@@ -54,7 +56,10 @@ def _twice(definition: Definition) -> Iterator[Found]:
             yield (*place, "name"), f"two watches are named {captured.name}"
         names.add(captured.name)
         if isinstance(captured, Watch):
-            same = (captured.table, captured.kind, captured.value, captured.text, captured.becomes)
+            same = (
+                *(captured.table, captured.kind, captured.values, captured.text),
+                *(captured.becomes, captured.columns),
+            )
             if same in told:
                 yield place, f"it watches the same as {told[same]}, so families would hear it twice"
             told.setdefault(same, captured.name)
@@ -138,16 +143,20 @@ def _problems_of_watch(watch: Watch, definition: Definition) -> Iterator[tuple[s
         yield "facts", f"there is no [facts.{watch.facts}]"
     if watch.labels and watch.labels not in definition.labels:
         yield "labels", f"there is no [labels.{watch.labels}]"
-    if watch.labels and len(watch.values) != 1:
+    yield from _problems_of_a_release(watch, definition)
+    if watch.labels and several(watch.value)[1:]:
         yield "labels", "`labels` need one column as `value`"
     for column in watch.by_columns:
         yield from (("by", why) for why in _why_no_name(column))
     if len(watch.by_columns) != len(watch.key_columns):
         yield "by", "`by` must name one column of the facts for each of `key`, in their order"
-    if bool(watch.values) == bool(watch.becomes):
-        yield "", "either `value` or `becomes` is needed, not both"
+    told_by = (watch.value, watch.first_of, watch.becomes, watch.appears, watch.computed)
+    if sum(map(bool, told_by)) != 1:
+        yield "", "one of `value`, `first_of`, `becomes`, `appears`, `computed` is needed, not more"
+    yield from _problems_of_values(watch)
     for key, columns in (
-        ("value", watch.values),
+        ("value", several(watch.value)),
+        ("first_of", watch.first_of),
         ("text", several(watch.text)),
         ("released_by", several(watch.released_by)),
         ("becomes", several(watch.becomes)),
@@ -155,6 +164,48 @@ def _problems_of_watch(watch: Watch, definition: Definition) -> Iterator[tuple[s
         for column in columns:
             if column and column not in watch.columns:
                 yield key, f"`{key}` names {column}, which is not among its `columns`"
+
+
+def _problems_of_a_release(watch: Watch, definition: Definition) -> Iterator[tuple[str, str]]:
+    """What its values mean is said once: where the record itself is watched."""
+    records = [one for one in definition.watch if one.facts == watch.facts and one.values]
+    if watch.releases and records:
+        for key in ("labels", "text", "words", "numbers", "ignore", "scale"):
+            if getattr(watch, key):
+                yield key, f"a release is told as [[watch]] {records[0].name} is; say `{key}` there"
+
+
+def _problems_of_values(watch: Watch) -> Iterator[tuple[str, str]]:
+    """What is said of values: of one column, once each, and so that it can be compared."""
+    said = {key: getattr(watch, key) for key in ("words", "numbers", "ignore", "scale")}
+    if several(watch.value)[1:]:
+        for key in filter(said.get, said):
+            yield key, f"`{key}` needs one column as `value`"
+    for key in ("words", "numbers"):
+        values = [canonical(value) for value in said[key]]
+        for value in sorted({one for one in values if values.count(one) > 1}):
+            yield key, f"`{key}` names {value} twice"
+    for value in sorted(set(map(canonical, watch.words)) & set(map(canonical, watch.ignore))):
+        yield "ignore", f"{value} is among `words` too"
+    for value, word in watch.words.items():
+        if not word.strip():
+            yield (
+                "words",
+                f"the word for {value} is blank; name it in `ignore` where it says nothing",
+            )
+    yield from _problems_of_numbers(watch)
+
+
+def _problems_of_numbers(watch: Watch) -> Iterator[tuple[str, str]]:
+    for key in ("numbers", "scale"):
+        if getattr(watch, key) and watch.kind not in COMPARED:
+            yield key, f"`{key}` is for what has a threshold, and {watch.kind} has none"
+    if (
+        not isfinite(watch.scale)
+        or watch.scale < 0
+        or not all(map(isfinite, watch.numbers.values()))
+    ):
+        yield "", "`scale` and `numbers` must be numbers, and `scale` above zero"
 
 
 def _problems_of_directory_watch(watch: DirectoryWatch) -> Iterator[tuple[str, str]]:

@@ -176,7 +176,7 @@ class SqlSource:
         ]
         if not watched:
             return []
-        found, era = facts.find(self.database, self.definition, watched), self._era()
+        found, era = facts.find(self.database, self.definition, watched, self.zone), self._era()
         return [
             one._replace(record=era.record(one.record), row=one.row and era.record(one.row))
             for one in found

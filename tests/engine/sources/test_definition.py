@@ -255,12 +255,12 @@ class TestWhatMustFitTogether:
         [
             (('facts = "score"', 'facts = "scores"'), "there is no [facts.scores]"),
             (('by = "id"', 'by = "id"\nlabels = "mark"'), "there is no [labels.mark]"),
-            (('value = "points"', ""), "either `value` or `becomes` is needed, not both"),
+            (('value = "points"', ""), "one of `value`, `first_of`"),
             (
                 ('value = "points"', 'value = "points"\nbecomes = "released"'),
-                "either `value` or `becomes` is needed, not both",
+                "one of `value`, `first_of`",
             ),
-            (('value = "points"', "value = []"), "either `value` or `becomes` is needed, not both"),
+            (('value = "points"', "value = []"), "one of `value`, `first_of`"),
             (('value = "points"', 'value = "percent"'), "`value` names percent,"),
             (('value = "points"', 'value = ["points", "x"]'), "`value` names x,"),
             (('value = "points"', 'becomes = "posted"'), "`becomes` names posted,"),
@@ -272,8 +272,28 @@ class TestWhatMustFitTogether:
                 "`columns` may name 50 columns at most",
             ),
             (
-                ('value = "points"', 'becomes = "released"\nlabels = "marks"'),
-                "`labels` need one column as `value`",
+                ('value = "points"', 'value = "points"\nscale = -4'),
+                "`scale` and `numbers` must be numbers, and `scale` above zero",
+            ),
+            (
+                ('value = "points"', 'value = "points"\nwords = { "-1" = "a", "-1.0" = "b" }'),
+                "`words` names -1 twice",
+            ),
+            (
+                ('value = "points"', 'value = "points"\nwords = { "-1" = "a" }\nignore = [-1.0]'),
+                "-1 is among `words` too",
+            ),
+            (
+                ('value = "points"', 'value = ["points", "mark"]\nignore = ["x"]'),
+                "`ignore` needs one column as `value`",
+            ),
+            (
+                ('value = "points"', 'first_of = ["points", "x"]'),
+                "`first_of` names x, which is not among its `columns`",
+            ),
+            (
+                ('value = "points"', 'value = "points"\nnumbers = { A = "95" }'),
+                "`numbers` must be a number throughout",
             ),
             (
                 ('value = "points"', 'value = ["points", "mark"]\nlabels = "marks"'),

@@ -275,7 +275,7 @@ class TestAssignments:
         [_, subject] = school.after("UPDATE score SET points = '8' WHERE score_id = 2")
         assert (subject.before, subject.after) == (None, a_value("8/20", "40"))
 
-    @pytest.mark.parametrize("words", ["missing", "EX", "NaN", "Infinity", "-Infinity"])
+    @pytest.mark.parametrize("words", ["missing", "EX", "17,5"])
     def test_a_score_that_is_no_number_is_told_as_it_is(self, school: School, words: str) -> None:
         _, after = school.values(f"UPDATE score SET points = '{words}'")
         assert after == a_value(words)
