@@ -229,7 +229,7 @@ def _require_all_named(file: Path, districts: Sequence[str]) -> None:
         return
     try:
         before = {vhost["name"] for vhost in json.loads(found)["vhosts"]}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(
             f"{file} is there already and was not written by this command.",
             "Move it away, or name another folder with --out.",

@@ -120,7 +120,7 @@ def _written(file: Path, content: bytes) -> tuple[str, int]:
     try:
         (section,) = tomllib.loads(content.decode()).values()
         return str(section["url"]), int(section["partitions"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _not_ours(file) from None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import ConfigError
+from engine.files import LARGEST
 
 _PRIVATE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
@@ -39,9 +40,10 @@ def write_private(file: Path, content: bytes) -> None:
 
 
 def read_if_there(file: Path) -> bytes | None:
-    """What a file holds; None where there is none."""
+    """What a file holds, of a huge one its beginning; None where there is none."""
     try:
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            return opened.read(LARGEST)
     except FileNotFoundError:
         return None
     except OSError as error:
