@@ -28,7 +28,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, by_key: bool = False, read_only: bool = False) -> None:
-        self._url = _checked(url)
+        self._url = readable_url(url)
         self.dialect: Dialect = DIALECTS[self._url.get_backend_name()]
         self.engine: Engine = self.dialect.connect(self._url, by_key=by_key, read_only=read_only)
         # SQLite has one writer: queueing here costs nothing, its own waiting polls and sleeps.
@@ -106,7 +106,8 @@ class Database:
             raise self.dialect.as_ours(error, self.name, disconnected=False) from error
 
 
-def _checked(url: str) -> URL:
+def readable_url(url: str) -> URL:
+    """A URL that we have a dialect for; raises ConfigError, which repeats none of it."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # the latter shows what it took for the port

@@ -6,10 +6,9 @@ from contextlib import closing
 from typing import Final
 
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from engine.config import Config
-from engine.database import Database
+from engine.database import Database, readable_url
 from engine.dialects import DIALECTS
 from engine.doctor.broker import BROKER, HUB
 from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
@@ -157,7 +156,7 @@ def _missing_file(url: str, called: str, setting: str) -> Diagnosis | None:
 
 def _out_of_reach(url: str, called: str, setting: str, who: Who) -> Diagnosis | None:
     """What is wrong with the way to a database on a machine; a local socket has no way."""
-    parsed = make_url(url)
+    parsed = readable_url(url)
     dialect = DIALECTS.get(parsed.get_backend_name())
     if not dialect or not dialect.port or not parsed.host:
         return None

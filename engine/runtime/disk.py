@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
 
-from sqlalchemy.engine import make_url
-
 from engine.config import Config
+from engine.database import readable_url
 from engine.dialects import DIALECTS
+from engine.errors import ConfigError
 
 _BESIDE_SQLITE: Final = ("", "-wal", "-shm", ".lock")
 _PROBE_BYTES: Final = 65_536
@@ -79,8 +79,11 @@ def keep_private(config: Config) -> None:
 
 
 def file_of(url: str) -> Path | None:
-    """The file that a database is; None where it is on a server or in memory."""
-    parsed = make_url(url)
+    """The file that a database is; None where it is on a server, in memory or cannot be read."""
+    try:
+        parsed = readable_url(url)
+    except ConfigError:  # who opens it says so
+        return None
     name = parsed.database or ""
     dialect = DIALECTS.get(parsed.get_backend_name())
     if not dialect or dialect.port or not name or name.startswith((":memory:", "file:")):
