@@ -76,6 +76,13 @@ class Candidate(NamedTuple):
     subscription: Subscription | None = None
     left: frozenset[SchoolId] = frozenset()
 
+    def may_hear_on(self, day: date) -> bool:
+        """Whether the person may see this student on *day*; students may see themselves."""
+        if self.audience is Audience.STUDENT:
+            return True
+        right = self.right
+        return right is not None and right.portal and not right.restricted and right.holds_on(day)
+
     @property
     def live_devices(self) -> tuple[DeviceId, ...]:
         """The devices that take pushes for this person now, each once."""

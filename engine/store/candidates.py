@@ -6,7 +6,7 @@ Four queries for a batch, however many students are in it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -71,19 +71,34 @@ def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetim
         by_student[one.student].append(one)
     candidates = {
         (student, kind): [
-            Candidate(
-                *one[:-1],
-                one.known.enrolled,
-                (account := known.get(one.person)) is not None,
-                tuple(account.sign_ins) if account else (),
-                chosen.get((student, one.person, kind)),
-                frozenset(one.known.left),
-            )
+            _candidate(one, known.get(one.person), chosen.get((student, one.person, kind)))
             for one in by_student[student]
         ]
         for student, kind in wanted
     }
     return Audiences(candidates, phones)
+
+
+def of_students(
+    connection: Connection, wanted: Collection[StudentId], now: datetime
+) -> Mapping[StudentId, Sequence[Candidate]]:
+    """The same people by student, whatever they asked to hear of."""
+    found = _students(connection, wanted)
+    related = _guardians(connection, found) + _themselves(found)
+    known, _ = _accounts(connection, {one.person for one in related}, now)
+    by_student: dict[StudentId, list[Candidate]] = defaultdict(list)
+    for one in related:
+        by_student[one.student].append(_candidate(one, known.get(one.person), None))
+    return by_student
+
+
+def _candidate(
+    one: _Related, account: _Account | None, subscription: Subscription | None
+) -> Candidate:
+    return Candidate(
+        *one[:-1], one.known.enrolled, account is not None,
+        tuple(account.sign_ins) if account else (), subscription, frozenset(one.known.left),
+    )  # fmt: skip
 
 
 def _students(
