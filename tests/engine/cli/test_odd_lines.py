@@ -6,14 +6,16 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
 from engine.cli import complaints
 from engine.errors import SchoolbellError
-from tests.engine.cli.commands import Bell
+from engine.secrets import keyring
+from tests.district import KEYS, build_sis
+from tests.engine.cli.commands import CONFIG, Bell
 from tests.engine.cli.odd import command_lines, run
 
 NUMBER, PARTS = 500, 10
@@ -39,7 +41,24 @@ def test_an_odd_command_line_is_answered(
     spoiled: Path, part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(spoiled)
-    for line in command_lines(NUMBER // PARTS, seed=part):
+    answered(command_lines(NUMBER // PARTS, seed=part))
+
+
+def test_an_odd_command_line_is_answered_where_the_sis_is_in_postgresql(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_sis(postgres_url)
+    (tmp_path / "schoolbell.toml").write_text(f'{CONFIG}[source]\nurl = "{postgres_url}"\n')
+    keyring.write(tmp_path / "schoolbell.keys", KEYS)
+    monkeypatch.chdir(tmp_path)
+    assert run(["install"]).code == 0
+
+    answered(command_lines(NUMBER // PARTS, seed=PARTS))
+
+
+def answered(lines: Iterable[Sequence[str]]) -> None:
+    """Each ends with an answer that a person understands."""
+    for line in lines:
         ended = run(["--config", "schoolbell.toml", *line])
 
         assert ended.unforeseen is None, line
