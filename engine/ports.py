@@ -98,6 +98,10 @@ class Depth:
     consumers: int | None = field(default=None, compare=False)
 
 
+Looked = tuple[Sequence[Change], int | None]
+"""Changes that were relayed, and the position up to which was looked; None: to the end."""
+
+
 class Outbox(Protocol):
     """The rows that triggers wrote. One relay reads an outbox; a second one stands by."""
 
@@ -134,6 +138,13 @@ class Outbox(Protocol):
         """Let the relay publish again what was captured after *since*; return how many rows.
 
         What evaluate has seen has no effect again; what a lost broker held is made good.
+        """
+        ...
+
+    def relayed(self, after: int, before: datetime, limit: int) -> Looked:
+        """What was relayed above the position *after* and captured before *before*.
+
+        At most about *limit* changes, as they were relayed. Any process may look.
         """
         ...
 

@@ -34,6 +34,7 @@ class Event(StrEnum):
     STAGE_RECOVERED = "stage.recovered"
     CHANGES_RELAYED = "changes.relayed"
     CHANGES_EVALUATED = "changes.evaluated"
+    CHANGES_REPUBLISHED = "changes.republished"
     OUTCOMES_RECORDED = "outcomes.recorded"
     OUTCOMES_DROPPED = "outcomes.dropped"
     PUSHES_REPUBLISHED = "pushes.republished"

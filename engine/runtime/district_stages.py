@@ -15,15 +15,16 @@ from engine.runtime.jobs import (
     check_capture,
     check_source,
     forget,
+    relay_lost,
     release_all,
     retry_parked,
     sync_or_report,
 )
 from engine.runtime.loops import RelayStage, ScheduleStage, consuming
 from engine.runtime.stage import Makers, Stage
-from engine.stages.publishing import publish_pushes
+from engine.stages.publishing import publish_changes, publish_pushes
 from engine.stages.release import Release
-from engine.stages.schedule import plan_lost
+from engine.stages.schedule import LostChanges, plan_lost
 from engine.store.lease import Lease
 from engine.telemetry import Event, emit
 from engine.wire.messages import Outcome
@@ -100,12 +101,18 @@ def _jobs(
     """What schedule does, and how often."""
     settings = district.config.schedule
     release = Release(district.ledger, district.composer, publisher, utc_now)
+    lost = LostChanges(
+        district.outbox, district.ledger, district.broker,
+        lambda changes: publish_changes(publisher, changes, district.source.is_of_directory),
+        settings.lost_after, utc_now,
+    )  # fmt: skip
     return (
         (lambda: release_all(release), settings.retries_every),
         (
             lambda: plan_lost(district.ledger, district.broker, settings.lost_after, utc_now()),
             _SWEEP_EVERY,
         ),
+        (lambda: relay_lost(lost), _SWEEP_EVERY),
         (lambda: sync_or_report(district.directory, district.alarms), settings.directory_every),
         (lambda: check_capture(district.capture, district.alarms), settings.capture_check_every),
         (

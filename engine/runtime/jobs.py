@@ -18,6 +18,7 @@ from engine.sources.capture import Capture
 from engine.sources.source import SqlSource
 from engine.stages.publishing import publish_changes
 from engine.stages.release import Release
+from engine.stages.schedule import LostChanges
 from engine.store import housekeeping, parked, partitions
 from engine.telemetry import Event, emit
 
@@ -28,6 +29,12 @@ def release_all(release: Release) -> None:
     """Tell everything that is due."""
     while count := release():
         emit(Event.PUSHES_REPUBLISHED, count=count)
+
+
+def relay_lost(lost: LostChanges) -> None:
+    """Publish again what a broker lost of the changes."""
+    if count := lost():
+        emit(Event.CHANGES_REPUBLISHED, level=logging.WARNING, count=count)
 
 
 def sync_or_report(directory: SisDirectory, alarms: Alarms) -> None:

@@ -1,16 +1,23 @@
 """Schedule: what is looked after by the clock.
 
-In:         queues that are empty although pushes have no outcome.
-Out:        further tries, planned; release publishes them.
-Guarantee:  a push that a broker lost is sent again under the same id.
+In:         queues that are empty although pushes have no outcome, or changes no decision.
+Out:        further tries, planned; release publishes them. Lost changes, published again.
+Guarantee:  a push that a broker lost is sent again under the same id, and a change that it lost is
+            evaluated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
-from engine.ports import Broker, Queue
+from engine.ports import Broker, Clock, Looked, Queue
+from rules.change import Change
+
+_AT_ONCE: Final = 1_000
+_PAGES_AT_A_TIME: Final = 100
 
 
 class Sweeping(Protocol):
@@ -30,3 +37,55 @@ def plan_lost(ledger: Sweeping, broker: Broker, lost_after: timedelta, now: date
     if any(depths[queue].ready for queue in (Queue.PUSHES, Queue.OUTCOMES)):
         return 0
     return ledger.plan_lost(now - lost_after, now)
+
+
+class Relayed(Protocol):
+    """The part of the outbox that tells what was relayed."""
+
+    def relayed(self, after: int, before: datetime, limit: int) -> Looked:
+        """See ports.Outbox.relayed."""
+        ...
+
+
+class Evaluated(Protocol):
+    """The part of the ledger that knows what was evaluated."""
+
+    def missing(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """Those of *changes* that were neither decided nor parked."""
+        ...
+
+
+@dataclass(slots=True)
+class LostChanges:
+    """Looks for changes that were relayed a while ago and never evaluated: a broker lost them.
+
+    While anything waits in the queue of changes, they are late, not lost. Each change is looked for
+    once, and once more when schedule has started anew. Evaluate knows by its id what it had.
+    """
+
+    outbox: Relayed
+    ledger: Evaluated
+    broker: Broker
+    publish: Callable[[Sequence[Change]], None]
+    lost_after: timedelta
+    clock: Clock
+    _looked_up_to: int = 0
+
+    def __call__(self) -> int:
+        """Publish those that were lost again, and return how many."""
+        if self.broker.depths()[Queue.CHANGES].ready:
+            return 0
+        before, count = self.clock() - self.lost_after, 0
+        for _ in range(_PAGES_AT_A_TIME):
+            changes, end = self.outbox.relayed(self._looked_up_to, before, _AT_ONCE)
+            lost = self.ledger.missing(changes)
+            if lost:
+                self.publish(lost)
+                count += len(lost)
+            if end is None:
+                self._looked_up_to = max(
+                    (change.position for change in changes), default=self._looked_up_to
+                )
+                break
+            self._looked_up_to = end
+        return count

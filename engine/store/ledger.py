@@ -39,6 +39,7 @@ from engine.store import (
     tallies,
 )
 from engine.store.bulk import append, one_of
+from engine.store.parked import which_are_parked
 from engine.store.tables import devices as devices_table
 from engine.store.tables import parked_changes
 from engine.wire.messages import Outcome
@@ -70,6 +71,13 @@ class SqlLedger:
         """See ports.Ledger.seen."""
         with self._database.read() as connection:
             return decisions.seen(connection, changes)
+
+    def missing(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """See schedule.Evaluated.missing."""
+        with self._database.read() as connection:
+            known = decisions.seen(connection, changes)
+            known |= which_are_parked(connection, {one.id for one in changes} - known)
+        return [one for one in changes if one.id not in known]
 
     @contextmanager
     def deciding(self) -> Iterator[SqlDeciding]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from engine.store.bulk import one_of
 from engine.store.tables import parked_changes
 from rules.change import Change, ChangeId
 
@@ -41,6 +42,14 @@ def of_change(connection: Connection, change: ChangeId) -> ParkedChange | None:
         select(table.id, table.problem, table.remedy, table.parked_at).where(table.id == change)
     ).first()
     return ParkedChange(*found) if found else None
+
+
+def which_are_parked(connection: Connection, wanted: Collection[ChangeId]) -> set[ChangeId]:
+    """Which of the *wanted* are parked."""
+    found = connection.execute(
+        select(parked_changes.c.id).where(one_of(connection, parked_changes.c.id, wanted))
+    )
+    return {ChangeId(change) for (change,) in found}
 
 
 def changes(connection: Connection, limit: int) -> Sequence[Change]:

@@ -34,7 +34,7 @@ from engine.dialects.postgresql.reading import Late, Reader, Row
 from rules.change import Change
 
 if TYPE_CHECKING:
-    from engine.ports import RelayedMark
+    from engine.ports import Looked, RelayedMark
 
 _FORGET_AT_ONCE: Final = 10_000
 _FAR: Final = 1024 * 1024
@@ -184,6 +184,24 @@ class PostgresqlOutbox:
                     {"first": first, "before": as_place(as_number(first) - 1)},
                 )
             return int(count)
+
+    def relayed(self, after: int, before: datetime, limit: int) -> Looked:
+        """See ports.Outbox.relayed."""
+        with self._database.translated():
+            connection = self._database.engine.connect()
+            try:
+                _prepare(connection)
+                at = cursor.read(connection, self._schema).cursor
+                reader = Reader(connection, self._schema)
+                page = reader.relayed(at, max(0, after - at.base), before, limit)
+                found = [
+                    rows.change(self._source, at.base, one)
+                    for _, captured in reader.changes(page.rows)
+                    for one in captured
+                ]
+            finally:
+                _end(connection)
+        return found, None if page.is_last else at.base + page.end
 
     def count(self) -> int:
         """See ports.Outbox.count."""

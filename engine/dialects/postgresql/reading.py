@@ -135,6 +135,21 @@ class Reader:
         rows = self._fresh_rows(at, sweep, limit + 1)
         return Page(rows, rows[-1].number if rows else sweep.done, is_last=len(rows) <= limit)
 
+    def relayed(self, at: Cursor, after: int, before: datetime, limit: int) -> Page:
+        """The rows above *after* that were relayed, up to the first that is not so old."""
+        rows = self._rows(
+            "SELECT * FROM {outbox} WHERE lsn > CAST(:after AS pg_lsn)"
+            " AND lsn < least(CAST(:high AS pg_lsn), (SELECT lsn FROM {outbox}"
+            " WHERE lsn > CAST(:after AS pg_lsn) AND at >= :before ORDER BY lsn LIMIT 1))"
+            " AND pg_visible_in_snapshot(xid, (SELECT CAST(:seen AS pg_snapshot)))"
+            " ORDER BY lsn FETCH FIRST (CAST(:limit AS bigint)) ROWS WITH TIES",
+            {
+                "after": as_place(after), "high": as_place(at.high), "before": before,
+                "seen": at.seen, "limit": limit,
+            },
+        )  # fmt: skip
+        return Page(rows, rows[-1].number if rows else after, is_last=len(rows) < limit)
+
     def changes(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Sequence[Captured]]]:
         """The changes that begin at each of *rows*: mostly one, none where nothing is left."""
         groups = [row for row in rows if row.leads and not row.follows]

@@ -16,7 +16,7 @@ from engine.dialects.sqlite.reading import Reader, Sweep
 from rules.change import Change
 
 if TYPE_CHECKING:
-    from engine.ports import RelayedMark
+    from engine.ports import Looked, RelayedMark
 
 _FORGET_AT_ONCE: Final = 10_000
 
@@ -119,6 +119,27 @@ class SqliteOutbox:
                     {"before": first - 1},
                 )
             return int(count)
+
+    def relayed(self, after: int, before: datetime, limit: int) -> Looked:
+        """See ports.Outbox.relayed."""
+        with self._database.read() as connection:
+            base, high = connection.execute(
+                text(
+                    f"SELECT base, min(high, coalesce((SELECT min(id) - 1 FROM {self._outbox}"
+                    f" WHERE id > :after - base AND at >= :before), high)) FROM {self._cursor}"
+                ),
+                {"before": _text(before), "after": after},
+            ).one()
+            begin = max(0, after - base)
+            sweep = Sweep(begin, max(begin, high), begin)
+            reader = Reader(connection, self._outbox)
+            page = reader.page(sweep, limit)
+            found = [
+                rows.change(self._source, base, one)
+                for _, captured in reader.changes(sweep, page)
+                for one in captured
+            ]
+        return found, None if len(page) < limit else base + page[-1].id
 
     def count(self) -> int:
         """See ports.Outbox.count."""

@@ -269,6 +269,45 @@ class TestBacklog:
         assert sis.outbox().backlog(_now())[0] == 100_000
 
 
+class TestWhatWasRelayed:
+    """What was relayed can be looked through, by any process, as it was relayed."""
+
+    def test_it_is_what_was_relayed(self, sis: Sis, outbox: Outbox) -> None:
+        _score(sis, 1, 2)
+        relayed = outbox.read(10)
+        outbox.mark_relayed(relayed)
+        assert sis.outbox().relayed(0, _later(), 100) == (relayed, None)
+
+    def test_what_waits_is_not_in_it(self, sis: Sis, outbox: Outbox) -> None:
+        _score(sis, 1)
+        outbox.mark_relayed(outbox.read(10))
+        _score(sis, 2)
+        assert _keys(list(sis.outbox().relayed(0, _later(), 100)[0])) == ["1"]
+
+    def test_what_was_captured_lately_is_not_in_it(self, sis: Sis, outbox: Outbox) -> None:
+        _score(sis, 1)
+        _score(sis, 2)
+        outbox.mark_relayed(outbox.read(10))
+        _age(sis, "1")
+        assert _keys(list(sis.outbox().relayed(0, _now() - SOON, 100)[0])) == ["1"]
+
+    def test_it_comes_in_pages(self, sis: Sis, outbox: Outbox) -> None:
+        _score(sis, 1, 2, 3)
+        outbox.mark_relayed(outbox.read(10))
+        first, end = sis.outbox().relayed(0, _later(), 2)
+        second, nothing = sis.outbox().relayed(end or 0, _later(), 2)
+        assert (_keys(list(first)), _keys(list(second))) == (["1", "2"], ["3"])
+        assert (end, nothing) == (first[-1].position, None)
+
+    def test_what_came_to_nothing_is_not_in_it(self, sis: Sis, outbox: Outbox) -> None:
+        _score(sis, 1)
+        outbox.mark_relayed(outbox.read(10))
+        with sis.transaction():
+            sis.write("DELETE FROM score", "INSERT INTO score VALUES (1, 7, NULL)")
+        outbox.read(10)
+        assert len(sis.outbox().relayed(0, _later(), 100)[0]) == 1
+
+
 _COPY_OF_A_ROW = (
     "INSERT INTO {table} ({number}, at) WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1"
     " FROM n WHERE n < 100001) SELECT {value}, '2026-11-23 08:00:00+00:00' FROM n"

@@ -1,13 +1,15 @@
 """Schedule: nothing is thought lost too early."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest
 
-from engine.ports import Queue
-from engine.stages.schedule import plan_lost
-from tests.builders import NOW
+from engine.ports import Looked, Queue
+from engine.stages.schedule import LostChanges, plan_lost
+from rules.change import Change
+from tests.builders import NOW, a_change
 from tests.fakes import FakeBroker
 
 AFTER = timedelta(minutes=15)
@@ -44,3 +46,70 @@ def test_changes_that_wait_are_no_reason_to_wait_for_pushes() -> None:
     broker = FakeBroker({Queue.CHANGES: 1_000})
 
     assert plan_lost(SweptLedger(lost=7), broker, AFTER, NOW) == 7
+
+
+@dataclass
+class School:
+    """An outbox of which all was relayed, and a ledger that has *missing* of it."""
+
+    relayed_changes: list[Change]
+    missing_keys: set[str]
+    published: list[Change] = field(default_factory=list)
+    asked: list[datetime] = field(default_factory=list)
+    page: int = 2
+
+    def relayed(self, after: int, before: datetime, limit: int) -> Looked:
+        del limit
+        self.asked.append(before)
+        found = [one for one in self.relayed_changes if one.position > after][: self.page]
+        return found, found[-1].position if len(found) == self.page else None
+
+    def missing(self, changes: Sequence[Change]) -> Sequence[Change]:
+        return [one for one in changes if one.key in self.missing_keys]
+
+    def looking(self, broker: FakeBroker | None = None) -> LostChanges:
+        return LostChanges(
+            self, self, broker or FakeBroker(), self.published.extend, AFTER, lambda: NOW
+        )
+
+
+def a_school(count: int, *missing: str) -> School:
+    changes = [a_change(key=number, position=number) for number in range(1, count + 1)]
+    return School(changes, set(missing))
+
+
+def test_changes_that_were_relayed_and_never_evaluated_are_published_again() -> None:
+    school = a_school(7, "2", "5", "7")
+
+    assert school.looking()() == 3
+    assert [one.key for one in school.published] == ["2", "5", "7"]
+
+
+def test_what_was_relayed_just_now_is_not_looked_for() -> None:
+    school = a_school(1)
+    school.looking()()
+
+    assert school.asked == [NOW - AFTER]
+
+
+def test_while_changes_wait_none_is_lost() -> None:
+    school = a_school(3, "2")
+
+    assert school.looking(FakeBroker({Queue.CHANGES: 1}))() == 0
+    assert school.asked == []
+
+
+def test_each_change_is_looked_for_once() -> None:
+    school = a_school(5, "2")
+    looking = school.looking()
+
+    assert [looking(), looking()] == [1, 0]
+
+
+def test_what_was_relayed_since_is_looked_for_next() -> None:
+    school = a_school(5, "2", "6")
+    looking = school.looking()
+    looking()
+    school.relayed_changes.append(a_change(key="6", position=6))
+
+    assert looking() == 1
