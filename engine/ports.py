@@ -280,6 +280,11 @@ class DecidedFor(NamedTuple):
     devices: tuple[DeviceId, ...] = ()
     last: ChangeId | None = None
 
+    @property
+    def finds_it(self) -> bool:
+        """Whether it stands in the person's inbox."""
+        return bool(self.devices) or self.reason is Reason.TOO_LATE
+
 
 class Decided(NamedTuple):
     """What became of one change for one student: the row that holds it.
@@ -311,7 +316,7 @@ class Decided(NamedTuple):
             entry_id(self.change, place.student), Origin.CHANGES, State.TOLD, person.person,
             place.student, person.audience, person.language, place.record, self.position,
             self.facts or Facts(place.kind, "", None, None, {}), (self.change,), person.devices,
-            self.decided_at,
+            self.decided_at, None, self.committed_at,
         )  # fmt: skip
 
 

@@ -114,7 +114,8 @@ class Subject(NamedTuple):
     seen that. *position* is the change's, and *superseded* is true when a later change of the same
     record was decided before this one. *was* is what was last told of the record, where that is
     remembered. *withdrawn* is true when the record is gone, and that is news of its kind; *row*
-    then says which row of the SIS it stood in, and is empty where its going is no news. The
+    then says which row of the SIS it stood in, and is empty where its going is no news. *late* is
+    true when it was committed so long ago that a push is not worth sending any more. The
     directory knows the *student_name*, which is empty until it was asked.
     """
 
@@ -134,6 +135,7 @@ class Subject(NamedTuple):
     was: str | None = None
     withdrawn: bool = False
     row: str = ""
+    late: bool = False
 
     @property
     def place(self) -> Place:

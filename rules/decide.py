@@ -99,7 +99,18 @@ def decide(
         )
         for candidate in ordered:
             case = Case(subject, candidate, circumstances, known.get(candidate.person))
-            yield _decide(case, already, texts)
+            yield _decide_alone(case, already, texts)
+
+
+def _decide_alone(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
+    """A fault in what is stored about one person is that person's alone."""
+    try:
+        return _decide(case, already, texts)
+    except Exception:  # whatever somebody's odd setting does, others are told
+        return Decision(
+            case.subject, case.candidate.person, case.candidate.audience, case.candidate.language,
+            Reason.UNDECIDABLE, shown=case.shown,
+        )  # fmt: skip
 
 
 def _decide(case: Case, already: set[DeviceId], texts: Texts) -> Decision:

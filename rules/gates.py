@@ -194,6 +194,11 @@ def device_live(case: Case) -> Reason | None:
     return None if case.candidate.live_devices else Reason.NO_DEVICE
 
 
+def worth_a_push(case: Case) -> Reason | None:
+    """It was committed lately enough: after an outage nobody's phone rings for last week."""
+    return Reason.TOO_LATE if case.subject.late else None
+
+
 class Gate(NamedTuple):
     """A gate, the words under which `why` shows it, and the reasons that it may give.
 
@@ -239,6 +244,7 @@ GATES: Final[tuple[Gate, ...]] = (
         of_change=True,
     ),
     Gate("live device", device_live, (Reason.NO_DEVICE,)),
+    Gate("worth a push", worth_a_push, (Reason.TOO_LATE,), of_change=True),
 )
 
 

@@ -59,6 +59,8 @@ class Hold(StrEnum):
 class Notification(NamedTuple):
     """One thing for one person, told at *at* or held until then.
 
+    *committed_at* is when what is told at once was committed: its lifetime begins there.
+
     *id* and *student* name an inbox entry: several students may share a change. *changes* are
     those that it comes from, none for a broadcast. *position* orders notifications of the same
     record. *hold* says why a held one is held. *devices* are those that it went to, or goes to.
@@ -78,11 +80,17 @@ class Notification(NamedTuple):
     devices: tuple[DeviceId, ...]
     at: datetime
     hold: Hold | None = None
+    committed_at: datetime | None = None
+
+    @property
+    def begun_at(self) -> datetime:
+        """When its lifetime begins. The clock of the SIS may be ahead."""
+        return min(self.at, self.committed_at or self.at)
 
     @property
     def worth_sending_until(self) -> datetime:
         """After this moment it is not worth sending."""
-        return self.at + WORTH_SENDING_FOR[self.facts.kind]
+        return self.begun_at + WORTH_SENDING_FOR[self.facts.kind]
 
     def moved(self, state: State) -> Notification:
         """The same in another *state*; raises ValueError where that cannot follow this one."""

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     THRESHOLD_NOT_CROSSED = "THRESHOLD_NOT_CROSSED"
     NO_NUMBER = "NO_NUMBER"
     NO_DEVICE = "NO_DEVICE"
+    TOO_LATE = "TOO_LATE"
+    UNDECIDABLE = "UNDECIDABLE"
     DEVICE_ALREADY_TOLD = "DEVICE_ALREADY_TOLD"
     TEXT_BLANK = "TEXT_BLANK"
     TEMPLATE_INVALID = "TEMPLATE_INVALID"
@@ -54,7 +56,7 @@ class Reason(StrEnum):
         return _SENTENCES[self][1]
 
 
-_INFORMS = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD})
+_INFORMS = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD, Reason.TOO_LATE})
 
 _HIDDEN = "The school does not send this kind of notification at the moment."
 _NOT_FOR_YOU = "Your account does not receive notifications about this student."
@@ -148,6 +150,15 @@ _SENTENCES = {
     Reason.NO_DEVICE: (
         "The person is signed in, and no device of theirs takes pushes any more.",
         "None of your devices is registered; open the app once on each.",
+    ),
+    Reason.TOO_LATE: (
+        "It was committed too long ago for a push of its kind; it stands in the inbox alone.",
+        "It was too old for a notification; it is in your inbox.",
+    ),
+    Reason.UNDECIDABLE: (
+        "Something that is stored about this person cannot be understood; see the background "
+        "tasks.",
+        "There is a fault in your settings; staff have been told.",
     ),
     Reason.DEVICE_ALREADY_TOLD: (
         "Each device of this person was told of this same change already, for another student "

@@ -21,11 +21,16 @@ OFFERED_FOR: Final = min(WORTH_SENDING_FOR.values())
 """How long a gateway is offered a push whose kind may not be known on the way."""
 
 
-def offered_until(told_at: datetime, now: datetime) -> datetime:
+def is_late(kind: Kind, committed_at: datetime, now: datetime) -> bool:
+    """Whether what was committed then is not worth a push any more."""
+    return committed_at + WORTH_SENDING_FOR[kind] <= now
+
+
+def offered_until(begun_at: datetime, now: datetime) -> datetime:
     """The deadline on the way of a push whose kind may not be known there.
 
     Its own would tell the kind. So every such push is offered for the shortest of all lifetimes,
     and one that is still worth sending afterwards for another. That is never longer than its own,
     because each lifetime is a multiple of the shortest.
     """
-    return told_at + ((now - told_at) // OFFERED_FOR + 1) * OFFERED_FOR
+    return begun_at + ((now - begun_at) // OFFERED_FOR + 1) * OFFERED_FOR

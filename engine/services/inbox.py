@@ -106,7 +106,7 @@ def _theirs(
 
 
 def _to(row: Decided, person: PersonId) -> list[Notification]:
-    return [row.notification(one) for one in row.people if one.person == person and one.devices]
+    return [row.notification(one) for one in row.people if one.person == person and one.finds_it]
 
 
 def _entry(

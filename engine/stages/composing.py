@@ -79,7 +79,7 @@ class Composing:
         if isinstance(words, TextFault):
             return words
         kind, title, body, sealed = words
-        ends = one.worth_sending_until if kind else offered_until(one.at, self.now)
+        ends = one.worth_sending_until if kind else offered_until(one.begun_at, self.now)
         place = collapse_id(
             self.composer.district, one.facts.kind, one.record, one.person, self.allowed.salt
         )

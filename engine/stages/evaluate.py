@@ -39,12 +39,22 @@ from engine.stages.composing import Composer, Composing, Unsent
 from engine.stages.reporting import (
     UNTIL_A_KEY_IS_LOOKED_FOR,
     report_faulty_texts,
+    report_undecidable,
     report_unsent,
 )
 from engine.telemetry import Event, emit, frames
 from engine.wire.messages import Push
 from rules.audience import DeviceId
-from rules.change import CalendarId, Change, ChangeId, Facts, Place, StudentId, Subject
+from rules.change import (
+    CalendarId,
+    Change,
+    ChangeId,
+    Facts,
+    PersonId,
+    Place,
+    StudentId,
+    Subject,
+)
 from rules.decide import Decision, Texts, decide
 from rules.gates import EVERY_SCHOOL
 from rules.identity import PushId, entry_id, moment_of, notification_id, push_id
@@ -62,6 +72,7 @@ from rules.plan import (
     plan,
 )
 from rules.reasons import Reason
+from rules.timing import is_late
 from rules.told import Memory
 from rules.wording import TextFault
 
@@ -122,7 +133,7 @@ class Evaluate:
         with self.ledger.deciding() as deciding:
             batch = _Batch(deciding, self.composer, self.plan, self.clock())
             pushes = batch.published_again([one for one in in_order if one.id in seen])
-            batch.decide(subjects, [one for one in fresh if one.id in kinds.gone], kinds.gone)
+            batch.decide(subjects, fresh, kinds.gone)
             batch.store(fresh, {one.id for one in kinds.of_directory}, parked)
             batch.report_broken(broken)
         return sorted([*pushes, *batch.pushes], key=lambda push: push.position)
@@ -155,6 +166,8 @@ class _Batch:
     )
     _subjects: Sequence[Subject] = ()
     _memory: Memory = field(default_factory=Memory)
+    _committed: Mapping[ChangeId, datetime] = field(default_factory=dict)
+    _undecidable: set[PersonId] = field(default_factory=set)
     _facts: dict[tuple[ChangeId, StudentId], Facts] = field(default_factory=dict)
     _held: list[Notification] = field(default_factory=list)
     _faults: dict[str, TextFault] = field(default_factory=dict)
@@ -163,10 +176,11 @@ class _Batch:
     )
 
     def decide(
-        self, subjects: Sequence[Subject], gone: Sequence[Change], rows: Mapping[ChangeId, str]
+        self, subjects: Sequence[Subject], changes: Sequence[Change], gone: Mapping[ChangeId, str]
     ) -> None:
-        """Decide, plan, and compose what is told now; *rows* are those that are *gone*."""
-        self._subjects = self._in_order(subjects, gone, rows)
+        """Decide what *changes* mean, plan, and compose what is told now; *gone* are rows."""
+        self._committed = {one.id: one.at for one in changes}
+        self._subjects = self._in_order(subjects, [one for one in changes if one.id in gone], gone)
         audiences = self.deciding.audiences(
             {(one.student, one.kind) for one in self._subjects}, self.now
         )
@@ -256,10 +270,13 @@ class _Batch:
             *found,
             *self._withdrawn([(one, places.get(rows[one.id], ())) for one in gone], found),
         ]
-        return [
-            one._replace(superseded=True) if self._memory.is_behind(one) else one
-            for one in sorted(subjects, key=_position)
-        ]
+        return [self._marked(one) for one in sorted(subjects, key=_position)]
+
+    def _marked(self, one: Subject) -> Subject:
+        """With whether it came after a later change of its record, or too late for a push."""
+        late = is_late(one.kind, self._committed[one.change], self.now)
+        superseded = self._memory.is_behind(one)
+        return one._replace(late=late, superseded=superseded) if late or superseded else one
 
     def _withdrawn(
         self, gone: Sequence[tuple[Change, Collection[Place]]], found: Sequence[Subject]
@@ -299,6 +316,8 @@ class _Batch:
                 self._note(one, reason)
                 if one.fault:
                     self._faults[one.fault.template] = one.fault
+                if reason is Reason.UNDECIDABLE:
+                    self._undecidable.add(one.person)
             case _:
                 assert_never(planned)
 
@@ -337,6 +356,7 @@ class _Batch:
             subject.record, subject.position, self._facts_of(subject), (subject.change,),
             one.devices,
             held.moment if held else self.now, held.why if held else None,
+            None if held else self._committed[subject.change],
         )  # fmt: skip
 
     def _row(self, change: Change, subject: Subject | None) -> Decided:
@@ -367,6 +387,7 @@ class _Batch:
             )  # fmt: skip
             self.deciding.report(PARKED_ALARM, change.watch, why.problem, why.remedy, self.now)
         report_faulty_texts(self.deciding, self._faults.values(), self.now)
+        report_undecidable(self.deciding, sorted(self._undecidable), self.now)
         self.deciding.refuse(
             [
                 (push, 1, Unsent.TOKEN_UNREADABLE)

@@ -10,11 +10,13 @@ from engine.secrets.addresses import Device
 from engine.secrets.keyring import key_of
 from engine.stages.composing import Unsent
 from engine.telemetry import Event, emit
+from rules.change import PersonId
 from rules.wording import TextFault
 
 TEXT_ALARM: Final = "wording"
 DEVICE_ALARM: Final = "device"
 KEY_ALARM: Final = "keyring"
+PERSON_ALARM: Final = "person"
 UNTIL_A_KEY_IS_LOOKED_FOR: Final = timedelta(minutes=5)
 
 
@@ -35,6 +37,19 @@ def report_faulty_texts(to: Reports, faults: Iterable[TextFault], now: datetime)
             f"The template {fault.template} gives no text: {fault.problem}.",
             "Mend it in the file that [wording] templates_file names, and start the engine "
             "again; what was not sent is listed by `schoolbell why`.",
+            now,
+        )  # fmt: skip
+
+
+def report_undecidable(to: Reports, people: Iterable[PersonId], now: datetime) -> None:
+    """People of whom something is stored that cannot be understood."""
+    for person in people:
+        to.report(
+            PERSON_ALARM, person,
+            f"Something that is stored about person {person} cannot be understood, so they are "
+            "told nothing.",
+            "Look at their thresholds and rights with `schoolbell why`; let the person choose "
+            "again, or run `schoolbell sync`.",
             now,
         )  # fmt: skip
 

@@ -9,9 +9,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, String, select, type_coerce
 
 from engine.ports import Audiences
 from engine.secrets.addresses import Device
@@ -163,14 +164,28 @@ def _subscriptions(
 ) -> Mapping[tuple[StudentId, PersonId, Kind], Subscription]:
     table = subscriptions.c
     found = connection.execute(
-        select(table.student_id, table.person_id, table.kind, table.enabled, table.threshold).where(
-            one_of(connection, table.student_id, wanted), one_of(connection, table.kind, kinds)
-        )
+        select(
+            table.student_id,
+            table.person_id,
+            table.kind,
+            table.enabled,
+            type_coerce(table.threshold, String),
+        ).where(one_of(connection, table.student_id, wanted), one_of(connection, table.kind, kinds))
     ).all()
     return {
-        (student, person, kind): Subscription(enabled, threshold)
+        (student, person, kind): Subscription(enabled, _threshold(threshold))
         for student, person, kind, enabled, threshold in found
     }
+
+
+def _threshold(stored: object) -> Decimal | None:
+    """As it is stored; what is no number compares with nothing: that person's fault alone."""
+    if stored is None or isinstance(stored, Decimal):
+        return stored
+    try:
+        return Decimal(str(stored))
+    except InvalidOperation:
+        return Decimal("NaN")
 
 
 def _accounts(

@@ -328,6 +328,6 @@ def _entry(one: DecidedFor) -> tuple[Any, ...]:
     who = (one.person, _LETTERS[one.audience], one.reason)
     if one.last:
         return (*who, "", (), one.last)
-    if one.devices:
+    if one.finds_it:
         return (*who, one.language, [int(device) for device in one.devices])
     return who

@@ -185,7 +185,7 @@ class SqlDeciding(_Asking):
             for one in decided
             if one.place is not None
             for person in one.people
-            if person.devices
+            if person.finds_it
         } - set(self._known)
         decisions.add_listeners(self._connection, self.new_listeners)
 

@@ -337,6 +337,13 @@ TABLE: Final[tuple[Row, ...]] = (
         assignment(None, score("90"))._replace(shown=shown("90/100", "90", {"title": "Quiz"})),
         None,
     ),
+    (gates.worth_a_push, "what was committed lately", a_case(), None),
+    (
+        gates.worth_a_push,
+        "what was committed too long ago",
+        a_case(a_subject()._replace(late=True)),
+        Reason.TOO_LATE,
+    ),
     (gates.subscribed, "a person who switched the kind on", a_case(), None),
     (
         gates.subscribed,
@@ -508,6 +515,7 @@ REFUSED_BY_ONE: Final[tuple[tuple[Reason, Case], ...]] = (
     (Reason.ALREADY_TOLD, assignment(None, score("90"))._replace(shown=shown("90/100"))),
     (Reason.THRESHOLD_NOT_CROSSED, told_below("70", score("60"), score("50"))),
     (Reason.NO_DEVICE, signed_in(a_sign_in(device_live=False))),
+    (Reason.TOO_LATE, a_case(a_subject()._replace(late=True))),
 )
 
 
