@@ -6,6 +6,7 @@ that are deleted, flags as Y and N. What a technician changes in the draft stand
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -28,7 +29,15 @@ MOTHER, UNCLE, GRANDMOTHER = "34", "35", "36"
 ADA = "41"
 
 # In the order of the file: what the draft says, and what a technician makes of it.
-EDITS: Final[Sequence[tuple[str, str]]] = ()
+_MEANS: Final = "means: present, absent, absent_excused, tardy, tardy_excused, left_early"
+EDITS: Final = (
+    ('words = { "-1" = "<FILL IN: what -1 means, like excused>" }',
+     'ignore = [-1]\ndeleted = "withdrawn"'),
+    ("<FILL IN: whether asgn.publish_dt has come>", "asgn.publish_dt <= CURRENT_TIMESTAMP"),
+    (f"<FILL IN: what A {_MEANS}>", "absent"),
+    (f"<FILL IN: what E {_MEANS}>", "absent_excused"),
+    (f"<FILL IN: what T {_MEANS}>", "tardy"),
+)  # fmt: skip
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -80,6 +89,16 @@ class Technician:
         limit = time.monotonic() + 90
         while not set(texts) <= set(self.texts()):
             assert time.monotonic() < limit, f"came: {self.texts()}"
+            time.sleep(0.2)
+
+    def wait_until_quiet(self) -> None:
+        """Wait until nothing that was written is on its way any more."""
+        limit = time.monotonic() + 90
+        while True:
+            now = json.loads(self.type("status", "--json"))
+            if not now["waiting_rows"] and not any(one["ready"] for one in now["queues"].values()):
+                return
+            assert time.monotonic() < limit, now
             time.sleep(0.2)
 
     def _command(self, *words: str) -> Sequence[str]:
@@ -179,7 +198,26 @@ def _phone(person: str) -> str:
 
 
 def _ring(here: Technician) -> None:
+    """A school morning: what the mother reads, and that nobody else reads anything."""
+    told = (
+        "34: Biology 9: Quiz 1 | Ada scored 12/20 (was 17/20).",
+        "34: Biology 9: Quiz 1 | Correction: Ada's score, 12/20, was withdrawn.",
+        "34: Attendance: Ada | Ada was marked absent in Biology 9 (period 3) on 2026-11-23.",
+        "34: Biology 9: Essay | Ada scored 9/10.",
+    )
     with here.running():
         here.write("UPDATE stu_mark SET mark_pts = 12 WHERE stu_no = 41 AND asgn_seq = 1")
-        here.wait_for("34: Biology 9: Quiz 1 | Ada scored 12/20 (was 17/20).")
-    assert [text for text in here.texts() if not text.startswith("34: ")] == []
+        here.wait_for(told[0])
+        here.write("DELETE FROM stu_mark WHERE stu_no = 41 AND asgn_seq = 1")
+        here.wait_for(told[1])
+        hidden = "UPDATE stu_mark SET mark_pts = 61 WHERE stu_no = 41 AND asgn_seq = 2"
+        excused = "INSERT INTO stu_mark (stu_no, sec_no, asgn_seq, mark_pts) VALUES (41, 71, 3, -1)"
+        here.write(hidden, excused)
+        here.write(
+            "INSERT INTO stu_absence (stu_no, abs_dt, per_no, sec_no, abs_cd)"
+            " VALUES (41, '2026-11-23', 3, 71, 'A')"
+        )
+        here.write("UPDATE stu_mark SET mark_pts = 9 WHERE stu_no = 41 AND asgn_seq = 3")
+        here.wait_for(*told)
+        here.wait_until_quiet()
+    assert sorted(here.texts()) == sorted(told)

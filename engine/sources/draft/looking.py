@@ -197,10 +197,10 @@ def _filled(connection: Connection, seen: Table) -> Table:
     below = {one.name for meaning in _NUMBERS if (one := column_of(seen, meaning))}
     columns = []
     for one in seen.columns:
-        if one.name in telling and not _points_elsewhere(seen, one):
-            columns.append(replace(one, values=_few(connection, seen, one)))
-        elif one.name in below and one.sort is Sort.NUMBER:
+        if one.name in below and one.sort is Sort.NUMBER:
             columns.append(replace(one, values=_below_zero(connection, seen, one)))
+        elif one.name in telling and not _points_elsewhere(seen, one):
+            columns.append(replace(one, values=_few(connection, seen, one)))
         else:
             columns.append(one)
     rows = None if counted > _MOST_ROWS else counted

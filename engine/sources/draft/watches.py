@@ -228,6 +228,8 @@ def _watch(
         lines.append(f"text = {text(text_column.name)}")
     if labels:
         lines.append(f'labels = "{labels}"')
+    else:
+        lines += _words(value[0], kind)
     if own:
         lines.append(f"released_by = {text(own.name)}")
     same = fill_in("the same columns, as the facts below give them")
@@ -298,13 +300,14 @@ def _add_place(draft: Draft, select: Select, base: Table) -> None:
 def _add_release(select: Select, kind: Kind, release: _Release | None) -> None:
     if release and release.flag:
         select.add(select.column(release.path, release.flag.name, needed=True), "released")
-    elif (release and release.day) or kind in _SHOWN_AT_ONCE:
+    elif release and release.day:
+        day = select.column(release.path, release.day.name, needed=True)
+        select.add(fill_in(f"whether {day} has come"), "released")
+    elif kind in _SHOWN_AT_ONCE:
         select.add("TRUE", "released")
     else:
         what = "whether families may see it now; TRUE where the SIS holds nothing back"
         select.add(fill_in(what), "released")
-    if release and release.day:
-        select.add(select.column(release.path, release.day.name, needed=True), "visible_from")
 
 
 def _course_and_term(draft: Draft, select: Select, table: Table, *, term: bool = True) -> None:
@@ -326,12 +329,27 @@ def _whose(draft: Draft, table: Table) -> tuple[Table, Path]:
     return table, ()
 
 
+def _words(value: Column, kind: Kind) -> list[str]:
+    """A line for values that stand for words; what they mean, a person must say."""
+    if kind is Kind.ATTENDANCE:
+        asked = [f"what {one} means: {_ATTENDANCE}" for one in value.values]
+    elif value.sort is Sort.NUMBER:
+        asked = [f"what {one} means, like excused" for one in value.values]
+    else:
+        return []
+    pairs = [
+        f"{text(one)} = {text(fill_in(what))}"
+        for one, what in zip(value.values, asked, strict=True)
+    ]
+    return [f"words = {{ {', '.join(pairs)} }}"] if pairs else []
+
+
 def _said_of_values(value: Column) -> list[str]:
     if not value.values or value.sort is not Sort.NUMBER:
         return []
     return comment(
         f"{value.name} is below zero in some rows: {', '.join(value.values)}. Such a number often "
-        "stands for a word, like excused."
+        "stands for a word: `words` above says it, and `ignore` in its place says nothing."
     )
 
 

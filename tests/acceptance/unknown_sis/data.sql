@@ -17,9 +17,9 @@ INSERT INTO stu_contact
 INSERT INTO crs (crs_no, cal_no, crs_nm) VALUES (61, 12, 'Biology 9');
 INSERT INTO cls_sec (sec_no, crs_no, room) VALUES (71, 61, '12');
 INSERT INTO asgn (sec_no, asgn_seq, asgn_nm, max_pts, due_dt, publish_dt) VALUES
-    (71, 1, 'Quiz 1', 20, '2026-11-20', '2026-11-20'),
-    (71, 2, 'Unit test', 100, '2026-11-20', '2099-01-01'),
-    (71, 3, 'Essay', 10, '2026-11-20', '2026-11-20');
+    (71, 1, 'Quiz 1', 20, '2026-11-20', '2026-11-20 08:00:00'),
+    (71, 2, 'Unit test', 100, '2026-11-20', '2099-01-01 08:00:00'),
+    (71, 3, 'Essay', 10, '2026-11-20', '2026-11-20 08:00:00');
 INSERT INTO stu_mark (stu_no, sec_no, asgn_seq, mark_pts, mark_cmt, upd_ts) VALUES
     (41, 71, 1, 17, 'Ada was quick', '2026-11-21 10:00:00'),
     (42, 71, 1, -1, 'Ben was ill', '2026-11-21 10:01:00'),

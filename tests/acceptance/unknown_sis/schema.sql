@@ -30,7 +30,7 @@ CREATE TABLE cls_sec (
 );
 CREATE TABLE asgn (
     sec_no integer NOT NULL REFERENCES cls_sec (sec_no), asgn_seq integer NOT NULL,
-    asgn_nm varchar(60) NOT NULL, max_pts numeric(6,2), due_dt date, publish_dt date,
+    asgn_nm varchar(60) NOT NULL, max_pts numeric(6,2), due_dt date, publish_dt timestamp,
     PRIMARY KEY (sec_no, asgn_seq)
 );
 CREATE TABLE stu_mark (
