@@ -25,7 +25,7 @@ from rules.change import (
     StudentId,
     Subject,
 )
-from rules.gates import Circumstances
+from rules.gates import Circumstances, Whereabouts
 from rules.identity import PushId, entry_id
 from rules.notification import Notification, NotificationId, Origin, State
 from rules.privacy import Privacy
@@ -271,6 +271,7 @@ class DecidedFor(NamedTuple):
     """What became of a change for one person; *devices* are those that it is told on.
 
     *last* is the change of which a person who is silent here was last told, at the same place.
+    *at* is where the reason was found, where that is a school, or a school's calendar.
     """
 
     person: PersonId
@@ -279,6 +280,7 @@ class DecidedFor(NamedTuple):
     language: str = ""
     devices: tuple[DeviceId, ...] = ()
     last: ChangeId | None = None
+    at: Whereabouts | None = None
 
     @property
     def finds_it(self) -> bool:

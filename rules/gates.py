@@ -199,6 +199,24 @@ def worth_a_push(case: Case) -> Reason | None:
     return Reason.TOO_LATE if case.subject.late else None
 
 
+class Whereabouts(NamedTuple):
+    """The record's school, and its calendar where that is what was looked at."""
+
+    school: SchoolId
+    calendar: CalendarId | None = None
+
+
+def whereabouts(reason: Reason, subject: Subject) -> Whereabouts | None:
+    """Where a reason was found; None for one that has nothing to do with a school."""
+    match reason:
+        case Reason.YEAR_NOT_ACTIVE:
+            return Whereabouts(subject.school, subject.calendar)
+        case Reason.DISPLAY_OPTION_OFF | Reason.NOT_ENROLLED:
+            return Whereabouts(subject.school)
+        case _:
+            return None
+
+
 class Gate(NamedTuple):
     """A gate, the words under which `why` shows it, and the reasons that it may give.
 

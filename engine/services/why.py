@@ -26,7 +26,7 @@ from engine.store import (
 from engine.store.parked import ParkedChange
 from rules.audience import Candidate, DeviceId
 from rules.change import ChangeId, Kind, PersonId, SchoolId, StudentId
-from rules.gates import EVERY_SCHOOL, GATES, Case, standing_case
+from rules.gates import EVERY_SCHOOL, GATES, Case, Whereabouts, standing_case
 from rules.identity import notification_id
 from rules.notification import State
 from rules.reasons import Reason
@@ -55,7 +55,8 @@ class Step:
 class Answer:
     """What became of one change for one person, gate by gate, and of each push.
 
-    Without a *change* it is what would become of one that came now, at a *school*.
+    Without a *change* it is what would become of one that came now, at a *school*. *at* is where
+    the reason was found.
     """
 
     kind: Kind
@@ -66,6 +67,7 @@ class Answer:
     committed_at: datetime | None = None
     pushes: Sequence[str] = ()
     school: SchoolId = EVERY_SCHOOL
+    at: Whereabouts | None = None
 
 
 def decided(
@@ -126,7 +128,7 @@ def _decided(connection: Connection, row: Decided, person: PersonId) -> Answer:
         raise ValueError("the change does not concern this person")
     return Answer(
         row.place.kind, one.reason, list(_steps(one.reason)), row.change, row.watch,
-        row.committed_at, _told(connection, row, one),
+        row.committed_at, _told(connection, row, one), at=one.at,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer
+from rules.gates import Whereabouts
 from rules.reasons import Reason
 
 _MARKS: Final = {
@@ -40,9 +41,16 @@ def show_answer(one: Answer) -> None:
     click.echo(f"{when} {one.kind} ({one.watch}), change {one.change}")
     for step in one.steps:
         click.echo(f"  {_mark(step.answer)} {step.gate}")
-    click.echo(f"  {one.reason}: {one.reason.for_staff}")
+    click.echo(f"  {one.reason}: {one.reason.for_staff}{_found_at(one.at)}")
     for push in one.pushes:
         click.echo(f"    {push}")
+
+
+def _found_at(at: Whereabouts | None) -> str:
+    if at is None:
+        return ""
+    school = f"school {at.school}" if at.school else "no school"
+    return f" ({school})" if at.calendar is None else f" (calendar {at.calendar} of {school})"
 
 
 def _mark(answer_: str) -> str:

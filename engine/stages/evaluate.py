@@ -56,7 +56,7 @@ from rules.change import (
     Subject,
 )
 from rules.decide import Decision, Texts, decide
-from rules.gates import EVERY_SCHOOL
+from rules.gates import EVERY_SCHOOL, whereabouts
 from rules.identity import PushId, entry_id, moment_of, notification_id, push_id
 from rules.notification import Notification, Origin, State
 from rules.outcomes import SUPERSEDED
@@ -340,8 +340,9 @@ class _Batch:
             last = one.shown.change
         else:
             self._memory.forget(one.subject.place, one.person)
+        at = whereabouts(reason, one.subject)
         self._people[about].append(
-            DecidedFor(one.person, one.audience, reason, one.language, devices, last)
+            DecidedFor(one.person, one.audience, reason, one.language, devices, last, at)
         )
 
     def _notification(self, one: Decision, held: HoldUntil | None) -> Notification:

@@ -19,7 +19,18 @@ from engine.ports import Decided, DecidedFor, NotificationKey
 from engine.store.bulk import append, insert_new, one_of, tuples
 from engine.store.tables import decisions, facts, listeners
 from rules.audience import Audience, DeviceId
-from rules.change import Change, ChangeId, Facts, Kind, PersonId, Place, StudentId
+from rules.change import (
+    CalendarId,
+    Change,
+    ChangeId,
+    Facts,
+    Kind,
+    PersonId,
+    Place,
+    SchoolId,
+    StudentId,
+)
+from rules.gates import Whereabouts
 from rules.identity import PushId, first_id_at, moment_of, parts_of
 from rules.notification import Notification
 from rules.reasons import Reason
@@ -290,9 +301,9 @@ class Knowing(NamedTuple):
 def knowing(words: str) -> list[Knowing]:
     """Who knows anything of a record, by what its newest row holds about people."""
     return [
-        _knowing(person, *more)
+        _knowing(person, *more[:3])
         for person, _, reason, *more in _people.decode(words)
-        if more or reason in _INFORMS
+        if any(more[1:3]) or reason in _INFORMS
     ]
 
 
@@ -312,20 +323,28 @@ def _person(
     language: str = "",
     devices: Sequence[int] = (),
     last: str | None = None,
+    at: Sequence[str] = (),
 ) -> DecidedFor:
     return DecidedFor(
         PersonId(person), _AUDIENCES[letter], Reason(reason), language,
         tuple(DeviceId(str(device)) for device in devices), ChangeId(last) if last else None,
+        _whereabouts(*at) if at else None,
     )  # fmt: skip
 
 
+def _whereabouts(school: str, calendar: str | None = None) -> Whereabouts:
+    return Whereabouts(SchoolId(school), None if calendar is None else CalendarId(calendar))
+
+
 def _people_json(people: Sequence[DecidedFor]) -> str:
-    """Who is silent needs no language and no devices."""
+    """Who is silent needs no language and no devices; few reasons are found at a school."""
     return _encode([_entry(one) for one in people]).decode()
 
 
 def _entry(one: DecidedFor) -> tuple[Any, ...]:
     who = (one.person, _LETTERS[one.audience], one.reason)
+    if one.at:
+        return (*who, "", (), one.last, [part for part in one.at if part is not None])
     if one.last:
         return (*who, "", (), one.last)
     if one.finds_it:

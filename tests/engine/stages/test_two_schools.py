@@ -19,6 +19,7 @@ from tests.district import (
     ADA_HERSELF,
     FATHER,
     HIGH_SCHOOL,
+    LAST_YEARS_SCORE,
     MIDDLE_SCHOOL,
     District,
     paid,
@@ -152,3 +153,38 @@ def test_why_says_for_each_school_how_things_stand(district: District) -> None:
         HIGH_SCHOOL: Reason.TOLD,
         MIDDLE_SCHOOL: Reason.DISPLAY_OPTION_OFF,
     }
+
+
+def test_why_says_which_school_a_student_left(district: District) -> None:
+    list_ada(district, (HIGH_SCHOOL, False, HERSELF), (MIDDLE_SCHOOL, True, HERSELF))
+    change = scored(16, 17)
+    district.evaluate(change)
+
+    answer = why.of_change(district.database, StudentId(ADA), PersonId(FATHER), change.id)
+
+    assert answer.at == (HIGH_SCHOOL, None)
+
+
+def test_why_says_which_calendar_is_not_active(district: District) -> None:
+    change = scored(9, 10, LAST_YEARS_SCORE)
+    district.evaluate(change)
+
+    answer = why.of_change(district.database, StudentId(ADA), PersonId(FATHER), change.id)
+
+    assert answer.at == (HIGH_SCHOOL, "11")
+
+
+def test_who_was_told_before_is_known_still_where_a_reason_has_a_place(district: District) -> None:
+    """What a person knows and where a reason was found stand side by side in one row."""
+    district.evaluate(scored(16, 17, position=1))
+    district.sis("UPDATE school_year SET active = FALSE")
+    district.directory.sync()
+    silent = scored(17, 18, position=2)
+    district.evaluate(silent)
+    district.sis("UPDATE school_year SET active = TRUE WHERE school_year_id = 2")
+    district.directory.sync()
+
+    bodies = [push.body for push in district.evaluate(scored(18, 19, position=3))]
+
+    assert district.reasons(silent)[FATHER] is Reason.YEAR_NOT_ACTIVE
+    assert "Ada scored 19/20 (was 17/20)." in bodies

@@ -61,8 +61,8 @@ def test_who_is_told_has_language_and_devices_and_who_is_not_has_the_reason(
 
     mother, grandmother = people[PersonId(MOTHER)], people[PersonId(GRANDMOTHER)]
     devices = (district.devices()[MOTHER],)
-    assert mother[1:] == (Audience.GUARDIAN, Reason.TOLD, "es-MX", devices, None)
-    assert grandmother[1:] == (Audience.GUARDIAN, Reason.NO_PORTAL_RIGHT, "", (), None)
+    assert mother[1:] == (Audience.GUARDIAN, Reason.TOLD, "es-MX", devices, None, None)
+    assert grandmother[1:] == (Audience.GUARDIAN, Reason.NO_PORTAL_RIGHT, "", (), None, None)
 
 
 def test_a_row_counts_its_pushes(district: District) -> None:
