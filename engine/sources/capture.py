@@ -24,8 +24,8 @@ from engine.errors import Misconfigured, SchoolbellError
 from engine.sources import schema
 from engine.sources.definition import Captured, Definition
 
-# Who waits for a lock on a table stands before the SIS's writers, so we wait little.
-_LOCK_TIMEOUT: Final = timedelta(seconds=2)
+# Who waits for a lock on a table stands before the SIS's writers, so we wait little, and often.
+_LOCK_TIMEOUT: Final = timedelta(milliseconds=300)
 
 
 @dataclass(frozen=True, slots=True)

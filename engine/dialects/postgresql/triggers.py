@@ -20,7 +20,7 @@ from engine.dialects.postgresql.names import quoted, schema_of, short
 from engine.dialects.postgresql.one_by_one import one_by_one
 from engine.errors import Unavailable
 
-_LOCK_TRIES: Final = 5
+_LOCK_TRIES: Final = 12
 # pg_trigger.tgtype of AFTER INSERT OR UPDATE OR DELETE .. FOR EACH ROW.
 _ROW_AFTER_ALL: Final = 1 | 4 | 8 | 16
 _EQUALS: Final = "OPERATOR(pg_catalog.=)"
@@ -217,7 +217,7 @@ class PostgresqlTriggers:
             except Unavailable:
                 if attempt == _LOCK_TRIES:
                     raise
-                time.sleep(lock_timeout.total_seconds() / 10 * attempt)
+                time.sleep(lock_timeout.total_seconds() / 3 * attempt)  # writers pass meanwhile
             else:
                 return
 

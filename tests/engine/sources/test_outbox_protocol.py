@@ -304,6 +304,29 @@ class TestLongTransactions:
         assert story.sis.outbox().backlog(_later()) == (0, timedelta())
 
 
+class TestSerializable:
+    """Programs of the school that ask for the strictest isolation do not fail for our sake."""
+
+    @pytest.mark.parametrize("level", ["SERIALIZABLE", "REPEATABLE READ"])
+    def test_writers_of_different_records_do_not_meet_in_the_outbox(
+        self, story: Story, level: str
+    ) -> None:
+        story.scored(1, 2, 3)
+        programs = [story.sis.program() for _ in range(3)]
+        for record, program in enumerate(programs, start=1):
+            program.write("SET enable_seqscan = off", f"BEGIN ISOLATION LEVEL {level}")
+            program.ask(f"SELECT points FROM score WHERE id = {record}")
+        story.relayed()
+        for record, program in enumerate(programs, start=1):
+            program.write(f"UPDATE score SET points = 8 WHERE id = {record}")
+            story.relay.read(10)
+            story.sis.outbox().backlog(_later())
+        for program in reversed(programs):
+            program.commit()
+            story.relay.read(10)
+        assert sorted(story.relayed()) == [(1, 8), (2, 8), (3, 8)]
+
+
 class TestRestart:
     """A relay that starts goes on where the last one stopped, gaps included."""
 
