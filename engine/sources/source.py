@@ -71,14 +71,6 @@ class SqlSource:
         for problem in self._misspelt():
             raise problem
 
-    def unread(self) -> Sequence[str]:
-        """The columns that facts give and nobody reads, each with its query."""
-        return [
-            f"{name} {column}"
-            for name, given, known in self._facts()
-            for column in sorted(given - known)
-        ]
-
     def broken(self) -> Sequence[BrokenQuery]:
         """What is wrong with each query that does not run or lacks a column."""
         return [wrong for asked in self._queries() if (wrong := self._wrong(*asked))]
