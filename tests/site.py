@@ -273,7 +273,7 @@ def _sign_everybody_in(
             )
         ).all()
         people = sorted({person for _, person in pairs})
-        append(connection, accounts, [(person, None) for person in people])
+        append(connection, accounts, [(person, now, None) for person in people])
         append(
             connection,
             devices,

@@ -25,5 +25,4 @@ def why_(district: District, student: str, person: str, change: str | None, last
     if change:
         show_answer(why.of_change(district.database, *who, ChangeId(change)))
         return
-    answers = why.decided(district.database, *who, now, limit=last)
-    show_answers(answers, why.standing(district.database, *who, now, district.today(now)))
+    show_answers(*why.whole(district.database, *who, now, district.today(now), last))

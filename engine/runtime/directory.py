@@ -84,18 +84,17 @@ class SisDirectory:
             known = alarms.known(connection, [ROWS]).get(ROWS, set())
         for difference in found if not may_shrink else ():
             directory.refuse_shrinking(difference)
-        faults = list(arranger.faults)
         different = [difference for difference in found if not difference.is_none]
-        if different or faults or known:
+        if different or arranger.faults or known:
             with self._database.write() as connection:
-                self._report(connection, faults)
-                for mended in known - {fault.subject for fault in faults}:
-                    alarms.resolve(connection, ROWS, mended)
                 if different:
-                    directory.apply_all(connection, base, different)
+                    directory.apply_all(connection, base, different, arranger.faults)
+                self._report(connection, arranger.faults)
+                for mended in known - {fault.subject for fault in arranger.faults}:
+                    alarms.resolve(connection, ROWS, mended)
         listed = {difference.entity: difference.listed for difference in found}
         emit(Event.DIRECTORY_SYNCED, level=logging.DEBUG, count=sum(listed.values()))
-        return Synced(listed, faults)
+        return Synced(listed, list(arranger.faults))
 
     def _refresh(self, scopes: Sequence[Scope]) -> None:
         """Read until what was read is applied: another reading may have come between."""

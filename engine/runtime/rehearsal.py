@@ -108,8 +108,10 @@ class Rehearsal:
         with self._database.write() as connection:
             for person in people:
                 phone = Token("fcm_token", f"phone of {person}")
-                app.sign_in(connection, self._keyring, person, phone, now)
-                app.subscribe(connection, person, student, kind)
+                whose = directory.identity_of(connection, person)
+                app.sign_in(connection, self._keyring, whose, phone, now)
+                about_whom = directory.identity_of_student(connection, student)
+                app.subscribe(connection, whose, about_whom, kind)
 
 
 @contextmanager

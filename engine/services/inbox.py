@@ -12,7 +12,7 @@ from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.ports import Decided
 from engine.services import typed
-from engine.store import decisions, notifications, reading
+from engine.store import app, decisions, directory, notifications, reading
 from rules.change import Kind, PersonId, StudentId
 from rules.identity import is_origin
 from rules.notification import Notification, NotificationId
@@ -46,13 +46,15 @@ def inbox(
 ) -> Inbox:
     """What *person* was told, in the language that they read now; nothing is marked by looking.
 
-    Raises SchoolbellError for a *limit* that is none.
+    By whatever ids they had; nothing about a student from whom a restriction parts them now, and
+    nothing of who had the id before. Raises SchoolbellError for a *limit* that is none.
     """
     limit = typed.shown(limit)
     with database.read() as connection:
-        told = _told(connection, person, now, limit)
-        seen_at = reading.seen_at(connection, person)
-        read = reading.read(connection, person, {one.id for one in told})
+        reader = _reader(connection, person)
+        told = _told(connection, reader, now, limit)
+        seen_at = reading.seen_at(connection, reader.identity)
+        read = reading.read(connection, reader.identity, {one.id for one in told})
         language = reading.language(connection, person)
     entries = [
         _entry(wording, one, language, seen=seen_at is not None and one.at <= seen_at,
@@ -65,7 +67,7 @@ def inbox(
 def mark_seen(database: Database, person: PersonId, now: datetime) -> None:
     """Note that the person has looked at the list: what was told until now is seen."""
     with database.write() as connection:
-        reading.mark_seen(connection, person, now)
+        reading.mark_seen(connection, directory.identity_of(connection, person), now)
 
 
 def mark_read(
@@ -73,40 +75,74 @@ def mark_read(
 ) -> None:
     """Note that the person has read these entries; raises SchoolbellError for one of nobody's."""
     with database.write() as connection:
-        if strange := sorted(set(ids) - _theirs(connection, person, ids)):
+        reader = _reader(connection, person)
+        if strange := sorted(set(ids) - _theirs(connection, reader, ids)):
             raise SchoolbellError(
                 f"Person {person} was not told {strange[0]}, or it is not kept any more.",
                 "`schoolbell inbox` names the entries of a person.",
             )
-        reading.mark_read(connection, person, ids, now)
+        reading.mark_read(connection, reader.identity, ids, now)
 
 
-def _told(
-    connection: Connection, person: PersonId, now: datetime, limit: int
-) -> list[Notification]:
-    found = notifications.of_person(connection, person, limit)
-    for student in decisions.students_of(connection, person):
-        for row in decisions.newest_of(
-            connection, student, now, limit, lambda row: bool(_to(row, person))
-        ):
-            found += _to(row, person)
-    return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
+class _Reader(NamedTuple):
+    """Whose inbox it is: by all of their *ids*, from when their account began.
+
+    *apart* are the students from whom a restriction parts them.
+    """
+
+    identity: PersonId
+    ids: Sequence[PersonId]
+    since: datetime | None
+    apart: Collection[StudentId]
+
+    def may_read(self, one: Notification) -> bool:
+        """Whether it was told to this person, and may be read by them now."""
+        return (
+            one.person in self.ids
+            and one.student not in self.apart
+            and self.since is not None
+            and one.at >= self.since
+        )
+
+
+def _reader(connection: Connection, person: PersonId) -> _Reader:
+    identity, ids = directory.identity_of(connection, person), directory.ids_of(connection, person)
+    return _Reader(
+        identity, ids, app.account_since(connection, identity),
+        directory.restricted(connection, ids),
+    )  # fmt: skip
+
+
+def _told(connection: Connection, reader: _Reader, now: datetime, limit: int) -> list[Notification]:
+    found: list[Notification] = []
+    for person in reader.ids:
+        found += notifications.of_person(connection, person, limit, apart_from=reader.apart)
+        for student in decisions.students_of(connection, person):
+            if student not in reader.apart:
+                for row in decisions.newest_of(
+                    connection, student, now, limit, lambda row: bool(_to(row, reader))
+                ):
+                    found += _to(row, reader)
+    mine = {one.id: one for one in found if reader.may_read(one)}
+    return sorted(mine.values(), key=lambda one: one.at, reverse=True)[:limit]
 
 
 def _theirs(
-    connection: Connection, person: PersonId, ids: Collection[NotificationId]
+    connection: Connection, reader: _Reader, ids: Collection[NotificationId]
 ) -> set[NotificationId]:
-    """Which of these *person* was told."""
+    """Which of these the reader was told."""
     by_id = {one: one.partition(".")[0] for one in ids}
     origins = {origin for origin in by_id.values() if is_origin(origin)}
+    told = [one for row in decisions.of_changes(connection, origins) for one in _to(row, reader)]
+    own = notifications.by_id(connection, origins).values()
+    return {one.id for one in (*told, *own) if reader.may_read(one)}
+
+
+def _to(row: Decided, reader: _Reader) -> list[Notification]:
     told = [
-        one for row in decisions.of_changes(connection, origins) for one in _to(row, person)
-    ] + [one for one in notifications.by_id(connection, origins).values() if one.person == person]
-    return {one.id for one in told}
-
-
-def _to(row: Decided, person: PersonId) -> list[Notification]:
-    return [row.notification(one) for one in row.people if one.person == person and one.finds_it]
+        row.notification(one) for one in row.people if one.person in reader.ids and one.finds_it
+    ]
+    return [one for one in told if reader.may_read(one)]
 
 
 def _entry(

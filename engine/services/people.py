@@ -37,7 +37,7 @@ def sign_in(
         if not directory.knows_person(connection, person):
             raise _unknown(f"person {person}")
         return app.sign_in(
-            connection, keyring, person, token, now,
+            connection, keyring, directory.identity_of(connection, person), token, now,
             push_key=push_key, stay_logged_in=stay_logged_in,
         )  # fmt: skip
 
@@ -46,7 +46,8 @@ def sign_out(database: Database, person: PersonId, device: DeviceId, now: dateti
     """End the session of *person* on *device*; raises SchoolbellError where there is none."""
     device = typed.device(device)
     with database.write() as connection:
-        if not app.sign_out(connection, person, device, now):
+        whose = directory.identity_of(connection, person)
+        if not app.sign_out(connection, whose, device, now):
             raise SchoolbellError(
                 f"Person {person} is not signed in on device {device}.",
                 "`schoolbell sign-in` names the device of a person.",
@@ -73,7 +74,11 @@ def subscribe(
             raise _unknown(f"person {person}")
         if not directory.knows_student(connection, student):
             raise _unknown(f"student {student}")
-        app.subscribe(connection, person, student, kind, enabled=enabled, threshold=limit)
+        app.subscribe(
+            connection, directory.identity_of(connection, person),
+            directory.identity_of_student(connection, student), kind,
+            enabled=enabled, threshold=limit,
+        )  # fmt: skip
 
 
 def _unknown(who: str) -> SchoolbellError:

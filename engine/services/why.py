@@ -103,6 +103,36 @@ def standing(
 
     Raises SchoolbellError when the person has nothing to do with the student.
     """
+    answers = _standing(database, student, person, now, today)
+    if not answers:
+        raise SchoolbellError(
+            f"The directory knows no relation of person {person} to student {student}.",
+            "Check both ids in the SIS; a new relation arrives with `schoolbell sync`.",
+        )
+    return answers
+
+
+def whole(
+    database: Database,
+    student: StudentId,
+    person: PersonId,
+    now: datetime,
+    today: date,
+    limit: int = 10,
+) -> tuple[Sequence[Answer], Sequence[Answer]]:
+    """What was decided, and how things stand now: nothing where the relation is gone.
+
+    Raises SchoolbellError where there never was any.
+    """
+    answers = decided(database, student, person, now, limit)
+    if not answers:
+        return answers, standing(database, student, person, now, today)
+    return answers, _standing(database, student, person, now, today)
+
+
+def _standing(
+    database: Database, student: StudentId, person: PersonId, now: datetime, today: date
+) -> list[Answer]:
     wanted = {(student, kind) for kind in Kind}
     with database.read() as connection:
         schools = directory.schools_of(connection, [student]).get(student, [EVERY_SCHOOL])
@@ -110,10 +140,10 @@ def standing(
         circumstances = district.circumstances(connection, today)
     answers = []
     for kind in Kind:
-        candidate = _candidate(found[student, kind], student, person)
-        answers += [
-            _answer(standing_case(kind, school, candidate, circumstances)) for school in schools
-        ]
+        if candidate := _candidate(found[student, kind], person):
+            answers += [
+                _answer(standing_case(kind, school, candidate, circumstances)) for school in schools
+            ]
     return answers
 
 
@@ -143,14 +173,8 @@ def _change_id(words: str) -> ChangeId:
         ) from None
 
 
-def _candidate(found: Sequence[Candidate], student: StudentId, person: PersonId) -> Candidate:
-    for candidate in found:
-        if candidate.person == person:
-            return candidate
-    raise SchoolbellError(
-        f"The directory knows no relation of person {person} to student {student}.",
-        "Check both ids in the SIS; a new relation arrives with `schoolbell sync`.",
-    )
+def _candidate(found: Sequence[Candidate], person: PersonId) -> Candidate | None:
+    return next((candidate for candidate in found if candidate.person == person), None)
 
 
 def _answer(case: Case) -> Answer:

@@ -26,6 +26,9 @@ def show_answers(decided: Sequence[Answer], standing: Sequence[Answer]) -> None:
         click.echo()
     if not decided:
         click.echo("No change about this student was ever decided on for this person.\n")
+    if not standing:
+        click.echo("The directory knows no relation of this person to this student any more.")
+        return
     click.echo("If something changed now:")
     several = len({one.school for one in standing}) > 1
     for one in standing:

@@ -34,6 +34,8 @@ ROW_COLUMNS: Final[Mapping[Entity, tuple[str, ...]]] = {
 
 # An index holds no more, and no id that people gave comes near it.
 _LONGEST_ID: Final = 1_000  # bytes
+STABLE: Final = "="
+"""What an identity begins with that is made of a stable id."""
 _UNREADABLE: Final = "\ufffd"
 _FLAGS: Final = {
     "active": Trouble.ALLOWANCE,
@@ -201,8 +203,8 @@ def identity(stable: str, id_: str) -> str:
     No id is ever the same as the stable id of somebody else.
     """
     if stable:
-        return f"={stable}"
-    return f"'{id_}" if id_[:1] in ("=", "'") else id_
+        return f"{STABLE}{stable}"
+    return f"'{id_}" if id_[:1] in (STABLE, "'") else id_
 
 
 def stricter(entity: Entity, one: DirectoryRow, other: DirectoryRow) -> DirectoryRow:

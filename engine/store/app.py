@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Column, Connection, bindparam, delete, select, update
 
 from engine.secrets.keyring import Keyring
 from engine.store import devices
-from engine.store.tables import accounts, sessions, subscriptions
+from engine.store.bulk import one_of
+from engine.store.tables import accounts, inbox_reads, inboxes, sessions, subscriptions
 from engine.wire.messages import Token
 from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
+
+_OF_PEOPLE: Final = (accounts, sessions, subscriptions, inboxes, inbox_reads)
 
 
 def sign_in(
@@ -28,13 +33,14 @@ def sign_in(
 ) -> DeviceId:
     """Begin a session of *person* on the device with *token*; repeatable at every app start.
 
-    A device that was retired lives again: the app on it just proved so. *push_key* (32 bytes)
-    opens what is sealed for this phone alone.
+    *person* is an identity of the directory, as everywhere here. A device that was retired lives
+    again: the app on it just proved so. *push_key* (32 bytes) opens what is sealed for this phone
+    alone.
     """
     if not connection.execute(
         select(accounts.c.person_id).where(accounts.c.person_id == person)
     ).first():
-        connection.execute(accounts.insert().values(person_id=person))
+        connection.execute(accounts.insert().values(person_id=person, since=now))
     device = devices.register(connection, keyring, token, push_key, now)
     connection.execute(
         delete(sessions).where(sessions.c.person_id == person, sessions.c.device_id == int(device))
@@ -60,6 +66,69 @@ def sign_out(connection: Connection, person: PersonId, device: DeviceId, now: da
         .values(ended_at=now)
     )
     return bool(ended.rowcount)
+
+
+def account_since(connection: Connection, person: PersonId) -> datetime | None:
+    """When the account of *person* began; None where they have none."""
+    found: datetime | None = connection.execute(
+        select(accounts.c.since).where(accounts.c.person_id == person)
+    ).scalar()
+    return found
+
+
+def end_accounts(connection: Connection, people: Collection[str]) -> None:
+    """Forget sign-ins and choices of people who are gone: who gets their id has none of them."""
+    for table in _OF_PEOPLE:
+        connection.execute(delete(table).where(one_of(connection, table.c.person_id, people)))
+
+
+def move_accounts(connection: Connection, pairs: Mapping[str, str]) -> None:
+    """Keep what people have under another identity, unless they have an account there."""
+    theirs = _pairs_in(connection, accounts.c.person_id, pairs)
+    taken = set(_pairs_in(connection, accounts.c.person_id, dict.fromkeys(theirs.values(), "")))
+    for table in _OF_PEOPLE:
+        _move(connection, table.c.person_id, theirs, taken)
+
+
+def move_subscriptions(connection: Connection, pairs: Mapping[str, str]) -> None:
+    """The same of what was chosen about students."""
+    column = subscriptions.c.student_id
+    theirs = _pairs_in(connection, column, pairs)
+    taken = set(_pairs_in(connection, column, dict.fromkeys(theirs.values(), "")))
+    _move(connection, column, theirs, taken)
+
+
+def _pairs_in(
+    connection: Connection, column: Column[str], pairs: Mapping[str, str]
+) -> dict[str, str]:
+    """Those of *pairs* whose first half the table has."""
+    found = connection.execute(select(column).where(one_of(connection, column, pairs)).distinct())
+    return {was: pairs[was] for (was,) in found}
+
+
+def _move(
+    connection: Connection, column: Column[str], pairs: Mapping[str, str], taken: Collection[str]
+) -> None:
+    one_each = {becomes: was for was, becomes in sorted(pairs.items(), reverse=True)}
+    moved = [
+        {"was": was, "becomes": becomes}
+        for becomes, was in one_each.items()
+        if becomes not in taken
+    ]
+    if moved:
+        connection.execute(
+            update(column.table)
+            .where(column == bindparam("was"))
+            .values({column: bindparam("becomes")}),
+            moved,
+        )
+
+
+def end_subscriptions(connection: Connection, students: Collection[str]) -> None:
+    """Forget what anybody chose to hear about students who are gone."""
+    connection.execute(
+        delete(subscriptions).where(one_of(connection, subscriptions.c.student_id, students))
+    )
 
 
 def subscribe(

@@ -36,22 +36,26 @@ from rules.decide import CandidateKey
 class _Student:
     """What the rows of a student say, of which there is one for each school.
 
-    *languages* are those of the people whom they name; None where the directory knows nobody.
+    *languages* are those of the people whom they name, *identities* what those people's settings
+    are kept under; None where the directory knows nobody. *identity* is the student's own.
     """
 
+    identity: StudentId
     languages: dict[str, str | None] = field(default_factory=dict)
+    identities: dict[str, str | None] = field(default_factory=dict)
     enrolled: bool = False
     left: set[SchoolId] = field(default_factory=set)
 
 
 class _Related(NamedTuple):
-    """A person and a student who have to do with each other."""
+    """A person and a student who have to do with each other; *whose* the person's settings are."""
 
     person: PersonId
     student: StudentId
     audience: Audience
     language: str
     right: Right | None
+    whose: PersonId
     known: _Student
 
 
@@ -65,14 +69,16 @@ def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetim
     student_ids = {student for student, _ in wanted}
     found = _students(connection, student_ids)
     related = _guardians(connection, found) + _themselves(found)
-    chosen = _subscriptions(connection, student_ids, {kind for _, kind in wanted})
-    known, phones = _accounts(connection, {one.person for one in related}, now)
+    chosen = _subscriptions(
+        connection, {one.identity for one in found.values()}, {kind for _, kind in wanted}
+    )
+    known, phones = _accounts(connection, {one.whose for one in related}, now)
     by_student: dict[StudentId, list[_Related]] = defaultdict(list)
     for one in related:
         by_student[one.student].append(one)
     candidates = {
         (student, kind): [
-            _candidate(one, known.get(one.person), chosen.get((student, one.person, kind)))
+            _candidate(one, known.get(one.whose), chosen.get((one.known.identity, one.whose, kind)))
             for one in by_student[student]
         ]
         for student, kind in wanted
@@ -86,10 +92,10 @@ def of_students(
     """The same people by student, whatever they asked to hear of."""
     found = _students(connection, wanted)
     related = _guardians(connection, found) + _themselves(found)
-    known, _ = _accounts(connection, {one.person for one in related}, now)
+    known, _ = _accounts(connection, {one.whose for one in related}, now)
     by_student: dict[StudentId, list[Candidate]] = defaultdict(list)
     for one in related:
-        by_student[one.student].append(_candidate(one, known.get(one.person), None))
+        by_student[one.student].append(_candidate(one, known.get(one.whose), None))
     return by_student
 
 
@@ -97,7 +103,7 @@ def _candidate(
     one: _Related, account: _Account | None, subscription: Subscription | None
 ) -> Candidate:
     return Candidate(
-        *one[:-1], one.known.enrolled, account is not None,
+        *one[:-2], one.known.enrolled, account is not None,
         tuple(account.sign_ins) if account else (), subscription, frozenset(one.known.left),
     )  # fmt: skip
 
@@ -105,18 +111,20 @@ def _candidate(
 def _students(
     connection: Connection, wanted: Collection[StudentId]
 ) -> Mapping[StudentId, _Student]:
-    found: dict[StudentId, _Student] = defaultdict(_Student)
+    found: dict[StudentId, _Student] = {}
     rows = connection.execute(
         select(
             students.c.id, students.c.school_id, students.c.person_id, students.c.enrolled,
-            people.c.language,
+            people.c.language, people.c.identity, students.c.identity,
         )
         .outerjoin(people, people.c.id == students.c.person_id)
         .where(one_of(connection, students.c.id, wanted))
+        .order_by(students.c.identity)
     ).all()  # fmt: skip
-    for student, school, person, enrolled, language in rows:
-        known = found[StudentId(student)]
+    for student, school, person, enrolled, language, whose, identity in rows:
+        known = found.setdefault(StudentId(student), _Student(identity))
         known.languages[person] = language
+        known.identities[person] = whose
         if enrolled:
             known.enrolled = True
         else:
@@ -127,7 +135,7 @@ def _students(
 def _guardians(connection: Connection, found: Mapping[StudentId, _Student]) -> list[_Related]:
     rows = connection.execute(
         select(
-            rights.c.student_id, rights.c.person_id, people.c.language,
+            rights.c.student_id, rights.c.person_id, people.c.language, people.c.identity,
             rights.c.portal, rights.c.starts, rights.c.ends, rights.c.restricted,
         )
         .join(people, people.c.id == rights.c.person_id)
@@ -140,9 +148,10 @@ def _guardians(connection: Connection, found: Mapping[StudentId, _Student]) -> l
             Audience.GUARDIAN,
             language,
             Right(portal, starts, ends, restricted),
+            PersonId(whose),
             known,
         )
-        for student, person, language, portal, starts, ends, restricted in rows
+        for student, person, language, whose, portal, starts, ends, restricted in rows
         # Who is of age may be listed as their own guardian: they hear as the student.
         if person not in (known := found[StudentId(student)]).languages
     ]
@@ -151,7 +160,15 @@ def _guardians(connection: Connection, found: Mapping[StudentId, _Student]) -> l
 def _themselves(found: Mapping[StudentId, _Student]) -> list[_Related]:
     """Nobody is the student themselves where two people are said to be."""
     return [
-        _Related(PersonId(person), student, Audience.STUDENT, language, None, known)
+        _Related(
+            PersonId(person),
+            student,
+            Audience.STUDENT,
+            language,
+            None,
+            PersonId(known.identities[person] or ""),
+            known,
+        )
         for student, known in found.items()
         if len(known.languages) == 1
         for person, language in known.languages.items()

@@ -33,12 +33,22 @@ from sqlalchemy import update as update_
 from engine.errors import Unprocessable
 from engine.sources.definition import ENTITY_KEYS, Entity
 from engine.sources.directory import Listing, Reading, Scope, key_of
-from engine.sources.directory_rows import ROW_COLUMNS, Arranger, DirectoryRow, Key
+from engine.sources.directory_rows import (
+    ROW_COLUMNS,
+    STABLE,
+    Arranger,
+    DirectoryRow,
+    Key,
+    identity,
+)
+from engine.sources.faults import Faults, Trouble
+from engine.store import app
 from engine.store.bulk import append, one_of
 from engine.store.tables import (
     calendars,
     directory_readings,
     directory_version,
+    known_ids,
     people,
     rights,
     schools,
@@ -57,6 +67,8 @@ TABLES: Final[Mapping[Entity, Table]] = {
 _LEAST_SHARE: Final = 0.5
 _LEAST_ROWS: Final = 20
 _SLICE: Final = 5_000  # rows or keys at once
+# As many ids may be given to others at once; where more names change, it is their spelling.
+_MOST_RENAMED: Final = 20
 # Versions for which it is remembered what was read. An older reading conflicts with everything.
 _REMEMBERED: Final = 10_000
 
@@ -115,15 +127,17 @@ def apply(connection: Connection, reading: Reading) -> list[Scope]:
     else can apply a reading.
     """
     now = _next_version(connection)
-    since = _Since(connection, reading.version, now)
+    since, left = _Since(connection, reading.version, now), _Left()
     again = []
     for listing in reading.listings:
         edits = _edits(connection, listing)
         if any(since.concerns(listing.scope.entity, edit) for edit in edits):
             again.append(listing.scope)
         else:
+            left.note(listing.scope.entity, edits)
             _write(connection, listing.scope.entity, edits)
             _remember(connection, listing.scope, now)
+    left.end(connection, reading.faults)
     return again
 
 
@@ -183,24 +197,34 @@ def _with_the_stricter(
 
 def refuse_shrinking(difference: Difference) -> None:
     """Raise Unprocessable where the SIS lists less than half of what was known."""
-    listed, known = difference.listed, difference.known
+    _refuse_shrinking(difference.entity, difference.listed, difference.known)
+
+
+def _refuse_shrinking(entity: Entity, listed: int, known: int) -> None:
     if known >= _LEAST_ROWS and listed < known * _LEAST_SHARE:
         raise Unprocessable(
-            f"The source lists {listed} {difference.entity}, where {known} are known; nothing was "
-            "changed.",
+            f"The source lists {listed} {entity}, where {known} are known; nothing was changed.",
             "Check the directory query and the SIS; `schoolbell sync --shrink` accepts it.",
         )
 
 
-def apply_all(connection: Connection, base: int, differences: Iterable[Difference]) -> None:
-    """Apply what differs, but for rows that other readings were applied to since version *base*."""
+def apply_all(
+    connection: Connection, base: int, differences: Iterable[Difference], faults: Faults
+) -> None:
+    """Apply what differs, but for rows that other readings were applied to since version *base*.
+
+    What is wrong with rows among each other is added to *faults*.
+    """
     now = _next_version(connection)
-    since = _Since(connection, base, now)
+    since, left = _Since(connection, base, now), _Left()
     for difference in differences:
         entity = difference.entity
         for edits in _edits_of(connection, difference):
-            _write(connection, entity, [edit for edit in edits if not since.concerns(entity, edit)])
+            apart = [edit for edit in edits if not since.concerns(entity, edit)]
+            left.note(entity, apart)
+            _write(connection, entity, apart)
         _remember(connection, Scope(entity), now)
+    left.end(connection, faults)
 
 
 def knows_person(connection: Connection, person: PersonId) -> bool:
@@ -236,6 +260,55 @@ def schools_of(
     return listed | enrolled
 
 
+def identity_of(connection: Connection, person: PersonId) -> PersonId:
+    """What the settings of a person are kept under, also after their id left the directory."""
+    return PersonId(_identity_of(connection, "people", person))
+
+
+def identity_of_student(connection: Connection, student: StudentId) -> StudentId:
+    """The same of a student."""
+    return StudentId(_identity_of(connection, "students", student))
+
+
+def ids_of(connection: Connection, person: PersonId) -> list[PersonId]:
+    """All ids that a person has or had, *person* among them."""
+    found = connection.execute(
+        select(known_ids.c.id).where(
+            known_ids.c.entity == "people",
+            known_ids.c.identity == _identity_of(connection, "people", person),
+        )
+    )
+    return sorted({person, *(PersonId(row.id) for row in found)})
+
+
+def restricted(connection: Connection, people_: Collection[PersonId]) -> set[StudentId]:
+    """The students from whom a restriction parts one of these people, by all of their ids."""
+    found = connection.execute(
+        select(rights.c.student_id, students.c.identity)
+        .outerjoin(students, students.c.id == rights.c.student_id)
+        .where(one_of(connection, rights.c.person_id, people_), rights.c.restricted)
+    ).all()
+    others = connection.execute(
+        select(known_ids.c.id).where(
+            known_ids.c.entity == "students",
+            one_of(connection, known_ids.c.identity, {row.identity for row in found} - {None}),
+        )
+    )
+    return {StudentId(row[0]) for row in (*found, *others)}
+
+
+def _identity_of(connection: Connection, entity: Entity, id_: str) -> str:
+    table = TABLES[entity]
+    query = select(table.c.identity).where(table.c.id == id_).order_by(table.c.identity)
+    now = connection.execute(query).scalar()
+    if now is not None:
+        return str(now)
+    before = connection.execute(
+        select(known_ids.c.identity).where(known_ids.c.entity == entity, known_ids.c.id == id_)
+    ).scalar()
+    return identity("", id_) if before is None else str(before)
+
+
 def names(
     connection: Connection, wanted: Collection[StudentId], *, with_accounts: bool = False
 ) -> dict[StudentId, str]:
@@ -263,6 +336,126 @@ def full_names(connection: Connection, wanted: Collection[PersonId]) -> dict[Per
         )
     ).all()
     return {PersonId(person): f"{first} {last}".strip() for person, first, last in found}
+
+
+class _Left:
+    """Who leaves the directory: their sign-ins and choices go, so that no other has them.
+
+    What is kept under a stable id stays, as nobody else ever gets that.
+    """
+
+    def __init__(self) -> None:
+        self._gone: dict[Entity, set[str]] = {"people": set(), "students": set()}
+        self._renamed: set[str] = set()
+        self._moved: dict[Entity, dict[str, str]] = {"people": {}, "students": {}}
+        self._claimed: set[str] = set()
+
+    def note(self, entity: Entity, edits: Iterable[_Edit]) -> None:
+        """Look for rows that go, get another identity, or become somebody else's."""
+        if entity not in self._gone:
+            return
+        for old, new in edits:
+            if entity == "people" and new is not None and new[-1].startswith(STABLE):
+                self._claimed.add(new[-1])
+            if old is None:
+                continue
+            was = old[-1]
+            if new is None or new[-1] != was:
+                self._gone[entity].add(was)
+                if new is not None and _is_the_same(entity, old, new):
+                    self._moved[entity][was] = new[-1]
+            elif entity == "people" and _is_somebody_else(old, new):
+                self._renamed.add(was)
+
+    def end(self, connection: Connection, faults: Faults) -> None:
+        """End what nobody has any more, once everything is written."""
+        self._refuse_shared(connection, faults)
+        if moved := self._moved["people"]:
+            app.move_accounts(connection, moved)
+        if moved := self._moved["students"]:
+            app.move_subscriptions(connection, moved)
+        gone = {
+            entity: self._without_rows(connection, entity, found)
+            for entity, found in self._gone.items()
+        }
+        if len(self._renamed) <= _MOST_RENAMED:  # otherwise the SIS writes names in another way
+            gone["people"] |= {one for one in self._renamed if not one.startswith(STABLE)}
+        for slice_ in _sliced(gone["people"]):
+            app.end_accounts(connection, slice_)
+        for slice_ in _sliced(gone["students"]):
+            app.end_subscriptions(connection, slice_)
+
+    def _refuse_shared(self, connection: Connection, faults: Faults) -> None:
+        """A stable id of two people of different names is none: they would share their phones."""
+        for slice_ in _sliced(self._claimed):
+            for identity_, rows in _holders(connection, slice_).items():
+                if any(_is_named_otherwise(rows[0], row) for row in rows[1:]):
+                    app.end_accounts(connection, [identity_])
+                    _make_plain(connection, rows)
+                    self._moved["people"] = {
+                        was: becomes
+                        for was, becomes in self._moved["people"].items()
+                        if becomes != identity_
+                    }
+                    faults.add("people", "stable_id", Trouble.SHARED, [(row[0],) for row in rows])
+
+    def _without_rows(
+        self, connection: Connection, entity: Entity, found: Collection[str]
+    ) -> set[str]:
+        column = TABLES[entity].c.identity
+        gone = {one for one in found if not one.startswith(STABLE)}
+        for slice_ in _sliced(gone):
+            still = connection.execute(select(column).where(one_of(connection, column, slice_)))
+            gone -= {row.identity for row in still}
+        return gone
+
+
+def _is_the_same(entity: Entity, old: DirectoryRow, new: DirectoryRow) -> bool:
+    """Whether a row only gained or lost its stable id: that of another is another's."""
+    one_is_plain = old[-1].startswith(STABLE) != new[-1].startswith(STABLE)
+    return one_is_plain and not (entity == "people" and _is_somebody_else(old, new))
+
+
+def _holders(
+    connection: Connection, identities: Collection[str]
+) -> Mapping[str, list[DirectoryRow]]:
+    """The people whose row last gave one of these stable ids, also where it was refused."""
+    found = connection.execute(
+        select(known_ids.c.identity, people)
+        .join(people, people.c.id == known_ids.c.id)
+        .where(known_ids.c.entity == "people", one_of(connection, known_ids.c.identity, identities))
+        .order_by(people.c.id)
+    )
+    holders: dict[str, list[DirectoryRow]] = defaultdict(list)
+    for claimed, *row in found:
+        holders[claimed].append(tuple(row))
+    return holders
+
+
+def _make_plain(connection: Connection, rows: Iterable[DirectoryRow]) -> None:
+    """Keep the settings of these people under their ids; what they claimed stays known."""
+    connection.execute(
+        update_(people)
+        .where(people.c.id == bindparam("which"))
+        .values(identity=bindparam("plain")),
+        [{"which": row[0], "plain": identity("", row[0])} for row in rows],
+    )
+
+
+def _is_named_otherwise(one: DirectoryRow, other: DirectoryRow) -> bool:
+    return [name.casefold() for name in one[1:3]] != [name.casefold() for name in other[1:3]]
+
+
+def _is_somebody_else(old: DirectoryRow, new: DirectoryRow) -> bool:
+    """Whether no part of a name is left: the SIS gave the id to another person."""
+    before, after = ({name.casefold() for name in row[1:3] if name} for row in (old, new))
+    return bool(before) and bool(after) and before.isdisjoint(after)
+
+
+def _sliced(found: Collection[str]) -> Iterator[list[str]]:
+    ordered = sorted(found)
+    for start in range(0, len(ordered), _SLICE):
+        yield ordered[start : start + _SLICE]
 
 
 class _Since:
@@ -301,6 +494,8 @@ def _edits(connection: Connection, listing: Listing) -> list[_Edit]:
     table = TABLES[entity]
     where = [one_of(connection, table.c[by], keys)] if by else []
     within = _by_key(entity, _select(connection, entity, *where))
+    if not by:
+        _refuse_shrinking(entity, len(theirs), len(within))
     ours = _ours(connection, entity, theirs.keys()) | within
     return [
         *(_Edit(ours.get(key), row) for key, row in theirs.items() if ours.get(key) != row),
@@ -363,7 +558,22 @@ def _write(connection: Connection, entity: Entity, edits: Sequence[_Edit]) -> No
             delete(table).where(*(table.c[name] == bindparam(f"old_{name}") for name in key)),
             [{f"old_{name}": value for name, value in zip(key, row, strict=True)} for row in old],
         )
-    append(connection, TABLES[entity], [edit.new for edit in edits if edit.new is not None])
+    new = [edit.new for edit in edits if edit.new is not None]
+    append(connection, TABLES[entity], new)
+    if entity in ("people", "students"):
+        _know(connection, entity, new)
+
+
+def _know(connection: Connection, entity: Entity, rows: Sequence[DirectoryRow]) -> None:
+    """Keep in mind whose an id is that has a stable one, for when it has left the directory."""
+    connection.execute(
+        delete(known_ids).where(
+            known_ids.c.entity == entity,
+            one_of(connection, known_ids.c.id, {row[0] for row in rows}),
+        )
+    )
+    stable = {row[0]: row[-1] for row in rows if row[-1].startswith(STABLE)}
+    append(connection, known_ids, [(entity, *pair) for pair in stable.items()])
 
 
 def _remember(connection: Connection, scope: Scope, now: int) -> None:

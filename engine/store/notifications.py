@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, not_, select, update
 
 from engine.store.bulk import append, one_of
 from engine.store.tables import notifications
@@ -30,13 +30,23 @@ def by_id(connection: Connection, ids: Collection[str]) -> dict[str, Notificatio
     return {row.id: _notification(row) for row in found}
 
 
-def of_person(connection: Connection, person: PersonId, limit: int) -> list[Notification]:
-    """What a person was told by notifications of their own rows, the newest first."""
+def of_person(
+    connection: Connection,
+    person: PersonId,
+    limit: int,
+    *,
+    apart_from: Collection[StudentId] = (),
+) -> list[Notification]:
+    """What a person was told by notifications of their own rows, the newest first.
+
+    None about the students whom they are *apart_from*.
+    """
     found = connection.execute(
         select(notifications)
         .where(
             notifications.c.person_id == person,
             notifications.c.state == State.TOLD,
+            not_(one_of(connection, notifications.c.student_id, apart_from)),
         )
         .order_by(notifications.c.at.desc())
         .limit(limit)

@@ -169,6 +169,15 @@ source = _table(
     Column("since", BigInteger, nullable=False),
 )
 
+# The ids that somebody has had whom a stable id tells apart, also those of other years.
+known_ids = _table(
+    "known_ids",
+    Column("entity", String(16), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("identity", Text, nullable=False),
+    Index(None, "identity"),
+)
+
 # One row: how far the outbox was relayed.
 relayed = _table(
     "relayed",
@@ -194,11 +203,13 @@ directory_readings = _table(
     Index(None, "version"),
 )
 
-# What people did in the app.
+# What people did in the app: by the identities of the directory, and not by its ids. An account
+# goes with the person, and whoever gets the id later begins another one.
 
 accounts = _table(
     "accounts",
     Column("person_id", Text, primary_key=True),
+    Column("since", _Moment, nullable=False),
     Column("disabled_at", _Moment),
 )
 

@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.create_table(
         "schoolbell_accounts",
         sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_schoolbell_accounts")),
     )
@@ -196,6 +197,18 @@ def upgrade() -> None:
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_schoolbell_inboxes")),
     )
+    op.create_table(
+        "schoolbell_known_ids",
+        sa.Column("entity", sa.String(length=16), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("identity", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("entity", "id", name=op.f("pk_schoolbell_known_ids")),
+    )
+    with op.batch_alter_table("schoolbell_known_ids", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_known_ids_identity"), ["identity"], unique=False
+        )
+
     op.create_table(
         "schoolbell_listeners",
         sa.Column("person_id", sa.Text(), nullable=False),
@@ -449,6 +462,10 @@ def downgrade() -> None:
 
     op.drop_table("schoolbell_notifications")
     op.drop_table("schoolbell_listeners")
+    with op.batch_alter_table("schoolbell_known_ids", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_known_ids_identity"))
+
+    op.drop_table("schoolbell_known_ids")
     op.drop_table("schoolbell_inboxes")
     op.drop_table("schoolbell_inbox_reads")
     op.drop_table("schoolbell_facts")

@@ -14,6 +14,7 @@ from engine.sources import directory as sis
 from engine.sources.definition import Entity, Query
 from engine.sources.directory import Reading, Scope
 from engine.sources.directory_rows import Arranger
+from engine.sources.faults import Faults
 from engine.store import directory
 from engine.store.tables import (
     calendars,
@@ -279,7 +280,7 @@ def test_a_full_read_that_began_before_a_court_order_does_not_undo_it(
     refresh(district, "rights", "student_id", ADA)
     ordered = rights_of_ada(district)
 
-    district.app(directory.apply_all, base, differences)
+    district.app(directory.apply_all, base, differences, Faults())
 
     assert rights_of_ada(district) == ordered == listed_of_ada(district)
 
@@ -292,7 +293,7 @@ def test_a_full_read_does_not_delete_a_row_that_came_back_meanwhile(district: Di
     )
     refresh(district, "rights", "student_id", ADA)
 
-    district.app(directory.apply_all, base, differences)
+    district.app(directory.apply_all, base, differences, Faults())
 
     assert rights_of_ada(district) == listed_of_ada(district)
 
@@ -303,7 +304,7 @@ def test_a_full_read_still_writes_the_rows_that_nobody_else_read(district: Distr
     base, differences = surveyed(district)
     refresh(district, "rights", "student_id", ADA)
 
-    district.app(directory.apply_all, base, differences)
+    district.app(directory.apply_all, base, differences, Faults())
 
     assert ("Lucy",) in district.rows(select(people.c.first_name))
 

@@ -148,7 +148,7 @@ class World:
         """A full read is written."""
         if self.found:
             base, difference = self.found.pop(self.random.randrange(len(self.found)))
-            directory.apply_all(self.connection, base, [difference])
+            directory.apply_all(self.connection, base, [difference], Faults())
             self.check()
 
     def settle(self) -> None:
