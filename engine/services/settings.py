@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.database import Database
 from engine.errors import SchoolbellError
-from engine.store import directory, district
+from engine.store import district
 from rules.audience import Audience
 from rules.change import Kind, SchoolId
 from rules.privacy import Level, Privacy
@@ -35,7 +35,7 @@ def set_display_option(
     Raises SchoolbellError for a school that the directory does not know.
     """
     with database.write() as connection:
-        if not directory.knows_school(connection, school):
+        if not district.knows_school(connection, school):
             raise SchoolbellError(
                 f"The directory knows no school {school}.",
                 "Check the id in the SIS; what is new there arrives with `schoolbell sync`.",

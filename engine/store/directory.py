@@ -238,12 +238,6 @@ def knows_student(connection: Connection, student: StudentId) -> bool:
     return found.first() is not None
 
 
-def knows_school(connection: Connection, school: SchoolId) -> bool:
-    """Whether the SIS lists this school."""
-    found = connection.execute(select(schools.c.id).where(schools.c.id == school))
-    return found.first() is not None
-
-
 def schools_of(
     connection: Connection, wanted: Collection[StudentId]
 ) -> dict[StudentId, list[SchoolId]]:

@@ -10,7 +10,7 @@ from secrets import token_urlsafe
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, or_, select, update
 
 from engine.errors import Misconfigured
-from engine.store.tables import calendars, display_options, district
+from engine.store.tables import calendars, display_options, district, schools
 from rules.audience import Audience
 from rules.change import CalendarId, Kind, SchoolId
 from rules.gates import ActiveCalendars, Circumstances
@@ -74,6 +74,12 @@ def privacy(connection: Connection) -> Privacy:
 def is_enabled(connection: Connection) -> bool:
     """Whether push notifications are on."""
     return bool(connection.execute(select(district.c.enabled)).scalar())
+
+
+def knows_school(connection: Connection, school: SchoolId) -> bool:
+    """Whether the SIS lists this school."""
+    found = connection.execute(select(schools.c.id).where(schools.c.id == school))
+    return found.first() is not None
 
 
 def set_display_option(
