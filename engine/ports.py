@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -19,6 +19,7 @@ from rules.change import (
     Change,
     ChangeId,
     Facts,
+    Op,
     PersonId,
     Place,
     SchoolId,
@@ -26,7 +27,7 @@ from rules.change import (
     Subject,
 )
 from rules.gates import Circumstances, Whereabouts
-from rules.identity import PushId, entry_id
+from rules.identity import PushId, entry_id, opening_id
 from rules.notification import Notification, NotificationId, Origin, State
 from rules.privacy import Privacy
 from rules.reasons import Reason
@@ -204,6 +205,21 @@ class Appended(NamedTuple):
     repeated: Sequence[Outcome]
 
 
+class Opening(NamedTuple):
+    """A change of a record that families may see from a later moment on."""
+
+    change: Change
+    opens: datetime
+
+    @property
+    def looked_at_again(self) -> Change:
+        """The change as it is decided at that moment: nobody has seen what it replaced."""
+        return replace(
+            self.change, id=opening_id(self.change.id, self.opens), op=Op.INSERT, before=None,
+            at=self.opens,
+        )  # fmt: skip
+
+
 NotificationKey = tuple[NotificationId, PersonId]
 """The id of a notification and whose it is: several persons share the id of what was told."""
 
@@ -368,6 +384,10 @@ class Deciding(Protocol):
 
     def park(self, parked: Sequence[tuple[Change, Unprocessable]], now: datetime) -> None:
         """Keep changes that could not be decided, with what is wrong and what to do."""
+        ...
+
+    def look_again(self, openings: Sequence[Opening]) -> None:
+        """Plan to look at changes again when their records open."""
         ...
 
     def note(self, changes: Sequence[Change], now: datetime) -> None:
@@ -557,6 +577,18 @@ class Ledger(Protocol):
 
     def recording(self) -> AbstractContextManager[Recording]:
         """A transaction of record."""
+        ...
+
+    def opened(self, now: datetime, limit: int) -> Sequence[Opening]:
+        """Changes whose records are open by *now* and that are not on their way."""
+        ...
+
+    def opening_published(self, openings: Collection[Opening], now: datetime) -> None:
+        """Remember that these are on their way."""
+        ...
+
+    def settle_openings(self, lost_before: datetime, limit: int) -> None:
+        """Forget what was looked at; let what a broker lost go again."""
         ...
 
     def releasing(self) -> AbstractContextManager[Releasing]:

@@ -115,7 +115,10 @@ class Subject(NamedTuple):
     record was decided before this one. *was* is what was last told of the record, where that is
     remembered. *withdrawn* is true when the record is gone, and that is news of its kind; *row*
     then says which row of the SIS it stood in, and is empty where its going is no news. *late* is
-    true when it was committed so long ago that a push is not worth sending any more. The
+    true when it was committed so long ago that a push is not worth sending any more. *opens* is
+    the moment from which families may see it, None where that is past; *closes* is when they may
+    not any more, and *closed* is true where that is past. *release_is_watched* says whether it
+    would be noticed when the SIS shows it. The
     directory knows the *student_name*, which is empty until it was asked.
     """
 
@@ -136,6 +139,10 @@ class Subject(NamedTuple):
     withdrawn: bool = False
     row: str = ""
     late: bool = False
+    opens: datetime | None = None
+    closes: datetime | None = None
+    closed: bool = False
+    release_is_watched: bool = True
 
     @property
     def place(self) -> Place:

@@ -91,8 +91,13 @@ def _something_to_withdraw(case: Case) -> Reason | None:
 
 
 def released(case: Case) -> Reason | None:
-    """The SIS shows this record to families."""
-    return None if case.subject.released else Reason.NOT_RELEASED
+    """The SIS shows this record to families, now."""
+    subject = case.subject
+    if not subject.released:
+        return Reason.NOT_RELEASED if subject.release_is_watched else Reason.HIDDEN
+    if subject.closed:
+        return Reason.CLOSED
+    return Reason.OPENS_LATER if subject.opens else None
 
 
 def year_active(case: Case) -> Reason | None:
@@ -239,7 +244,12 @@ GATES: Final[tuple[Gate, ...]] = (
         (Reason.NOTHING_TO_TELL, Reason.NEVER_TOLD),
         of_change=True,
     ),
-    Gate("released to families", released, (Reason.NOT_RELEASED,), of_change=True),
+    Gate(
+        "released to families",
+        released,
+        (Reason.NOT_RELEASED, Reason.HIDDEN, Reason.OPENS_LATER, Reason.CLOSED),
+        of_change=True,
+    ),
     Gate("active year", year_active, (Reason.YEAR_NOT_ACTIVE,), of_change=True),
     Gate("display option", display_option_on, (Reason.DISPLAY_OPTION_OFF,)),
     Gate("student enrolled", student_enrolled, (Reason.NOT_ENROLLED,)),

@@ -32,6 +32,11 @@ def notification_id(change: ChangeId, student: StudentId, person: PersonId) -> N
     return NotificationId(_derived(change, f"notification\0{change}\0{student}\0{person}"))
 
 
+def opening_id(change: ChangeId, opens: datetime) -> ChangeId:
+    """Name the second look at a *change* when its record opens. A UUID in text, of that moment."""
+    return ChangeId(_derived(first_id_at(opens), f"opening\0{change}\0{opens.timestamp()}"))
+
+
 def entry_id(change: ChangeId, student: StudentId) -> NotificationId:
     """Name the inbox entry of what was told at once; persons have inboxes of their own."""
     return NotificationId(f"{change}.{student}")
@@ -79,7 +84,7 @@ def collapse_id(district: str, kind: Kind, record: str, person: PersonId, salt: 
     return urlsafe_b64encode(digest)[:22].decode("ascii")
 
 
-def _derived(change: ChangeId, name: str) -> str:
+def _derived(change: str, name: str) -> str:
     rest = blake2b(name.encode(), digest_size=10).hexdigest()
     return (
         f"{change[:_TIME_PART]}-8{rest[:3]}-{'89ab'[int(rest[3], 16) & 3]}{rest[4:7]}-{rest[7:19]}"

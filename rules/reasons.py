@@ -20,6 +20,9 @@ class Reason(StrEnum):
     NOTHING_TO_TELL = "NOTHING_TO_TELL"
     NEVER_TOLD = "NEVER_TOLD"
     NOT_RELEASED = "NOT_RELEASED"
+    HIDDEN = "HIDDEN"
+    OPENS_LATER = "OPENS_LATER"
+    CLOSED = "CLOSED"
     YEAR_NOT_ACTIVE = "YEAR_NOT_ACTIVE"
     DISPLAY_OPTION_OFF = "DISPLAY_OPTION_OFF"
     NOT_ENROLLED = "NOT_ENROLLED"
@@ -93,6 +96,19 @@ _SENTENCES = {
     ),
     Reason.NOT_RELEASED: (
         "The SIS does not show this record to families yet; its release will notify them.",
+        "There was nothing new to tell.",
+    ),
+    Reason.HIDDEN: (
+        "The SIS does not show this record to families, and the source definition watches nothing "
+        "that would tell when it does.",
+        "There was nothing new to tell.",
+    ),
+    Reason.OPENS_LATER: (
+        "The SIS shows this record to families from a later moment; it is looked at again then.",
+        "There was nothing new to tell.",
+    ),
+    Reason.CLOSED: (
+        "The time in which the SIS shows this record to families is over.",
         "There was nothing new to tell.",
     ),
     Reason.YEAR_NOT_ACTIVE: (

@@ -15,6 +15,7 @@ from engine.runtime.jobs import (
     check_capture,
     check_source,
     forget,
+    look_again_at_all,
     relay_lost,
     release_all,
     retry_parked,
@@ -22,6 +23,7 @@ from engine.runtime.jobs import (
 )
 from engine.runtime.loops import RelayStage, ScheduleStage, consuming
 from engine.runtime.stage import Makers, Stage
+from engine.stages.opening import LookAgain
 from engine.stages.publishing import publish_changes, publish_pushes
 from engine.stages.release import Release
 from engine.stages.schedule import LostChanges, plan_lost
@@ -106,8 +108,10 @@ def _jobs(
         lambda changes: publish_changes(publisher, changes, district.source.is_of_directory),
         settings.lost_after, utc_now,
     )  # fmt: skip
+    look_again = LookAgain(district.ledger, publisher, utc_now, settings.lost_after)
     return (
         (lambda: release_all(release), settings.retries_every),
+        (lambda: look_again_at_all(look_again), settings.retries_every),
         (
             lambda: plan_lost(district.ledger, district.broker, settings.lost_after, utc_now()),
             _SWEEP_EVERY,

@@ -16,6 +16,7 @@ from engine.runtime.clock import utc_now
 from engine.runtime.directory import SisDirectory
 from engine.sources.capture import Capture
 from engine.sources.source import SqlSource
+from engine.stages.opening import LookAgain
 from engine.stages.publishing import publish_changes
 from engine.stages.release import Release
 from engine.stages.schedule import LostChanges
@@ -29,6 +30,12 @@ def release_all(release: Release) -> None:
     """Tell everything that is due."""
     while count := release():
         emit(Event.PUSHES_REPUBLISHED, count=count)
+
+
+def look_again_at_all(look_again: LookAgain) -> None:
+    """Look again at every record that has opened."""
+    while look_again():
+        pass
 
 
 def relay_lost(lost: LostChanges) -> None:

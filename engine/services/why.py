@@ -20,6 +20,7 @@ from engine.store import (
     directory,
     district,
     notifications,
+    openings,
     outcomes,
     parked,
 )
@@ -200,7 +201,10 @@ def _steps(reason: Reason) -> Iterator[Step]:
 
 
 def _told(connection: Connection, row: Decided, one: DecidedFor) -> list[str]:
-    """What became of each push, also of a notification that was held first."""
+    """What became of each push, also of a notification that was held first, and what will."""
+    if one.reason is Reason.OPENS_LATER:
+        opens = openings.of_change(connection, row.change)
+        return [f"opens at {opens:%Y-%m-%d %H:%M:%S}"] if opens else []
     if one.reason is not Reason.HELD or row.place is None:
         return _pushes(connection, row.change, one.devices)
     name = notification_id(row.change, row.place.student, one.person)

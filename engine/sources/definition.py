@@ -89,7 +89,8 @@ class Watch(Captured, frozen=True, kw_only=True):
     value, or of a meal balance what makes a dollar.
     *released_by* is a column of the row itself without which families do not see it. With
     *becomes* instead of *value* only a change that turns this column true counts, with *appears*
-    only a new row, and the value is what the facts say; with *computed* it always is.
+    only a new row, with *looks_again* any change of its columns (as of a date from which records
+    may be seen), and the value is what the facts say; with *computed* it always is.
     *by* are the columns of the facts that equal the record's key, one for each of its columns.
     *deleted* says whether a row that is gone, or holds no value any more, is "withdrawn": then who
     was told of it hears so. Without it that is so for attendance alone.
@@ -104,6 +105,7 @@ class Watch(Captured, frozen=True, kw_only=True):
     released_by: str = ""
     becomes: str = ""
     appears: bool = False
+    looks_again: bool = False
     computed: bool = False
     first_of: tuple[str, ...] = ()
     words: dict[str, str] = {}
@@ -126,7 +128,7 @@ class Watch(Captured, frozen=True, kw_only=True):
     @property
     def releases(self) -> bool:
         """Whether it shows what was there before, and hid."""
-        return bool(self.becomes) or self.appears
+        return bool(self.becomes) or self.appears or self.looks_again
 
     @property
     def from_facts(self) -> bool:

@@ -13,13 +13,14 @@ from engine.database import Database
 from engine.sources.definition import Definition, Watch
 from engine.sources.flags import allows
 from engine.sources.keys import parts
+from engine.sources.moments import window
 from engine.sources.queries import Key, asking, match
 from engine.sources.rows import own_watch, row_of, row_of_fact
 from engine.sources.values import Label, Meaning, canonical, number, written
 from rules.change import CalendarId, Change, SchoolId, StudentId, Subject, Value
 from rules.wording.templates import VARIABLES
 
-OPTIONAL: Final = ("out_of", "text")
+OPTIONAL: Final = ("out_of", "text", "visible_from", "visible_until")
 NEEDED: Final = ("record", "student_id", "school_id", "calendar_id", "released", "value")
 _NOT_WORDS: Final = frozenset({*NEEDED, *OPTIONAL})
 
@@ -35,6 +36,7 @@ class _Found(NamedTuple):
     watch: Watch
     fact: Fact
     meaning: Meaning
+    release_is_watched: bool
 
 
 def _subject(found: _Found) -> Subject:
@@ -45,6 +47,7 @@ def _subject(found: _Found) -> Subject:
     own = found.meaning.watch
     is_own = own is found.watch
     row = row_of(change, own) if is_own else row_of_fact(fact, own)
+    seen = window(fact, found.meaning.zone)
     return Subject(
         change=change.id,
         kind=found.watch.kind,
@@ -53,7 +56,7 @@ def _subject(found: _Found) -> Subject:
         student_name="",
         school=SchoolId(_text(fact["school_id"])),
         calendar=CalendarId(_text(fact["calendar_id"])),
-        released=allows(fact["released"]),
+        released=allows(fact["released"]) and seen.clear,
         before=before,
         after=after,
         details={
@@ -65,6 +68,9 @@ def _subject(found: _Found) -> Subject:
         # A row that was deleted and has facts was only written anew.
         withdrawn=is_own and after is None and change.after is not None and own.withdraws,
         row=row if own.withdraws else "",
+        opens=seen.opens,
+        closes=seen.closes,
+        release_is_watched=found.release_is_watched,
     )
 
 
@@ -90,8 +96,9 @@ def find(
             with asking(database, f"[labels.{own.labels}]"):
                 labels = _labels(connection, definition, own, _raw(watch, of_watch, facts))
             meaning = Meaning(own, zone, labels)
+            watched = _release_is_watched(definition, watch)
             found += (
-                _subject(_Found(change, watch, fact, meaning))
+                _subject(_Found(change, watch, fact, meaning, watched))
                 for change in of_watch
                 for fact in facts.get(change.key, ())
             )
@@ -100,6 +107,14 @@ def find(
 
 def _student(fact: Fact) -> str:
     return str(fact["student_id"])
+
+
+def _release_is_watched(definition: Definition, watch: Watch) -> bool:
+    """Whether a change that shows the records of *watch* to families would be noticed."""
+    return any(
+        one.facts == watch.facts and bool(one.released_by or one.from_facts)
+        for one in definition.watch
+    )
 
 
 def _by_watch(changes: Sequence[tuple[Change, Watch]]) -> Mapping[Watch, list[Change]]:

@@ -150,9 +150,7 @@ def _problems_of_watch(watch: Watch, definition: Definition) -> Iterator[tuple[s
         yield from (("by", why) for why in _why_no_name(column))
     if len(watch.by_columns) != len(watch.key_columns):
         yield "by", "`by` must name one column of the facts for each of `key`, in their order"
-    told_by = (watch.value, watch.first_of, watch.becomes, watch.appears, watch.computed)
-    if sum(map(bool, told_by)) != 1:
-        yield "", "one of `value`, `first_of`, `becomes`, `appears`, `computed` is needed, not more"
+    yield from _problems_of_what_counts(watch)
     yield from _problems_of_values(watch)
     for key, columns in (
         ("value", several(watch.value)),
@@ -164,6 +162,15 @@ def _problems_of_watch(watch: Watch, definition: Definition) -> Iterator[tuple[s
         for column in columns:
             if column and column not in watch.columns:
                 yield key, f"`{key}` names {column}, which is not among its `columns`"
+
+
+def _problems_of_what_counts(watch: Watch) -> Iterator[tuple[str, str]]:
+    """Which changes count, and what they mean."""
+    ways = ("value", "first_of", "becomes", "appears", "looks_again", "computed")
+    if sum(bool(getattr(watch, way)) for way in ways) != 1:
+        yield "", f"one of {', '.join(f'`{way}`' for way in ways)} is needed, not more"
+    if watch.deleted and watch.releases:
+        yield "deleted", "`deleted` belongs to the watch with the record's `value`"
 
 
 def _problems_of_a_release(watch: Watch, definition: Definition) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import assert_never
+from typing import Any, assert_never
 
 from engine.errors import BrokenQuery, ConfigError, Misconfigured, Unavailable, Unprocessable
 from engine.ports import (
@@ -32,6 +32,7 @@ from engine.ports import (
     Deciding,
     Directory,
     Ledger,
+    Opening,
     Source,
 )
 from engine.secrets.addresses import Device
@@ -167,6 +168,7 @@ class _Batch:
     _subjects: Sequence[Subject] = ()
     _memory: Memory = field(default_factory=Memory)
     _committed: Mapping[ChangeId, datetime] = field(default_factory=dict)
+    _opening: dict[ChangeId, datetime] = field(default_factory=dict)
     _undecidable: set[PersonId] = field(default_factory=set)
     _facts: dict[tuple[ChangeId, StudentId], Facts] = field(default_factory=dict)
     _held: list[Notification] = field(default_factory=list)
@@ -240,6 +242,9 @@ class _Batch:
             if one.id not in concerned and one.id not in of_directory
         ]
         self.deciding.store(rows, self._held, self.now)
+        self.deciding.look_again(
+            [Opening(by_id[change], opens) for change, opens in self._opening.items()]
+        )
         self.deciding.note([one for one in kept if one.id in of_directory], self.now)
         self.deciding.unpark(fresh, kept)
         self.deciding.park(list(parked.values()), self.now)
@@ -274,9 +279,16 @@ class _Batch:
 
     def _marked(self, one: Subject) -> Subject:
         """With whether it came after a later change of its record, or too late for a push."""
-        late = is_late(one.kind, self._committed[one.change], self.now)
-        superseded = self._memory.is_behind(one)
-        return one._replace(late=late, superseded=superseded) if late or superseded else one
+        marks: dict[str, Any] = {}
+        if is_late(one.kind, self._committed[one.change], self.now):
+            marks["late"] = True
+        if self._memory.is_behind(one):
+            marks["superseded"] = True
+        if one.opens and one.opens <= self.now:
+            marks["opens"] = None
+        if one.closes and one.closes <= self.now:
+            marks["closed"] = True
+        return one._replace(**marks) if marks else one
 
     def _withdrawn(
         self, gone: Sequence[tuple[Change, Collection[Place]]], found: Sequence[Subject]
@@ -316,10 +328,19 @@ class _Batch:
                 self._note(one, reason)
                 if one.fault:
                     self._faults[one.fault.template] = one.fault
+                if reason is Reason.OPENS_LATER:
+                    self._open_later(one.subject)
                 if reason is Reason.UNDECIDABLE:
                     self._undecidable.add(one.person)
             case _:
                 assert_never(planned)
+
+    def _open_later(self, subject: Subject) -> None:
+        """Look again when the first of a change's records opens; the others are planned then."""
+        opens = subject.opens
+        if opens is not None:
+            known = self._opening.get(subject.change, opens)
+            self._opening[subject.change] = min(known, opens)
 
     def _tell(self, one: Decision, audiences: Audiences, composing: Composing) -> None:
         self._note(one, Reason.TOLD, one.devices)

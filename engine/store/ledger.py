@@ -21,6 +21,7 @@ from engine.ports import (
     Decided,
     Due,
     NotificationKey,
+    Opening,
     Try,
 )
 from engine.secrets.addresses import Device
@@ -35,6 +36,7 @@ from engine.store import (
     gateways,
     last_told,
     notifications,
+    openings,
     outcomes,
     tallies,
 )
@@ -102,6 +104,21 @@ class SqlLedger:
         with self._database.write() as connection:
             dialect_of(connection).exclude(connection, _RELEASING, _LONGEST_RELEASE)
             yield SqlReleasing(connection, self._zone)
+
+    def opened(self, now: datetime, limit: int) -> Sequence[Opening]:
+        """See ports.Ledger.opened."""
+        with self._database.read() as connection:
+            return openings.waiting(connection, now, limit)
+
+    def opening_published(self, found: Collection[Opening], now: datetime) -> None:
+        """See ports.Ledger.opening_published."""
+        with self._database.write() as connection:
+            openings.published(connection, found, now)
+
+    def settle_openings(self, lost_before: datetime, limit: int) -> None:
+        """See ports.Ledger.settle_openings."""
+        with self._database.write() as connection:
+            openings.settle(connection, lost_before, limit)
 
     def plan_lost(self, before: datetime, now: datetime) -> int:
         """See ports.Ledger.plan_lost."""
@@ -188,6 +205,10 @@ class SqlDeciding(_Asking):
             if person.finds_it
         } - set(self._known)
         decisions.add_listeners(self._connection, self.new_listeners)
+
+    def look_again(self, found: Sequence[Opening]) -> None:
+        """See ports.Deciding.look_again."""
+        openings.plan(self._connection, found)
 
     def fold(self, notification: NotificationId, subject: Subject) -> None:
         """See ports.Deciding.fold."""

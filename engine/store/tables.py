@@ -353,6 +353,16 @@ due = _table(
     Index(None, "published_at", "due_at"),
 )
 
+# Changes of records that families may see from a later moment on: each is looked at again then.
+openings = _table(
+    "openings",
+    Column("change_id", _Id, primary_key=True),
+    Column("opens_at", _Moment, nullable=False),
+    Column("change", _Json, nullable=False),
+    Column("published_at", _Moment),
+    Index(None, "published_at", "opens_at"),
+)
+
 tallies = _table(
     "tallies",
     Column("minute", _Moment, primary_key=True),

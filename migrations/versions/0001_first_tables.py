@@ -260,6 +260,27 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "schoolbell_openings",
+        sa.Column("change_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("opens_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "change",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("change_id", name=op.f("pk_schoolbell_openings")),
+    )
+    with op.batch_alter_table("schoolbell_openings", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_openings_published_at_opens_at"),
+            ["published_at", "opens_at"],
+            unique=False,
+        )
+
+    op.create_table(
         "schoolbell_outcomes",
         sa.Column("origin_id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -457,6 +478,10 @@ def downgrade() -> None:
     op.drop_table("schoolbell_people")
     op.drop_table("schoolbell_parked_changes")
     op.drop_table("schoolbell_outcomes")
+    with op.batch_alter_table("schoolbell_openings", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_openings_published_at_opens_at"))
+
+    op.drop_table("schoolbell_openings")
     with op.batch_alter_table("schoolbell_notifications", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_notifications_person_id_at"))
 

@@ -15,6 +15,7 @@ from rules.gates import GATES, Case, Gate, refusal
 from rules.reasons import Reason
 from rules.told import Shown
 from tests.builders import (
+    NOW,
     TODAY,
     TOMORROW,
     YESTERDAY,
@@ -336,6 +337,24 @@ TABLE: Final[tuple[Row, ...]] = (
         "who was told the same of another title",
         assignment(None, score("90"))._replace(shown=shown("90/100", "90", {"title": "Quiz"})),
         None,
+    ),
+    (
+        gates.released,
+        "a record that is not shown, and nothing would tell when it is",
+        a_case(a_subject(released=False)._replace(release_is_watched=False)),
+        Reason.HIDDEN,
+    ),
+    (
+        gates.released,
+        "a record that opens later",
+        a_case(a_subject()._replace(opens=NOW)),
+        Reason.OPENS_LATER,
+    ),
+    (
+        gates.released,
+        "a record that is closed",
+        a_case(a_subject()._replace(closed=True)),
+        Reason.CLOSED,
     ),
     (gates.worth_a_push, "what was committed lately", a_case(), None),
     (
