@@ -6,8 +6,19 @@ from collections import defaultdict
 from datetime import date
 from hashlib import blake2b
 from secrets import token_urlsafe
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    and_,
+    bindparam,
+    exists,
+    or_,
+    select,
+    update,
+)
 
 from engine.errors import Misconfigured
 from engine.store.tables import calendars, display_options, district, schools
@@ -17,6 +28,21 @@ from rules.gates import ActiveCalendars, Circumstances
 from rules.privacy import Level, Privacy
 
 _THE_ONE = 1
+
+
+def _is_active(table: FromClause) -> ColumnElement[bool]:
+    return and_(
+        table.c.active,
+        or_(table.c.starts.is_(None), table.c.starts <= bindparam("today")),
+        or_(table.c.ends.is_(None), table.c.ends >= bindparam("today")),
+    )
+
+
+# Made once: it is asked for each batch.
+_SOMEWHERE: Final = calendars.alias()
+_ACTIVE: Final = select(calendars.c.id, calendars.c.school_id, _is_active(calendars)).where(
+    exists().where(_SOMEWHERE.c.id == calendars.c.id, _is_active(_SOMEWHERE))
+)
 
 
 def create(connection: Connection, *, enabled: bool = False, food_service: bool = True) -> None:
@@ -115,21 +141,6 @@ def circumstances(connection: Connection, today: date) -> Circumstances:
 def _active_calendars(connection: Connection, today: date) -> ActiveCalendars:
     """The calendars that are active on a day at any school, and at which."""
     found: dict[CalendarId, dict[SchoolId, bool]] = defaultdict(dict)
-    active = _is_active(calendars, today)
-    somewhere = calendars.alias()
-    rows = connection.execute(
-        select(calendars.c.id, calendars.c.school_id, active).where(
-            exists().where(somewhere.c.id == calendars.c.id, _is_active(somewhere, today))
-        )
-    )
-    for calendar, school, is_active in rows:
+    for calendar, school, is_active in connection.execute(_ACTIVE, {"today": today}):
         found[CalendarId(calendar)][SchoolId(school)] = bool(is_active)
     return found
-
-
-def _is_active(table: FromClause, today: date) -> ColumnElement[bool]:
-    return and_(
-        table.c.active,
-        or_(table.c.starts.is_(None), table.c.starts <= today),
-        or_(table.c.ends.is_(None), table.c.ends >= today),
-    )
