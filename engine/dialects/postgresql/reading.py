@@ -210,14 +210,18 @@ class Reader:
             },
         )  # fmt: skip
 
-    def _rows(self, chosen: str, values: Mapping[str, Any]) -> Sequence[Row]:
+    def _rows(
+        self, chosen: str, values: Mapping[str, Any], *, is_page: bool = True
+    ) -> Sequence[Row]:
+        """The *chosen* rows; only where they are a page is it asked for others of their groups."""
         another = f"EXISTS (SELECT FROM {self._outbox} g WHERE g.xid = o.xid AND g.hash = o.hash"
+        groups = f"{another} AND g.lsn < o.lsn), {another} AND g.lsn > o.lsn)"
         found = self._connection.execute(
             text(
                 "SELECT o.xid::text, o.lsn::text, (o.lsn - '0/0'::pg_lsn)::bigint, o.hash,"
-                f" o.event_id::text, o.watch, o.key, o.at, {another} AND g.lsn < o.lsn) AS follows,"
-                f" {another} AND g.lsn > o.lsn) AS leads, {_IS_SMALL} AS is_small,"
-                f" {_VALUES} FROM ({chosen.format(outbox=self._outbox)}) AS o ORDER BY o.lsn"
+                " o.event_id::text, o.watch, o.key, o.at,"
+                f" {groups if is_page else 'false, false'}, {_IS_SMALL}, {_VALUES}"
+                f" FROM ({chosen.format(outbox=self._outbox)}) AS o ORDER BY o.lsn"
             ),
             values,
         )
@@ -260,6 +264,8 @@ class Reader:
                 walks[group.place] = walk
         return walks
 
+    # A transaction is compared as text where the place is to be looked up: the index that begins
+    # with the transaction would be searched for it among all that a large one wrote.
     def _contents(self, wanted: Iterable[_Place]) -> Mapping[_Place, Row]:
         places = list(dict.fromkeys(wanted))
         if not places:
@@ -267,11 +273,12 @@ class Reader:
         rows = self._rows(
             "SELECT o.* FROM unnest(CAST(:xids AS xid8[]), CAST(:places AS pg_lsn[]))"
             " AS w(xid, lsn) CROSS JOIN LATERAL (SELECT * FROM {outbox} o WHERE o.lsn = w.lsn"
-            " AND o.xid = w.xid) AS o",
+            " AND o.xid::text = w.xid::text OFFSET 0) AS o",
             {
                 "xids": [place.xid for place in places],
                 "places": [place.lsn for place in places],
             },
+            is_page=False,
         )
         return {row.place: row for row in rows}
 
@@ -296,6 +303,7 @@ class Reader:
         return self._rows(
             "SELECT * FROM {outbox} WHERE xid = CAST(:xid AS xid8) AND hash = :hash ORDER BY lsn",
             {"xid": head.place.xid, "hash": head.hash},
+            is_page=False,
         )
 
     def _weighed(self, row: Row) -> Row:
@@ -310,7 +318,7 @@ class Reader:
                 " WHEN v.after IS NOT NULL THEN '{}' END AS after FROM (SELECT t.before, t.after,"
                 " coalesce(octet_length(t.before), 0) + coalesce(octet_length(t.after), 0) AS size"
                 f" FROM (SELECT before::text, after::text FROM {self._outbox}"
-                " WHERE lsn = CAST(:lsn AS pg_lsn) AND xid = CAST(:xid AS xid8) OFFSET 0) AS t"
+                " WHERE lsn = CAST(:lsn AS pg_lsn) AND xid::text = :xid OFFSET 0) AS t"
                 " OFFSET 0) AS v"
             ),
             {"largest": LARGEST, **row.place._asdict()},
