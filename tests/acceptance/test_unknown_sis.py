@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,6 @@ _MEANS: Final = "means: present, absent, absent_excused, tardy, tardy_excused, l
 EDITS: Final = (
     ('words = { "-1" = "<FILL IN: what -1 means, like excused>" }',
      'ignore = [-1]\ndeleted = "withdrawn"'),
-    ("<FILL IN: whether asgn.publish_dt has come>", "asgn.publish_dt <= CURRENT_TIMESTAMP"),
     (f"<FILL IN: what A {_MEANS}>", "absent"),
     (f"<FILL IN: what E {_MEANS}>", "absent_excused"),
     (f"<FILL IN: what T {_MEANS}>", "tardy"),
@@ -204,6 +204,7 @@ def _ring(here: Technician) -> None:
         "34: Biology 9: Quiz 1 | Correction: Ada's score, 12/20, was withdrawn.",
         "34: Attendance: Ada | Ada was marked absent in Biology 9 (period 3) on 2026-11-23.",
         "34: Biology 9: Essay | Ada scored 9/10.",
+        "34: Biology 9: Unit test | Ada scored 61.5/100.",
     )
     with here.running():
         here.write("UPDATE stu_mark SET mark_pts = 12 WHERE stu_no = 41 AND asgn_seq = 1")
@@ -218,6 +219,11 @@ def _ring(here: Technician) -> None:
             " VALUES (41, '2026-11-23', 3, 71, 'A')"
         )
         here.write("UPDATE stu_mark SET mark_pts = 9 WHERE stu_no = 41 AND asgn_seq = 3")
-        here.wait_for(*told)
+        here.wait_for(*told[:-1])
+        assert told[-1] not in here.texts()
+        soon = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%d %H:%M:%S")
+        here.write("UPDATE asgn SET publish_dt = :soon WHERE asgn_seq = 2", soon=soon)
+        here.write("UPDATE stu_mark SET mark_pts = 61.5 WHERE stu_no = 41 AND asgn_seq = 2")
+        here.wait_for(told[-1])
         here.wait_until_quiet()
     assert sorted(here.texts()) == sorted(told)

@@ -300,14 +300,13 @@ def _add_place(draft: Draft, select: Select, base: Table) -> None:
 def _add_release(select: Select, kind: Kind, release: _Release | None) -> None:
     if release and release.flag:
         select.add(select.column(release.path, release.flag.name, needed=True), "released")
-    elif release and release.day:
-        day = select.column(release.path, release.day.name, needed=True)
-        select.add(fill_in(f"whether {day} has come"), "released")
-    elif kind in _SHOWN_AT_ONCE:
+    elif (release and release.day) or kind in _SHOWN_AT_ONCE:
         select.add("TRUE", "released")
     else:
         what = "whether families may see it now; TRUE where the SIS holds nothing back"
         select.add(fill_in(what), "released")
+    if release and release.day:
+        select.add(select.column(release.path, release.day.name, needed=True), "visible_from")
 
 
 def _course_and_term(draft: Draft, select: Select, table: Table, *, term: bool = True) -> None:
