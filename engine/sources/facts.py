@@ -14,7 +14,7 @@ from engine.sources.definition import Definition, Watch
 from engine.sources.flags import allows
 from engine.sources.keys import parts
 from engine.sources.moments import window
-from engine.sources.queries import Key, asking, match
+from engine.sources.queries import Key, asking, converting, match
 from engine.sources.rows import own_watch, row_of, row_of_fact
 from engine.sources.values import Label, Meaning, canonical, number, written
 from rules.change import CalendarId, Change, SchoolId, StudentId, Subject, Value
@@ -85,15 +85,18 @@ def find(
     A change of a record that is gone, or that turned nothing visible, concerns nobody. Students
     come in the order of their ids: a phone that siblings' families share is told of the first.
     Moments are told by the clock of the *zone*.
-    Raises BrokenQuery where the SIS refuses a query.
+    Raises BrokenQuery where the SIS refuses a query, and Unprocessable where what a row holds
+    makes it fail.
     """
     found: list[Subject] = []
     with database.read() as connection:
         for watch, of_watch in _by_watch(changes).items():
             own = own_watch(definition, watch)
-            with asking(database, f"[facts.{watch.facts}]"):
+            name = f"[facts.{watch.facts}]"
+            with asking(database, name), converting(database, name):
                 facts = _facts(connection, definition, watch, of_watch)
-            with asking(database, f"[labels.{own.labels}]"):
+            name = f"[labels.{own.labels}]"
+            with asking(database, name), converting(database, name):
                 labels = _labels(connection, definition, own, _raw(watch, of_watch, facts))
             meaning = Meaning(own, zone, labels)
             watched = _release_is_watched(definition, watch)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from engine.errors import Unprocessable
 from engine.sources.definition import Definition, Query
 from engine.sources.source import SqlSource
 from engine.sources.values import Label, Meaning, canonical, number, written
@@ -267,6 +268,19 @@ class TestOfADatabase:
         empty_sis.write("INSERT INTO mark VALUES (1, 7, 4)")
         [found] = SqlSource(empty_sis.database, computed).find(empty_sis.changes())
         assert found.after == Value("doubled", Decimal(40))
+
+
+@pytest.mark.parametrize("broken", ["20 / (points - 3)", "CAST(points || ' Ada' AS integer)"])
+def test_a_row_that_makes_a_query_fail_is_told_without_its_content(
+    empty_postgres_sis: Sis, broken: str
+) -> None:
+    definition = _school(empty_postgres_sis)
+    facts = {"mark": Query(query=FACTS.replace("20 AS out_of", f"{broken} AS out_of"))}
+    failing = a_definition(*definition.watch, facts=facts, labels=definition.labels)
+    empty_postgres_sis.write("INSERT INTO mark VALUES (1, 7, 3)")
+    with pytest.raises(Unprocessable, match=r"query \[facts\.mark\]") as caught:
+        SqlSource(empty_postgres_sis.database, failing).find(empty_postgres_sis.changes())
+    assert "Ada" not in str(caught.value)
 
 
 def test_a_label_may_bring_a_number() -> None:
