@@ -1,9 +1,18 @@
-"""Wording: templates and languages, from a subject to a title and a body."""
+"""Wording: templates and languages, from a subject to a title and a body.
 
-from rules.wording.render import FALLBACK, Text, TextFault, Wording
+What fills templates waits until it is asked for: gates need words, and no Jinja2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from rules.wording.short import SHORT
 from rules.wording.templates import BUNDLED, Template, TemplateKey
 from rules.wording.withdrawn import WITHDRAWN
+
+if TYPE_CHECKING:
+    from rules.wording.render import FALLBACK, Text, TextFault, Wording
 
 __all__ = [
     "BUNDLED",
@@ -16,3 +25,12 @@ __all__ = [
     "TextFault",
     "Wording",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A name of `render`, imported now."""
+    if name not in __all__:
+        raise AttributeError(f"rules.wording has no {name}")
+    import rules.wording.render as render
+
+    return getattr(render, name)

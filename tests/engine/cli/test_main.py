@@ -11,6 +11,7 @@ import structlog
 
 from engine.cli.main import cli, main
 from engine.ports import Queue
+from engine.runtime.clock import utc_now
 from engine.store import app
 from engine.store import district as settings
 from engine.store.tables import PREFIX
@@ -237,7 +238,7 @@ def test_why_shows_each_decision_gate_by_gate_and_how_things_stand(bell: Bell) -
 
 
 def test_why_shows_what_became_of_each_push(bell: Bell) -> None:
-    evaluate(bell, scored(9, 17))
+    evaluate(bell, scored(9, 17, at=utc_now()))
 
     assert re.search(
         r"device \d+: no answer yet", bell("why", "--student", ADA, "--person", MOTHER)

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from engine.cli.main import main
 from engine.errors import ConfigError
 from engine.ports import Queue
+from engine.runtime.clock import utc_now
 from engine.secrets import keyring
 from engine.store import devices as store
 from engine.store import district as settings
@@ -62,6 +63,11 @@ def level_of(bell: Bell, device: str) -> str | None:
 
 def evaluate(bell: Bell, *changes: Change) -> list[Push]:
     return list(bell.district().evaluate(changes))
+
+
+def just_scored(before: float, after: float) -> Change:
+    """Ada's score, committed just now: what is old is not worth a push."""
+    return scored(before, after, at=utc_now())
 
 
 # Lock screens
@@ -186,7 +192,9 @@ def test_a_phone_with_a_key_gets_what_only_it_can_read(bell: Bell) -> None:
     bell("end-to-end", "on")
     bell("sign-in", "--person", MOTHER, "--kind", "apns", "--token", TOKEN, "--push-key", IN_BASE64)
 
-    assert [push.token.value for push in evaluate(bell, scored(9, 17)) if push.sealed] == [TOKEN]
+    assert [push.token.value for push in evaluate(bell, just_scored(9, 17)) if push.sealed] == [
+        TOKEN
+    ]
 
 
 def test_own_short_templates_are_used(bell: Bell) -> None:
@@ -197,13 +205,13 @@ def test_own_short_templates_are_used(bell: Bell) -> None:
     with bell.config_file.open("a") as file:
         file.write('[wording]\ntemplates_file = "words.toml"\n')
 
-    def text(level: str) -> list[tuple[str, str]]:
+    def text(level: str, points: int) -> list[tuple[str, str]]:
         bell("privacy", level, "--yes")
-        pushes = evaluate(bell, scored(9, 17))
+        pushes = evaluate(bell, just_scored(9, points))
         return [(push.title, push.body) for push in pushes if push.title in ("Escuela", "Ada")]
 
-    assert text("generic") == [("Escuela", "Hay algo.")]
-    assert text("named") == [("Ada", "Una nota.")]
+    assert text("generic", 17) == [("Escuela", "Hay algo.")]
+    assert text("named", 18) == [("Ada", "Una nota.")]
 
 
 def test_an_own_short_template_that_shows_a_value_is_refused(bell: Bell) -> None:
@@ -277,7 +285,7 @@ def test_keys_are_rotated(bell: Bell) -> None:
     assert "`schoolbell keys rotate --finish`" in said
     assert finished.endswith(f"No older key is left in {file}.\n")
     assert list(keyring.read(file)) == [key]
-    assert len(evaluate(bell, scored(9, 17))) == 3
+    assert len(evaluate(bell, just_scored(9, 17))) == 3
 
 
 def test_a_rotation_that_was_not_finished_is_told(bell: Bell) -> None:
@@ -325,7 +333,7 @@ def test_a_token_and_a_key_stand_nowhere(bell: Bell) -> None:
             *("--push-key", IN_BASE64),
         )
     ]
-    pushes = evaluate(bell, scored(9, 17), a_change("no-such-watch"))
+    pushes = evaluate(bell, just_scored(9, 17), a_change("no-such-watch"))
     ours = next(push for push in pushes if push.token.value == TOKEN)
     district.record([an_outcome(ours, Verdict.UNREGISTERED, reason="Unregistered")])
     for command in (
@@ -357,7 +365,7 @@ def keyring_secret(bell: Bell) -> bytes:
 
 def test_a_parked_push_does_not_show_its_token(bell: Bell) -> None:
     district = bell.district()
-    (push, *_) = evaluate(bell, scored(9, 17))
+    (push, *_) = evaluate(bell, just_scored(9, 17))
     publisher, consumer = district.broker.publisher(), district.broker.consumer(Queue.PUSHES, 10)
     publisher.publish(Queue.PUSHES, publications([encode(Pushes([push]))]))
     consumer.park(consumer.receive(1, 1.0)[0], "A message is not readable.")
