@@ -47,6 +47,13 @@ def test_the_acts_give_almost_every_reason_there_is() -> None:
         Reason.NO_NUMBER,
         Reason.TEXT_BLANK,
         Reason.TEMPLATE_INVALID,
+        Reason.ALREADY_TOLD,
+        Reason.NEVER_TOLD,
+        Reason.HIDDEN,
+        Reason.OPENS_LATER,
+        Reason.CLOSED,
+        Reason.TOO_LATE,
+        Reason.UNDECIDABLE,
     }
     assert given == set(Reason) - never
 
