@@ -19,6 +19,7 @@ LARGEST: Final = 4 * 1024 * 1024
 _MOST_SHOWN: Final = 300
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _PLACE: Final = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)")
+_NESTED: Final = re.compile(r"(?:[\[{]\s*(?:\w+\s*=\s*)?){50}")
 _TABLE: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
 _TWICE: Final = re.compile(r"Cannot (?:overwrite a value|declare .* twice|mutate immutable .*)")
 
@@ -57,6 +58,8 @@ def read_text(file: Path, what: str, remedy: str) -> str:
 def toml(text: str, what: str, file: Path) -> dict[str, Any]:
     """The tables of a *text* from *file*. Raises ConfigError that names the line."""
     try:
+        if _NESTED.search(text):  # before Python is at the end of its stack
+            raise RecursionError
         return tomllib.loads(text + "\n")
     except tomllib.TOMLDecodeError as error:
         found = _PLACE.fullmatch(str(error))
