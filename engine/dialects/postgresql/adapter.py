@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import psycopg
@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 
 from engine.dialects import rows
 from engine.dialects.dialect import Owner, Row, Statement, Transactions
@@ -58,6 +58,20 @@ _READING: Mapping[str, Any] = {
     "isolation_level": "READ COMMITTED",
     "postgresql_readonly": True,
 }
+
+
+# "cached plan must not change result type", in whatever language the server speaks.
+_CHECKS_A_PLAN: Final = "RevalidateCachedQuery"
+
+
+def _forget_plans(error: ExceptionContext) -> None:
+    """An upgrade changed the type of a column: every session that had a plan needs a new one.
+
+    The server refuses that plan for as long as the session lives, whoever asks.
+    """
+    cause = error.original_exception
+    if isinstance(cause, psycopg.Error) and cause.diag.source_function == _CHECKS_A_PLAN:
+        error.is_disconnect = True
 
 
 class Postgresql:
@@ -97,6 +111,7 @@ class Postgresql:
             return connection
 
         event.listen(engine, "do_connect", begin)
+        event.listen(engine, "handle_error", _forget_plans)
         return engine.execution_options(**_READING) if read_only else engine
 
     def as_ours(self, cause: Any, name: str, *, disconnected: bool) -> Exception:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from zlib import crc32
 
@@ -14,7 +14,7 @@ from engine.dialects import problems
 from engine.dialects.dialect import Concern, Grants, Owner, Transactions, Trigger, Watched
 from engine.dialects.names import literal
 from engine.dialects.names import quoted as quoted_name
-from engine.dialects.postgresql import concerns, cursor, emptied, rights
+from engine.dialects.postgresql import clock, concerns, cursor, emptied, rights
 from engine.dialects.postgresql.keys import key_of
 from engine.dialects.postgresql.names import quoted, schema_of, short
 from engine.dialects.postgresql.one_by_one import one_by_one
@@ -172,6 +172,7 @@ class PostgresqlTriggers:
             return [
                 *concerns.found(connection, self._schema, watched, names),
                 *emptied.found(connection, self._schema),
+                *clock.found(connection, datetime.now(UTC)),
             ]
 
     def share(self, watched: Sequence[Watched]) -> None:

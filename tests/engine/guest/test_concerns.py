@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
 import pytest
 
 from engine.dialects.dialect import Concern
+from engine.dialects.postgresql import clock
 from engine.errors import Misconfigured
 from engine.sources.definition import Definition
 from tests.engine.guest.school import (
@@ -316,3 +318,22 @@ def test_an_owner_whose_dump_fails_is_told(guest: School) -> None:
     assert concern.subject == f"role {SIS}"
     guest.capture().install()
     assert concerns(guest) == []
+
+
+@pytest.mark.parametrize("ours", [timedelta(), timedelta(minutes=4), timedelta(minutes=-4)])
+def test_a_clock_that_is_nearly_right_is_no_concern(school: School, ours: timedelta) -> None:
+    with school.database().read() as connection:
+        assert list(clock.found(connection, datetime.now(UTC) + ours)) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "told"),
+    [
+        (timedelta(hours=2), "120 minutes behind"),
+        (timedelta(minutes=-30), "30 minutes ahead of"),
+    ],
+)
+def test_a_clock_that_is_wrong_is_told(school: School, ours: timedelta, told: str) -> None:
+    with school.database().read() as connection:
+        [concern] = clock.found(connection, datetime.now(UTC) + ours)
+    assert told in concern.problem

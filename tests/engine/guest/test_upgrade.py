@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import pytest
+from sqlalchemy import text
 
-from engine.errors import BrokenQuery
+from engine.errors import BrokenQuery, Unavailable
 from engine.sources.source import SqlSource
 from engine.sources.tables_read import tables_read
 from rules.change import Change
@@ -122,3 +123,23 @@ def test_a_user_of_ours_that_is_no_more_does_not_stop_the_school(installed: Scho
     installed.administrator.write(f"REASSIGN OWNED BY {BELL} TO {APPLICATION}")
     installed.application.write(WRITE.format(1))
     assert installed.application.ask("SELECT id FROM score") == [(1,)]
+
+
+def test_a_query_that_was_planned_before_a_column_got_another_type_is_asked_anew(
+    installed: School,
+) -> None:
+    database = installed.database()
+    often = 8  # the driver prepares a statement that it has seen five times
+
+    def ask() -> object:
+        with database.read() as connection:
+            return connection.execute(text("SELECT points FROM sis.score LIMIT 1")).scalar()
+
+    installed.application.write(WRITE.format(901))
+    for _ in range(often):
+        ask()
+    installed.owner.write("ALTER TABLE score ALTER points TYPE text")
+    with pytest.raises(Unavailable):
+        ask()
+    for _ in range(often):
+        ask()
