@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, NewType
 
-from rules.change import PersonId, SchoolId, StudentId
+from rules.change import Kind, PersonId, SchoolId, StudentId
 
 DeviceId = NewType("DeviceId", str)
 
@@ -22,13 +22,15 @@ class Audience(StrEnum):
 class Right(NamedTuple):
     """What a guardian may see of one student: dated, and overruled by a restriction.
 
-    *starts* and *ends* are days on which the right still holds; None is open.
+    *starts* and *ends* are days on which the right still holds; None is open. Of the kinds that
+    are *withheld* the guardian does not hear, and of all others they may.
     """
 
     portal: bool = True
     starts: date | None = None
     ends: date | None = None
     restricted: bool = False
+    withheld: frozenset[Kind] = frozenset()
 
     def holds_on(self, day: date) -> bool:
         """Whether *day* lies within the dates of the right."""

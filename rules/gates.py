@@ -131,7 +131,7 @@ def student_enrolled(case: Case) -> Reason | None:
 
 
 def right_effective(case: Case) -> Reason | None:
-    """The guardian may see this student today; students may always see themselves."""
+    """The guardian may hear this kind of this student today; students may always see theirs."""
     right = case.candidate.right
     if case.candidate.audience is Audience.STUDENT:
         return None
@@ -139,7 +139,9 @@ def right_effective(case: Case) -> Reason | None:
         return Reason.NO_PORTAL_RIGHT
     if right.restricted:
         return Reason.RESTRICTED
-    return None if right.holds_on(case.circumstances.today) else Reason.RIGHT_NOT_IN_FORCE
+    if not right.holds_on(case.circumstances.today):
+        return Reason.RIGHT_NOT_IN_FORCE
+    return Reason.KIND_WITHHELD if case.subject.kind in right.withheld else None
 
 
 def stays_logged_in(case: Case) -> Reason | None:
@@ -256,7 +258,12 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate(
         "right to the student",
         right_effective,
-        (Reason.NO_PORTAL_RIGHT, Reason.RESTRICTED, Reason.RIGHT_NOT_IN_FORCE),
+        (
+            Reason.NO_PORTAL_RIGHT,
+            Reason.RESTRICTED,
+            Reason.RIGHT_NOT_IN_FORCE,
+            Reason.KIND_WITHHELD,
+        ),
     ),
     Gate(
         "stay logged in",

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NO_PORTAL_RIGHT = "NO_PORTAL_RIGHT"
     RIGHT_NOT_IN_FORCE = "RIGHT_NOT_IN_FORCE"
     RESTRICTED = "RESTRICTED"
+    KIND_WITHHELD = "KIND_WITHHELD"
     NO_ACCOUNT = "NO_ACCOUNT"
     STAY_LOGGED_IN_OFF = "STAY_LOGGED_IN_OFF"
     SESSION_ENDED = "SESSION_ENDED"
@@ -134,6 +135,10 @@ _SENTENCES = {
     Reason.RESTRICTED: (
         "A restriction stands between this person and the student.",
         _NOT_FOR_YOU,
+    ),
+    Reason.KIND_WITHHELD: (
+        "The right to the student does not reach to this kind.",
+        "Your account does not receive this kind of notification about this student.",
     ),
     Reason.NO_ACCOUNT: (
         "The person has never signed in to the app, or the account is disabled.",

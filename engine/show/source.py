@@ -32,6 +32,10 @@ _KINDS: Final = {
         "guardian whose right has ended or not begun",
         "guardians whose right has ended or not begun",
     ),
+    (Audience.GUARDIAN, Reason.KIND_WITHHELD): (
+        "guardian whose right does not reach to this kind",
+        "guardians whose right does not reach to this kind",
+    ),
 }  # fmt: skip
 
 

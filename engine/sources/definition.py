@@ -31,6 +31,7 @@ OPTIONAL_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     "calendars": ("active", "starts", "ends"),
     "people": ("stable_id",),
     "students": ("first_name", "last_name", "stable_id"),
+    "rights": tuple(Kind),
 }
 
 # The first columns of each part: there is one row for each of their values.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from itertools import compress
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from engine.sources.days import day
 from engine.sources.definition import ENTITY_COLUMNS, ENTITY_KEYS, OPTIONAL_COLUMNS, Entity
 from engine.sources.faults import Faults, Trouble
 from engine.sources.flags import understood
+from rules.change import Kind
 
 DirectoryRow = tuple[Any, ...]
 Key = tuple[Any, ...]
@@ -30,6 +32,7 @@ ROW_COLUMNS: Final[Mapping[Entity, tuple[str, ...]]] = {
     "calendars": (*ENTITY_COLUMNS["calendars"], "active", "starts", "ends"),
     "people": (*ENTITY_COLUMNS["people"], "identity"),
     "students": (*ENTITY_COLUMNS["students"], "first_name", "last_name", "identity"),
+    "rights": (*ENTITY_COLUMNS["rights"], "withheld"),
 }
 
 # An index holds no more, and no id that people gave comes near it.
@@ -37,11 +40,12 @@ _LONGEST_ID: Final = 1_000  # bytes
 STABLE: Final = "="
 """What an identity begins with that is made of a stable id."""
 _UNREADABLE: Final = "\ufffd"
-_FLAGS: Final = {
+_FLAGS: Final[Mapping[str, Trouble]] = {
     "active": Trouble.ALLOWANCE,
     "enrolled": Trouble.ALLOWANCE,
     "portal": Trouble.ALLOWANCE,
     "restricted": Trouble.PROHIBITION,
+    **dict.fromkeys(Kind, Trouble.ALLOWANCE),
 }
 _DAYS: Final = ("starts", "ends")
 _IDS: Final = ("person_id",)
@@ -119,6 +123,8 @@ class Arranger:
     ) -> Column:
         if name == "identity":
             return self._identities(entity, given.get("stable_id"), keys)
+        if name == "withheld":
+            return self._withheld(entity, given, keys)
         if name in OPTIONAL_COLUMNS.get(entity, ()) and name not in given:
             return [None if name in _DAYS else ""] * len(keys)
         values = given[name]
@@ -144,6 +150,17 @@ class Arranger:
             self.faults.add(entity, name, trouble, list(compress(keys, unclear)))
             said = [trouble is Trouble.PROHIBITION if one is None else one for one in said]
         return said
+
+    def _withheld(self, entity: Entity, given: Mapping[str, Column], keys: Sequence[Key]) -> Column:
+        """The kinds whose column does not say yes. One without a column has no limit."""
+        limited = [kind for kind in Kind if kind in given]
+        if not limited:
+            return [""] * len(keys)
+        flags = [self._flags(entity, kind, given[kind], keys) for kind in limited]
+        return [
+            _listed(kind for kind, allowed in zip(limited, row, strict=True) if not allowed)
+            for row in zip(*flags, strict=True)
+        ]
 
     def _days(self, entity: Entity, name: str, values: Column, keys: Sequence[Key]) -> Column:
         if {type(value) for value in values} <= {date, type(None)}:
@@ -236,6 +253,11 @@ def _earlier(one: date | None, other: date | None) -> date | None:
     return min(one or date.max, other or date.max)
 
 
+def _all_of(one: str, other: str) -> str:
+    """What either withholds."""
+    return _listed(kinds(one) | kinds(other))
+
+
 def _neither(_one: str, _other: str) -> str:
     """Nobody is the student themselves where two people are said to be."""
     return ""
@@ -249,7 +271,19 @@ _STRICTER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "starts": _later,
     "ends": _earlier,
     "person_id": _neither,
+    "withheld": _all_of,
 }
+
+
+@lru_cache
+def kinds(listed: str) -> frozenset[Kind]:
+    """The kinds of a list as a row of ours holds it."""
+    return frozenset(map(Kind, listed.split()))
+
+
+def _listed(some: Iterable[Kind]) -> str:
+    """Kinds as a row of ours holds them: always in the same order, so that rows compare."""
+    return " ".join(sorted(some))
 
 
 def _texts(values: Column) -> list[str]:

@@ -11,7 +11,13 @@ from engine.database import Database
 from engine.errors import BrokenQuery, ConfigError
 from engine.ports import Sorted
 from engine.sources import facts, pages, queries, schema
-from engine.sources.definition import ENTITY_COLUMNS, Definition, DirectoryWatch, Watch
+from engine.sources.definition import (
+    ENTITY_COLUMNS,
+    OPTIONAL_COLUMNS,
+    Definition,
+    DirectoryWatch,
+    Watch,
+)
 from engine.sources.pages import SisPages
 from engine.sources.rows import row_of
 from rules.change import Change, Op, Subject
@@ -92,18 +98,24 @@ class SqlSource:
             yield f"[directory.{entity}]", self.definition.directory.query(entity), columns
         yield from pages.needed_columns(self.definition)
 
-    def _facts(self) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
-        """The name of each facts query, the columns that it gives, and those that are read."""
+    def _given(self) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
+        """The name of a query with columns of choice, those that it gives, and those we read."""
         for name, query in self.definition.facts.items():
             place = f"[facts.{name}]"
             given = queries.columns_of(self.database, place, query.query)
             yield place, given, facts.known_columns(self.definition, name)
+        for entity, columns in OPTIONAL_COLUMNS.items():
+            place = f"[directory.{entity}]"
+            given = queries.columns_of(
+                self.database, place, self.definition.directory.query(entity)
+            )
+            yield place, given, frozenset({*ENTITY_COLUMNS[entity], *columns})
 
     def _misspelt(self) -> Iterator[BrokenQuery]:
         """Columns that need not be there, and whose names nearly are."""
-        for name, given, known in self._facts():
+        for name, given, known in self._given():
             for column in sorted(given - known):
-                if near := get_close_matches(column, known - given, n=1, cutoff=_NEARLY):
+                if near := get_close_matches(column.lower(), known - given, n=1, cutoff=_NEARLY):
                     yield BrokenQuery(
                         name,
                         f"The query {self._place(name)} of the source definition gives the column"

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, String, select, type_coerce
 
 from engine.ports import Audiences
 from engine.secrets.addresses import Device
+from engine.sources.directory_rows import kinds
 from engine.store.bulk import one_of
 from engine.store.devices import COLUMNS, device
 from engine.store.tables import (
@@ -137,6 +138,7 @@ def _guardians(connection: Connection, found: Mapping[StudentId, _Student]) -> l
         select(
             rights.c.student_id, rights.c.person_id, people.c.language, people.c.identity,
             rights.c.portal, rights.c.starts, rights.c.ends, rights.c.restricted,
+            rights.c.withheld,
         )
         .join(people, people.c.id == rights.c.person_id)
         .where(one_of(connection, rights.c.student_id, found.keys()))
@@ -147,11 +149,11 @@ def _guardians(connection: Connection, found: Mapping[StudentId, _Student]) -> l
             StudentId(student),
             Audience.GUARDIAN,
             language,
-            Right(portal, starts, ends, restricted),
+            Right(portal, starts, ends, restricted, kinds(withheld)),
             PersonId(whose),
             known,
         )
-        for student, person, language, whose, portal, starts, ends, restricted in rows
+        for student, person, language, whose, portal, starts, ends, restricted, withheld in rows
         # Who is of age may be listed as their own guardian: they hear as the student.
         if person not in (known := found[StudentId(student)]).languages
     ]

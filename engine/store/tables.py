@@ -156,6 +156,7 @@ rights = _table(
     Column("starts", Date),
     Column("ends", Date),
     Column("restricted", Boolean, nullable=False),
+    Column("withheld", Text, nullable=False),
     Index(None, "person_id"),
 )
 

@@ -360,6 +360,7 @@ def upgrade() -> None:
         sa.Column("starts", sa.Date(), nullable=True),
         sa.Column("ends", sa.Date(), nullable=True),
         sa.Column("restricted", sa.Boolean(), nullable=False),
+        sa.Column("withheld", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("student_id", "person_id", name=op.f("pk_schoolbell_rights")),
     )
     with op.batch_alter_table("schoolbell_rights", schema=None) as batch_op:

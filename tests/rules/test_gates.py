@@ -281,6 +281,24 @@ TABLE: Final[tuple[Row, ...]] = (
         as_guardian(Right(ends=YESTERDAY, restricted=True)),
         Reason.RESTRICTED,
     ),
+    (
+        gates.right_effective,
+        "a kind that is withheld",
+        as_guardian(Right(withheld=frozenset({Kind.ASSIGNMENT}))),
+        Reason.KIND_WITHHELD,
+    ),
+    (
+        gates.right_effective,
+        "another kind than those that are withheld",
+        as_guardian(Right(withheld=frozenset(Kind) - {Kind.ASSIGNMENT})),
+        None,
+    ),
+    (
+        gates.right_effective,
+        "a kind that is withheld behind a restriction",
+        as_guardian(Right(restricted=True, withheld=frozenset(Kind))),
+        Reason.RESTRICTED,
+    ),
     (gates.right_effective, "the student, who needs no right", a_case(candidate=a_student()), None),
     (gates.stays_logged_in, "a session that stays", signed_in(a_sign_in()), None),
     (

@@ -69,6 +69,7 @@ RIGHTS: Final = (
     Right(restricted=True),
     Right(starts=TOMORROW),
     Right(ends=YESTERDAY),
+    Right(withheld=frozenset({Kind.ASSIGNMENT, Kind.GRADE})),
     None,
 )
 CIRCUMSTANCES: Final = (

@@ -78,6 +78,21 @@ def test_a_flag_that_nobody_knows_is_an_alarm_which_clears_when_it_is_mended(
     assert of_rows(district) == []
 
 
+def test_a_kind_that_is_neither_open_nor_closed_is_an_alarm_and_closed(district: District) -> None:
+    grade = f"CASE WHEN person_id = 34 THEN '{SECRET}' ELSE 'Y' END AS grade"
+    query = load("reference").directory.rights.query
+    asked(district, rights=query.replace("restricted", f"restricted, {grade}"))
+
+    district.directory.sync()
+
+    assert of_rows(district) == [
+        "The query [directory.rights] gives 2 rows whose grade is neither yes nor no"
+        " (student_id 41 person_id 34, student_id 42 person_id 34). It counts as no."
+    ]
+    withheld = select(rights.c.withheld).where(rights.c.person_id == MOTHER)
+    assert set(district.rows(withheld)) == {("grade",)}
+
+
 def test_rows_are_named_a_few_at_a_time_and_never_what_they_hold(district: District) -> None:
     values = ", ".join(
         f"({number}, 41, {number}, '{SECRET}', '2024-08-01')" for number in range(200, 260)

@@ -92,6 +92,22 @@ def test_the_gate_that_said_no_is_named_and_those_after_it_were_not_asked(
     assert len(passed) + 1 + len(not_asked) == len(GATES) + 2
 
 
+def test_whose_right_does_not_reach_to_a_kind_hears_of_the_others(district: District) -> None:
+    district.sis("UPDATE schoolbell_rights SET withheld = 'assignment' WHERE person_id = '34'")
+
+    score, mark = scored(9, 17), marked()
+    district.evaluate(score, mark)
+
+    answer = of_change(district, score.id)
+    assert (answer.reason, asked_until(answer)[1]) == (
+        Reason.KIND_WITHHELD, "right to the student",
+    )  # fmt: skip
+    assert of_change(district, mark.id).reason is Reason.TOLD
+    now = standing(district, MOTHER)
+    assert now[Kind.ASSIGNMENT].reason is Reason.KIND_WITHHELD
+    assert now[Kind.GRADE].reason is Reason.TOLD
+
+
 def test_a_phone_that_was_told_already_passed_every_gate_before(district: District) -> None:
     his_own = district.devices()[FATHER]
     district.sign_in(FATHER, TOKENS[MOTHER])

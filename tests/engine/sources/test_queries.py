@@ -171,6 +171,34 @@ class TestCheck:
         )
 
     @pytest.mark.parametrize(
+        ("entity", "column", "meant"),
+        [
+            ("rights", "grades", "grade"),
+            ("rights", "meals_balance", "meal_balance"),
+            ("calendars", "start", "starts"),
+            ("people", "stableid", "stable_id"),
+        ],
+    )
+    def test_a_column_of_the_directory_that_is_nearly_one_of_ours_is_named(
+        self, sis: Sis, entity: Entity, column: str, meant: str
+    ) -> None:
+        definition = _a_sound_definition()
+        query = f"{definition.directory.query(entity)}, 1 AS {column}"
+        directory = msgspec.structs.replace(definition.directory, **{entity: Query(query=query)})
+        problem = _problem(sis, msgspec.structs.replace(definition, directory=directory))
+        assert problem == (
+            f"The query [directory.{entity}] of the source definition gives the column {column},"
+            f" which nobody reads; did you mean {meant}?"
+        )
+
+    def test_a_kind_that_only_differs_by_its_case_is_named(self, sis: Sis) -> None:
+        definition = _a_sound_definition()
+        query = f'{definition.directory.query("rights")}, 1 AS "Grade"'
+        directory = msgspec.structs.replace(definition.directory, rights=Query(query=query))
+        problem = _problem(sis, msgspec.structs.replace(definition, directory=directory))
+        assert problem.endswith("gives the column Grade, which nobody reads; did you mean grade?")
+
+    @pytest.mark.parametrize(
         "query",
         [
             "SELECT * FROM nowhere",

@@ -392,7 +392,7 @@ def test_a_student_who_is_listed_as_their_own_guardian_hears_as_the_student(
 ) -> None:
     district.sis(
         "INSERT INTO schoolbell_rights VALUES"
-        " ('41', '31', 'self', FALSE, '2024-08-01', NULL, FALSE)"
+        " ('41', '31', 'self', FALSE, '2024-08-01', NULL, FALSE, '')"
     )
 
     assert decided(district, scored(9, 17))[ADA_HERSELF] is TOLD

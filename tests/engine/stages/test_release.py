@@ -168,6 +168,10 @@ def test_why_says_until_when_it_is_held_and_what_became_of_it(district: District
         ("UPDATE schoolbell_rights SET restricted = TRUE WHERE person_id = '34'", "RESTRICTED"),
         ("UPDATE schoolbell_rights SET portal = FALSE WHERE person_id = '34'", "NO_PORTAL_RIGHT"),
         ("DELETE FROM schoolbell_rights WHERE person_id = '34'", "NO_PORTAL_RIGHT"),
+        (
+            "UPDATE schoolbell_rights SET withheld = 'assignment' WHERE person_id = '34'",
+            "KIND_WITHHELD",
+        ),
         ("UPDATE schoolbell_district SET enabled = FALSE", "DISTRICT_OFF"),
     ],
 )

@@ -22,7 +22,7 @@ from engine.sources.directory import Scope
 from engine.sources.loading import load
 from engine.store import candidates, directory
 from rules.change import Kind, StudentId
-from rules.gates import Case, Circumstances, right_effective
+from rules.gates import EVERY_SCHOOL, Circumstances, right_effective, standing_case
 from rules.reasons import Reason
 from tests.builders import NOW
 from tests.district import ADA, BEN, FATHER, GRANDMOTHER, MOTHER, STEPFATHER, UNCLE, District
@@ -106,6 +106,7 @@ class Row:
     starts: Given
     ends: Given
     restricted: Given
+    grade: Given
 
     @property
     def allows(self) -> bool:
@@ -113,6 +114,7 @@ class Row:
         return (
             self.portal.means is True
             and self.restricted.means is False
+            and self.grade.means is True
             and self.starts.means is True
             and self.ends.means is True
         )
@@ -134,7 +136,7 @@ class Directory:
         return (
             f"CREATE TABLE {self.name} (student_id text, person_id text, relation text,"
             f" portal {self._flags}, starts {self._days}, ends {self._days},"
-            f" restricted {self._flags})"
+            f" restricted {self._flags}, grade {self._flags})"
         )
 
     def change(self, student: str) -> None:
@@ -168,6 +170,7 @@ class Directory:
             student or (pick(NOBODY) if is_nobodys and pick((True, False)) else pick(STUDENTS)),
             pick(NOBODY) if is_nobodys else pick(PEOPLE), pick(RELATIONS),
             self._flag(yes=0.8), self._usually(starts), self._usually(ends), self._flag(yes=0.2),
+            self._flag(yes=0.95),
         )  # fmt: skip
 
     def _flag(self, yes: float) -> Given:
@@ -203,7 +206,8 @@ def write(district: District, drawn: Directory) -> None:
             names[f"{name}_{number}"] = getattr(row, name)
         rows.append(
             f"(:student_{number}, :person_{number}, :relation_{number}, {_flag(row.portal)},"
-            f" {_literal(row.starts)}, {_literal(row.ends)}, {_flag(row.restricted)})"
+            f" {_literal(row.starts)}, {_literal(row.ends)}, {_flag(row.restricted)},"
+            f" {_flag(row.grade)})"
         )
     if rows:
         district.sis(f"INSERT INTO {drawn.name} VALUES {', '.join(rows)}", **names)
@@ -229,7 +233,9 @@ def standings(district: District) -> dict[tuple[str, str], Reason | None]:
     found = district.read(candidates.fetch, wanted, NOW).candidates
     circumstances = Circumstances(TODAY)
     return {
-        (one.student, one.person): right_effective(Case(None, one, circumstances))  # type: ignore[arg-type]
+        (one.student, one.person): right_effective(
+            standing_case(Kind.GRADE, EVERY_SCHOOL, one, circumstances)
+        )
         for of_student in found.values()
         for one in of_student
         if one.person in PEOPLE

@@ -139,15 +139,15 @@ class TestAppend:
         assert stored(database, watermarks) == []
 
     def test_a_moment_may_be_nothing(self, database: Database) -> None:
-        store(database, rights, ("1", "2", "mother", True, None, None, False))
+        store(database, rights, ("1", "2", "mother", True, None, None, False, ""))
         assert stored(database, rights)[0][4:6] == (None, None)
 
     def test_values_of_every_other_type_are_kept_as_they_are(self, database: Database) -> None:
         days = (date(2026, 8, 24), date(2027, 6, 4))
-        store(database, rights, ("1", "2", "mother", True, *days, False))
+        store(database, rights, ("1", "2", "mother", True, *days, False, ""))
         store(database, subscriptions, ("1", "2", "grade", False, Decimal("70.50")))
         store(database, queue_messages, (1, "changes", 2, 4, b"\x00\xff\\x", "why", 3))
-        assert stored(database, rights) == [("1", "2", "mother", True, *days, False)]
+        assert stored(database, rights) == [("1", "2", "mother", True, *days, False, "")]
         assert stored(database, subscriptions) == [("1", "2", "grade", False, Decimal("70.50"))]
         assert stored(database, queue_messages) == [(1, "changes", 2, 4, b"\x00\xff\\x", "why", 3)]
 

@@ -65,6 +65,18 @@ def test_a_right_comes_with_its_days_and_flags(district: District) -> None:
     assert one(district, STEPFATHER).right == Right(True, starts, date(2026, 11, 22))
 
 
+def test_a_right_comes_with_the_kinds_that_are_withheld(district: District) -> None:
+    district.sis(
+        "UPDATE schoolbell_rights SET withheld = 'grade meal_balance' WHERE person_id = '34'"
+    )
+
+    held = one(district, MOTHER).right
+
+    assert held is not None
+    assert held.withheld == {Kind.GRADE, Kind.MEAL_BALANCE}
+    assert one(district, FATHER).right == Right(True, date(2024, 8, 1))
+
+
 def test_a_person_has_their_own_language(district: District) -> None:
     assert (one(district, MOTHER).language, one(district, FATHER).language) == ("es-MX", "en")
 
@@ -130,7 +142,8 @@ def test_a_student_who_is_their_own_guardian_is_a_candidate_once_as_the_student(
     district: District,
 ) -> None:
     district.sis(
-        "INSERT INTO schoolbell_rights VALUES ('41', '31', 'self', FALSE, '2024-08-01', NULL, TRUE)"
+        "INSERT INTO schoolbell_rights VALUES"
+        " ('41', '31', 'self', FALSE, '2024-08-01', NULL, TRUE, '')"
     )
 
     assert one(district, ADA_HERSELF).audience is Audience.STUDENT
@@ -142,7 +155,7 @@ def test_a_student_who_is_anothers_guardian_is_a_candidate_for_the_other(
     """A grown-up sister, or a parent who is a pupil of the evening school."""
     district.sis(
         "INSERT INTO schoolbell_rights VALUES"
-        " ('42', '31', 'sister', TRUE, '2024-08-01', NULL, FALSE)"
+        " ('42', '31', 'sister', TRUE, '2024-08-01', NULL, FALSE, '')"
     )
 
     assert one(district, ADA_HERSELF, BEN).audience is Audience.GUARDIAN

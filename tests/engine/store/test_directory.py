@@ -79,7 +79,7 @@ def test_ids_are_text_and_days_and_flags_are_what_they_are(district: District) -
     found = district.rows(select(rights).where(rights.c.person_id == STEPFATHER))
 
     assert found == [
-        (ADA, STEPFATHER, "stepfather", True, date(2024, 8, 1), date(2026, 11, 22), False)
+        (ADA, STEPFATHER, "stepfather", True, date(2024, 8, 1), date(2026, 11, 22), False, "")
     ]
 
 
@@ -492,7 +492,7 @@ def test_a_full_read_writes_only_the_rows_that_differ(district: District) -> Non
     assert {name: found for name, found in gone.items() if found} == {
         people.name: {(MOTHER, "Lucía", "Reyes", "es-MX", MOTHER)},
         rights.name: {
-            (ADA, STEPFATHER, "stepfather", True, date(2024, 8, 1), date(2026, 11, 22), False)
+            (ADA, STEPFATHER, "stepfather", True, date(2024, 8, 1), date(2026, 11, 22), False, "")
         },
     }
     assert {name: found for name, found in new.items() if found} == {
@@ -540,6 +540,40 @@ def test_a_student_without_a_person_has_the_name_that_the_query_gives(district: 
 
 
 # Flags
+
+
+def test_a_right_may_reach_to_some_kinds_alone(district: District) -> None:
+    query = district.source.definition.directory.rights.query
+    for number, grade in enumerate(("'N'", "NULL", "' '", "'perhaps'", "'Y'")):
+        yes_but = f"CASE WHEN person_id = 34 THEN {grade} ELSE 'Y' END AS grade, 0 AS attendance"
+        asked(district, "rights", query.replace("restricted", f"restricted, {yes_but}"))
+        if number % 2:
+            sync(district)
+        else:
+            refresh(district, "rights", "student_id", ADA)
+
+        held = dict(district.rows(select(rights.c.person_id, rights.c.withheld).where(
+            rights.c.student_id == ADA
+        )))  # fmt: skip
+        assert held[MOTHER] == ("attendance" if grade == "'Y'" else "attendance grade")
+        assert held[STEPFATHER] == "attendance"
+
+    asked(district, "rights", query)
+    sync(district)
+    assert {withheld for (withheld,) in district.rows(select(rights.c.withheld))} == {""}
+
+
+def test_of_two_rows_for_one_pair_a_kind_is_withheld_by_either(district: District) -> None:
+    query = district.source.definition.directory.rights.query
+    one = query.replace("restricted", "restricted, 1 AS grade, 0 AS attendance")
+    other = query.replace("restricted", "restricted, 0 AS grade, 1 AS attendance")
+    asked(district, "rights", f"{one} UNION ALL {other}")
+
+    sync(district)
+
+    assert {withheld for (withheld,) in district.rows(select(rights.c.withheld))} == {
+        "attendance grade"
+    }
 
 
 def test_flags_that_are_words_are_understood(district: District) -> None:

@@ -90,7 +90,7 @@ class World:
         """The SIS commits a row: new, changed, as it was once, or gone."""
         student, person = self.random.choice(KEYS)
         relation = self.random.choice((*RELATIONS, ""))
-        row = (student, person, relation, True, None, None, False)
+        row = (student, person, relation, True, None, None, False, "")
         when = self.sis.write((student, person), row if relation else None)
         scope = self.random.choice(
             (
