@@ -8,10 +8,11 @@ import pytest
 from rules.gates import GATES
 from rules.reasons import Reason
 
-# Said when a text is made and devices are counted, after the gates.
+# Said after the gates, when a text is made and devices are counted; or instead of any answer.
 SAID_BY_NO_GATE = {
     Reason.TOLD,
     Reason.HELD,
+    Reason.UNDECIDABLE,
     Reason.DEVICE_ALREADY_TOLD,
     Reason.TEXT_BLANK,
     Reason.TEMPLATE_INVALID,

@@ -153,7 +153,7 @@ class TestCheck:
         ("entity", "column"),
         [
             ("schools", "name"),
-            ("calendars", "active"),
+            ("calendars", "year"),
             ("people", "language"),
             ("students", "enrolled"),
             ("rights", "restricted"),

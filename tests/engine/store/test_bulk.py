@@ -152,8 +152,8 @@ class TestAppend:
         assert stored(database, queue_messages) == [(1, "changes", 2, 4, b"\x00\xff\\x", "why", 3)]
 
     def test_a_word_of_a_closed_set_is_stored_as_its_value(self, database: Database) -> None:
-        store(database, calendars, ("1", "2", Op.UPDATE, True))
-        assert stored(database, calendars) == [("1", "2", "update", True)]
+        store(database, calendars, ("1", "2", Op.UPDATE, True, None, None))
+        assert stored(database, calendars) == [("1", "2", "update", True, None, None)]
 
     def test_what_is_appended_is_seen_in_the_same_transaction(self, database: Database) -> None:
         with database.write() as connection:
