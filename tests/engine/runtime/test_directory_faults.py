@@ -33,7 +33,7 @@ def with_flags(district: District, portal: str = "portal", restricted: str = "re
     asked(
         district,
         rights=f"SELECT {COLUMNS}, {portal} AS portal, starts, ends, {restricted} AS restricted"
-        " FROM guardian",
+        " FROM guardian ORDER BY student_id, person_id",
     )
 
 
@@ -81,7 +81,8 @@ def test_a_flag_that_nobody_knows_is_an_alarm_which_clears_when_it_is_mended(
 def test_a_kind_that_is_neither_open_nor_closed_is_an_alarm_and_closed(district: District) -> None:
     grade = f"CASE WHEN person_id = 34 THEN '{SECRET}' ELSE 'Y' END AS grade"
     query = load("reference").directory.rights.query
-    asked(district, rights=query.replace("restricted", f"restricted, {grade}"))
+    given = query.replace("restricted", f"restricted, {grade}")
+    asked(district, rights=f"{given} ORDER BY student_id, person_id")
 
     district.directory.sync()
 
