@@ -44,6 +44,7 @@ def test_the_acts_give_almost_every_reason_there_is() -> None:
         Reason.HELD,
         Reason.SUPERSEDED,
         Reason.KIND_NOT_SUPPORTED,
+        Reason.KIND_WITHHELD,
         Reason.NO_NUMBER,
         Reason.TEXT_BLANK,
         Reason.TEMPLATE_INVALID,
