@@ -51,12 +51,12 @@ class SignIn(NamedTuple):
 class Subscription(NamedTuple):
     """What a person asked to hear about one student and kind.
 
-    *threshold* is percent for assignments and grades, dollars for a meal balance; None asks to
-    hear of every change.
+    *thresholds* are percent for assignments and grades, dollars for a meal balance: a change is
+    told that falls below one of them. Without any, every change is.
     """
 
     enabled: bool = True
-    threshold: Decimal | None = None
+    thresholds: tuple[Decimal, ...] = ()
 
 
 class Candidate(NamedTuple):

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from rules.audience import Audience, Candidate
 from rules.change import CalendarId, ChangeId, Kind, SchoolId, Subject
 from rules.reasons import Reason
-from rules.thresholds import fell_below
+from rules.thresholds import fell_below, is_over
 from rules.told import Shown
 
 PRESENT: Final = "present"
@@ -166,34 +167,38 @@ def not_told_yet(case: Case) -> Reason | None:
 
 
 def threshold_crossed(case: Case) -> Reason | None:
-    """The value fell below the person's threshold with this change, or none is set."""
+    """The value fell below a threshold of the person with this change, or none is set."""
     subscription, after = case.candidate.subscription, case.subject.after
-    if subscription is None or subscription.threshold is None or case.subject.withdrawn:
+    if subscription is None or not subscription.thresholds or case.subject.withdrawn:
         return None
     if after is None or after.number is None:
         return Reason.NO_NUMBER
     before = case.subject.before or (case.shown and case.shown.facts)
-    if fell_below(subscription.threshold, before.number if before else None, after.number):
-        return None
-    return Reason.THRESHOLD_NOT_CROSSED
+    was = before.number if before else None
+    fell = any(fell_below(limit, was, after.number) for limit in subscription.thresholds)
+    return None if fell else Reason.THRESHOLD_NOT_CROSSED
 
 
 def still_known(case: Case, reason: Reason) -> Shown | None:
     """What a person who stays silent for *reason* was told and may take to hold still.
 
-    Who asked to hear of low values only takes the last one for over once it is not low any more.
+    Who asked to hear of low values only takes the last one for over once it is not low any more,
+    or is back at a threshold that it had fallen below.
     """
     subscription, after = case.candidate.subscription, case.subject.after
     if (
         reason is Reason.THRESHOLD_NOT_CROSSED
         and subscription is not None
-        and subscription.threshold is not None
         and after is not None
         and after.number is not None
-        and after.number >= subscription.threshold
+        and is_over(subscription.thresholds, _told_number(case), after.number)
     ):
         return None
     return case.shown
+
+
+def _told_number(case: Case) -> Decimal | None:
+    return case.shown.facts.number if case.shown else None
 
 
 def device_live(case: Case) -> Reason | None:

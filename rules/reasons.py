@@ -161,8 +161,8 @@ _SENTENCES = {
         "You were told this already.",
     ),
     Reason.THRESHOLD_NOT_CROSSED: (
-        "The value did not fall below the person's threshold with this change.",
-        "The value did not fall below your threshold.",
+        "The value did not fall below a threshold of the person with this change.",
+        "The value did not fall below a threshold of yours.",
     ),
     Reason.NO_NUMBER: (
         "The person set a threshold, and this record has no number to compare with it.",

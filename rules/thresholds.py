@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -26,6 +26,8 @@ RANGES: Final[Mapping[Kind, Range]] = {
 }
 """The kinds whose values are numbers."""
 
+MOST: Final = 10
+"""Thresholds of one person for one kind."""
 _NUMBER: Final = r"[+-]?[0-9]{1,9}(\.[0-9]{1,2})?"
 
 
@@ -55,6 +57,21 @@ def threshold(kind: Kind, words: str | Decimal) -> Decimal | ThresholdFault:
     return number
 
 
+def thresholds(kind: Kind, typed: Iterable[str | Decimal]) -> tuple[Decimal, ...] | ThresholdFault:
+    """Those that somebody typed for *kind*, each once, the highest first."""
+    found: set[Decimal] = set()
+    for words in typed:
+        one = threshold(kind, words)
+        if isinstance(one, ThresholdFault):
+            return one
+        found.add(one)
+    if len(found) > MOST:
+        return ThresholdFault(
+            f"{len(found)} thresholds are too many for one kind.", f"Choose {MOST} at most."
+        )
+    return tuple(sorted(found, reverse=True))
+
+
 def fell_below(limit: Decimal, before: Decimal | None, after: Decimal) -> bool:
     """True when *after* is under *limit* and *before* was not, or was never seen.
 
@@ -64,6 +81,16 @@ def fell_below(limit: Decimal, before: Decimal | None, after: Decimal) -> bool:
     if limit.is_nan() or after.is_nan():
         return False
     return after < limit and (before is None or before.is_nan() or before >= limit)
+
+
+def is_over(limits: Sequence[Decimal], told: Decimal | None, now: Decimal) -> bool:
+    """Whether a low value that was *told* is so no more: under no limit, or back at one.
+
+    Raises InvalidOperation where a limit is no number.
+    """
+    if now >= max(limits):
+        return True
+    return told is not None and any(told < limit <= now for limit in limits)
 
 
 def percent(points: Decimal | None, out_of: Decimal | None) -> Decimal | None:

@@ -311,12 +311,12 @@ def build(url: str) -> None:
 
 
 def subscribe(
-    district_: District, person: str, kind: Kind, below: str | None = None, *, on: bool = True
+    district_: District, person: str, kind: Kind, below: str = "", *, on: bool = True
 ) -> None:
-    """A person chooses what to hear about Ada."""
+    """A person chooses what to hear about Ada: all, or what falls *below* a number, or several."""
     district_.app(
         app.subscribe, PersonId(person), StudentId(ADA), kind,
-        enabled=on, threshold=None if below is None else Decimal(below),
+        enabled=on, thresholds=tuple(map(Decimal, below.split())),
     )  # fmt: skip
 
 

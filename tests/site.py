@@ -290,7 +290,7 @@ def _sign_everybody_in(
         append(
             connection,
             subscriptions,
-            [(student, person, kind, True, None) for student, person in pairs for kind in Kind],
+            [(student, person, kind, True, "") for student, person in pairs for kind in Kind],
         )
     settings.enable(district.database)
     settings.set_privacy(district.database, Level.FULL)

@@ -83,19 +83,23 @@ def sign_out(district: District, person: str, device: str) -> None:
 @person_option
 @click.option("--student", required=True, help="The student's id in the SIS.")
 @click.option("--kind", required=True, type=KIND, help="The kind of change to hear of.")
-@click.option("--below", help="Only when the value falls below this (%, or dollars).")
+@click.option(
+    "--below",
+    multiple=True,
+    help="Only when the value falls below this (%, or dollars); may be given several times.",
+)
 @click.option("--on/--off", default=True, show_default=True, help="Hear of it, or not.")
 @with_district
 def subscribe(
-    district: District, person: str, student: str, kind: str, below: str | None, on: bool
+    district: District, person: str, student: str, kind: str, below: tuple[str, ...], on: bool
 ) -> None:
     """Choose what a person hears about a student, as the app does."""
-    people.subscribe(
+    limits = people.subscribe(
         district.database, PersonId(person), StudentId(student), Kind(kind),
-        enabled=on, threshold=below,
+        enabled=on, thresholds=below,
     )  # fmt: skip
-    limit = f", below {below}" if below is not None else ""
-    click.echo(f"Person {person} {'hears' if on else 'does not hear'} of {kind}{limit}.")
+    below_any = f", below {' and '.join(f'{one:f}' for one in limits)}" if limits else ""
+    click.echo(f"Person {person} {'hears' if on else 'does not hear'} of {kind}{below_any}.")
 
 
 @click.group("device")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -61,14 +62,14 @@ def subscribe(
     kind: Kind,
     *,
     enabled: bool = True,
-    threshold: str | Decimal | None = None,
-) -> None:
-    """Choose whether *person* hears of *kind* about *student*, and below which threshold.
+    thresholds: Sequence[str | Decimal] = (),
+) -> Sequence[Decimal]:
+    """Choose whether *person* hears of *kind* about *student*, and below which thresholds.
 
-    Raises SchoolbellError for a person or a student whom the directory does not know, and for a
-    threshold that can be none of the kind.
+    Gives the thresholds as they are kept. Raises SchoolbellError for a person or a student whom the
+    directory does not know, and for a threshold that can be none of the kind.
     """
-    limit = typed.limit(kind, threshold)
+    limits = typed.limits(kind, thresholds)
     with database.write() as connection:
         if not directory.knows_person(connection, person):
             raise _unknown(f"person {person}")
@@ -77,8 +78,9 @@ def subscribe(
         app.subscribe(
             connection, directory.identity_of(connection, person),
             directory.identity_of_student(connection, student), kind,
-            enabled=enabled, threshold=limit,
+            enabled=enabled, thresholds=limits,
         )  # fmt: skip
+    return limits
 
 
 def _unknown(who: str) -> SchoolbellError:

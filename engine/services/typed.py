@@ -6,6 +6,7 @@ A command, a page and the app's API all call services, and these ask here.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
@@ -13,7 +14,7 @@ from engine.errors import SchoolbellError
 from engine.secrets.envelope import KEY_SIZE
 from rules.audience import DeviceId
 from rules.change import Kind
-from rules.thresholds import ThresholdFault, threshold
+from rules.thresholds import ThresholdFault, thresholds
 
 MOST_SHOWN: Final = 1_000
 _LARGEST_ID: Final = 2**63 - 1
@@ -39,11 +40,9 @@ def push_key(key: bytes | None) -> bytes | None:
     return key
 
 
-def limit(kind: Kind, words: str | Decimal | None) -> Decimal | None:
-    """A threshold, if there is to be one; raises SchoolbellError."""
-    if words is None:
-        return None
-    found = threshold(kind, words)
+def limits(kind: Kind, words: Iterable[str | Decimal]) -> tuple[Decimal, ...]:
+    """Thresholds, if there are to be any, the highest first; raises SchoolbellError."""
+    found = thresholds(kind, words)
     if isinstance(found, ThresholdFault):
         raise SchoolbellError(found.problem, found.remedy)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -138,12 +138,14 @@ def subscribe(
     kind: Kind,
     *,
     enabled: bool = True,
-    threshold: Decimal | None = None,
+    thresholds: Sequence[Decimal] = (),
 ) -> None:
-    """Choose whether *person* hears of *kind* about *student*, and below which threshold."""
+    """Choose whether *person* hears of *kind* about *student*, and below which thresholds."""
     chosen = {"student_id": student, "person_id": person, "kind": kind}
     conditions = [subscriptions.c[name] == value for name, value in chosen.items()]
     connection.execute(delete(subscriptions).where(*conditions))
     connection.execute(
-        subscriptions.insert().values(**chosen, enabled=enabled, threshold=threshold)
+        subscriptions.insert().values(
+            **chosen, enabled=enabled, thresholds=" ".join(f"{one:f}" for one in thresholds)
+        )
     )

@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import Connection, String, select, type_coerce
+from sqlalchemy import Connection, select
 
 from engine.ports import Audiences
 from engine.secrets.addresses import Device
@@ -188,21 +189,24 @@ def _subscriptions(
             table.person_id,
             table.kind,
             table.enabled,
-            type_coerce(table.threshold, String),
+            table.thresholds,
         ).where(one_of(connection, table.student_id, wanted), one_of(connection, table.kind, kinds))
     ).all()
     return {
-        (student, person, kind): Subscription(enabled, _threshold(threshold))
-        for student, person, kind, enabled, threshold in found
+        (student, person, kind): Subscription(enabled, _thresholds(thresholds))
+        for student, person, kind, enabled, thresholds in found
     }
 
 
-def _threshold(stored: object) -> Decimal | None:
-    """As it is stored; what is no number compares with nothing: that person's fault alone."""
-    if stored is None or isinstance(stored, Decimal):
-        return stored
+@lru_cache(maxsize=1_000)
+def _thresholds(stored: str) -> tuple[Decimal, ...]:
+    """As they are stored; what is no number compares with nothing: that person's fault alone."""
+    return tuple(map(_threshold, stored.split()))
+
+
+def _threshold(stored: str) -> Decimal:
     try:
-        return Decimal(str(stored))
+        return Decimal(stored)
     except InvalidOperation:
         return Decimal("NaN")
 

@@ -22,7 +22,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    Numeric,
     SmallInteger,
     String,
     Table,
@@ -245,7 +244,7 @@ subscriptions = _table(
     Column("person_id", Text, primary_key=True),
     Column("kind", String(24), primary_key=True),
     Column("enabled", Boolean, nullable=False),
-    Column("threshold", Numeric(10, 2)),
+    Column("thresholds", Text, nullable=False),  # decimals with a blank between them
 )
 
 # What was decided and told. On PostgreSQL the tables that grow with every change are partitioned by

@@ -414,7 +414,7 @@ def upgrade() -> None:
         sa.Column("person_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
-        sa.Column("threshold", sa.Numeric(precision=10, scale=2), nullable=True),
+        sa.Column("thresholds", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint(
             "student_id", "person_id", "kind", name=op.f("pk_schoolbell_subscriptions")
         ),

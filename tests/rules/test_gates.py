@@ -43,7 +43,7 @@ def told_below(limit: str, before: Value | None, after: Value | None) -> Case:
     """A person with a threshold, and a value that changes."""
     return a_case(
         a_subject(before=before, after=after),
-        a_candidate(subscription=Subscription(threshold=Decimal(limit))),
+        a_candidate(subscription=Subscription(thresholds=tuple(map(Decimal, limit.split())))),
     )
 
 
@@ -467,6 +467,22 @@ TABLE: Final[tuple[Row, ...]] = (
         told_below("70", Value("excused"), score("60")),
         None,
     ),
+    *(
+        (
+            gates.threshold_crossed,
+            f"two thresholds, and from {before} to {after}",
+            told_below("70 60", score(before), score(after)),
+            said,
+        )
+        for before, after, said in (
+            ("75", "65", None),
+            ("65", "55", None),
+            ("75", "55", None),
+            ("69", "61", Reason.THRESHOLD_NOT_CROSSED),
+            ("59", "50", Reason.THRESHOLD_NOT_CROSSED),
+            ("55", "65", Reason.THRESHOLD_NOT_CROSSED),
+        )
+    ),
     (
         gates.threshold_crossed,
         "a score of a zero-point assignment",
@@ -478,7 +494,7 @@ TABLE: Final[tuple[Row, ...]] = (
         "an absence, which has no number",
         a_case(
             a_subject(Kind.ATTENDANCE, after=ABSENT),
-            a_candidate(subscription=Subscription(threshold=Decimal(70))),
+            a_candidate(subscription=Subscription(thresholds=(Decimal(70),))),
         ),
         Reason.NO_NUMBER,
     ),
@@ -612,7 +628,7 @@ def _candidate(case: Case, **differences: Any) -> Case:
     return case._replace(candidate=case.candidate._replace(**differences))
 
 
-LIMITED: Final = Subscription(threshold=Decimal(5))
+LIMITED: Final = Subscription(thresholds=(Decimal(5),))
 RETIRED: Final = (a_sign_in(device_live=False),)
 
 MENDING: Final[tuple[Callable[[Case], Case], ...]] = (

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.change import Kind
-from rules.thresholds import RANGES, ThresholdFault, fell_below, percent, threshold
+from rules.thresholds import (
+    MOST,
+    RANGES,
+    ThresholdFault,
+    fell_below,
+    is_over,
+    percent,
+    threshold,
+    thresholds,
+)
 
 NUMBERS = st.decimals(min_value=-1000, max_value=1000, places=2)
 
@@ -30,6 +39,35 @@ def test_a_value_fell_below(limit: str, before: str | None, after: str, fell: bo
     earlier = None if before is None else Decimal(before)
 
     assert fell_below(Decimal(limit), earlier, Decimal(after)) is fell
+
+
+@pytest.mark.parametrize(
+    ("told", "now", "over"),
+    [
+        pytest.param("55", "65", True, id="back at the lower limit"),
+        pytest.param("65", "70", True, id="under none any more"),
+        pytest.param("80", "75", True, id="under none, and was not"),
+        pytest.param("65", "60", False, id="between the limits as before"),
+        pytest.param("65", "50", False, id="lower"),
+        pytest.param("50", "55", False, id="higher, and under both"),
+        pytest.param(None, "65", False, id="nothing was told"),
+    ],
+)
+def test_a_low_value_is_over(told: str | None, now: str, over: bool) -> None:
+    limits = Decimal(70), Decimal(60)
+
+    assert is_over(limits, None if told is None else Decimal(told), Decimal(now)) is over
+
+
+def test_several_thresholds_are_kept_once_each_and_the_highest_first() -> None:
+    assert thresholds(Kind.GRADE, ["60", "70.5", " 60.00 "]) == (Decimal("70.5"), Decimal(60))
+    assert thresholds(Kind.ATTENDANCE, []) == ()
+
+
+def test_one_threshold_of_several_that_can_be_none_is_refused_and_so_are_too_many() -> None:
+    for words in (["70", "seven"], ["1001"], [str(one) for one in range(MOST + 1)]):
+        assert isinstance(thresholds(Kind.GRADE, words), ThresholdFault)
+    assert isinstance(thresholds(Kind.ATTENDANCE, ["70"]), ThresholdFault)
 
 
 @given(NUMBERS, st.lists(NUMBERS, min_size=1, max_size=20))

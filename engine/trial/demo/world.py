@@ -260,7 +260,7 @@ def _subscribe_cast(connection: Connection, school: School) -> None:
             PersonId(str(school.people[wish.name])),
             StudentId(str(school.students[wish.student])),
             wish.kind,
-            threshold=wish.below,
+            thresholds=() if wish.below is None else (wish.below,),
         )
 
 

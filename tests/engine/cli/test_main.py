@@ -146,11 +146,11 @@ def test_a_person_signs_in_and_subscribes_and_would_be_told(bell: Bell) -> None:
     signed_in = bell("sign-in", "--person", GRANDMOTHER, "--kind", "apns", "--token", IPHONE)
     chosen = bell(
         *("subscribe", "--person", GRANDMOTHER, "--student", ADA, "--kind", "grade"),
-        *("--below", "72.5"),
+        *("--below", "60", "--below", "72.5"),
     )
 
     assert re.fullmatch(rf"Person {GRANDMOTHER} is signed in on device \d+\.\n", signed_in)
-    assert chosen == f"Person {GRANDMOTHER} hears of grade, below 72.5.\n"
+    assert chosen == f"Person {GRANDMOTHER} hears of grade, below 72.5 and 60.\n"
     said = bell("why", "--student", ADA, "--person", GRANDMOTHER)
     assert re.search(r"✓ grade +would be told", said)
     assert re.search(r"✗ attendance +The person has not switched this kind on", said)

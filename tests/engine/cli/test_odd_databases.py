@@ -129,7 +129,7 @@ def without_its_district(file: Path) -> None:
 def half_migrated(file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("ALTER TABLE schoolbell_devices DROP COLUMN privacy")
-        connection.execute("ALTER TABLE schoolbell_subscriptions RENAME COLUMN threshold TO t")
+        connection.execute("ALTER TABLE schoolbell_subscriptions RENAME COLUMN thresholds TO t")
 
 
 def of_a_later_release(file: Path) -> None:

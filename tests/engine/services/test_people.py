@@ -156,7 +156,11 @@ def test_a_threshold_that_can_be_none_is_refused(district: District, words: str 
 
     with pytest.raises(SchoolbellError, match="is no threshold") as refused:
         people.subscribe(
-            district.database, PersonId(MOTHER), StudentId(ADA), Kind.GRADE, threshold=words
+            district.database,
+            PersonId(MOTHER),
+            StudentId(ADA),
+            Kind.GRADE,
+            thresholds=("70", words),
         )
 
     assert refused.value.remedy == "Write percent from 0 to 1,000, like 5 or 59.50."

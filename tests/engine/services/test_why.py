@@ -289,7 +289,7 @@ def test_a_threshold_is_no_reason_before_there_is_a_change(district: District) -
         PersonId(MOTHER),
         StudentId(ADA),
         Kind.ATTENDANCE,
-        threshold=Decimal(70),
+        thresholds=(Decimal(70),),
     )
 
     assert standing(district, MOTHER)[Kind.ATTENDANCE].reason is Reason.TOLD

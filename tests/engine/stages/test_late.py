@@ -104,7 +104,7 @@ def test_what_came_too_late_is_known_and_can_be_corrected(district: District) ->
 def test_one_persons_odd_threshold_is_that_persons_alone(district: District) -> None:
     subscribe(district, FATHER, Kind.ASSIGNMENT, below="70")
     district.sis(
-        "UPDATE schoolbell_subscriptions SET threshold = 'NaN' WHERE person_id = :who", who=FATHER
+        "UPDATE schoolbell_subscriptions SET thresholds = 'NaN' WHERE person_id = :who", who=FATHER
     )
     change = scored(9, 17)
 

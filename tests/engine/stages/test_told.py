@@ -270,6 +270,19 @@ def test_a_value_that_falls_to_the_same_again_is_told_again(district: District) 
     assert [len(to_mother(district, change)) for change in changes] == [1, 0, 1]
 
 
+def test_of_two_thresholds_each_is_told_of_once_and_again_after_the_value_was_back(
+    district: District,
+) -> None:
+    subscribe(district, MOTHER, Kind.ASSIGNMENT, below="70 60")
+    subscribe(district, FATHER, Kind.ASSIGNMENT, on=False)
+    changes = (
+        scored(15, 13), scored(13, 12.5), scored(12.5, 11), scored(11, 10), scored(10, 13),
+        scored(13, 11), scored(11, 18), scored(18, 11),
+    )  # fmt: skip
+
+    assert [len(to_mother(district, change)) for change in changes] == [1, 0, 1, 0, 0, 1, 0, 1]
+
+
 # On a phone of two
 
 

@@ -29,7 +29,7 @@ def sessions_of(district: District, person: str) -> list[tuple[Any, ...]]:
 
 def chosen(district: District, kind: Kind) -> list[tuple[Any, ...]]:
     return district.rows(
-        select(subscriptions.c.enabled, subscriptions.c.threshold).where(
+        select(subscriptions.c.enabled, subscriptions.c.thresholds).where(
             subscriptions.c.person_id == MOTHER,
             subscriptions.c.student_id == ADA,
             subscriptions.c.kind == kind,
@@ -136,18 +136,18 @@ def subscribe(district: District, **choices: Any) -> None:
     district.app(app.subscribe, PersonId(MOTHER), StudentId(ADA), Kind.GRADE, **choices)
 
 
-@pytest.mark.parametrize("threshold", [None, Decimal("70"), Decimal("72.50"), Decimal("-5.25")])
-def test_a_choice_is_kept_with_its_threshold(district: District, threshold: Decimal | None) -> None:
-    subscribe(district, threshold=threshold)
+@pytest.mark.parametrize("words", ["", "70", "72.50", "-5.25", "1000 70 59.50"])
+def test_a_choice_is_kept_with_its_thresholds(district: District, words: str) -> None:
+    subscribe(district, thresholds=tuple(map(Decimal, words.split())))
 
-    assert chosen(district, Kind.GRADE) == [(True, threshold)]
+    assert chosen(district, Kind.GRADE) == [(True, words)]
 
 
 def test_a_newer_choice_replaces_the_older(district: District) -> None:
-    subscribe(district, threshold=Decimal(70))
+    subscribe(district, thresholds=(Decimal(70),))
     subscribe(district, enabled=False)
 
-    assert chosen(district, Kind.GRADE) == [(False, None)]
+    assert chosen(district, Kind.GRADE) == [(False, "")]
 
 
 def test_a_choice_leaves_the_other_kinds_as_they_are(district: District) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -145,10 +144,10 @@ class TestAppend:
     def test_values_of_every_other_type_are_kept_as_they_are(self, database: Database) -> None:
         days = (date(2026, 8, 24), date(2027, 6, 4))
         store(database, rights, ("1", "2", "mother", True, *days, False, ""))
-        store(database, subscriptions, ("1", "2", "grade", False, Decimal("70.50")))
+        store(database, subscriptions, ("1", "2", "grade", False, "70.50"))
         store(database, queue_messages, (1, "changes", 2, 4, b"\x00\xff\\x", "why", 3))
         assert stored(database, rights) == [("1", "2", "mother", True, *days, False, "")]
-        assert stored(database, subscriptions) == [("1", "2", "grade", False, Decimal("70.50"))]
+        assert stored(database, subscriptions) == [("1", "2", "grade", False, "70.50")]
         assert stored(database, queue_messages) == [(1, "changes", 2, 4, b"\x00\xff\\x", "why", 3)]
 
     def test_a_word_of_a_closed_set_is_stored_as_its_value(self, database: Database) -> None:

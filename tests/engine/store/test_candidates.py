@@ -115,7 +115,7 @@ def test_a_session_that_was_ended_is_known_as_such(district: District) -> None:
 def test_a_subscription_is_the_one_for_the_student_and_kind_at_hand(district: District) -> None:
     subscribe(district, MOTHER, Kind.GRADE, below="70")
 
-    assert one(district, MOTHER).subscription == Subscription(True, Decimal(70))
+    assert one(district, MOTHER).subscription == Subscription(True, (Decimal(70),))
     assert one(district, MOTHER, kind=Kind.ATTENDANCE).subscription == Subscription()
     assert one(district, MOTHER, BEN).subscription == Subscription()
 

@@ -214,7 +214,11 @@ def test_settings_devices_and_the_inbox_stay_with_the_person(district: District)
     token = Token("apns", "ab" * 32)
     people.sign_in(district.database, KEYRING, PersonId(FATHER), token, district.clock.now)
     people.subscribe(
-        district.database, PersonId(FATHER), StudentId(ADA), Kind.ASSIGNMENT, threshold=Decimal(99)
+        district.database,
+        PersonId(FATHER),
+        StudentId(ADA),
+        Kind.ASSIGNMENT,
+        thresholds=(Decimal(99),),
     )
     first, second = scored(20, 17), scored(19.9, 18)
     district.evaluate(first)
