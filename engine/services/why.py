@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
@@ -57,7 +58,7 @@ class Answer:
     """What became of one change for one person, gate by gate, and of each push.
 
     Without a *change* it is what would become of one that came now, at a *school*. *at* is where
-    the reason was found.
+    the reason was found, and *below* are the thresholds of which a change must cross one.
     """
 
     kind: Kind
@@ -69,6 +70,7 @@ class Answer:
     pushes: Sequence[str] = ()
     school: SchoolId = EVERY_SCHOOL
     at: Whereabouts | None = None
+    below: Sequence[Decimal] = ()
 
 
 def decided(
@@ -188,7 +190,11 @@ def _answer(case: Case) -> Answer:
         else:
             reason = gate.ask(case) or Reason.TOLD
             steps.append(Step(gate.title, YES if reason is Reason.TOLD else NO))
-    return Answer(case.subject.kind, reason, steps, school=case.subject.school)
+    chosen = case.candidate.subscription
+    return Answer(
+        case.subject.kind, reason, steps, school=case.subject.school,
+        below=chosen.thresholds if chosen else (),
+    )  # fmt: skip
 
 
 def _steps(reason: Reason) -> Iterator[Step]:

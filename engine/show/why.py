@@ -33,9 +33,14 @@ def show_answers(decided: Sequence[Answer], standing: Sequence[Answer]) -> None:
     several = len({one.school for one in standing}) > 1
     for one in standing:
         told = one.reason is Reason.TOLD
-        words = "would be told, if the change itself passes" if told else one.reason.for_staff
+        words = _would_be_told(one) if told else one.reason.for_staff
         where = f" at school {one.school}" if several else ""
         click.echo(f"  {_mark(YES if told else NO)} {one.kind + where:<20} {words}")
+
+
+def _would_be_told(one: Answer) -> str:
+    falls = f" and falls below {' or '.join(f'{limit:f}' for limit in one.below)}"
+    return f"would be told, if the change itself passes{falls if one.below else ''}"
 
 
 def show_answer(one: Answer) -> None:

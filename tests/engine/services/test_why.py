@@ -292,7 +292,8 @@ def test_a_threshold_is_no_reason_before_there_is_a_change(district: District) -
         thresholds=(Decimal(70),),
     )
 
-    assert standing(district, MOTHER)[Kind.ATTENDANCE].reason is Reason.TOLD
+    answer = standing(district, MOTHER)[Kind.ATTENDANCE]
+    assert (answer.reason, answer.below) == (Reason.TOLD, (Decimal(70),))
 
 
 def test_a_student_who_has_left_is_the_reason(district: District) -> None:
