@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from tests.engine.cli.commands import Bell
 def test_a_retry_is_published_while_the_ledger_is_being_written(tmp_path: Path) -> None:
     bell = Bell.installed(tmp_path)
     district = bell.district()
-    pushes = district.evaluate([scored(9, 17)])
     now = utc_now()
+    pushes = district.evaluate([replace(scored(9, 17), at=now)])
     district.record([an_outcome(one, Verdict.DEFERRED, at=now, gateway="fcm") for one in pushes])
     with district.database.write() as connection:
         connection.execute(
