@@ -26,7 +26,7 @@ class Event(StrEnum):
 
     ENGINE_STARTED = "engine.started"
     ENGINE_WAITING = "engine.waiting"
-    PART_BROKEN = "engine.part_broken"
+    PART_BROKEN = "part.broken"
     ENGINE_STOPPED = "engine.stopped"
     STAGE_STARTED = "stage.started"
     STAGE_STOPPED = "stage.stopped"
