@@ -212,7 +212,10 @@ def _points_elsewhere(seen: Table, one: Column) -> bool:
 
 
 def _few(connection: Connection, seen: Table, one: Column) -> tuple[str, ...]:
-    """The values of a column where they are few and short, without those that stand alone."""
+    """The values of a column where they are few and short, without those that stand alone.
+
+    Values that differ in the database may be written alike: 1 and '1' on SQLite.
+    """
     where: ColumnClause[Any] = column(one.name)
     some = select(where).select_from(_from(seen)).limit(_SAMPLE).subquery()
     inner = some.c[one.name]
@@ -222,7 +225,7 @@ def _few(connection: Connection, seen: Table, one: Column) -> tuple[str, ...]:
     if len(found) > _FEW or any(len(str(value)) > _LONGEST_VALUE for value, _ in found):
         return ()
     repeats = 1 if _OF_CODES & set(words_of(seen.base)) else _REPEATS
-    return tuple(sorted(str(value) for value, count in found if count >= repeats))
+    return tuple(sorted({str(value) for value, count in found if count >= repeats}))
 
 
 def _below_zero(connection: Connection, seen: Table, one: Column) -> tuple[str, ...]:
@@ -236,7 +239,7 @@ def _below_zero(connection: Connection, seen: Table, one: Column) -> tuple[str, 
         .scalars()
         .all()
     )
-    return tuple(sorted(map(_number, found))) if len(found) <= _FEW_NUMBERS else ()
+    return tuple(sorted(set(map(_number, found)))) if len(found) <= _FEW_NUMBERS else ()
 
 
 def _number(value: Any) -> str:

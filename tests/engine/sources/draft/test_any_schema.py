@@ -70,7 +70,9 @@ _ODD = [
 _NAMES = st.one_of(
     st.lists(st.sampled_from(_WORDS), min_size=1, max_size=3).map("_".join), st.sampled_from(_ODD)
 )
-_VALUES = st.lists(st.sampled_from(["Y", "N", "-1", "absent", '"', "\\", "'"]), max_size=3)
+_VALUES = st.lists(
+    st.sampled_from(["Y", "N", "-1", "absent", '"', "\\", "'"]), max_size=3, unique=True
+)
 
 
 @st.composite

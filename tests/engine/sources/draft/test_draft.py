@@ -15,6 +15,7 @@ from engine.errors import ConfigError, Misconfigured
 from engine.services.source import draft
 from engine.sources.directory import whole
 from engine.sources.directory_rows import Arranger
+from engine.sources.draft.looking import look
 from engine.sources.loading import load
 from engine.sources.source import SqlSource
 from tests.builders import a_change
@@ -259,3 +260,14 @@ def test_a_database_that_is_only_read_refuses_a_write(database_url: str) -> None
         database.write() as connection,
     ):
         connection.exec_driver_sql("DELETE FROM stu")
+
+
+def test_values_that_are_written_alike_are_one(tmp_path: Path) -> None:
+    file = tmp_path / "sis.db"
+    with closing(sqlite3.connect(file)) as sis:
+        sis.execute("CREATE TABLE student_status (id INTEGER PRIMARY KEY, status)")
+        sis.executemany("INSERT INTO student_status (status) VALUES (?)", [(1,), ("1",)])
+        sis.commit()
+    with closing(Database(f"sqlite:///{file}")) as database:
+        [table] = look(database, None).tables
+    assert [one.values for one in table.columns if one.name == "status"] == [("1",)]
