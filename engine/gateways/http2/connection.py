@@ -79,7 +79,8 @@ class Stream:
         self.started_at = 0.0
         self.was_stopped = False
         self.was_connected = False
-        self._reads_certificate = False
+        self.was_held_back = False
+        self._holds_back = False
         self._length = 0
         self._endpoint = endpoint
         self._path = ""
@@ -111,8 +112,8 @@ class Stream:
         self.started_at = now
         self.pending = pending
         self.connection = connection
-        if self._reads_certificate is connection.is_sealed:
-            self._read_certificate(wanted=not connection.is_sealed)
+        if self._holds_back is connection.is_sealed:
+            self._hold_back(wanted=not connection.is_sealed)
         connection.add(self)
 
     def _take(self, chunk: bytes) -> None:
@@ -121,14 +122,20 @@ class Stream:
             self.chunks.append(chunk[: MAX_ANSWER_BYTES - self._length])
             self._length += len(chunk)
 
-    def _read_certificate(self, *, wanted: bool) -> None:
-        """libcurl keeps the certificate of the first request of a connection.
+    def _hold_back(self, *, wanted: bool) -> None:
+        """Whether libcurl stops before a byte of the request is written, because it is the first.
 
-        It takes a common name where there is no subject alternative name, and has no option against
-        it, so we look by ourselves who has answered: see `is_named`.
+        libcurl takes a common name where a certificate has no subject alternative name, and has no
+        option against it. So we look by ourselves who is there, and then let the request go.
         """
-        self._reads_certificate = wanted
+        self._holds_back = wanted
+        self.was_held_back = False
         self._setopt(pycurl.OPT_CERTINFO, int(wanted))
+        self._setopt(pycurl.PREREQFUNCTION, self._stop if wanted else None)
+
+    def _stop(self, *_addresses: object) -> int:
+        self.was_held_back = True
+        return pycurl.PREREQFUNC_ABORT
 
     def _open(self, file: int, _purpose: int) -> int:
         """libcurl is about to connect a socket: for the first request of a connection it may."""

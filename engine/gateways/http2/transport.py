@@ -214,9 +214,6 @@ class Http2(Generic[K]):
         now = time.monotonic()
         for handle in answered:
             stream = connection.streams[handle]
-            if not connection.is_sealed and not is_named(handle):
-                self._bar(stream, NoAnswer.UNTRUSTED)
-                continue
             status: int = stream.getinfo(pycurl.RESPONSE_CODE)
             retry_after = (stream.getinfo(pycurl.RETRY_AFTER) or None) if status >= 400 else None
             connection.heard(now, accepted=status == 200)
@@ -227,12 +224,18 @@ class Http2(Generic[K]):
         self, connection: Connection, failed: Sequence[tuple[pycurl.Curl, int, str]]
     ) -> None:
         is_broken = any(code not in ONE_STREAM_ONLY for _, code, _ in failed)
-        stopped = [connection.streams[handle] for handle, code, _ in failed if code == STOPPED]
+        stopped = [
+            stream
+            for handle, code, _ in failed
+            if code == STOPPED and not (stream := connection.streams[handle]).was_held_back
+        ]
         for stream, was_refused in _refusals(stopped, is_broken=is_broken):
             self._stopped(stream, was_refused=was_refused)
         for handle, code, text in failed:
             if code != STOPPED:
                 self._failed(connection.streams[handle], code, text)
+            elif handle in connection.streams:
+                self._held_back(connection.streams[handle])
         if is_broken:
             self._retire(connection)
 
@@ -247,6 +250,18 @@ class Http2(Generic[K]):
             self._timed_out(stream)
         else:
             self._finish(stream, NoAnswer.LOST)
+
+    def _held_back(self, stream: Stream) -> None:
+        """The connection stands, and nothing was written on it yet."""
+        if not is_named(stream.handle):
+            self._bar(stream, NoAnswer.UNTRUSTED)
+        elif (
+            stream.getinfo(pycurl.ACTIVESOCKET) < 0
+        ):  # libcurl keeps it only where HTTP/2 is spoken
+            self._bar(stream, NoAnswer.NOT_HTTP2)
+        else:
+            self._release(stream)
+            self._waiting.appendleft(stream.pending)
 
     def _stopped(self, stream: Stream, *, was_refused: bool) -> None:
         """libcurl wanted another connection: for what was refused, lost, or had no stream left."""
