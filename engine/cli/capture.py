@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
+from engine.cli.choices import MOMENT, in_zone
 from engine.cli.command import with_district
 from engine.runtime.district import District
 from engine.services import capture
@@ -63,14 +64,20 @@ def capture_remove(district: District) -> None:
 
 
 @click.command()
-@click.option("--since", required=True, type=click.DateTime(), help="UTC, like 2026-11-22T08:00:00")
+@click.option(
+    "--since",
+    required=True,
+    type=MOMENT,
+    help="Like 2026-11-22T08:00:00, by the district's clock; or with an offset, like "
+    "2026-11-22T08:00:00-06:00, or Z for UTC.",
+)
 @with_district
 def replay(district: District, since: datetime) -> None:
     """Relay again what was captured since a moment, after a broker was lost.
 
     What was evaluated already has no effect again.
     """
-    count = capture.replay(district, since.replace(tzinfo=UTC))
+    count = capture.replay(district, in_zone(since, district.zone))
     click.echo(f"{count} captured changes will be relayed again.")
 
 

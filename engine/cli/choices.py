@@ -1,13 +1,46 @@
-"""What more than one command lets people choose from."""
+"""What more than one command lets people choose from, or write."""
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import datetime, tzinfo
+from typing import Any, Final
 
 import click
 
 from rules.change import Kind
 from rules.privacy import Level
+
+_YEARS: Final = range(1970, 9999)  # which every database and every time zone can do with
+
+
+class _Moment(click.ParamType[datetime]):
+    """A day or a moment, without a time zone where none is given."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The moment; a day is its beginning."""
+        try:
+            moment = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            self.fail(f"{value!r} is no moment; write one like 2026-11-22T08:00:00.", param, ctx)
+        if moment.year not in _YEARS:
+            self.fail(f"{value!r} is no moment of our time.", param, ctx)
+        return moment
+
+
+MOMENT: Final = _Moment()
+
+
+def in_zone(moment: datetime, zone: tzinfo) -> datetime:
+    """A MOMENT as it is meant: by the clock of *zone*, unless it says of which it is.
+
+    Where clocks are put back and an hour comes twice, the first is meant.
+    """
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
 
 KIND: Final = click.Choice([kind.value for kind in Kind])
 LEVEL: Final = click.Choice([level.value for level in Level])

@@ -23,8 +23,8 @@ def inbox_(
 ) -> None:
     """Show what a person was told, newest first.
 
-    Texts are in the person's language. `new` marks what they have not seen, `unread` what they
-    have not read. Looking here changes neither.
+    Texts are in the person's language, moments by the district's clock. `new` marks what they
+    have not seen, `unread` what they have not read. Looking here changes neither.
     """
     who, now = PersonId(person), utc_now()
     inbox.mark_read(district.database, who, [NotificationId(one) for one in entries], now)
@@ -33,7 +33,8 @@ def inbox_(
     found = inbox.inbox(district.database, district.wording, who, now, last)
     for entry in found.entries:
         mark = "new" if not entry.seen else "read" if entry.read else "unread"
-        click.echo(f"{entry.at:%Y-%m-%d %H:%M:%S}  {mark:<7} {entry.title}")
+        at = entry.at.astimezone(district.zone)
+        click.echo(f"{at:%Y-%m-%d %H:%M:%S}  {mark:<7} {entry.title}")
         click.echo(f"    {entry.body}")
         click.echo(f"    about student {entry.student}, {entry.kind}, entry {entry.id}")
     if not found.entries:

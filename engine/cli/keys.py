@@ -20,7 +20,8 @@ def keys_() -> None:
 def keys_show(district: District) -> None:
     """List the keys, and how many devices are encrypted with each; never a secret."""
     for key in keys.listed(district.database, district.config.keys.file):
-        made = f"made {key.made:%Y-%m-%d}" if key.made else "not in the keyring"
+        day = key.made.astimezone(district.zone) if key.made else None
+        made = f"made {day:%Y-%m-%d}" if day else "not in the keyring"
         click.echo(f"{key.id}  {made}  {key.devices} devices")
 
 

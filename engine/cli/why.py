@@ -19,10 +19,15 @@ from rules.change import ChangeId, PersonId, StudentId
 @click.option("--last", default=5, show_default=True, help="How many decisions to show.")
 @with_district
 def why_(district: District, student: str, person: str, change: str | None, last: int) -> None:
-    """Say why a person did, or did not, hear about a student. Gate by gate."""
+    """Say why a person did, or did not, hear about a student. Gate by gate.
+
+    Moments are by the district's clock.
+    """
     who = StudentId(student), PersonId(person)
     now = utc_now()
     if change:
-        show_answer(why.of_change(district.database, *who, ChangeId(change)))
+        show_answer(why.of_change(district.database, *who, ChangeId(change), zone=district.zone))
         return
-    show_answers(*why.whole(district.database, *who, now, district.today(now), last))
+    show_answers(
+        *why.whole(district.database, *who, now, district.today(now), last, zone=district.zone)
+    )

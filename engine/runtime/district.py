@@ -51,9 +51,8 @@ class District:
 
         same = self.config.source_url == self.config.database.url
         database = self.database if same else Database(self.config.source_url)
-        zone = ZoneInfo(self.config.district.timezone)
         definition = load(self.config.source.definition)
-        return SqlSource(database, definition, zone, era=lambda: self.era)
+        return SqlSource(database, definition, self.zone, era=lambda: self.era)
 
     @cached_property
     def era(self) -> Era:
@@ -160,9 +159,14 @@ class District:
             return None
         return EmbeddedLock(str(self.database.engine.url.database))
 
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The district's time zone, in which people there write and read moments."""
+        return ZoneInfo(self.config.district.timezone)
+
     def today(self, now: datetime) -> date:
         """The district's date."""
-        return now.astimezone(ZoneInfo(self.config.district.timezone)).date()
+        return now.astimezone(self.zone).date()
 
     @property
     def stages(self) -> Sequence[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -74,9 +74,15 @@ class Answer:
 
 
 def decided(
-    database: Database, student: StudentId, person: PersonId, now: datetime, limit: int = 10
+    database: Database,
+    student: StudentId,
+    person: PersonId,
+    now: datetime,
+    limit: int = 10,
+    *,
+    zone: tzinfo = UTC,
 ) -> list[Answer]:
-    """The newest decisions about *student* for *person*, newest first.
+    """The newest decisions about *student* for *person*, newest first; moments by *zone*'s clock.
 
     Raises SchoolbellError for a *limit* that is none.
     """
@@ -84,17 +90,24 @@ def decided(
         rows = decisions.newest_of(
             connection, student, now, typed.shown(limit), lambda row: _of(row, person) is not None
         )
-        return [_decided(connection, row, person) for row in rows]
+        return [_decided(connection, row, person, zone) for row in rows]
 
 
-def of_change(database: Database, student: StudentId, person: PersonId, change: ChangeId) -> Answer:
+def of_change(
+    database: Database,
+    student: StudentId,
+    person: PersonId,
+    change: ChangeId,
+    *,
+    zone: tzinfo = UTC,
+) -> Answer:
     """The decision on one change; raises SchoolbellError that says why there is none."""
     change = _change_id(change)
     with database.read() as connection:
         rows = decisions.of_changes(connection, [change])
         for row in rows:
             if row.place and row.place.student == student and _of(row, person):
-                return _decided(connection, row, person)
+                return _decided(connection, row, person, zone)
         reason = parked.of_change(connection, change)
     raise _no_decision(reason, was_evaluated=bool(rows))
 
@@ -122,12 +135,14 @@ def whole(
     now: datetime,
     today: date,
     limit: int = 10,
+    *,
+    zone: tzinfo = UTC,
 ) -> tuple[Sequence[Answer], Sequence[Answer]]:
     """What was decided, and how things stand now: nothing where the relation is gone.
 
     Raises SchoolbellError where there never was any.
     """
-    answers = decided(database, student, person, now, limit)
+    answers = decided(database, student, person, now, limit, zone=zone)
     if not answers:
         return answers, standing(database, student, person, now, today)
     return answers, _standing(database, student, person, now, today)
@@ -155,13 +170,13 @@ def _of(row: Decided, person: PersonId) -> DecidedFor | None:
     return next((one for one in row.people if one.person == person), None)
 
 
-def _decided(connection: Connection, row: Decided, person: PersonId) -> Answer:
+def _decided(connection: Connection, row: Decided, person: PersonId, zone: tzinfo) -> Answer:
     one = _of(row, person)
     if row.place is None or one is None:
         raise ValueError("the change does not concern this person")
     return Answer(
         row.place.kind, one.reason, list(_steps(one.reason)), row.change, row.watch,
-        row.committed_at, _told(connection, row, one), at=one.at,
+        row.committed_at.astimezone(zone), _told(connection, row, one, zone), at=one.at,
     )  # fmt: skip
 
 
@@ -206,21 +221,25 @@ def _steps(reason: Reason) -> Iterator[Step]:
         yield Step(title, answer)
 
 
-def _told(connection: Connection, row: Decided, one: DecidedFor) -> list[str]:
+def _told(connection: Connection, row: Decided, one: DecidedFor, zone: tzinfo) -> list[str]:
     """What became of each push, also of a notification that was held first, and what will."""
     if one.reason is Reason.OPENS_LATER:
         opens = openings.of_change(connection, row.change)
-        return [f"opens at {opens:%Y-%m-%d %H:%M:%S}"] if opens else []
+        return [f"opens at {_at(opens, zone)}"] if opens else []
     if one.reason is not Reason.HELD or row.place is None:
         return _pushes(connection, row.change, one.devices)
     name = notification_id(row.change, row.place.student, one.person)
     own = notifications.by_id(connection, [name]).get(name)
     if own is None:
         return []
-    when = f"{own.at:%Y-%m-%d %H:%M:%S}"
+    when = _at(own.at, zone)
     if own.state is State.HELD:
         return [f"held until {when}: {own.hold}"]
     return [f"{own.state} at {when}", *_pushes(connection, own.id, own.devices)]
+
+
+def _at(moment: datetime, zone: tzinfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _pushes(connection: Connection, origin: str, devices: Sequence[DeviceId]) -> list[str]:

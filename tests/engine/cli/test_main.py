@@ -3,7 +3,9 @@
 import re
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 import pytest
@@ -22,6 +24,7 @@ from tests.builders import NOW, TODAY, a_change, publications
 from tests.district import ADA, GRANDMOTHER, KEYRING, MOTHER, UNCLE, scored
 from tests.engine.cli.commands import Bell
 
+MORNING_IN_CHICAGO = "2026-11-23 08:30:00 assignment (score)"
 IPHONE = "ab" * 32
 
 
@@ -310,6 +313,55 @@ def test_replay_says_how_many_changes_go_again(bell: Bell) -> None:
 
     assert bell("replay", "--since", "2026-01-01") == "6 captured changes will be relayed again.\n"
     assert bell("replay", "--since", "2226-01-01") == "0 captured changes will be relayed again.\n"
+
+
+@pytest.mark.parametrize(
+    ("since", "count"),
+    [
+        ("2026-11-22T08:00:00", 6),  # in Chicago, which is what the technician's watch says
+        ("2026-11-22 08:00:01", 0),
+        ("2026-11-22T08:00:01Z", 6),
+        ("2026-11-22T14:00:00+00:00", 6),
+        ("2026-11-22T15:00:01+01:00", 0),
+        ("2026-11-22", 6),
+        ("2026-11-23", 0),
+    ],
+)
+def test_a_moment_is_read_by_the_district_s_clock(
+    bell: Bell, monkeypatch: pytest.MonkeyPatch, since: str, count: int
+) -> None:
+    monkeypatch.setenv("SCHOOLBELL_DISTRICT__TIMEZONE", "America/Chicago")
+    spoil(bell, "UPDATE score SET points = points + 1")
+    spoil(bell, "UPDATE schoolbell_outbox_springfield SET at = '2026-11-22T14:00:00.000Z'")
+
+    said = bell("replay", "--since", since)
+
+    assert said == f"{count} captured changes will be relayed again.\n"
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "0001-01-01", "9999-12-31T23:59", ""])
+def test_what_is_no_moment_is_refused(bell: Bell, since: str) -> None:
+    refused = bell.run("replay", "--since", since)
+
+    assert refused.exit_code == 2
+    assert "is no moment" in refused.output
+
+
+def test_moments_are_shown_by_the_district_s_clock(
+    bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHOOLBELL_DISTRICT__TIMEZONE", "America/Chicago")
+    evaluate(bell, scored(9, 17))
+
+    assert MORNING_IN_CHICAGO in bell("why", "--student", ADA, "--person", MOTHER)
+    in_chicago = _first_moment(bell("inbox", "--person", MOTHER))
+    monkeypatch.setenv("SCHOOLBELL_DISTRICT__TIMEZONE", "UTC")
+    in_utc = _first_moment(bell("inbox", "--person", MOTHER))
+    assert in_chicago.replace(tzinfo=ZoneInfo("America/Chicago")) == in_utc.replace(tzinfo=UTC)
+
+
+def _first_moment(shown: str) -> datetime:
+    return datetime.strptime(shown[:19], "%Y-%m-%d %H:%M:%S")
 
 
 # Parked
