@@ -305,10 +305,6 @@ class Dialect(Protocol):
         """Where the database is, the same for whoever asks and from whatever folder."""
         ...
 
-    def is_nameless(self, url: URL) -> bool:
-        """Whether a server that is to be verified shows a certificate without a host's name."""
-        ...
-
     def by_hand(self, url: URL, statement: str) -> str:
         """A command line with which a person runs *statement*."""
         ...

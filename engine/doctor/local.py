@@ -137,14 +137,6 @@ def _answers(url: str, called: str, setting: str, who: Who) -> Diagnosis:
     if wrong := _missing_file(url, called, setting) or _out_of_reach(url, called, setting, who):
         return wrong
     with closing(Database(url)) as asked:
-        if asked.dialect.is_nameless(readable_url(url)):
-            return broken(
-                f"The certificate of {asked.name} has no subject alternative name.",
-                "Nobody who signs certificates answers for a common name, and the database's "
-                "driver would be content with it.",
-                who,
-                "Ask for a certificate that names the host as a subject alternative name.",
-            )
         with asked.read() as connection:
             connection.execute(text("SELECT 1"))
         return ok(f"{asked.name} answers")

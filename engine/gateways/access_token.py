@@ -5,6 +5,7 @@ google-auth has no lock around a refresh: twenty threads fetch twenty tokens (fa
 
 from __future__ import annotations
 
+import ssl
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,7 +17,8 @@ from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.auth.transport.requests import Request
 from pyfcm import FCMNotification
 
-from engine.gateways.answers import Meaning
+from engine.gateways.answers import NOT_ANSWERED, Meaning
+from engine.gateways.http2.exchange import NoAnswer
 from engine.ports import Clock
 from rules.outcomes import Verdict
 
@@ -104,10 +106,27 @@ def _meaning(error: BaseException) -> Meaning:
     """The endpoint refused our key, or it could not be asked."""
     if isinstance(error, RefreshError) and not error.retryable and _is_a_refusal(error):
         return KEY_REFUSED
+    if _is_untrusted(error):
+        return NOT_ANSWERED[NoAnswer.UNTRUSTED]
     # What is no JSON, such as a portal's page, google-auth reads as if it were: TypeError.
     if isinstance(error, GoogleAuthError | OSError | TypeError | ValueError):
         return AUTH_UNAVAILABLE
     raise error
+
+
+def _is_untrusted(error: BaseException) -> bool:
+    """Whether a certificate is at the bottom of it: each library wraps what it gets."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, ssl.SSLCertVerificationError):
+        inner = next(
+            (
+                one
+                for one in (*inner.args, getattr(inner, "reason", None), inner.__cause__)
+                if isinstance(one, BaseException) and one is not inner
+            ),
+            inner.__context__,
+        )
+    return inner is not None
 
 
 def _is_a_refusal(error: RefreshError) -> bool:

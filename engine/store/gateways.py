@@ -48,7 +48,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "and enable that API for the project.",
     "NOT_FOUND": "Check [fcm] project_id and endpoint.",
     "THIRD_PARTY_AUTH_ERROR": _FIREBASE,
-    "UNTRUSTED": "Check ca_file, and whether something on the way opens TLS connections.",
+    "UNTRUSTED": "Check ca_file, and whether something on the way opens TLS connections. The "
+    "certificate must name the host as a subject alternative name: a common name does not count.",
     "NOT_HTTP2": "Check the endpoint, and whether a proxy on the way speaks only HTTP/1.1.",
     "BadTopic": _TOPIC,
     "MissingTopic": _TOPIC,

@@ -41,7 +41,7 @@ from engine.dialects.postgresql.errors import as_ours
 from engine.dialects.postgresql.keys import matched, narrowed, unique_sets
 from engine.dialects.postgresql.outbox import PostgresqlOutbox
 from engine.dialects.postgresql.plans import whole_reads
-from engine.dialects.postgresql.tls import is_nameless
+from engine.dialects.postgresql.tls import require_named
 from engine.dialects.postgresql.triggers import PostgresqlTriggers
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class Postgresql:
 
         def begin(dialect: Any, _record: object, words: Any, settings: Any) -> Any:
             """Before SQLAlchemy itself asks anything."""
+            require_named(settings)
             connection = dialect.connect(*words, **settings)
             try:
                 sessions.prepare(connection, by_key=by_key)
@@ -212,10 +213,6 @@ class Postgresql:
         host = url.host or given.get("host") or given.get("service") or "localhost"
         port = url.port or given.get("port") or self.port
         return f"{host}:{port}/{url.database or given.get('dbname') or url.username or ''}"
-
-    def is_nameless(self, url: URL) -> bool:
-        """See dialect.Dialect.is_nameless."""
-        return is_nameless(url)
 
     def by_hand(self, url: URL, statement: str) -> str:
         """See dialect.Dialect.by_hand."""

@@ -12,6 +12,8 @@ from engine.errors import Misconfigured, Unavailable
 # SQLSTATE classes and codes, from PostgreSQL's appendix "Error Codes".
 _LOGIN_REFUSED = ("28",)
 _NO_DATABASE = ("3D000",)
+# What libpq says of a certificate; there is no SQLSTATE before a session.
+_UNTRUSTED = ("certificate verify failed", "does not match host name", "root certificate file")
 _NO_TABLE = ("42P01", "42703", "3F000")
 _NO_RIGHT = ("42501",)
 _HIDDEN = "row-level security"
@@ -27,6 +29,12 @@ def as_ours(cause: Any, name: str, *, disconnected: bool) -> Exception:
     if state.startswith(_LOGIN_REFUSED) or "authentication failed" in words:
         return Misconfigured(
             f"The database {name} refuses the login.", "Check user and password in the URL."
+        )
+    if any(one in words for one in _UNTRUSTED):
+        return Misconfigured(
+            f"The certificate of the database {name} is not one that we trust: {words}.",
+            "Name the file with the authority that signed it as sslrootcert in the URL, write the "
+            "host as the certificate names it, and check whether the certificate has expired.",
         )
     if state in _NO_DATABASE or ("database" in words and "does not exist" in words):
         return Misconfigured(

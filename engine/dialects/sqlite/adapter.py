@@ -195,10 +195,6 @@ class Sqlite:
         """See dialect.Dialect.address."""
         return str(Path(url.database or ":memory:").resolve())
 
-    def is_nameless(self, url: URL) -> bool:  # noqa: ARG002
-        """See dialect.Dialect.is_nameless. There is no server."""
-        return False
-
     def by_hand(self, url: URL, statement: str) -> str:
         """See dialect.Dialect.by_hand: by Python where there is no shell of SQLite's."""
         file = str(url.database)

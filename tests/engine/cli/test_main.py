@@ -361,7 +361,7 @@ def test_moments_are_shown_by_the_district_s_clock(
 
 
 def _first_moment(shown: str) -> datetime:
-    return datetime.strptime(shown[:19], "%Y-%m-%d %H:%M:%S")
+    return datetime.fromisoformat(shown[:19])
 
 
 # Parked

@@ -15,13 +15,17 @@ import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pyfcm import FCMNotification
 
 from engine.config import FcmSettings
 from engine.errors import ConfigError
-from engine.gateways.access_token import _session
+from engine.gateways.access_token import AccessToken, _session
+from engine.gateways.answers import NOT_ANSWERED
 from engine.gateways.fcm import PER_DEVICE, FcmGateway
+from engine.gateways.http2.exchange import NoAnswer
 from engine.ports import Gateway
 from engine.runtime.clock import utc_now
+from engine.store.gateways import REMEDIES
 from engine.trial.phones.phones import Phones
 from engine.wire.messages import Outcome
 from rules.outcomes import Verdict
@@ -367,3 +371,22 @@ def test_the_contents_of_a_key_file_are_in_no_error(tmp_path: Path, house: House
 def test_the_token_endpoint_is_not_believed_by_a_common_name(tmp_path: Path) -> None:
     with Peer(tmp_path, nameless=True) as peer, pytest.raises(requests.exceptions.SSLError):
         _session(peer.ca_file).post(peer.url, data="assertion", timeout=5)
+
+
+def test_a_token_endpoint_whose_certificate_is_not_trusted_is_told_with_its_remedy(
+    tmp_path: Path, house: House
+) -> None:
+    account = json.loads(Path(house.keys["fcm"]["service_account_file"]).read_text())
+    with Peer(tmp_path, nameless=True) as peer:
+        account["token_uri"] = f"{peer.url}/token"
+        file = tmp_path / "service-account.json"
+        file.write_text(json.dumps(account))
+        pyfcm = FCMNotification(service_account_file=str(file), project_id="p")
+        pyfcm._initialize_credentials()
+        token = AccessToken(pyfcm, peer.ca_file, utc_now)
+        token.keep_fresh()
+        token.wait(30)
+        token.close()
+
+    assert token.fault == NOT_ANSWERED[NoAnswer.UNTRUSTED]
+    assert "subject alternative name" in REMEDIES[token.fault.reason]
