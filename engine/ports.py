@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -287,7 +288,8 @@ class DecidedFor(NamedTuple):
     """What became of a change for one person; *devices* are those that it is told on.
 
     *last* is the change of which a person who is silent here was last told, at the same place.
-    *at* is where the reason was found, where that is a school, or a school's calendar.
+    *at* is where the reason was found, where that is a school, or a school's calendar. *below* is
+    the threshold of theirs below which the value fell, where they are told because of one.
     """
 
     person: PersonId
@@ -297,6 +299,7 @@ class DecidedFor(NamedTuple):
     devices: tuple[DeviceId, ...] = ()
     last: ChangeId | None = None
     at: Whereabouts | None = None
+    below: Decimal | None = None
 
     @property
     def finds_it(self) -> bool:
@@ -334,7 +337,7 @@ class Decided(NamedTuple):
             entry_id(self.change, place.student), Origin.CHANGES, State.TOLD, person.person,
             place.student, person.audience, person.language, place.record, self.position,
             self.facts or Facts(place.kind, "", None, None, {}), (self.change,), person.devices,
-            self.decided_at, None, self.committed_at,
+            self.decided_at, None, self.committed_at, person.below,
         )  # fmt: skip
 
 

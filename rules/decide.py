@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from rules.audience import Audience, Candidate, DeviceId
 from rules.change import ChangeId, Facts, Kind, PersonId, StudentId, Subject
-from rules.gates import Case, Circumstances, refusal, still_known
+from rules.gates import Case, Circumstances, crossed, refusal, still_known
 from rules.reasons import Reason
 from rules.told import Memory, Shown
 from rules.wording import Text, TextFault, Wording
@@ -20,7 +21,8 @@ class Decision(NamedTuple):
 
     With the reason TOLD there are *devices*; with a faulty text there is *fault*. The text itself
     is made when it is sent or read. *shown* is what the person knew of the record
-    before, and does still where they are not told.
+    before, and does still where they are not told. *below* is the threshold of theirs because of
+    which they are told, where they set any.
     """
 
     subject: Subject
@@ -31,6 +33,7 @@ class Decision(NamedTuple):
     devices: tuple[DeviceId, ...] = ()
     fault: TextFault | None = None
     shown: Shown | None = None
+    below: Decimal | None = None
 
     @property
     def change(self) -> ChangeId:
@@ -128,7 +131,7 @@ def _decide(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
     already.update(devices)
     return Decision(
         subject, candidate.person, candidate.audience, candidate.language, Reason.TOLD, devices,
-        None, case.shown,
+        None, case.shown, crossed(case),
     )  # fmt: skip
 
 
@@ -144,5 +147,5 @@ def _silent(case: Case, reason: Reason, fault: TextFault | None = None) -> Decis
     candidate = case.candidate
     return Decision(
         case.subject, candidate.person, candidate.audience, candidate.language, reason, (), fault,
-        still_known(case, reason),
+        still_known(case, reason), crossed(case) if reason.informs else None,
     )  # fmt: skip

@@ -173,10 +173,18 @@ def threshold_crossed(case: Case) -> Reason | None:
         return None
     if after is None or after.number is None:
         return Reason.NO_NUMBER
+    return Reason.THRESHOLD_NOT_CROSSED if crossed(case) is None else None
+
+
+def crossed(case: Case) -> Decimal | None:
+    """The lowest threshold of the person below which the value fell with this change, if any."""
+    subscription, after = case.candidate.subscription, case.subject.after
+    if subscription is None or after is None or after.number is None:
+        return None
     before = case.subject.before or (case.shown and case.shown.facts)
     was = before.number if before else None
-    fell = any(fell_below(limit, was, after.number) for limit in subscription.thresholds)
-    return None if fell else Reason.THRESHOLD_NOT_CROSSED
+    below = [limit for limit in subscription.thresholds if fell_below(limit, was, after.number)]
+    return min(below, default=None)
 
 
 def still_known(case: Case, reason: Reason) -> Shown | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple, NewType
 
@@ -64,6 +65,7 @@ class Notification(NamedTuple):
     *id* and *student* name an inbox entry: several students may share a change. *changes* are
     those that it comes from, none for a broadcast. *position* orders notifications of the same
     record. *hold* says why a held one is held. *devices* are those that it went to, or goes to.
+    *below* is the threshold of the person's because of which it rings, where they set any.
     """
 
     id: NotificationId
@@ -81,6 +83,7 @@ class Notification(NamedTuple):
     at: datetime
     hold: Hold | None = None
     committed_at: datetime | None = None
+    below: Decimal | None = None
 
     @property
     def begun_at(self) -> datetime:

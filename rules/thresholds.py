@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Final, NamedTuple
 
 from rules.change import Kind
@@ -28,6 +28,7 @@ RANGES: Final[Mapping[Kind, Range]] = {
 
 MOST: Final = 10
 """Thresholds of one person for one kind."""
+_CENT: Final = Decimal("0.01")
 _NUMBER: Final = r"[+-]?[0-9]{1,9}(\.[0-9]{1,2})?"
 
 
@@ -70,6 +71,17 @@ def thresholds(kind: Kind, typed: Iterable[str | Decimal]) -> tuple[Decimal, ...
             f"{len(found)} thresholds are too many for one kind.", f"Choose {MOST} at most."
         )
     return tuple(sorted(found, reverse=True))
+
+
+def written(kind: Kind, number: Decimal) -> str:
+    """A threshold, or what is compared with it, as people write it: 58.3 %, $4.25.
+
+    What is under a threshold stays under it: it is rounded down.
+    """
+    number = number.quantize(_CENT, ROUND_FLOOR)
+    if kind is Kind.MEAL_BALANCE:
+        return f"{'-' if number < 0 else ''}${abs(number):,.2f}"
+    return f"{number:,.2f}".rstrip("0").rstrip(".") + " %"
 
 
 def fell_below(limit: Decimal, before: Decimal | None, after: Decimal) -> bool:

@@ -36,6 +36,8 @@ def inbox_(
         at = entry.at.astimezone(district.zone)
         click.echo(f"{at:%Y-%m-%d %H:%M:%S}  {mark:<7} {entry.title}")
         click.echo(f"    {entry.body}")
+        if entry.because:
+            click.echo(f"    {entry.because}")
         click.echo(f"    about student {entry.student}, {entry.kind}, entry {entry.id}")
     if not found.entries:
         click.echo(f"Person {person} was told nothing, or nothing that is still kept.")

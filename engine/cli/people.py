@@ -18,6 +18,7 @@ from engine.wire.messages import Token
 from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
 from rules.privacy import Level
+from rules.thresholds import written
 
 _AS_DISTRICT: Final = "district"
 
@@ -98,7 +99,9 @@ def subscribe(
         district.database, PersonId(person), StudentId(student), Kind(kind),
         enabled=on, thresholds=below,
     )  # fmt: skip
-    below_any = f", below {' and '.join(f'{one:f}' for one in limits)}" if limits else ""
+    below_any = (
+        f", below {' and '.join(written(Kind(kind), one) for one in limits)}" if limits else ""
+    )
     click.echo(f"Person {person} {'hears' if on else 'does not hear'} of {kind}{below_any}.")
 
 

@@ -16,13 +16,17 @@ from engine.store import app, decisions, directory, notifications, reading
 from rules.change import Kind, PersonId, StudentId
 from rules.identity import is_origin
 from rules.notification import Notification, NotificationId
+from rules.thresholds import written
 from rules.wording import TextFault, Wording
 
 NO_WORDS = "The words are not kept any more."
 
 
 class Entry(NamedTuple):
-    """One thing that a person was told; *seen* in the list, or *read* by itself."""
+    """One thing that a person was told; *seen* in the list, or *read* by itself.
+
+    *because* says why it rang where a threshold of theirs made it ring: "below 70 %: 58 %".
+    """
 
     id: NotificationId
     at: datetime
@@ -32,6 +36,7 @@ class Entry(NamedTuple):
     body: str
     seen: bool
     read: bool
+    because: str = ""
 
 
 class Inbox(NamedTuple):
@@ -150,4 +155,13 @@ def _entry(
 ) -> Entry:
     text = wording.render(one.facts, one.audience, language or one.language)
     title, body = (NO_WORDS, "") if isinstance(text, TextFault) or one.facts.forgotten else text
-    return Entry(one.id, one.at, one.student, one.facts.kind, title, body, seen, read)
+    return Entry(
+        one.id, one.at, one.student, one.facts.kind, title, body, seen, read, _because(one)
+    )
+
+
+def _because(one: Notification) -> str:
+    kind, number = one.facts.kind, one.facts.number
+    if one.below is None or number is None:
+        return ""
+    return f"below {written(kind, one.below)}: {written(kind, number)}"

@@ -58,7 +58,8 @@ class Answer:
     """What became of one change for one person, gate by gate, and of each push.
 
     Without a *change* it is what would become of one that came now, at a *school*. *at* is where
-    the reason was found, and *below* are the thresholds of which a change must cross one.
+    the reason was found, and *below* are the thresholds of which a change must cross one, or the
+    one that it crossed.
     """
 
     kind: Kind
@@ -177,6 +178,7 @@ def _decided(connection: Connection, row: Decided, person: PersonId, zone: tzinf
     return Answer(
         row.place.kind, one.reason, list(_steps(one.reason)), row.change, row.watch,
         row.committed_at.astimezone(zone), _told(connection, row, one, zone), at=one.at,
+        below=() if one.below is None else (one.below,),
     )  # fmt: skip
 
 

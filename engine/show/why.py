@@ -10,6 +10,7 @@ import click
 from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer
 from rules.gates import Whereabouts
 from rules.reasons import Reason
+from rules.thresholds import written
 
 _MARKS: Final = {
     YES: ("✓", "green"),
@@ -39,7 +40,7 @@ def show_answers(decided: Sequence[Answer], standing: Sequence[Answer]) -> None:
 
 
 def _would_be_told(one: Answer) -> str:
-    falls = f" and falls below {' or '.join(f'{limit:f}' for limit in one.below)}"
+    falls = f" and falls below {_limits(one)}"
     return f"would be told, if the change itself passes{falls if one.below else ''}"
 
 
@@ -50,8 +51,14 @@ def show_answer(one: Answer) -> None:
     for step in one.steps:
         click.echo(f"  {_mark(step.answer)} {step.gate}")
     click.echo(f"  {one.reason}: {one.reason.for_staff}{_found_at(one.at)}")
+    if one.below:
+        click.echo(f"    it fell below {_limits(one)}")
     for push in one.pushes:
         click.echo(f"    {push}")
+
+
+def _limits(one: Answer) -> str:
+    return " or ".join(written(one.kind, limit) for limit in one.below)
 
 
 def _found_at(at: Whereabouts | None) -> str:

@@ -363,7 +363,7 @@ class _Batch:
             self._memory.forget(one.subject.place, one.person)
         at = whereabouts(reason, one.subject)
         self._people[about].append(
-            DecidedFor(one.person, one.audience, reason, one.language, devices, last, at)
+            DecidedFor(one.person, one.audience, reason, one.language, devices, last, at, one.below)
         )
 
     def _notification(self, one: Decision, held: HoldUntil | None) -> Notification:
@@ -378,7 +378,7 @@ class _Batch:
             subject.record, subject.position, self._facts_of(subject), (subject.change,),
             one.devices,
             held.moment if held else self.now, held.why if held else None,
-            None if held else self._committed[subject.change],
+            None if held else self._committed[subject.change], one.below,
         )  # fmt: skip
 
     def _row(self, change: Change, subject: Subject | None) -> Decided:

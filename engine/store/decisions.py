@@ -324,11 +324,12 @@ def _person(
     devices: Sequence[int] = (),
     last: str | None = None,
     at: Sequence[str] = (),
+    below: str | None = None,
 ) -> DecidedFor:
     return DecidedFor(
         PersonId(person), _AUDIENCES[letter], Reason(reason), language,
         tuple(DeviceId(str(device)) for device in devices), ChangeId(last) if last else None,
-        _whereabouts(*at) if at else None,
+        _whereabouts(*at) if at else None, Decimal(below) if below else None,
     )  # fmt: skip
 
 
@@ -337,7 +338,7 @@ def _whereabouts(school: str, calendar: str | None = None) -> Whereabouts:
 
 
 def _people_json(people: Sequence[DecidedFor]) -> str:
-    """Who is silent needs no language and no devices; few reasons are found at a school."""
+    """Who is silent needs no language and no devices; few have reasons of a school, or limits."""
     return _encode([_entry(one) for one in people]).decode()
 
 
@@ -348,5 +349,6 @@ def _entry(one: DecidedFor) -> tuple[Any, ...]:
     if one.last:
         return (*who, "", (), one.last)
     if one.finds_it:
-        return (*who, one.language, [int(device) for device in one.devices])
+        told = (*who, one.language, [int(device) for device in one.devices])
+        return told if one.below is None else (*told, one.last, (), f"{one.below:f}")
     return who

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Row, not_, select, update
@@ -63,7 +64,7 @@ def fold(connection: Connection, name: NotificationId, subject: Subject) -> None
             .where(notifications.c.id == name)
             .values(
                 changes=[*one.changes, subject.change],
-                facts=_words(subject.facts if latest else one.facts),
+                facts=_words(subject.facts if latest else one.facts, one.below),
                 position=max(subject.position, one.position),
             )
         )
@@ -91,21 +92,23 @@ def save(connection: Connection, one: Notification) -> None:
 def _row(one: Notification) -> tuple[Any, ...]:
     return (
         one.id, one.origin, one.state, one.hold, one.person, one.student, one.audience,
-        one.language, one.facts.kind, one.record, one.position, _words(one.facts),
+        one.language, one.facts.kind, one.record, one.position, _words(one.facts, one.below),
         list(one.changes), list(one.devices), one.at,
     )  # fmt: skip
 
 
-def _words(facts: Facts) -> list[Any]:
-    return [facts.student_name, facts.before, facts.after, dict(facts.details)]
+def _words(facts: Facts, below: Decimal | None) -> list[Any]:
+    numbers = (None if one is None else str(one) for one in (facts.number, below))
+    return [facts.student_name, facts.before, facts.after, dict(facts.details), *numbers]
 
 
 def _notification(row: Row[Any]) -> Notification:
-    name, before, after, details = row.facts
+    name, before, after, details, *numbers = row.facts
+    number, below = (None if one is None else Decimal(one) for one in numbers)
     return Notification(
         NotificationId(row.id), Origin(row.origin), State(row.state), PersonId(row.person_id),
         StudentId(row.student_id), Audience(row.audience), row.language, row.record, row.position,
-        Facts(Kind(row.kind), name, before, after, details),
+        Facts(Kind(row.kind), name, before, after, details, number),
         tuple(ChangeId(one) for one in row.changes), tuple(DeviceId(one) for one in row.devices),
-        row.at, Hold(row.hold) if row.hold else None,
+        row.at, Hold(row.hold) if row.hold else None, below=below,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from rules.thresholds import (
     percent,
     threshold,
     thresholds,
+    written,
 )
 
 NUMBERS = st.decimals(min_value=-1000, max_value=1000, places=2)
@@ -163,3 +164,17 @@ def test_what_is_no_number_stops_nobody(
     earlier = None if before is None else Decimal(before)
 
     assert fell_below(Decimal(limit), earlier, Decimal(after)) is fell
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "words"),
+    [
+        (Kind.ASSIGNMENT, "58", "58 %"),
+        (Kind.GRADE, "69.9999", "69.99 %"),  # not 70, below which it is
+        (Kind.GRADE, "72.50", "72.5 %"),
+        (Kind.MEAL_BALANCE, "5", "$5.00"),
+        (Kind.MEAL_BALANCE, "-1234.5", "-$1,234.50"),
+    ],
+)
+def test_a_number_is_written_as_people_write_it(kind: Kind, number: str, words: str) -> None:
+    assert written(kind, Decimal(number)) == words

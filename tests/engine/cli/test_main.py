@@ -153,10 +153,11 @@ def test_a_person_signs_in_and_subscribes_and_would_be_told(bell: Bell) -> None:
     )
 
     assert re.fullmatch(rf"Person {GRANDMOTHER} is signed in on device \d+\.\n", signed_in)
-    assert chosen == f"Person {GRANDMOTHER} hears of grade, below 72.5 and 60.\n"
+    assert chosen == f"Person {GRANDMOTHER} hears of grade, below 72.5 % and 60 %.\n"
     said = bell("why", "--student", ADA, "--person", GRANDMOTHER)
     assert re.search(
-        r"✓ grade +would be told, if the change itself passes and falls below 72\.5 or 60\n", said
+        r"✓ grade +would be told, if the change itself passes and falls below 72\.5 % or 60 %\n",
+        said,
     )
     assert re.search(r"✗ attendance +The person has not switched this kind on", said)
 

@@ -12,7 +12,17 @@ from rules.change import Kind, PersonId
 from rules.notification import NotificationId
 from rules.wording import Wording
 from tests.builders import NOW
-from tests.district import ADA_HERSELF, GRANDMOTHER, MOTHER, District, marked, paid, scored
+from tests.district import (
+    ADA_HERSELF,
+    FATHER,
+    GRANDMOTHER,
+    MOTHER,
+    District,
+    marked,
+    paid,
+    scored,
+    subscribe,
+)
 from tests.engine.stages.test_release import hold, later
 
 
@@ -129,3 +139,28 @@ def test_only_what_a_person_was_told_is_noted_as_read(district: District) -> Non
     assert district.count(inbox_reads) == before
     service.mark_read(district.database, PersonId(MOTHER), [entry.id], NOW)
     assert [one.read for one in inbox(district).entries] == [True]
+
+
+def test_an_entry_says_below_which_threshold_the_value_fell(district: District) -> None:
+    subscribe(district, MOTHER, Kind.ASSIGNMENT, below="80 70 50")
+    district.evaluate(scored(16, 11.4))
+
+    subscribe(district, MOTHER, Kind.ASSIGNMENT, below="95")  # what is chosen later changes nothing
+    (hers,), (his,) = (inbox(district, one).entries for one in (MOTHER, FATHER))
+
+    assert (hers.because, his.because) == ("below 70 %: 57 %", "")
+
+
+def test_an_amount_of_money_is_written_as_one(district: District) -> None:
+    subscribe(district, MOTHER, Kind.MEAL_BALANCE, below="5")
+    district.evaluate(paid(before=6, after=-1.5))
+
+    assert inbox(district).entries[0].because == "below $5.00: -$1.50"
+
+
+def test_what_was_held_says_below_which_threshold_it_fell(district: District) -> None:
+    subscribe(district, MOTHER, Kind.ASSIGNMENT, below="70")
+    hold(district, scored(16, 11))
+    later(district)
+
+    assert inbox(district).entries[0].because == "below 70 %: 55 %"

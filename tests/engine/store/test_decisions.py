@@ -61,8 +61,9 @@ def test_who_is_told_has_language_and_devices_and_who_is_not_has_the_reason(
 
     mother, grandmother = people[PersonId(MOTHER)], people[PersonId(GRANDMOTHER)]
     devices = (district.devices()[MOTHER],)
-    assert mother[1:] == (Audience.GUARDIAN, Reason.TOLD, "es-MX", devices, None, None)
-    assert grandmother[1:] == (Audience.GUARDIAN, Reason.NO_PORTAL_RIGHT, "", (), None, None)
+    of_mother = (Audience.GUARDIAN, Reason.TOLD, "es-MX", devices, None, None, None)
+    assert mother[1:] == of_mother
+    assert grandmother[1:] == (Audience.GUARDIAN, Reason.NO_PORTAL_RIGHT, "", (), None, None, None)
 
 
 def test_a_row_counts_its_pushes(district: District) -> None:
