@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from docs import language
 from engine.doctor.remedies import APNS_CURES, FCM_CURES, TOKEN_CURES, Cure
 from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
 from engine.store.gateways import REMEDIES
@@ -20,6 +21,8 @@ from rules.wording.templates import VARIABLES
 
 ANSWERS: Final = Path(__file__).with_name("answers-of-the-gateways.md")
 TEXTS: Final = Path(__file__).with_name("own-texts.md")
+LANGUAGE: Final = Path(__file__).with_name("source-definition.md")
+CONNECT: Final = Path(__file__).with_name("connect-a-sis.md")
 PHONES: Final = Path(__file__).with_name("phones-to-try-with.md")
 
 Row = tuple[str, ...]
@@ -73,6 +76,10 @@ def _tables() -> Mapping[Path, Mapping[str, str]]:
             "variables": _table(("a text about", "may name"), _variables()),
             "words of templates": _table(("of Jinja2", "a text may use"), _words_of_templates()),
         },
+        LANGUAGE: {
+            name: _table(head, map(_safe, rows)) for name, (head, rows) in language.tables().items()
+        },
+        CONNECT: {"needs": _table(("the schema has", "write"), language.needs())},
         PHONES: {"faults": _table(("fault", "at", "what happens"), _faults())},
     }
 
@@ -192,6 +199,11 @@ def _span(duration: timedelta) -> str:
 
 def _code(reason: str) -> str:
     return f"`{reason}`"
+
+
+def _safe(row: Row) -> Row:
+    """What would end a cell or a line, as it is shown there."""
+    return tuple(cell.replace("|", "\\|").replace("\n", " ") for cell in row)
 
 
 def _table(head: Row, rows: Iterable[Row]) -> str:

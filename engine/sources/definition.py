@@ -1,13 +1,14 @@
 """A source definition: the one TOML file that connects a SIS.
 
-`definitions/reference.toml` is the annotated example. Queries are written without a condition on
+`definitions/reference.toml` is the annotated example; what each key means stands here, beside its
+type, and docs/source-definition.md is made of it. Queries are written without a condition on
 keys; the engine wraps them, so that one query serves one record and a thousand alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -44,6 +45,11 @@ ENTITY_KEYS: Final[dict[Entity, tuple[str, ...]]] = {
 }
 
 
+def _key(means: str, example: str, need: str = "") -> msgspec.Meta:
+    """What a key is for, an *example* as TOML, and what a schema has that makes one write it."""
+    return msgspec.Meta(description=means, extra={"example": example, "need": need})
+
+
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of the file: immutable, no keys but its own."""
 
@@ -60,16 +66,53 @@ class Captured(_Part, frozen=True, kw_only=True):
     """A table that triggers watch: the columns that identify a row, and those that count.
 
     The *table* is named as names.table_parts takes it apart.
-
-    Where no PRIMARY KEY or UNIQUE constraint says that the *key* identifies a row, the definition
-    must: *key_without_constraint*.
     """
 
-    name: str
-    table: str
-    key: Columns
-    key_without_constraint: bool = False
-    columns: tuple[str, ...]
+    name: Annotated[
+        str,
+        _key(
+            "Unique, and stable, because it is stored with every change: small letters, digits and "
+            "hyphens, at most 40.",
+            'name = "score"',
+        ),
+    ]
+    table: Annotated[
+        str,
+        _key(
+            "The table, or its schema, a dot and the table; where a dot belongs to a name, a list "
+            "of the two. Names stand as the database has them, and need no quotes of their own.",
+            'table = ["food service", "acc.ounts"]',
+            "names with blanks, capitals, accents, dots",
+        ),
+    ]
+    key: Annotated[
+        Columns,
+        _key(
+            "The column that identifies a row, or those that do. A PRIMARY KEY or UNIQUE "
+            "constraint must cover them.",
+            'key = ["kid_id", "task_id"]',
+            "a key of several columns",
+        ),
+    ]
+    key_without_constraint: Annotated[
+        bool,
+        _key(
+            "The school is sure that the key identifies a row, though no constraint says so. It is "
+            "a risk: two rows of one key are taken for one record, and what stands in the row of "
+            "one family may be told to another.",
+            "key_without_constraint = true",
+            "a table without a key, whose rows are told apart by some of its columns",
+        ),
+    ] = False
+    columns: Annotated[
+        tuple[str, ...],
+        _key(
+            "Only these and the key are stored, and only a change in one of these counts: a save "
+            "that changes nothing, or only a timestamp, is no change. What other keys name is "
+            "among them. At most 50.",
+            'columns = ["points"]',
+        ),
+    ]
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -83,37 +126,133 @@ class Captured(_Part, frozen=True, kw_only=True):
 class Watch(Captured, frozen=True, kw_only=True):
     """A table whose rows become changes of one kind.
 
-    *value* is the column, or columns, that hold what families see; *text* the column with the
-    words for it where *value* is only the number; *labels* turn a value into words.
-    *first_of* names columns of which the first with a value counts. *words* are said in place of
-    values, *numbers* stand behind them, and values to *ignore* say nothing. *scale* is the highest
-    value, or of a meal balance what makes a dollar.
-    *released_by* is a column of the row itself without which families do not see it. With
-    *becomes* instead of *value* only a change that turns this column true counts, with *appears*
-    only a new row, with *looks_again* any change of its columns (as of a date from which records
-    may be seen), and the value is what the facts say; with *computed* it always is.
-    *by* are the columns of the facts that equal the record's key, one for each of its columns.
-    *deleted* says whether a row that is gone, or holds no value any more, is "withdrawn": then who
-    was told of it hears so. Without it that is so for attendance alone.
+    Exactly one of value, first_of, becomes, appears, looks_again and computed says what counts.
     """
 
-    kind: Kind
-    facts: str
-    by: Columns
-    value: Columns = ()
-    text: str = ""
-    labels: str = ""
-    released_by: str = ""
-    becomes: str = ""
-    appears: bool = False
-    looks_again: bool = False
-    computed: bool = False
-    first_of: tuple[str, ...] = ()
-    words: dict[str, str] = {}
-    numbers: dict[str, int | float] = {}
-    ignore: tuple[str | int | float, ...] = ()
-    scale: int | float = 0
-    deleted: Literal["", "withdrawn", "silent"] = ""
+    kind: Annotated[Kind, _key("Of what kind the news is.", 'kind = "assignment"')]
+    facts: Annotated[str, _key("Which [facts.X] tells more.", 'facts = "assignment"')]
+    by: Annotated[
+        Columns,
+        _key(
+            "The columns of the facts that equal the record's key, one for each of its columns, in "
+            "their order.",
+            'by = ["kid_id", "task_id"]',
+        ),
+    ]
+    value: Annotated[
+        Columns,
+        _key(
+            "The column that holds what families see; several are joined by a comma.",
+            'value = "points"',
+        ),
+    ] = ()
+    text: Annotated[
+        str,
+        _key("The column with the words for it, where `value` is the number.", 'text = "mark"'),
+    ] = ""
+    labels: Annotated[
+        str,
+        _key(
+            "The [labels.X] that turns the value into words.",
+            'labels = "attendance_code"',
+            "a code, whose meaning stands in another table",
+        ),
+    ] = ""
+    released_by: Annotated[
+        str,
+        _key(
+            "A column of the row itself: families see the row only while it is true.",
+            'released_by = "posted"',
+        ),
+    ] = ""
+    becomes: Annotated[
+        str,
+        _key(
+            "Instead of `value`: only a change that turns this column true counts. Families saw "
+            "nothing before, and the value is the facts' `value`, in the words of the watch of the "
+            "record itself where one has the same facts.",
+            'becomes = "released"',
+            "a flag that shows all scores of an assignment: watch its table",
+        ),
+    ] = ""
+    appears: Annotated[
+        bool,
+        _key(
+            "Instead of `value`: only a row that is new counts; for the rest like `becomes`.",
+            "appears = true",
+            "a row elsewhere that says that a section is done: watch that table",
+        ),
+    ] = False
+    looks_again: Annotated[
+        bool,
+        _key(
+            "Instead of `value`: any change of `columns` counts, as of the day from which families "
+            "may see the records (`visible_from` of the facts); for the rest like `becomes`.",
+            "looks_again = true",
+            "a date from which all scores of an assignment are shown: watch its table",
+        ),
+    ] = False
+    computed: Annotated[
+        bool,
+        _key(
+            "Instead of `value`: a change of any column counts, and the value is what the facts' "
+            "SQL makes of it. What families saw before is then not known from the row.",
+            "computed = true",
+            "a value that no column holds: write its SQL as `value` in the facts",
+        ),
+    ] = False
+    first_of: Annotated[
+        tuple[str, ...],
+        _key(
+            "Instead of `value`: columns of which the first with a value counts.",
+            'first_of = ["office_mark", "teacher_mark"]',
+            "a mark of the office that wins over the teacher's",
+        ),
+    ] = ()
+    words: Annotated[
+        dict[str, str],
+        _key(
+            "Words in place of values. Values match as values: -1, -1.0 and -1.00 are one.",
+            'words = { "-1" = "excused" }',
+            "`-1` for excused",
+        ),
+    ] = {}
+    numbers: Annotated[
+        dict[str, int | float],
+        _key(
+            "The number behind a word or letter, for thresholds: percent, or dollars of a meal "
+            "balance. A column `number` in [labels.X] does the same.",
+            'numbers = { "A" = 95, "B" = 85 }',
+            "letters, and thresholds in percent",
+        ),
+    ] = {}
+    ignore: Annotated[
+        tuple[str | int | float, ...],
+        _key(
+            "Values that families never see, as if there were none.",
+            'ignore = [-99, "n/a"]',
+            "a value that families never see",
+        ),
+    ] = ()
+    scale: Annotated[
+        int | float,
+        _key(
+            "The highest value: a grade of 3.5 with a scale of 4 stands at 87.5 percent and is "
+            "shown as 3.5. For an assignment it stands in for `out_of`; of a meal balance it is "
+            "what makes a dollar.",
+            "scale = 4",
+            "grades from 0 to 4, or balances in cents (`scale = 100`)",
+        ),
+    ] = 0
+    deleted: Annotated[
+        Literal["", "withdrawn", "silent"],
+        _key(
+            "Whether a row that is deleted, or loses its value, is told as a correction to who was "
+            "told of it. Without it: withdrawn for attendance, else silent.",
+            'deleted = "withdrawn"',
+            "marks that are deleted, and families who shall hear of it",
+        ),
+    ] = ""
 
     @property
     def withdraws(self) -> bool:
@@ -145,13 +284,28 @@ class Watch(Captured, frozen=True, kw_only=True):
 class DirectoryWatch(Captured, frozen=True, kw_only=True):
     """A table whose changes make a part of the directory be read again.
 
-    *by* are directory columns that say which rows: those that have what the record's *from*
-    columns hold now, or held before. Without it all rows are read again.
+    *from_* is `from` in the file.
     """
 
-    refreshes: Entity
-    by: Columns = ()
-    from_: Columns = msgspec.field(name="from", default=())
+    refreshes: Annotated[Entity, _key("Which part of it.", 'refreshes = "rights"')]
+    by: Annotated[
+        Columns,
+        _key(
+            "Which rows are read again: those that have in these columns of the directory what the "
+            "record holds now, or held before; `id` stands for its key. Without it, all rows: for "
+            "small tables.",
+            'by = "student_id"',
+        ),
+    ] = ()
+    from_: Annotated[
+        Columns,
+        _key(
+            "The record's columns with the values of `by`, where they have other names; they are "
+            "in its `key` or among its `columns`.",
+            'from = "kid_id"',
+            "other names in the directory's tables",
+        ),
+    ] = msgspec.field(name="from", default=())
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -167,7 +321,13 @@ class DirectoryWatch(Captured, frozen=True, kw_only=True):
 class Query(_Part, frozen=True, kw_only=True):
     """A SELECT without a condition on keys."""
 
-    query: str
+    query: Annotated[
+        str,
+        _key(
+            "The SELECT, without a condition on keys and without a semicolon.",
+            'query = """\nSELECT school_id AS id, name\nFROM school\n"""',
+        ),
+    ]
 
 
 class Directory(_Part, frozen=True, kw_only=True):
@@ -217,14 +377,28 @@ PAGES_BEHIND: Final[Mapping[str, str]] = {
 class Definition(_Part, frozen=True, kw_only=True):
     """All that Schoolbell knows of one SIS; *written* is the file that says so."""
 
-    name: str
-    description: str = ""
-    watch: tuple[Watch, ...]
-    facts: dict[str, Query]
-    labels: dict[str, Query] = {}
-    directory: Directory
-    directory_watch: tuple[DirectoryWatch, ...] = ()
-    pages: Pages = Pages()
+    name: Annotated[str, _key("What this SIS is called, in messages.", 'name = "our-sis"')]
+    description: Annotated[
+        str, _key("One sentence for people.", 'description = "The SIS of our district."')
+    ] = ""
+    watch: Annotated[tuple[Watch, ...], _key("The tables whose changes are told.", "[[watch]]")]
+    facts: Annotated[
+        dict[str, Query],
+        _key("Queries that say what is known of changed records.", "[facts.assignment]"),
+    ]
+    labels: Annotated[
+        dict[str, Query], _key("Queries that turn values into words.", "[labels.attendance_code]")
+    ] = {}
+    directory: Annotated[
+        Directory, _key("Queries for schools, calendars, people and rights.", "[directory.rights]")
+    ]
+    directory_watch: Annotated[
+        tuple[DirectoryWatch, ...],
+        _key("The tables whose changes refresh the directory at once.", "[[directory_watch]]"),
+    ] = ()
+    pages: Annotated[
+        Pages, _key("Queries for what staff choose from for a broadcast.", "[pages.students]")
+    ] = Pages()
     written: str = ""
 
     @property

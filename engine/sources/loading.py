@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, Final, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -164,7 +164,7 @@ class _File:
         try:
             values[field.name] = msgspec.convert(value, field.type)
         except (msgspec.ValidationError, ValueError) as error:
-            self._add(place, f"`{field.encode_name}` {_expected(str(error), field.type)}")
+            self._add(place, f"`{field.encode_name}` {_expected(str(error), _bare(field.type))}")
 
     def _look_for_keys(
         self, place: Place, content: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]
@@ -189,6 +189,11 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 def _is_path(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(p, str) and p for p in value)
+
+
+def _bare(type_: Any) -> Any:
+    """A type without what is said of it."""
+    return get_args(type_)[0] if get_origin(type_) is Annotated else type_
 
 
 def _expected(error: str, type_: Any) -> str:

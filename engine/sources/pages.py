@@ -230,10 +230,16 @@ class Chosen(NamedTuple):
 
 def needed_columns(definition: Definition) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """The name of each query of the pages, its SQL, and the columns that it must give."""
-    for part, row in _ROWS.items():
+    for part, needed, _ in columns():
         if query := definition.pages.query(part):
-            needed = (name for name in row._fields if name not in row._field_defaults)
-            yield f"[pages.{part}]", query, tuple(needed)
+            yield f"[pages.{part}]", query, needed
+
+
+def columns() -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Each query of the pages, the columns that it must give, and those that it may."""
+    for part, row in _ROWS.items():
+        optional = tuple(row._field_defaults)
+        yield str(part), tuple(one for one in row._fields if one not in optional), optional
 
 
 class SisPages:
