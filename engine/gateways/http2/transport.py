@@ -123,7 +123,8 @@ class Http2(Generic[K]):
         """Take what is finished and put to work what waits."""
         self._reap()
         self._start()
-        self._drive()
+        if self._drive():
+            self._reap()
 
     # --- which request goes where ----------------------------------------------------------
 
@@ -185,11 +186,10 @@ class Http2(Generic[K]):
         pause = max(until - time.monotonic(), 0.0)
         return min(pause, GLANCE) if self._waiting else pause
 
-    def _drive(self) -> None:
+    def _drive(self) -> bool:
         """Let libcurl do what is due by the clock, such as requests it was just given."""
         now = time.monotonic()
-        for connection in self._every_connection():
-            connection.drive(now)
+        return sum(connection.drive(now) for connection in self._every_connection()) > 0
 
     def _every_connection(self) -> Iterator[Connection]:
         yield from self._connections

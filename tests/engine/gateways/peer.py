@@ -6,9 +6,11 @@ Strict like the real gateways: a stream above the advertised limit ends the conn
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import ssl
 import struct
+import termios
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -54,7 +56,7 @@ class Say:
 
 @dataclass(frozen=True)
 class Silence:
-    """Never answer."""
+    """Never answer by itself: a test may let it be answered, see `Peer.answer`."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ class Peer:
         self._listening = socket.create_server(("127.0.0.1", port), backlog=128)
         self.url = f"https://localhost:{self._listening.getsockname()[1]}"
         self._open: set[_Connection] = set()
+        self._silent: dict[str, tuple[_Connection, int]] = {}
 
     def __enter__(self) -> Peer:
         started: Future[None] = Future()
@@ -137,6 +140,20 @@ class Peer:
     def paths(self) -> list[str]:
         """What was asked for, in order; a request that came twice is there twice."""
         return [seen.path for seen in self.seen]
+
+    def answer(self, *paths: str) -> None:
+        """Accept requests that met Silence, each in a TLS record of its own, in this order.
+
+        Returns when the answers lie in the client's socket.
+        """
+        asyncio.run_coroutine_threadsafe(self._answer(paths), self._loop).result()
+
+    async def _answer(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            connection, stream = self._silent.pop(path)
+            connection._say(stream, Say())
+            while connection.is_underway:
+                await asyncio.sleep(0.001)
 
     def leave(self) -> None:
         """Close every connection with a GOAWAY, as real gateways do to idle ones."""
@@ -226,6 +243,8 @@ class _Connection(asyncio.Protocol):
         match reaction:
             case Say():
                 asyncio.get_running_loop().call_later(reaction.after, self._say, stream, reaction)
+            case Silence():
+                self._peer._silent[seen.path] = self, stream
             case Reset():
                 self._h2.reset_stream(stream, reaction.code)
             case GoAway():
@@ -260,6 +279,12 @@ class _Connection(asyncio.Protocol):
 
     def leave(self) -> None:
         self.transport.write(GoAwayFrame(0, last_stream_id=2**31 - 1).serialize())
+
+    @property
+    def is_underway(self) -> bool:
+        """Whether the client's side of TCP does not have all that was sent."""
+        count = fcntl.ioctl(self.transport.get_extra_info("socket"), termios.TIOCOUTQ, bytes(4))
+        return any(count)
 
     def _say_goodbye(self, last: int) -> None:
         self._last = last
