@@ -54,7 +54,7 @@ PLANTS: Final = {
         "devices -> engine.wire.messages",
     ),
     "arrows go one way: commands, services, wiring, stages, adapters, values": Plant(
-        "engine/ports.py", "import engine.database", "engine.ports -> engine.database"
+        "engine/ports/clock.py", "import engine.database", "engine.ports.clock -> engine.database"
     ),
 }
 

@@ -1,0 +1,64 @@
+"""A SIS: what its changes mean, whom they concern, and who everybody is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from rules.change import Change, ChangeId, StudentId, Subject
+
+SOURCE_ALARM: Final = "source"
+"""The alarm about a query of the source definition that the SIS refuses."""
+
+
+class Source(Protocol):
+    """A SIS, as its definition describes it."""
+
+    def sort(self, changes: Sequence[Change]) -> Sorted:
+        """Tell changes of records from changes of the directory and from what nobody watches."""
+        ...
+
+    def find(self, changes: Sequence[Change]) -> Sequence[Subject]:
+        """Everyone whom *changes* concern, still without names; those of one change together.
+
+        A handful of queries, however many changes there are. Raises BrokenQuery where the SIS
+        refuses one of them.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Changes by what they are for.
+
+    *gone* are those of records that deleted a row, and that is news, with the row's name.
+    """
+
+    of_records: Sequence[Change]
+    of_directory: Sequence[Change]
+    unknown: Sequence[Change]
+    gone: Mapping[ChangeId, str] = field(default_factory=dict)
+
+
+class Directory(Protocol):
+    """Our copy of the schools, calendars, people, students and rights of the SIS.
+
+    Both methods ask the SIS, so they are called while no transaction of ours is open.
+    """
+
+    def follow(self, changes: Sequence[Change]) -> None:
+        """Read again the rows that *changes* of the directory concern.
+
+        What is decided afterwards, by whatever process, is decided on a directory in which these
+        changes were applied. The same change may be followed any number of times. Raises
+        BrokenQuery where the SIS refuses a query; then none of them was followed.
+        """
+        ...
+
+    def names(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
+        """First names; whom we do not know is read first, with everybody's rights to them.
+
+        While the SIS refuses the queries for that, who is not known has no name here.
+        """
+        ...
