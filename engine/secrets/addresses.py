@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.errors import SchoolbellError
-from engine.secrets.keyring import Keyring
 from engine.wire.messages import DeviceKind, Token
 from rules.audience import DeviceId
 from rules.privacy import Level
+
+if TYPE_CHECKING:
+    from engine.secrets.keyring import Keyring
 
 # Apple: hexadecimal, of 32 bytes today and of up to 100. Google: two parts in base64url with a
 # colon between them for a token, which may also be an installation's id, of 22 characters.

@@ -9,7 +9,6 @@ from engine.ports import Broker, Queue
 from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
-from engine.runtime.jobs import retry_parked
 from engine.store import parked
 from engine.store.parked import ParkedChange
 
@@ -66,6 +65,8 @@ def retry(installation: Installation) -> Retried:
             )
             return Retried(0, sum(requeued))
         case District():
+            from engine.runtime.jobs import retry_parked  # with it comes most of the engine
+
             broker = installation.broker
             changes = retry_parked(installation.database, broker)
             return Retried(changes, sum(broker.requeue_parked(queue, _AT_ONCE) for queue in Queue))

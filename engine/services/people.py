@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.secrets import addresses
-from engine.secrets.keyring import Keyring
 from engine.services import typed
 from engine.store import app, directory
 from engine.wire.messages import Token
 from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
+
+if TYPE_CHECKING:
+    from engine.secrets.keyring import Keyring
 
 
 def sign_in(

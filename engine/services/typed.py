@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Final
 
 from engine.errors import SchoolbellError
-from engine.secrets.envelope import KEY_SIZE
 from rules.audience import DeviceId
 from rules.change import Kind
 from rules.thresholds import ThresholdFault, thresholds
@@ -32,6 +31,8 @@ def device(words: str) -> DeviceId:
 
 def push_key(key: bytes | None) -> bytes | None:
     """The key with which an app opens what is sealed for it; raises SchoolbellError."""
+    from engine.secrets.envelope import KEY_SIZE
+
     if key is not None and len(key) != KEY_SIZE:
         raise SchoolbellError(
             f"A key of an app has {KEY_SIZE} bytes, and this has {len(key)}.",

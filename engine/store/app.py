@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Column, Connection, bindparam, delete, select, update
 
-from engine.secrets.keyring import Keyring
 from engine.store import devices
 from engine.store.bulk import one_of
 from engine.store.tables import accounts, inbox_reads, inboxes, sessions, subscriptions
 from engine.wire.messages import Token
 from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
+
+if TYPE_CHECKING:
+    from engine.secrets.keyring import Keyring
 
 _OF_PEOPLE: Final = (accounts, sessions, subscriptions, inboxes, inbox_reads)
 

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, delete, func, literal_column, select, update
 
 from engine.dialects import dialect_of
 from engine.errors import SchoolbellError, Unprocessable
 from engine.secrets.addresses import Device, opened
-from engine.secrets.keyring import Keyring
 from engine.store.bulk import one_of
 from engine.store.tables import devices, sessions
 from engine.wire.messages import DeviceKind, Token
 from rules.audience import DeviceId
 from rules.privacy import Level
+
+if TYPE_CHECKING:
+    from engine.secrets.keyring import Keyring
 
 KEY_LOST: Final = "KEY_LOST"
 REPLACED: Final = "REPLACED"

@@ -276,6 +276,9 @@ def test_a_variable_that_is_no_setting_is_refused(
         ("[district]\nid = 'St. Mary'", "[district] id: is made of small letters"),
         ("[deliver]\ndistricts = ['north', 'ca']", "ca is a name that the hub itself needs"),
         ("[district]\ntimezone = 'Mars'", "write one like America/Chicago"),
+        ("[district]\ntimezone = 'America'", "write one like America/Chicago"),
+        ("[district]\ntimezone = '../zoneinfo/UTC'", "write one like America/Chicago"),
+        ("[district]\ntimezone = 'right/UTC'", "write one like America/Chicago"),
         (
             "[fcm]\nservice_account_file = 'key.json'",
             "[fcm]: service_account_file is set and project_id is empty; "
