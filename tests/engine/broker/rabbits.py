@@ -4,12 +4,15 @@ import re
 import ssl
 import warnings
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import pika
+
 from engine.broker.rabbitmq.address import Timeouts
 from engine.broker.rabbitmq.broker import RabbitBroker
-from engine.broker.rabbitmq.topology import exchange
+from engine.broker.rabbitmq.topology import exchange, partition_names
 from engine.config import BrokerSettings
 from engine.ports import Queue
 from tests.contracts.brokers import DISTRICT
@@ -52,6 +55,15 @@ class Rabbit:
             partitions=partitions,
         )
         return RabbitBroker(settings, district, queues, IMPATIENT)
+
+    def purge(self, queue: Queue, partitions: int = 1) -> int:
+        """Throw away all that waits in a queue, as an administrator may; how much it was."""
+        with closing(pika.BlockingConnection(pika.URLParameters(self.vhost.amqp_url))) as line:
+            channel = line.channel()
+            return sum(
+                channel.queue_purge(name).method.message_count
+                for name in partition_names(queue, partitions)
+            )
 
     def installed(self) -> RabbitBroker:
         broker = self.open()

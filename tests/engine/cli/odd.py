@@ -42,6 +42,11 @@ RIGHT: Final[Mapping[str, str]] = {
     "etc": "/etc/rabbitmq",
     "url": "sqlite:///another.db",
     "students": "30",
+    "role": "bell",
+    "definition": "reference",
+    "watches": "score",
+    "out": "a-new-draft.toml",
+    "schema": "main",
 }
 ENDLESS: Final = ("run", "demo", "phones")
 

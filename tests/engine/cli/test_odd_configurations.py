@@ -11,7 +11,20 @@ from tests.engine.cli.commands import Bell
 from tests.engine.cli.odd import configurations, run
 
 NUMBER, PARTS = 500, 10
-COMMANDS: Final = ("status", "enable", "keys show", "sync", "install", "parked list", "privacy")
+SOURCE: Final = (
+    *("source draft", "source try --last 1", "source change --records same"),
+    "capture grants --role bell",
+)
+COMMANDS: Final = (
+    "status",
+    "enable",
+    "keys show",
+    "sync",
+    "install",
+    "parked list",
+    "privacy",
+    *SOURCE,
+)
 EXAMPLE: Final = Path(__file__).parents[3] / "config.example.toml"
 
 

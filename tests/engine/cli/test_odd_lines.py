@@ -16,9 +16,10 @@ from engine.errors import SchoolbellError
 from engine.secrets import keyring
 from tests.district import KEYS, build_sis
 from tests.engine.cli.commands import CONFIG, Bell
-from tests.engine.cli.odd import command_lines, run
+from tests.engine.cli.odd import command_lines, leaves, run
 
 NUMBER, PARTS = 500, 10
+FEWEST = 4  # lines of each command
 PROGRAM = (sys.executable, "-m", "engine.cli")
 
 
@@ -54,6 +55,16 @@ def test_an_odd_command_line_is_answered_where_the_sis_is_in_postgresql(
     assert run(["install"]).code == 0
 
     answered(command_lines(NUMBER // PARTS, seed=PARTS))
+
+
+def test_every_command_is_among_the_odd_lines() -> None:
+    """Also one that is added tomorrow."""
+    lines = [line for part in range(PARTS) for line in command_lines(NUMBER // PARTS, seed=part)]
+
+    for path, command in leaves():
+        odd = [line for line in lines if tuple(line[: len(path)]) == path]
+        assert len(odd) >= FEWEST, path
+        assert not command.params or any(len(line) > len(path) for line in odd), path
 
 
 def answered(lines: Iterable[Sequence[str]]) -> None:

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.cli.commands import Bell
+from tests.engine.cli.commands import CONFIG, Bell
+from tests.engine.cli.odd import run
+from tests.engine.sources.test_mutations import mutants
+
+ODD, PARTS = 60, 3
 
 
 @pytest.fixture
@@ -90,3 +94,31 @@ def test_the_exit_code_says_that_something_is_to_be_mended(bell: Bell) -> None:
 
     assert result.exit_code == 1
     assert "✗ The query [facts.assignment] of the source definition does not run" in result.stdout
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_an_odd_definition_is_tried_or_refused_in_a_sentence(
+    bell: Bell, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    """Also one that is sound as far as a check can tell, and has its faults in what rows give."""
+    monkeypatch.chdir(bell.folder)
+    for number, (_, text) in enumerate(mutants(ODD // PARTS, seed=part)):
+        Path("odd.toml").write_text(text, "utf-8", newline="")
+        command = chance_of(number)
+        ended = run(["--config", "schoolbell.toml", *command])
+
+        where = f"{command} with the definition {number} of {part}"
+        assert ended.unforeseen is None, where
+        assert ended.code in (0, 1, 2), where
+        assert "Traceback" not in ended.said, where
+        if ended.code == 2:
+            assert ended.err.startswith("Error: "), where
+            assert "\nWhat to do: " in ended.err, where
+
+
+def chance_of(number: int) -> tuple[str, ...]:
+    """Most are tried; what is granted is asked by the configuration, which names the definition."""
+    if number % 4:
+        return ("source", "try", "--last", "1", "--definition", "odd.toml")
+    Path("schoolbell.toml").write_text(f'{CONFIG}[source]\ndefinition = "odd.toml"\n')
+    return ("capture", "grants", "--role", "bell")

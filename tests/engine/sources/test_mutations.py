@@ -131,10 +131,11 @@ MUTATIONS: Final[tuple[Callable[[Random, list[str]], None], ...]] = (
 )  # fmt: skip
 
 
-def _mutants() -> list[tuple[str, str]]:
-    random = Random(SEED)
+def mutants(count: int = MUTANTS, seed: int = SEED) -> list[tuple[str, str]]:
+    """Broken definitions, each with the name of its mutation."""
+    random = Random(seed)
     found = []
-    for number in range(MUTANTS):
+    for number in range(count):
         lines = REFERENCE.split("\n")
         mutation = MUTATIONS[number % len(MUTATIONS)]
         for _ in range(random.choice((1, 1, 1, 2, 5))):
@@ -156,7 +157,7 @@ def test_five_hundred_broken_definitions_are_refused_clearly(
     database: Database, tmp_path: Path
 ) -> None:
     refused = dict.fromkeys((mutation.__name__ for mutation in MUTATIONS), 0)
-    for name, text in _mutants():
+    for name, text in mutants():
         problem = _problem(database, tmp_path / "mutant.toml", text)
         if problem is None:
             assert _means_something(text), text
