@@ -45,6 +45,7 @@ _STATES: Final = (
     "restricted",
     "active",
     "enrolled",
+    "takes_part",
     "released",
     "deleted",
     "code",

@@ -14,6 +14,7 @@ from engine.sources.draft.select import Select
 from engine.sources.unfilled import fill_in
 
 _ENROLLED: Final = frozenset({"enrolled", "active", "e", "a", "current", "activo", "aktiv"})
+_WHETHER: Final = "whether the student is enrolled now; TRUE where only such are listed"
 _STUDENTS_OWN: Final = "student "
 
 
@@ -128,15 +129,16 @@ def _students(draft: Draft) -> list[Select]:
     school, _ = draft.place(table)
     found = select.identity(school, needed=True) if school else fill_in("the student's school")
     select.add(found, "school_id")
-    select.add(_enrolled(select, table), "enrolled")
+    select.add(is_enrolled(select, table, _WHETHER), "enrolled")
     draft.narrowed(select, school)
     return [select]
 
 
-def _enrolled(select: Select, table: Table) -> str:
-    column = column_of(table, "enrolled")
+def is_enrolled(select: Select, table: Table, whether: str, meaning: str = "enrolled") -> str:
+    """A flag of the base of *select*, or a mark that asks *whether* it is so."""
+    column = column_of(table, meaning)
     if column is None:
-        return fill_in("whether the student is enrolled now; TRUE where only such are listed")
+        return fill_in(whether)
     shown = select.column((), column.name)
     if column.sort is Sort.FLAG:
         return shown

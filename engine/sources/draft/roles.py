@@ -114,6 +114,10 @@ COLUMNS: Final[Mapping[str, ColumnHint]] = {
         frozenset({"by", "user", "key"}),
     ),
     "room": ColumnHint(("room",), WORDS),
+    "takes_part": ColumnHint(("enrolled", "status", "enrollment status", "active", "type"), FLAGS),
+    "grade_level": ColumnHint(
+        ("grade level", "entry grade level"), VALUES, frozenset({"key", "next"})
+    ),
     "starts_at": ColumnHint(
         ("start at", "start time", "time", "start"), frozenset({Sort.TIME, Sort.WORDS, Sort.MOMENT})
     ),
@@ -262,6 +266,32 @@ ROLES: Final[Sequence[Role]] = (
         {"placement": 8, "session placement": 9, "responsive placement": 9, "student session": 8,
          "responsive student": 8, "responsive session student": 9, "session student": 8},
         {}, {"student": 4, "session": 6}, needs=("student", "session"),
+    ),
+    Role(
+        "family", "families", {"family": 9}, {"title": 2},
+        against=frozenset({"member", "student", "person", "guardian", "contact", "relation"}),
+    ),
+    Role(
+        "member", "members of families",
+        {"family member": 9, "family student": 8, "family person": 8, "student family": 8}, {},
+        {"family": 4, "student": 3, "person": 2}, needs=("family",),
+    ),
+    Role(
+        "roster", "students in sections",
+        {"roster": 8, "section roster": 9, "student section": 9, "student course section": 9,
+         "student section association": 9, "section enrollment": 9, "course enrollment": 8},
+        {"enrolled": 1, "starts": 1, "ends": 1}, {"student": 4, "section": 4},
+        needs=("student", "section"),
+        against=frozenset({"attendance", "event", "grade", "score", "assignment", "mark"}),
+    ),
+    Role(
+        "camp", "camps", {"camp": 9}, {"title": 2, "starts": 1, "ends": 1}, {"school": 1},
+        against=frozenset({"enrollment", "session", "student", "placement"}),
+    ),
+    Role(
+        "camp_enrollment", "students in camps",
+        {"camp enrollment": 9, "camp student": 8, "camp placement": 8},
+        {"enrolled": 1, "starts": 1, "ends": 1}, {"student": 4, "camp": 4}, needs=("student",),
     ),
 )  # fmt: skip
 

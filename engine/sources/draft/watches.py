@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.sources.draft.draft import Draft, comment, listed, one_or_list, query, text, why
+from engine.sources.draft.hints import done_elsewhere, hints
 from engine.sources.draft.joins import Path
 from engine.sources.draft.roles import column_of
 from engine.sources.draft.schema import Column, Sort, Table
@@ -26,6 +27,7 @@ def watches(draft: Draft) -> Iterator[list[str]]:
     """Every watch that can be written, with its facts and labels; a comment where none can."""
     yield from _of_scores(draft)
     yield from _of_grades(draft)
+    yield from done_elsewhere(draft)
     yield from _of_attendance(draft)
     yield from _of_meals(draft)
     yield from _of_sessions(draft)
@@ -232,6 +234,7 @@ def _watch(
         lines += _words(value[0], kind)
     if own:
         lines.append(f"released_by = {text(own.name)}")
+    lines += hints(table, kind, value[0], frozenset(names))
     same = fill_in("the same columns, as the facts below give them")
     lines += [f'facts = "{facts}"', f"by = {one_or_list(table.key or (same,))}"]
     return [*_deleted(table), *lines]

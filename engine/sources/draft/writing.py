@@ -11,6 +11,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from engine.sources.draft.draft import Draft, comment, text
 from engine.sources.draft.joins import Joins
+from engine.sources.draft.pages import pages
 from engine.sources.draft.people import directory
 from engine.sources.draft.roles import find
 from engine.sources.draft.schema import Schema
@@ -38,10 +39,7 @@ def write(name: str, schema: Schema, dialect: Dialect) -> Drafted:
     parts = [
         [_heading("1. Changes")], *watches(draft),
         [_heading("2. The directory")], *directory(draft),
-        comment(
-            "The pages from which staff send broadcasts are not drafted: the bundled definition "
-            "`reference` shows them under [pages]."
-        ),
+        [_heading("3. Pages")], *pages(draft),
     ]  # fmt: skip
     body = "\n\n".join("\n".join(part) for part in parts)
     written = f"{_beginning(draft, len(unfilled(body)))}\n\n{body}\n"

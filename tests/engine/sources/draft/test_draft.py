@@ -128,6 +128,7 @@ _EDFI = {
     "grades of a term": "grade",
     "attendance codes": "attendanceeventcategorydescriptor",
     "attendance": "studentsectionattendanceevent",
+    "students in sections": "studentsectionassociation",
 }
 
 
