@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
 from rules.change import Change, ChangeId, Op, Scalar
 
+# Values that messages carry as they are, which nearly all are: decoded in one go.
+_Carried = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_PLAIN: Final = msgspec.json.Decoder(dict[str, str | _Carried | float | bool | None])
 _VALUES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 # The words of JSON of which depth is counted: whole texts, and what opens or closes a part.
@@ -90,6 +93,13 @@ def aware(value: datetime) -> datetime:
 def _values(json: str | None) -> Mapping[str, Scalar] | None:
     if json is None:
         return None
+    try:
+        return _PLAIN.decode(json)
+    except (msgspec.DecodeError, RecursionError):
+        return _one_by_one(json)
+
+
+def _one_by_one(json: str) -> Mapping[str, Scalar]:
     try:
         parts: Mapping[str, bytes] = {
             name: bytes(raw) for name, raw in _VALUES.decode(json).items()

@@ -225,7 +225,7 @@ class Reader:
             ),
             values,
         )
-        return [Row(*row) for row in found]
+        return [Row(*row) for row in found.all()]
 
     def _walks(self, groups: Sequence[Row]) -> Mapping[_Place, net.Walk[_Place] | str | None]:
         """For each group where the value stands that it began with, and the one it ended with."""
