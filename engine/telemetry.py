@@ -35,6 +35,7 @@ class Event(StrEnum):
     CHANGES_RELAYED = "changes.relayed"
     CHANGES_EVALUATED = "changes.evaluated"
     CHANGES_REPUBLISHED = "changes.republished"
+    AUDIENCES_KEPT = "audiences.kept"
     OUTCOMES_RECORDED = "outcomes.recorded"
     OUTCOMES_DROPPED = "outcomes.dropped"
     PUSHES_REPUBLISHED = "pushes.republished"

@@ -24,6 +24,7 @@ from engine.config import ENV_PREFIX, load
 from engine.runtime.district import District
 from engine.services import settings
 from engine.services.install import install
+from engine.store import audiences
 from engine.store.bulk import append
 from engine.store.devices import new_row
 from engine.store.tables import accounts, devices, sessions, subscriptions
@@ -292,5 +293,6 @@ def _sign_everybody_in(
             subscriptions,
             [(student, person, kind, True, "") for student, person in pairs for kind in Kind],
         )
+    audiences.keep(district.database)  # as schedule does while people sign in, over days
     settings.enable(district.database)
     settings.set_privacy(district.database, Level.FULL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,6 +19,25 @@ NUMBER: Final = "schoolbell_number"
 """The column with the place of a key among those that were asked for."""
 
 Row = Sequence[Any]
+
+
+class Follower(NamedTuple):
+    """What follows in the transaction of whoever changes rows of a *table* of ours.
+
+    *statement* makes the SQL of it, given a subquery with the *columns* of those
+    rows, as they were and as they are; a row that stays alike in them is not among those.
+    It *writes* to another table, as one of those who may do so at once.
+    """
+
+    table: str
+    columns: Sequence[str]
+    writes: str
+    statement: Callable[[str], str]
+
+    @property
+    def name(self) -> str:
+        """What its triggers are named after."""
+        return f"{self.table}_follow"
 
 
 class Statement(NamedTuple):
@@ -279,6 +298,18 @@ class Dialect(Protocol):
 
     def lock(self, connection: Connection, table: Table, mode: str) -> None:
         """Lock *table* in a mode of PostgreSQL's, where more than one transaction may write."""
+        ...
+
+    def try_alone(self, connection: Connection, table: Table) -> bool:
+        """Let no other transaction write to *table* until this one ends; False while one does."""
+        ...
+
+    def following(self, follower: Follower) -> Sequence[str]:
+        """What makes the triggers of *follower*."""
+        ...
+
+    def not_following(self, follower: Follower) -> Sequence[str]:
+        """What takes away what outlives the table of *follower*."""
         ...
 
     def try_lock(self, connection: Connection, key: int) -> bool:

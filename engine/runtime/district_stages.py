@@ -15,6 +15,7 @@ from engine.runtime.jobs import (
     check_capture,
     check_source,
     forget,
+    keep_audiences,
     look_again_at_all,
     relay_lost,
     release_all,
@@ -112,6 +113,7 @@ def _jobs(
     return (
         (lambda: release_all(release), settings.retries_every),
         (lambda: look_again_at_all(look_again), settings.retries_every),
+        (lambda: keep_audiences(district.database), settings.retries_every),
         (
             lambda: plan_lost(district.ledger, district.broker, settings.lost_after, utc_now()),
             _SWEEP_EVERY,

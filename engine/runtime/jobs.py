@@ -20,7 +20,7 @@ from engine.stages.opening import LookAgain
 from engine.stages.publishing import publish_changes
 from engine.stages.release import Release
 from engine.stages.schedule import LostChanges
-from engine.store import housekeeping, parked, partitions
+from engine.store import audiences, housekeeping, parked, partitions
 from engine.telemetry import Event, emit
 
 _RETRIED_AT_ONCE: Final = 10_000
@@ -36,6 +36,12 @@ def look_again_at_all(look_again: LookAgain) -> None:
     """Look again at every record that has opened."""
     while look_again():
         pass
+
+
+def keep_audiences(database: Database) -> None:
+    """Keep ready the families of students about whom something has changed."""
+    if count := audiences.keep(database):
+        emit(Event.AUDIENCES_KEPT, level=logging.DEBUG, count=count)
 
 
 def relay_lost(lost: LostChanges) -> None:

@@ -1,6 +1,7 @@
 """Candidates: who might be told about some students, and the facts that decide it.
 
-Four queries for a batch, however many students are in it.
+Four queries for a batch, however many students are in it. What they find is kept ready, so that
+most batches need none of them: see `engine.store.audiences`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -49,7 +50,7 @@ class _Student:
     left: set[SchoolId] = field(default_factory=set)
 
 
-class _Related(NamedTuple):
+class _Named(NamedTuple):
     """A person and a student who have to do with each other; *whose* the person's settings are."""
 
     person: PersonId
@@ -63,51 +64,106 @@ class _Related(NamedTuple):
 
 @dataclass(slots=True)
 class _Account:
+    """The sign-ins of an account, with those that run out, and its phones."""
+
     sign_ins: list[SignIn] = field(default_factory=list)
+    expiring: list[tuple[int, datetime]] = field(default_factory=list)
+    phones: list[Device] = field(default_factory=list)
+
+
+class Related(NamedTuple):
+    """A person who has to do with a student, for every kind and at every moment.
+
+    The *candidate* has no subscription: those that they *chose* stand beside, by kind. A sign-in
+    is ended where somebody ended it; *expiring* are the numbers of those that end by themselves.
+    """
+
+    candidate: Candidate
+    chosen: Mapping[Kind, Subscription]
+    expiring: Sequence[tuple[int, datetime]]
+
+    def at(self, kind: Kind | None, now: datetime) -> Candidate:
+        """The candidate for a *kind*, at one moment."""
+        one = self.candidate
+        subscription = self.chosen.get(kind) if kind else None
+        if not self.expiring:
+            return one if subscription is None else _make((*one[:8], subscription, one[9]))
+        sign_ins = list(one.sign_ins)
+        for number, until in self.expiring:
+            if until <= now:
+                sign_ins[number] = sign_ins[number]._replace(ended=True)
+        return one._replace(sign_ins=tuple(sign_ins), subscription=subscription)
+
+
+_make: Final = Candidate._make
+
+
+class Family(NamedTuple):
+    """Everyone who has any relation to one student, and their phones."""
+
+    people: Sequence[Related]
+    phones: Sequence[Device]
+
+
+_NOBODY: Final = Family((), ())
 
 
 def fetch(connection: Connection, wanted: Collection[CandidateKey], now: datetime) -> Audiences:
     """Everyone who has any relation to the *wanted* students, whether it is in force or not."""
-    student_ids = {student for student, _ in wanted}
-    found = _students(connection, student_ids)
-    related = _guardians(connection, found) + _themselves(found)
-    chosen = _subscriptions(
-        connection, {one.identity for one in found.values()}, {kind for _, kind in wanted}
-    )
-    known, phones = _accounts(connection, {one.whose for one in related}, now)
-    by_student: dict[StudentId, list[_Related]] = defaultdict(list)
-    for one in related:
-        by_student[one.student].append(one)
+    students_ = {student for student, _ in wanted}
+    return audiences(families(connection, students_, {kind for _, kind in wanted}), wanted, now)
+
+
+def audiences(
+    found: Mapping[StudentId, Family], wanted: Collection[CandidateKey], now: datetime
+) -> Audiences:
+    """The candidates for each student and kind, at one moment, with the phones of all."""
     candidates = {
-        (student, kind): [
-            _candidate(one, known.get(one.whose), chosen.get((one.known.identity, one.whose, kind)))
-            for one in by_student[student]
-        ]
+        (student, kind): [one.at(kind, now) for one in found.get(student, _NOBODY).people]
         for student, kind in wanted
     }
-    return Audiences(candidates, phones)
+    return Audiences(
+        candidates, {phone.id: phone for family in found.values() for phone in family.phones}
+    )
+
+
+def families(
+    connection: Connection, wanted: Collection[StudentId], of_kinds: Collection[Kind]
+) -> dict[StudentId, Family]:
+    """The families of those *wanted* students whom the directory knows."""
+    found = _students(connection, wanted)
+    if not found:
+        return {}
+    related = _guardians(connection, found) + _themselves(found)
+    chosen = _subscriptions(connection, {one.identity for one in found.values()}, of_kinds)
+    known = _accounts(connection, {one.whose for one in related})
+    people_: dict[StudentId, list[Related]] = {student: [] for student in found}
+    phones: dict[StudentId, dict[DeviceId, Device]] = {student: {} for student in found}
+    for one in related:
+        account = known.get(one.whose)
+        people_[one.student].append(
+            _related(one, account, chosen.get((one.known.identity, one.whose), {}))
+        )
+        phones[one.student] |= {phone.id: phone for phone in account.phones} if account else {}
+    return {student: Family(people_[student], list(phones[student].values())) for student in found}
 
 
 def of_students(
     connection: Connection, wanted: Collection[StudentId], now: datetime
 ) -> Mapping[StudentId, Sequence[Candidate]]:
     """The same people by student, whatever they asked to hear of."""
-    found = _students(connection, wanted)
-    related = _guardians(connection, found) + _themselves(found)
-    known, _ = _accounts(connection, {one.whose for one in related}, now)
-    by_student: dict[StudentId, list[Candidate]] = defaultdict(list)
-    for one in related:
-        by_student[one.student].append(_candidate(one, known.get(one.whose), None))
-    return by_student
+    return {
+        student: [one.at(None, now) for one in family.people]
+        for student, family in families(connection, wanted, ()).items()
+    }
 
 
-def _candidate(
-    one: _Related, account: _Account | None, subscription: Subscription | None
-) -> Candidate:
-    return Candidate(
+def _related(one: _Named, account: _Account | None, chosen: Mapping[Kind, Subscription]) -> Related:
+    candidate = Candidate(
         *one[:-2], one.known.enrolled, account is not None,
-        tuple(account.sign_ins) if account else (), subscription, frozenset(one.known.left),
+        tuple(account.sign_ins) if account else (), None, frozenset(one.known.left),
     )  # fmt: skip
+    return Related(candidate, chosen, account.expiring if account else ())
 
 
 def _students(
@@ -134,7 +190,7 @@ def _students(
     return found
 
 
-def _guardians(connection: Connection, found: Mapping[StudentId, _Student]) -> list[_Related]:
+def _guardians(connection: Connection, found: Mapping[StudentId, _Student]) -> list[_Named]:
     rows = connection.execute(
         select(
             rights.c.student_id, rights.c.person_id, people.c.language, people.c.identity,
@@ -145,7 +201,7 @@ def _guardians(connection: Connection, found: Mapping[StudentId, _Student]) -> l
         .where(one_of(connection, rights.c.student_id, found.keys()))
     ).all()  # fmt: skip
     return [
-        _Related(
+        _Named(
             PersonId(person),
             StudentId(student),
             Audience.GUARDIAN,
@@ -160,10 +216,10 @@ def _guardians(connection: Connection, found: Mapping[StudentId, _Student]) -> l
     ]
 
 
-def _themselves(found: Mapping[StudentId, _Student]) -> list[_Related]:
+def _themselves(found: Mapping[StudentId, _Student]) -> list[_Named]:
     """Nobody is the student themselves where two people are said to be."""
     return [
-        _Related(
+        _Named(
             PersonId(person),
             student,
             Audience.STUDENT,
@@ -180,8 +236,11 @@ def _themselves(found: Mapping[StudentId, _Student]) -> list[_Related]:
 
 
 def _subscriptions(
-    connection: Connection, wanted: Collection[StudentId], kinds: Collection[Kind]
-) -> Mapping[tuple[StudentId, PersonId, Kind], Subscription]:
+    connection: Connection, wanted: Collection[StudentId], of_kinds: Collection[Kind]
+) -> Mapping[tuple[StudentId, PersonId], Mapping[Kind, Subscription]]:
+    """What each person chose about each student."""
+    if not of_kinds:
+        return {}
     table = subscriptions.c
     found = connection.execute(
         select(
@@ -190,12 +249,14 @@ def _subscriptions(
             table.kind,
             table.enabled,
             table.thresholds,
-        ).where(one_of(connection, table.student_id, wanted), one_of(connection, table.kind, kinds))
+        ).where(
+            one_of(connection, table.student_id, wanted), one_of(connection, table.kind, of_kinds)
+        )
     ).all()
-    return {
-        (student, person, kind): Subscription(enabled, _thresholds(thresholds))
-        for student, person, kind, enabled, thresholds in found
-    }
+    chosen: dict[tuple[StudentId, PersonId], dict[Kind, Subscription]] = defaultdict(dict)
+    for student, person, kind, enabled, thresholds in found:
+        chosen[student, person][Kind(kind)] = Subscription(enabled, _thresholds(thresholds))
+    return chosen
 
 
 @lru_cache(maxsize=1_000)
@@ -211,10 +272,8 @@ def _threshold(stored: str) -> Decimal:
         return Decimal("NaN")
 
 
-def _accounts(
-    connection: Connection, wanted: Collection[PersonId], now: datetime
-) -> tuple[Mapping[PersonId, _Account], Mapping[DeviceId, Device]]:
-    """Accounts that are not disabled, with their sign-ins; and the devices of those."""
+def _accounts(connection: Connection, wanted: Collection[PersonId]) -> Mapping[PersonId, _Account]:
+    """Accounts that are not disabled, with their sign-ins and the devices of those."""
     found = connection.execute(
         select(
             accounts.c.person_id, sessions.c.stay_logged_in,
@@ -226,13 +285,13 @@ def _accounts(
         .order_by(accounts.c.person_id, sessions.c.device_id)
     ).all()  # fmt: skip
     known: dict[PersonId, _Account] = defaultdict(_Account)
-    phones: dict[DeviceId, Device] = {}
     for person, stays, ended_at, expires_at, retired_at, *columns in found:
         account = known[person]
         if columns[0] is None:
             continue
         phone = device(*columns)
-        ended = ended_at is not None or (expires_at is not None and expires_at <= now)
-        account.sign_ins.append(SignIn(phone.id, stays, ended, retired_at is None))
-        phones[phone.id] = phone
-    return known, phones
+        if expires_at is not None:
+            account.expiring.append((len(account.sign_ins), expires_at))
+        account.sign_ins.append(SignIn(phone.id, stays, ended_at is not None, retired_at is None))
+        account.phones.append(phone)
+    return known

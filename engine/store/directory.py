@@ -319,7 +319,7 @@ def names(
     )
     if with_accounts:
         query = query.where(or_(people.c.id.is_not(None), students.c.person_id == ""))
-    return {StudentId(student): name for student, name in connection.execute(query)}
+    return {StudentId(student): name for student, name in connection.execute(query).all()}
 
 
 def full_names(connection: Connection, wanted: Collection[PersonId]) -> dict[PersonId, str]:

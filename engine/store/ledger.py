@@ -27,7 +27,7 @@ from engine.ports import (
 from engine.secrets.addresses import Device
 from engine.store import (
     alarms,
-    candidates,
+    audiences,
     decisions,
     devices,
     directory,
@@ -135,7 +135,7 @@ class _Asking:
 
     def audiences(self, wanted: Collection[CandidateKey], now: datetime) -> Audiences:
         """See ports.Deciding.audiences."""
-        return candidates.fetch(self._connection, wanted, now) if wanted else Audiences({}, {})
+        return audiences.fetch(self._connection, wanted, now) if wanted else Audiences({}, {})
 
     def circumstances(self, now: datetime) -> Circumstances:
         """See ports.Deciding.circumstances."""
@@ -203,7 +203,7 @@ class SqlDeciding(_Asking):
             if one.place is not None
             for person in one.people
             if person.finds_it
-        } - set(self._known)
+        }.difference(self._known)
         decisions.add_listeners(self._connection, self.new_listeners)
 
     def look_again(self, found: Sequence[Opening]) -> None:

@@ -144,6 +144,8 @@ students = _table(
     Column("first_name", Text, nullable=False),
     Column("last_name", Text, nullable=False),
     Column("identity", Text, nullable=False),
+    Index(None, "person_id"),
+    Index(None, "identity"),
 )
 
 rights = _table(
@@ -245,6 +247,21 @@ subscriptions = _table(
     Column("kind", String(24), primary_key=True),
     Column("enabled", Boolean, nullable=False),
     Column("thresholds", Text, nullable=False),  # decimals with a blank between them
+)
+
+# Everyone who has to do with a student, ready to be read as one row: JSON, see
+# `engine.store.audiences`. Whose rows of the tables above change is in `outdated_audiences` from
+# that transaction on, written by triggers; then what is kept of them counts no more.
+audiences = _table(
+    "audiences",
+    Column("student_id", Text, primary_key=True),
+    Column("family", Text, nullable=False),
+)
+outdated_audiences = _table(
+    "outdated_audiences",
+    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("student_id", Text, nullable=False),
+    Index(None, "student_id"),
 )
 
 # What was decided and told. On PostgreSQL the tables that grow with every change are partitioned by

@@ -6,6 +6,9 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from engine.dialects import DIALECTS
+from engine.store.audiences import FOLLOWERS
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -46,6 +49,12 @@ def upgrade() -> None:
         )
         batch_op.create_index(batch_op.f("ix_schoolbell_alarms_last_at"), ["last_at"], unique=False)
 
+    op.create_table(
+        "schoolbell_audiences",
+        sa.Column("student_id", sa.Text(), nullable=False),
+        sa.Column("family", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("student_id", name=op.f("pk_schoolbell_audiences")),
+    )
     op.create_table(
         "schoolbell_calendars",
         sa.Column("id", sa.Text(), nullable=False),
@@ -295,6 +304,22 @@ def upgrade() -> None:
         postgresql_partition_by="RANGE (origin_id)",
     )
     op.create_table(
+        "schoolbell_outdated_audiences",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("student_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_outdated_audiences")),
+    )
+    with op.batch_alter_table("schoolbell_outdated_audiences", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_outdated_audiences_student_id"), ["student_id"], unique=False
+        )
+
+    op.create_table(
         "schoolbell_parked_changes",
         sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column(
@@ -408,6 +433,14 @@ def upgrade() -> None:
         sa.Column("identity", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", "school_id", name=op.f("pk_schoolbell_students")),
     )
+    with op.batch_alter_table("schoolbell_students", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_students_identity"), ["identity"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_students_person_id"), ["person_id"], unique=False
+        )
+
     op.create_table(
         "schoolbell_subscriptions",
         sa.Column("student_id", sa.Text(), nullable=False),
@@ -451,12 +484,19 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         for name in DIVIDED:
             op.execute(f"CREATE TABLE {name}_rest PARTITION OF {name} DEFAULT")
+    dialect = DIALECTS[op.get_bind().dialect.name]
+    for statement in (one for follower in FOLLOWERS for one in dialect.following(follower)):
+        op.execute(statement)
 
 
 def downgrade() -> None:
     op.drop_table("schoolbell_watermarks")
     op.drop_table("schoolbell_tallies")
     op.drop_table("schoolbell_subscriptions")
+    with op.batch_alter_table("schoolbell_students", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_students_person_id"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_students_identity"))
+
     op.drop_table("schoolbell_students")
     op.drop_table("schoolbell_source")
     with op.batch_alter_table("schoolbell_sessions", schema=None) as batch_op:
@@ -478,6 +518,10 @@ def downgrade() -> None:
 
     op.drop_table("schoolbell_people")
     op.drop_table("schoolbell_parked_changes")
+    with op.batch_alter_table("schoolbell_outdated_audiences", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_outdated_audiences_student_id"))
+
+    op.drop_table("schoolbell_outdated_audiences")
     op.drop_table("schoolbell_outcomes")
     with op.batch_alter_table("schoolbell_openings", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_openings_published_at_opens_at"))
@@ -523,9 +567,13 @@ def downgrade() -> None:
 
     op.drop_table("schoolbell_decisions")
     op.drop_table("schoolbell_calendars")
+    op.drop_table("schoolbell_audiences")
     with op.batch_alter_table("schoolbell_alarms", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_alarms_last_at"))
         batch_op.drop_index(batch_op.f("ix_schoolbell_alarms_kind_subject"))
 
     op.drop_table("schoolbell_alarms")
     op.drop_table("schoolbell_accounts")
+    dialect = DIALECTS[op.get_bind().dialect.name]
+    for statement in (one for follower in FOLLOWERS for one in dialect.not_following(follower)):
+        op.execute(statement)

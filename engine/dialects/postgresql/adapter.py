@@ -33,11 +33,13 @@ from sqlalchemy import (
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import OperationalError
 
 from engine.dialects import rows
-from engine.dialects.dialect import Owner, Row, Statement, Transactions
+from engine.dialects.dialect import Follower, Owner, Row, Statement, Transactions
 from engine.dialects.postgresql import sessions
 from engine.dialects.postgresql.errors import as_ours
+from engine.dialects.postgresql.following import following, not_following
 from engine.dialects.postgresql.keys import matched, narrowed, unique_sets
 from engine.dialects.postgresql.outbox import PostgresqlOutbox
 from engine.dialects.postgresql.plans import whole_reads
@@ -185,6 +187,27 @@ class Postgresql:
     def lock(self, connection: Connection, table: Table, mode: str) -> None:
         """See dialect.Dialect.lock."""
         connection.exec_driver_sql(f"LOCK TABLE {table.name} IN {mode} MODE")
+
+    def try_alone(self, connection: Connection, table: Table) -> bool:
+        """See dialect.Dialect.try_alone."""
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql(
+                    f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE NOWAIT"
+                )
+        except OperationalError as error:
+            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                return False
+            raise
+        return True
+
+    def following(self, follower: Follower) -> Sequence[str]:
+        """See dialect.Dialect.following."""
+        return following(follower)
+
+    def not_following(self, follower: Follower) -> Sequence[str]:
+        """See dialect.Dialect.not_following."""
+        return not_following(follower)
 
     def try_lock(self, connection: Connection, key: int) -> bool:
         """See dialect.Dialect.try_lock."""

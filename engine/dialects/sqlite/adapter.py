@@ -33,7 +33,8 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 
 from engine.dialects import problems
-from engine.dialects.dialect import Owner, Row, Statement, Transactions
+from engine.dialects.dialect import Follower, Owner, Row, Statement, Transactions
+from engine.dialects.sqlite.following import following
 from engine.dialects.sqlite.keys import matched, narrowed, prepare, unique_sets
 from engine.dialects.sqlite.outbox import SqliteOutbox
 from engine.dialects.sqlite.plans import whole_reads
@@ -180,6 +181,18 @@ class Sqlite:
 
     def lock(self, connection: Connection, table: Table, mode: str) -> None:
         """See dialect.Dialect.lock. Who writes is alone."""
+
+    def try_alone(self, connection: Connection, table: Table) -> bool:  # noqa: ARG002
+        """See dialect.Dialect.try_alone. Who writes is alone."""
+        return True
+
+    def following(self, follower: Follower) -> Sequence[str]:
+        """See dialect.Dialect.following."""
+        return following(follower)
+
+    def not_following(self, follower: Follower) -> Sequence[str]:  # noqa: ARG002
+        """See dialect.Dialect.not_following. Triggers go with their table."""
+        return ()
 
     def try_lock(self, connection: Connection, key: int) -> bool:  # noqa: ARG002
         """See dialect.Dialect.try_lock. The engine is one process here; `run` makes sure of it."""
