@@ -88,10 +88,8 @@ class Candidate(NamedTuple):
     @property
     def live_devices(self) -> tuple[DeviceId, ...]:
         """The devices that take pushes for this person now, each once."""
-        return tuple(
-            dict.fromkeys(
-                sign_in.device
-                for sign_in in self.sign_ins
-                if sign_in.stays and not sign_in.ended and sign_in.device_live
-            )
-        )
+        live = [
+            device for device, stays, ended, device_live in self.sign_ins
+            if stays and not ended and device_live
+        ]  # fmt: skip
+        return tuple(live if len(live) < 2 else dict.fromkeys(live))

@@ -8,7 +8,15 @@ from typing import NamedTuple, Protocol
 
 from rules.audience import Audience, Candidate, DeviceId
 from rules.change import ChangeId, Facts, Kind, PersonId, StudentId, Subject
-from rules.gates import Case, Circumstances, crossed, refusal, still_known
+from rules.gates import (
+    Case,
+    Circumstances,
+    Gate,
+    crossed,
+    gates_for,
+    refusal,
+    still_known,
+)
 from rules.reasons import Reason
 from rules.told import Memory, Shown
 from rules.wording import Text, TextFault, Wording
@@ -100,15 +108,19 @@ def decide(
             candidates.get((subject.student, subject.kind), ()),
             key=lambda candidate: (_GUARDIANS_FIRST[candidate.audience], candidate.person),
         )
+        gates: Sequence[Gate] = ()
         for candidate in ordered:
             case = Case(subject, candidate, circumstances, known.get(candidate.person))
-            yield _decide_alone(case, already, texts)
+            gates = gates or gates_for(case)
+            yield _decide_alone(case, gates, already, texts)
 
 
-def _decide_alone(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
+def _decide_alone(
+    case: Case, gates: Sequence[Gate], already: set[DeviceId], texts: Texts
+) -> Decision:
     """A fault in what is stored about one person is that person's alone."""
     try:
-        return _decide(case, already, texts)
+        return _decide(case, gates, already, texts)
     except Exception:  # whatever somebody's odd setting does, others are told
         return Decision(
             case.subject, case.candidate.person, case.candidate.audience, case.candidate.language,
@@ -116,8 +128,8 @@ def _decide_alone(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
         )  # fmt: skip
 
 
-def _decide(case: Case, already: set[DeviceId], texts: Texts) -> Decision:
-    reason = refusal(case)
+def _decide(case: Case, gates: Sequence[Gate], already: set[DeviceId], texts: Texts) -> Decision:
+    reason = refusal(case, gates)
     if reason:
         return _silent(case, reason)
     subject, candidate = case.subject, case.candidate

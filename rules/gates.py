@@ -149,10 +149,10 @@ def stays_logged_in(case: Case) -> Reason | None:
     """The person has an account, marked Stay Logged In, and that session has not ended."""
     if not case.candidate.has_account:
         return Reason.NO_ACCOUNT
-    staying = [sign_in for sign_in in case.candidate.sign_ins if sign_in.stays]
-    if not staying:
+    ended = [sign_in.ended for sign_in in case.candidate.sign_ins if sign_in.stays]
+    if not ended:
         return Reason.STAY_LOGGED_IN_OFF
-    return Reason.SESSION_ENDED if all(sign_in.ended for sign_in in staying) else None
+    return Reason.SESSION_ENDED if all(ended) else None
 
 
 def subscribed(case: Case) -> Reason | None:
@@ -241,18 +241,26 @@ class Gate(NamedTuple):
     """A gate, the words under which `why` shows it, and the reasons that it may give.
 
     *of_change* gates ask about the change itself; the others stand whether one comes or not.
+    *alike* gates look at no candidate: they say the same to everybody.
     """
 
     title: str
     ask: Callable[[Case], Reason | None]
     says: tuple[Reason, ...]
     of_change: bool = False
+    alike: bool = False
 
 
 GATES: Final[tuple[Gate, ...]] = (
-    Gate("district enabled", district_enabled, (Reason.DISTRICT_OFF,)),
-    Gate("kind supported", kind_supported, (Reason.KIND_NOT_SUPPORTED,)),
-    Gate("newest of its record", newest_of_its_record, (Reason.SUPERSEDED,), of_change=True),
+    Gate("district enabled", district_enabled, (Reason.DISTRICT_OFF,), alike=True),
+    Gate("kind supported", kind_supported, (Reason.KIND_NOT_SUPPORTED,), alike=True),
+    Gate(
+        "newest of its record",
+        newest_of_its_record,
+        (Reason.SUPERSEDED,),
+        of_change=True,
+        alike=True,
+    ),
     Gate(
         "something to tell",
         something_to_tell,
@@ -264,8 +272,9 @@ GATES: Final[tuple[Gate, ...]] = (
         released,
         (Reason.NOT_RELEASED, Reason.HIDDEN, Reason.OPENS_LATER, Reason.CLOSED),
         of_change=True,
+        alike=True,
     ),
-    Gate("active year", year_active, (Reason.YEAR_NOT_ACTIVE,), of_change=True),
+    Gate("active year", year_active, (Reason.YEAR_NOT_ACTIVE,), of_change=True, alike=True),
     Gate("display option", display_option_on, (Reason.DISPLAY_OPTION_OFF,)),
     Gate("student enrolled", student_enrolled, (Reason.NOT_ENROLLED,)),
     Gate(
@@ -292,7 +301,7 @@ GATES: Final[tuple[Gate, ...]] = (
         of_change=True,
     ),
     Gate("live device", device_live, (Reason.NO_DEVICE,)),
-    Gate("worth a push", worth_a_push, (Reason.TOO_LATE,), of_change=True),
+    Gate("worth a push", worth_a_push, (Reason.TOO_LATE,), of_change=True, alike=True),
 )
 
 
@@ -302,6 +311,18 @@ def refusal(case: Case, gates: Sequence[Gate] = GATES) -> Reason | None:
         if reason := gate.ask(case):
             return reason
     return None
+
+
+ALIKE: Final = tuple(gate for gate in GATES if gate.alike)
+_PERSONAL: Final = tuple(gate for gate in GATES if not gate.alike)
+
+
+def gates_for(case: Case) -> Sequence[Gate]:
+    """The gates to ask about each candidate of a subject, of whom *case* is about one.
+
+    Those that say the same to everybody need not be asked again where they let it pass.
+    """
+    return GATES if refusal(case, ALIKE) else _PERSONAL
 
 
 STANDING: Final = tuple(gate for gate in GATES if not gate.of_change)

@@ -37,13 +37,13 @@ class _Found(NamedTuple):
     fact: Fact
     meaning: Meaning
     release_is_watched: bool
+    not_words: frozenset[str]
 
 
 def _subject(found: _Found) -> Subject:
     """What the change means for the student, who has no name yet."""
     before, after = _values(found)
     fact, change = found.fact, found.change
-    not_words = _NOT_WORDS.union(found.watch.by_columns)
     own = found.meaning.watch
     is_own = own is found.watch
     row = row_of(change, own) if is_own else row_of_fact(fact, own)
@@ -62,7 +62,7 @@ def _subject(found: _Found) -> Subject:
         details={
             name: written(word, found.meaning.zone)
             for name, word in fact.items()
-            if name not in not_words and word is not None
+            if name not in found.not_words and word is not None
         },
         position=change.position,
         # A row that was deleted and has facts was only written anew.
@@ -100,8 +100,9 @@ def find(
                 labels = _labels(connection, definition, own, _raw(watch, of_watch, facts))
             meaning = Meaning(own, zone, labels)
             watched = _release_is_watched(definition, watch)
+            not_words = _NOT_WORDS.union(watch.by_columns)
             found += (
-                _subject(_Found(change, watch, fact, meaning, watched))
+                _subject(_Found(change, watch, fact, meaning, watched, not_words))
                 for change in of_watch
                 for fact in facts.get(change.key, ())
             )

@@ -66,7 +66,7 @@ def match(
     sql, values = dialect_of(connection).matched(in_text(query), by, keys)
     result = connection.execute(text(sql), values)
     _, *names = result.keys()
-    for number, *row in result:
+    for number, *row in result.all():
         yield keys[number - 1], dict(zip(names, row, strict=True))
 
 

@@ -40,9 +40,14 @@ class Era(NamedTuple):
         """Whether the change was captured in this database; one without a position was."""
         return not change.position or change.position > self.since
 
+    @property
+    def is_first(self) -> bool:
+        """Whether there was no database before: then records have the names that they have."""
+        return self.number == 1
+
     def record(self, name: str) -> str:
         """A record's name that no record of an earlier database has."""
-        return name if self.number == 1 else f"{self.number}:{name}"
+        return name if self.is_first else f"{self.number}:{name}"
 
 
 class SqlSource:
@@ -181,6 +186,8 @@ class SqlSource:
         if not watched:
             return []
         found, era = facts.find(self.database, self.definition, watched, self.zone), self._era()
+        if era.is_first:
+            return found
         return [
             one._replace(record=era.record(one.record), row=one.row and era.record(one.row))
             for one in found

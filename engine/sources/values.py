@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, tzinfo
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +30,7 @@ _AMOUNT: Final = re.compile(
     r"-?(?P<open>\(?)[$€£]?-?(?P<digits>\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,}|"
     r"\d+(?:\.\d+)?)\)?"
 )
+_PLAIN: Final = frozenset({str, int, float, Decimal, type(None)})
 _NO_NUMBERS: Final = frozenset({"nan", "inf", "infinity"})
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?")
 _TIME: Final = re.compile(r"\d\d:\d\d:\d\d(\.0+)?")
@@ -136,6 +138,10 @@ def number(raw: Any) -> Decimal | None:
 
     A decimal comma is not guessed: 1,234 may be either.
     """
+    return _number_again(raw) if type(raw) in _PLAIN else _number(raw)
+
+
+def _number(raw: Any) -> Decimal | None:
     found = _decimal(raw)
     if found is None and isinstance(raw, str):
         found = _amount(raw.strip())
@@ -144,6 +150,11 @@ def number(raw: Any) -> Decimal | None:
     return found.quantize(_WRITTEN, ROUND_HALF_UP)
 
 
+# The points of a class are a handful of numbers.
+_number_again: Final = lru_cache(maxsize=4_096, typed=True)(_number)
+
+
+@lru_cache(maxsize=4_096)
 def plain(value: Decimal) -> str:
     """18 for 18.00, 17.5 for 17.50; never 1E+2, never -0."""
     text = f"{value:f}"
@@ -157,7 +168,8 @@ def written(raw: Any, zone: tzinfo) -> str:
     if isinstance(raw, str):
         if len(raw) >= 16 and raw[4:5] == "-" and _MOMENT.fullmatch(raw):
             return _moment(_as_moment(raw), raw, zone)
-        return raw[:5] if _TIME.fullmatch(raw) and raw[6:8] == "00" else raw
+        is_time = raw[2:3] == ":" and _TIME.fullmatch(raw)
+        return raw[:5] if is_time and raw[6:8] == "00" else raw
     if isinstance(raw, datetime):
         return _moment(raw, "", zone)
     if isinstance(raw, date):

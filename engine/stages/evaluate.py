@@ -14,7 +14,7 @@ The SIS is asked before the transaction begins: a slow SIS holds up no writer of
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -167,6 +167,8 @@ class _Batch:
     )
     _subjects: Sequence[Subject] = ()
     _memory: Memory = field(default_factory=Memory)
+    _met_again: Collection[Place] = ()
+    _informing: set[tuple[ChangeId, StudentId]] = field(default_factory=set)
     _committed: Mapping[ChangeId, datetime] = field(default_factory=dict)
     _opening: dict[ChangeId, datetime] = field(default_factory=dict)
     _undecidable: set[PersonId] = field(default_factory=set)
@@ -275,6 +277,8 @@ class _Batch:
             *found,
             *self._withdrawn([(one, places.get(rows[one.id], ())) for one in gone], found),
         ]
+        met = Counter(one.place for one in subjects)
+        self._met_again = {place for place, times in met.items() if times > 1}
         return [self._marked(one) for one in sorted(subjects, key=_position)]
 
     def _marked(self, one: Subject) -> Subject:
@@ -354,17 +358,27 @@ class _Batch:
                 self._unsent[push].append((push_id(one.subject.change, device), phone))
 
     def _note(self, one: Decision, reason: Reason, devices: tuple[DeviceId, ...] = ()) -> None:
-        about, last = (one.subject.change, one.subject.student), None
+        about, last, at = (one.subject.change, one.subject.student), None, None
         if reason.informs:
-            self._memory.told(one.subject, self._facts_of(one.subject), one.person, devices)
-        elif one.shown:
-            last = one.shown.change
+            self._informing.add(about)
         else:
-            self._memory.forget(one.subject.place, one.person)
-        at = whereabouts(reason, one.subject)
+            last = one.shown.change if one.shown else None
+            at = whereabouts(reason, one.subject)
         self._people[about].append(
             DecidedFor(one.person, one.audience, reason, one.language, devices, last, at, one.below)
         )
+        if self._met_again:
+            self._remember(one, reason, devices)
+
+    def _remember(self, one: Decision, reason: Reason, devices: tuple[DeviceId, ...]) -> None:
+        """Keep in mind what the person knows, for a later change of the record in this batch."""
+        place = one.subject.place
+        if place not in self._met_again:
+            return
+        if reason.informs:
+            self._memory.told(one.subject, self._facts_of(one.subject), one.person, devices)
+        elif not one.shown:
+            self._memory.forget(place, one.person)
 
     def _notification(self, one: Decision, held: HoldUntil | None) -> Notification:
         subject = one.subject
@@ -385,7 +399,7 @@ class _Batch:
         people: Sequence[DecidedFor] = ()
         if subject is not None:
             people = self._people.get((subject.change, subject.student), ())
-        is_told = any(one.reason.informs for one in people)
+        is_told = subject is not None and (subject.change, subject.student) in self._informing
         return Decided(
             change.id, subject.place if subject else None, change.position, change.watch,
             change.at, self.now, tuple(people),

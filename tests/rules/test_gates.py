@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pytest
+from hypothesis import given
 
 from rules import gates
 from rules.audience import Audience, Right, SignIn, Subscription
@@ -27,6 +28,7 @@ from tests.builders import (
     circumstances,
     shown,
 )
+from tests.rules.worlds import cases
 
 Ask = Callable[[Case], Reason | None]
 
@@ -669,3 +671,16 @@ def test_a_gate_that_is_not_about_the_change_looks_at_no_value_of_it(gate: Gate)
     bare = a_subject(before=None, after=None, calendar="", released=False)
 
     assert gate.ask(a_case(bare)) is gate.ask(a_case())
+
+
+@given(cases())
+def test_gates_that_say_the_same_to_everybody_need_no_candidate(case: Case) -> None:
+    nobody = a_candidate(right=None, has_account=False, sign_ins=(), enrolled=False)
+
+    for gate in gates.ALIKE:
+        assert gate.ask(case) is gate.ask(case._replace(candidate=nobody, shown=None))
+
+
+@given(cases())
+def test_who_is_asked_only_what_is_their_own_is_refused_for_the_same_reason(case: Case) -> None:
+    assert refusal(case, gates.gates_for(case)) is refusal(case)

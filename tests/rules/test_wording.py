@@ -7,7 +7,16 @@ import pytest
 from rules.audience import Audience
 from rules.change import Kind, Subject, Value
 from rules.reasons import Reason
-from rules.wording import BUNDLED, Template, TemplateKey, Text, TextFault, Wording
+from rules.wording import (
+    BUNDLED,
+    WITHDRAWN,
+    Template,
+    TemplateKey,
+    Text,
+    TextFault,
+    Wording,
+    render,
+)
 from rules.wording.templates import ATTENDANCE_WORDS, VARIABLES
 from tests.builders import DETAILS, a_subject
 
@@ -259,3 +268,33 @@ def test_a_variable_of_the_rules_wins_over_a_word_of_the_source() -> None:
     details = {**DETAILS[Kind.ASSIGNMENT], "student": "Somebody else", "after": "20/20"}
 
     assert said(a_subject(details=details)).body == "Ada scored 17/20."
+
+
+PLAIN = (
+    ("{{ course }}", "{{ student }}: {{ after }}{% if before %} ({{ before }}){% endif %}."),
+    ("{{ course }}", "{% if before %}{{ before }}{% if term %}, {{ term }}{% endif %}{% endif %}"),
+    ("{{ course }}", "{{ student }}{# not read #}\n{% if term -%}   {{ term }} {%- endif %}\n"),
+    ("{{ course }}", "{% if before %}{{ before }}{% else %}new{% endif %}{{ after | upper }}"),
+    ("{{ course }}", "{{ 'a' ~ after }} {{ studnet }}"),
+    ("{{ course }}", "{% if typo %}x{% endif %}{{ after }}"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("before", [None, Value("12/20")])
+@pytest.mark.parametrize(("title", "body"), [*PLAIN, *BUNDLED.values(), *WITHDRAWN.values()])
+def test_a_text_that_is_put_together_without_jinja_is_the_one_that_jinja_makes(
+    title: str, body: str, before: Value | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    details = {**DETAILS[Kind.ATTENDANCE], **DETAILS[Kind.ASSIGNMENT]}
+    subject = a_subject(before=before, details=details)
+
+    quickly = filled_in(title, body, subject)
+    monkeypatch.setattr(render, "_parts", lambda _: None)
+
+    assert quickly == filled_in(title, body, subject)
+
+
+def test_the_bundled_templates_need_no_jinja(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "Context", None)
+
+    assert said(a_subject(before=Value("12/20"))).body == "Ada scored 17/20 (was 12/20)."
