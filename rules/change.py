@@ -118,8 +118,8 @@ class Subject(NamedTuple):
     true when it was committed so long ago that a push is not worth sending any more. *opens* is
     the moment from which families may see it, None where that is past; *closes* is when they may
     not any more, and *closed* is true where that is past. *release_is_watched* says whether it
-    would be noticed when the SIS shows it. The
-    directory knows the *student_name*, which is empty until it was asked.
+    would be noticed when the SIS shows it. *of_others* is true where changes of other rows may tell
+    of the same record. The directory knows the *student_name*, which is empty until it was asked.
     """
 
     change: ChangeId
@@ -143,6 +143,7 @@ class Subject(NamedTuple):
     closes: datetime | None = None
     closed: bool = False
     release_is_watched: bool = True
+    of_others: bool = False
 
     @property
     def place(self) -> Place:

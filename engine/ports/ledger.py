@@ -293,10 +293,11 @@ class Ledger(Protocol):
         """Which of *changes* were decided before."""
         ...
 
-    def deciding(self) -> AbstractContextManager[Deciding]:
+    def deciding(self, *, alone: bool = False) -> AbstractContextManager[Deciding]:
         """A transaction of evaluate: kept at the end, undone on an error.
 
-        While it lasts, nothing is released: see `releasing`.
+        While it lasts, nothing is released: see `releasing`. While one that is *alone* lasts,
+        nothing else is decided, so what was told of any record is known to it.
         """
         ...
 

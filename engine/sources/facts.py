@@ -15,7 +15,7 @@ from engine.sources.flags import allows
 from engine.sources.keys import parts
 from engine.sources.moments import window
 from engine.sources.queries import Key, asking, converting, match
-from engine.sources.rows import own_watch, row_of, row_of_fact
+from engine.sources.rows import is_of_one_row, own_watch, row_of, row_of_fact
 from engine.sources.values import Label, Meaning, canonical, number, written
 from rules.change import CalendarId, Change, SchoolId, StudentId, Subject, Value
 from rules.wording.templates import VARIABLES
@@ -32,6 +32,7 @@ Fact = Mapping[str, Any]
 class _Found(NamedTuple):
     """One row of the facts about one change."""
 
+    definition: Definition
     change: Change
     watch: Watch
     fact: Fact
@@ -47,11 +48,11 @@ def _subject(found: _Found) -> Subject:
     own = found.meaning.watch
     is_own = own is found.watch
     row = row_of(change, own) if is_own else row_of_fact(fact, own)
-    seen = window(fact, found.meaning.zone)
+    seen, record = window(fact, found.meaning.zone), str(fact["record"])
     return Subject(
         change=change.id,
         kind=found.watch.kind,
-        record=str(fact["record"]),
+        record=record,
         student=StudentId(str(fact["student_id"])),
         student_name="",
         school=SchoolId(_text(fact["school_id"])),
@@ -71,6 +72,7 @@ def _subject(found: _Found) -> Subject:
         opens=seen.opens,
         closes=seen.closes,
         release_is_watched=found.release_is_watched,
+        of_others=not is_of_one_row(found.definition, found.watch, change, record),
     )
 
 
@@ -102,7 +104,7 @@ def find(
             watched = _release_is_watched(definition, watch)
             not_words = _NOT_WORDS.union(watch.by_columns)
             found += (
-                _subject(_Found(change, watch, fact, meaning, watched, not_words))
+                _subject(_Found(definition, change, watch, fact, meaning, watched, not_words))
                 for change in of_watch
                 for fact in facts.get(change.key, ())
             )

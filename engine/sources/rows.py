@@ -32,5 +32,31 @@ def row_of_fact(fact: Mapping[str, Any], watch: Watch) -> str:
     return "" if None in values else _named(watch, tuple(str(value) for value in values))
 
 
+def is_of_one_row(definition: Definition, watch: Watch, change: Change, record: str) -> bool:
+    """Whether only changes of the same row as *change* can tell of this *record*.
+
+    So it is where the record is named for its row, and no other watch tells of records of the kind
+    by what their own rows say. A watch that releases tells of those of others.
+    """
+    own = (one for one in definition.watch if one.kind is watch.kind and not one.releases)
+    if next(own, None) is not watch:
+        return False
+    return record == change.key or _says_no_more(record, parts(change.key, watch.key_columns) or ())
+
+
+def _says_no_more(record: str, key: tuple[str, ...]) -> bool:
+    """Whether a *record* is its *key* with the same words between for each: placement 131."""
+    if not all(key):
+        return False
+    rest, between = record, []
+    for part in key:
+        words, found, rest = rest.partition(part)
+        if not found:
+            return False
+        between.append(words)
+    another = str.isdigit if all(part.isdigit() for part in key) else str.isalnum
+    return not any(map(another, "".join([*between, rest])))
+
+
 def _named(watch: Watch, key: tuple[str, ...]) -> str:
     return f"{watch.name} {msgspec.json.encode(key).decode()}"

@@ -131,7 +131,8 @@ class Evaluate:
             for one in found
             if one.change not in parked
         ]
-        with self.ledger.deciding() as deciding:
+        alone = bool(kinds.gone) or any(one.of_others for one in subjects)
+        with self.ledger.deciding(alone=alone) as deciding:
             batch = _Batch(deciding, self.composer, self.plan, self.clock())
             pushes = batch.published_again([one for one in in_order if one.id in seen])
             batch.decide(subjects, fresh, kinds.gone)

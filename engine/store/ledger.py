@@ -55,9 +55,11 @@ from rules.notification import Notification, NotificationId
 from rules.privacy import Privacy
 from rules.told import LastTold
 
-_RELEASING: Final = 0x5C4001BE13  # shared by who decides, held alone by who releases
+# Shared by who decides, held alone by who releases, and by who decides on records of other rows.
+_RELEASING: Final = 0x5C4001BE13
 _MOST_LISTENERS: Final = 50_000  # that are kept in mind, so as not to be stored again
 _LONGEST_RELEASE: Final = timedelta(seconds=10)  # that it may stand still
+_LONGEST_DECISION: Final = timedelta(minutes=1)  # a change may concern all students of a district
 
 
 class SqlLedger:
@@ -82,10 +84,13 @@ class SqlLedger:
         return [one for one in changes if one.id not in known]
 
     @contextmanager
-    def deciding(self) -> Iterator[SqlDeciding]:
+    def deciding(self, *, alone: bool = False) -> Iterator[SqlDeciding]:
         """See ports.Ledger.deciding."""
         with self._database.write() as connection:
-            dialect_of(connection).share(connection, _RELEASING)
+            if alone:
+                dialect_of(connection).exclude(connection, _RELEASING, _LONGEST_DECISION)
+            else:
+                dialect_of(connection).share(connection, _RELEASING)
             deciding = SqlDeciding(connection, self._zone, self._listeners)
             yield deciding
         if len(self._listeners) > _MOST_LISTENERS:
