@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 NUMBER: Final = "schoolbell_number"
 """The column with the place of a key among those that were asked for."""
 
+NAME: Final = "schoolbell_name"
+"""The column with what a row is called, as a JSON array of texts."""
+
 Row = Sequence[Any]
 
 
@@ -250,11 +253,26 @@ class Dialect(Protocol):
         """The rows of *query* whose column *by* is one of *keys*."""
         ...
 
-    def matched(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+    def matched(
+        self,
+        query: str,
+        by: Sequence[str],
+        keys: Sequence[Sequence[str]],
+        named: Sequence[str] = (),
+    ) -> Statement:
         """Each row of *query* whose columns *by* are one of *keys*, which are texts.
 
         The first column, NUMBER, says which one. It is the database that compares, in the types of
-        its columns, so a key finds its rows however either is written.
+        its columns, so a key finds its rows however either is written. With *named* there is a
+        second column, NAME: what `names` calls a row by these columns.
+        """
+        ...
+
+    def names(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+        """The NUMBER of each of *keys*, and as NAME what those columns of its row are called.
+
+        It is the same name for a row that is there and one that is gone, and however its values
+        are written: a key is brought to the types of *query*, of which no row is read.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from rules.change import Change, ChangeId, StudentId, Subject
@@ -27,18 +27,22 @@ class Source(Protocol):
         """
         ...
 
+    def rows_gone(self, changes: Sequence[Change]) -> Mapping[ChangeId, str]:
+        """The names of the rows that *changes* deleted, as subjects have them; raises as `find`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
     """Changes by what they are for.
 
-    *gone* are those of records that deleted a row, and that is news, with the row's name.
+    *gone* are those of records that deleted a row, where that is news.
     """
 
     of_records: Sequence[Change]
     of_directory: Sequence[Change]
     unknown: Sequence[Change]
-    gone: Mapping[ChangeId, str] = field(default_factory=dict)
+    gone: Sequence[Change] = ()
 
 
 class Directory(Protocol):

@@ -10,19 +10,20 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 
 from engine.database import Database
+from engine.dialects.dialect import NAME
 from engine.sources.definition import Definition, Watch
 from engine.sources.flags import allows
 from engine.sources.keys import parts
 from engine.sources.moments import window
 from engine.sources.queries import Key, asking, converting, match
-from engine.sources.rows import is_of_one_row, own_watch, row_of, row_of_fact
+from engine.sources.rows import is_of_one_row, own_watch, row_of, rows_of
 from engine.sources.values import Label, Meaning, canonical, number, written
-from rules.change import CalendarId, Change, SchoolId, StudentId, Subject, Value
+from rules.change import CalendarId, Change, ChangeId, SchoolId, StudentId, Subject, Value
 from rules.wording.templates import VARIABLES
 
 OPTIONAL: Final = ("out_of", "text", "visible_from", "visible_until")
 NEEDED: Final = ("record", "student_id", "school_id", "calendar_id", "released", "value")
-_NOT_WORDS: Final = frozenset({*NEEDED, *OPTIONAL})
+_NOT_WORDS: Final = frozenset({*NEEDED, *OPTIONAL, NAME})
 
 _MADE_BY_US: Final = frozenset({"student", "before", "after"})
 
@@ -47,7 +48,6 @@ def _subject(found: _Found) -> Subject:
     fact, change = found.fact, found.change
     own = found.meaning.watch
     is_own = own is found.watch
-    row = row_of(change, own) if is_own else row_of_fact(fact, own)
     seen, record = window(fact, found.meaning.zone), str(fact["record"])
     return Subject(
         change=change.id,
@@ -68,7 +68,7 @@ def _subject(found: _Found) -> Subject:
         position=change.position,
         # A row that was deleted and has facts was only written anew.
         withdrawn=is_own and after is None and change.after is not None and own.withdraws,
-        row=row if own.withdraws else "",
+        row=row_of(fact, own) if own.withdraws else "",
         opens=seen.opens,
         closes=seen.closes,
         release_is_watched=found.release_is_watched,
@@ -108,6 +108,22 @@ def find(
                 for change in of_watch
                 for fact in facts.get(change.key, ())
             )
+    return found
+
+
+def rows_gone(
+    database: Database, definition: Definition, changes: Sequence[tuple[Change, Watch]]
+) -> dict[ChangeId, str]:
+    """The names of the rows that *changes* deleted; raises as `find` does."""
+    grouped: dict[Watch, list[Change]] = defaultdict(list)
+    for change, watch in changes:
+        grouped[watch].append(change)
+    found: dict[ChangeId, str] = {}
+    with database.read() as connection:
+        for watch, of_watch in grouped.items():
+            name = f"[facts.{watch.facts}]"
+            with asking(database, name), converting(database, name):
+                found |= rows_of(connection, definition, watch, of_watch)
     return found
 
 
@@ -155,7 +171,9 @@ def _facts(
             keys[key].append(text)
     query = definition.facts[watch.facts].query
     found: dict[Key, list[Fact]] = defaultdict(list)
-    for key, fact in match(connection, query, watch.by_columns, list(keys)):
+    own = own_watch(definition, watch)
+    named = own.by_columns if own.withdraws else ()
+    for key, fact in match(connection, query, watch.by_columns, list(keys), named):
         if fact["student_id"] is not None:
             found[key].append(fact)
     return {text: sorted(facts, key=_student) for key, facts in found.items() for text in keys[key]}

@@ -58,16 +58,43 @@ def _of_one(connection: Connection, query: str, by: str, key: str) -> Sequence[R
 
 
 def match(
-    connection: Connection, query: str, by: Sequence[str], keys: Sequence[Key]
+    connection: Connection,
+    query: str,
+    by: Sequence[str],
+    keys: Sequence[Key],
+    named: Sequence[str] = (),
 ) -> Iterator[tuple[Key, dict[str, Any]]]:
-    """Each of *keys* with a row of *query* whose columns *by* equal it, in no order."""
+    """Each of *keys* with a row of *query* whose columns *by* equal it, in no order.
+
+    With *named* a row has NAME, too: what `names` calls it by those columns.
+    """
     if not keys:
         return
-    sql, values = dialect_of(connection).matched(in_text(query), by, keys)
+    sql, values = dialect_of(connection).matched(in_text(query), by, keys, named)
     result = connection.execute(text(sql), values)
     _, *names = result.keys()
     for number, *row in result.all():
         yield keys[number - 1], dict(zip(names, row, strict=True))
+
+
+def names(
+    connection: Connection, query: str, by: Sequence[str], keys: Sequence[Key]
+) -> dict[Key, str]:
+    """What rows that had these *keys* are called, whether they are there or gone.
+
+    Without those that no row of *query* can have had.
+    """
+    if not keys:
+        return {}
+    sql, values = dialect_of(connection).names(in_text(query), by, keys)
+    try:
+        return {keys[number - 1]: name for number, name in connection.execute(text(sql), values)}
+    except DataError:  # a word where the column is a number
+        if len(keys) == 1:
+            return {}
+    middle = len(keys) // 2
+    first, second = keys[:middle], keys[middle:]
+    return names(connection, query, by, first) | names(connection, query, by, second)
 
 
 def narrowed(dialect: Dialect, query: str, by: str = "", keys: Collection[str] = ()) -> TextClause:

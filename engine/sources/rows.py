@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
+from sqlalchemy import Connection
 
+from engine.dialects.dialect import NAME
 from engine.sources.definition import Definition, Watch
 from engine.sources.keys import parts
-from rules.change import Change
+from engine.sources.queries import names
+from rules.change import Change, ChangeId
 
 
 def own_watch(definition: Definition, watch: Watch) -> Watch:
@@ -20,16 +22,25 @@ def own_watch(definition: Definition, watch: Watch) -> Watch:
     return next(of_record, watch)
 
 
-def row_of(change: Change, watch: Watch) -> str:
-    """The row that a change of a record's own *watch* is about; empty where it has no key."""
-    key = parts(change.key, watch.key_columns)
-    return _named(watch, key) if key else ""
+def row_of(fact: Mapping[str, Any], watch: Watch) -> str:
+    """The row of a record's own *watch* that a row of its facts tells of; empty without a key."""
+    return "" if None in [fact[one] for one in watch.by_columns] else _named(watch, fact[NAME])
 
 
-def row_of_fact(fact: Mapping[str, Any], watch: Watch) -> str:
-    """The row of a record's own *watch* that a row of its facts tells of."""
-    values = [fact[column] for column in watch.by_columns]
-    return "" if None in values else _named(watch, tuple(str(value) for value in values))
+def rows_of(
+    connection: Connection, definition: Definition, watch: Watch, changes: Sequence[Change]
+) -> Iterator[tuple[ChangeId, str]]:
+    """The rows that *changes* of a record's own *watch* are about, whether they are there or gone.
+
+    They are named as the facts name them, and the database does: the key of a change is written as
+    the table has it, and a column of the facts may be of another type.
+    """
+    keys = {one.id: key for one in changes if (key := parts(one.key, watch.key_columns))}
+    query = definition.facts[watch.facts].query
+    found = names(connection, query, watch.by_columns, list(dict.fromkeys(keys.values())))
+    for change, key in keys.items():
+        if key in found:
+            yield change, _named(watch, found[key])
 
 
 def is_of_one_row(definition: Definition, watch: Watch, change: Change, record: str) -> bool:
@@ -58,5 +69,5 @@ def _says_no_more(record: str, key: tuple[str, ...]) -> bool:
     return not any(map(another, "".join([*between, rest])))
 
 
-def _named(watch: Watch, key: tuple[str, ...]) -> str:
-    return f"{watch.name} {msgspec.json.encode(key).decode()}"
+def _named(watch: Watch, name: str) -> str:
+    return f"{watch.name} {name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -19,8 +19,7 @@ from engine.sources.definition import (
     Watch,
 )
 from engine.sources.pages import SisPages
-from engine.sources.rows import row_of
-from rules.change import Change, Op, Subject
+from rules.change import Change, ChangeId, Op, Subject
 
 _NEARLY: Final = 0.85  # `outof` is nearly `out_of`, and `course_no` is not nearly `course`
 _ANYWHERE: Final = ZoneInfo("UTC")
@@ -158,19 +157,27 @@ class SqlSource:
 
     def sort(self, changes: Sequence[Change]) -> Sorted:
         """See ports.Source.sort."""
-        of_records, of_directory, unknown, gone = [], [], [], {}
+        of_records, of_directory, unknown, gone = [], [], [], []
         era = self._era()
         for change in filter(era.concerns, changes):
             match self.definition.watch_named(change.watch):
                 case Watch() as watch:
                     of_records.append(change)
                     if change.op is Op.DELETE and watch.withdraws:
-                        gone[change.id] = era.record(row_of(change, watch))
+                        gone.append(change)
                 case DirectoryWatch():
                     of_directory.append(change)
                 case None:
                     unknown.append(change)
         return Sorted(of_records, of_directory, unknown, gone)
+
+    def rows_gone(self, changes: Sequence[Change]) -> Mapping[ChangeId, str]:
+        """See ports.Source.rows_gone."""
+        watched = self._watched(changes)
+        if not watched:
+            return {}
+        found, era = facts.rows_gone(self.database, self.definition, watched), self._era()
+        return {change: era.record(row) for change, row in found.items()}
 
     def is_of_directory(self, change: Change) -> bool:
         """Whether this is a change of the directory, and not of a record."""
@@ -178,11 +185,7 @@ class SqlSource:
 
     def find(self, changes: Sequence[Change]) -> Sequence[Subject]:
         """See ports.Source.find."""
-        watched = [
-            (change, watch)
-            for change in changes
-            if isinstance(watch := self.definition.watch_named(change.watch), Watch)
-        ]
+        watched = self._watched(changes)
         if not watched:
             return []
         found, era = facts.find(self.database, self.definition, watched, self.zone), self._era()
@@ -191,4 +194,11 @@ class SqlSource:
         return [
             one._replace(record=era.record(one.record), row=one.row and era.record(one.row))
             for one in found
+        ]
+
+    def _watched(self, changes: Sequence[Change]) -> Sequence[tuple[Change, Watch]]:
+        return [
+            (change, watch)
+            for change in changes
+            if isinstance(watch := self.definition.watch_named(change.watch), Watch)
         ]

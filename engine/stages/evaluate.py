@@ -131,11 +131,12 @@ class Evaluate:
             for one in found
             if one.change not in parked
         ]
-        alone = bool(kinds.gone) or any(one.of_others for one in subjects)
+        gone = self.source.rows_gone([one for one in kinds.gone if one.id not in parked])
+        alone = bool(gone) or any(one.of_others for one in subjects)
         with self.ledger.deciding(alone=alone) as deciding:
             batch = _Batch(deciding, self.composer, self.plan, self.clock())
             pushes = batch.published_again([one for one in in_order if one.id in seen])
-            batch.decide(subjects, fresh, kinds.gone)
+            batch.decide(subjects, fresh, gone)
             batch.store(fresh, {one.id for one in kinds.of_directory}, parked)
             batch.report_broken(broken)
         return sorted([*pushes, *batch.pushes], key=lambda push: push.position)

@@ -40,7 +40,7 @@ from engine.dialects.dialect import Follower, Owner, Row, Statement, Transaction
 from engine.dialects.postgresql import sessions
 from engine.dialects.postgresql.errors import as_ours
 from engine.dialects.postgresql.following import following, not_following
-from engine.dialects.postgresql.keys import matched, narrowed, unique_sets
+from engine.dialects.postgresql.keys import matched, names, narrowed, unique_sets
 from engine.dialects.postgresql.outbox import PostgresqlOutbox
 from engine.dialects.postgresql.plans import whole_reads
 from engine.dialects.postgresql.tls import require_named
@@ -139,9 +139,19 @@ class Postgresql:
         """See dialect.Dialect.narrowed."""
         return narrowed(query, by, keys)
 
-    def matched(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+    def matched(
+        self,
+        query: str,
+        by: Sequence[str],
+        keys: Sequence[Sequence[str]],
+        named: Sequence[str] = (),
+    ) -> Statement:
         """See dialect.Dialect.matched."""
-        return matched(query, by, keys)
+        return matched(query, by, keys, named)
+
+    def names(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+        """See dialect.Dialect.names."""
+        return names(query, by, keys)
 
     def unique_sets(self, connection: Connection, table: str) -> set[frozenset[str]]:
         """See dialect.Dialect.unique_sets."""

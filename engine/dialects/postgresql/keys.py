@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, text
 
-from engine.dialects.dialect import NUMBER, Statement, Watched
+from engine.dialects.dialect import NAME, NUMBER, Statement, Watched
 from engine.dialects.names import in_text, quoted
 from engine.dialects.postgresql.names import quoted as quoted_table
 
@@ -36,7 +36,9 @@ def narrowed(query: str, by: str, keys: Collection[str]) -> Statement:
     return Statement(f"SELECT * FROM ({query}\n) f WHERE {condition}", {"keys": _array(keys)})
 
 
-def matched(query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+def matched(
+    query: str, by: Sequence[str], keys: Sequence[Sequence[str]], named: Sequence[str]
+) -> Statement:
     """See dialect.Dialect.matched.
 
     The array literals have no type. In a UNION with arrays of the columns, of which no row is
@@ -44,20 +46,53 @@ def matched(query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Sta
     passes a GROUP BY or UNION of the query, which a join does not.
     """
     columns = [in_text(quoted(column)) for column in by]
-    typed = ", ".join(f"ARRAY[f.{column}] AS k{n}" for n, column in enumerate(columns))
-    given = ", ".join(f":k{n}" for n in range(len(by)))
-    arrays = ", ".join(f"typed.k{n}" for n in range(len(by)))
-    names = ", ".join(f"k{n}" for n in range(len(by)))
+    name = f", {_name(f'f.{in_text(quoted(column))}' for column in named)}" if named else ""
     equal = " AND ".join(f"f.{column} = wanted.k{n}" for n, column in enumerate(columns))
     narrow = f" WHERE f.{columns[0]} = ANY(:k0)" if len(by) == 1 else ""
     return Statement(
         f"WITH f AS NOT MATERIALIZED ({query}\n)"
-        f" SELECT wanted.n AS {NUMBER}, f.* FROM"
-        f" (SELECT {typed} FROM f WHERE FALSE UNION ALL SELECT {given}) typed"
-        f" CROSS JOIN LATERAL unnest({arrays}) WITH ORDINALITY wanted({names}, n)"
+        f" SELECT wanted.n AS {NUMBER}{name}, f.* FROM {_wanted(columns)}"
         f" JOIN f ON {equal}{narrow}",
-        {f"k{n}": _array(each) for n, each in enumerate(zip(*keys, strict=True))},
+        _arrays(keys),
     )
+
+
+def names(query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+    """See dialect.Dialect.names."""
+    columns = [in_text(quoted(column)) for column in by]
+    name = _name(f"wanted.k{n}" for n in range(len(by)))
+    return Statement(
+        f"WITH f AS NOT MATERIALIZED ({query}\n)"
+        f" SELECT wanted.n AS {NUMBER}, {name} FROM {_wanted(columns)}",
+        _arrays(keys),
+    )
+
+
+def _wanted(columns: Sequence[str]) -> str:
+    """The keys of `_arrays`, numbered, in the types of these *columns* of f."""
+    numbers = range(len(columns))
+    typed = ", ".join(f"ARRAY[f.{column}] AS k{n}" for n, column in enumerate(columns))
+    given = ", ".join(f":k{n}" for n in numbers)
+    arrays = ", ".join(f"typed.k{n}" for n in numbers)
+    names = ", ".join(f"k{n}" for n in numbers)
+    return (
+        f"(SELECT {typed} FROM f WHERE FALSE UNION ALL SELECT {given}) typed"
+        f" CROSS JOIN LATERAL unnest({arrays}) WITH ORDINALITY wanted({names}, n)"
+    )
+
+
+def _arrays(keys: Sequence[Sequence[str]]) -> dict[str, str]:
+    return {f"k{n}": _array(each) for n, each in enumerate(zip(*keys, strict=True))}
+
+
+def _name(values: Iterable[str]) -> str:
+    """What values are called: 7.0 and 7.00 are one number, char(n) has no blanks behind."""
+    texts = (
+        f"CASE WHEN jsonb_typeof(to_jsonb({value})) = 'number'"
+        f" THEN trim_scale(to_jsonb({value})::numeric)::text ELSE {value}::text END"
+        for value in values
+    )
+    return f"jsonb_build_array({', '.join(texts)})::text AS {NAME}"
 
 
 def unique_sets(connection: Connection, table: str) -> set[frozenset[str]]:

@@ -35,7 +35,7 @@ from sqlalchemy.engine import URL
 from engine.dialects import problems
 from engine.dialects.dialect import Follower, Owner, Row, Statement, Transactions
 from engine.dialects.sqlite.following import following
-from engine.dialects.sqlite.keys import matched, narrowed, prepare, unique_sets
+from engine.dialects.sqlite.keys import matched, names, narrowed, prepare, unique_sets
 from engine.dialects.sqlite.outbox import SqliteOutbox
 from engine.dialects.sqlite.plans import whole_reads
 from engine.dialects.sqlite.triggers import SqliteTriggers
@@ -147,9 +147,20 @@ class Sqlite:
         """See dialect.Dialect.narrowed."""
         return narrowed(query, by, keys)
 
-    def matched(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+    def matched(
+        self,
+        query: str,
+        by: Sequence[str],
+        keys: Sequence[Sequence[str]],
+        named: Sequence[str] = (),
+    ) -> Statement:
         """See dialect.Dialect.matched."""
-        return matched(query, by, keys)
+        return matched(query, by, keys, named)
+
+    def names(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+        """See dialect.Dialect.names."""
+        del query, by
+        return names(keys)
 
     def unique_sets(self, connection: Connection, table: str) -> set[frozenset[str]]:
         """See dialect.Dialect.unique_sets."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, text
 
-from engine.dialects.dialect import NUMBER, Statement, Watched
+from engine.dialects.dialect import NAME, NUMBER, Statement, Watched
 from engine.dialects.names import in_text, quoted
 from engine.dialects.sqlite.names import table_of
 
@@ -20,12 +20,15 @@ _BEYOND: Final = 2**63  # what SQLite keeps as no integer
 
 def key_of(row: str, watched: Watched) -> str:
     """What identifies a row: a blob in hexadecimal, anything else as text."""
-    texts = [
+    texts = [_as_text(f"{row}.{quoted(column)}") for column in watched.key_columns]
+    return texts[0] if len(texts) == 1 else f"json_array({', '.join(texts)})"
+
+
+def _as_text(value: str) -> str:
+    return (
         f"CASE typeof({value}) WHEN 'blob' THEN '\\x' || hex({value})"
         f" ELSE CAST({value} AS TEXT) END"
-        for value in (f"{row}.{quoted(column)}" for column in watched.key_columns)
-    ]
-    return texts[0] if len(texts) == 1 else f"json_array({', '.join(texts)})"
+    )
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -42,17 +45,29 @@ def narrowed(query: str, by: str, keys: Collection[str]) -> Statement:
     )
 
 
-def matched(query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
+def matched(
+    query: str, by: Sequence[str], keys: Sequence[Sequence[str]], named: Sequence[str]
+) -> Statement:
     """See dialect.Dialect.matched. CROSS JOIN: the keys come first, then the index."""
+    texts = ", ".join(_as_text(f"f.{in_text(quoted(column))}") for column in named)
+    name = f", json_array({texts}) AS {NAME}" if named else ""
     equal = " AND ".join(
         f"f.{in_text(quoted(column))} IN ({_STORED}(wanted.value ->> '$[{n}][0]'),"
         f" wanted.value ->> '$[{n}][1]')"
         for n, column in enumerate(by)
     )
     return Statement(
-        f"SELECT wanted.key + 1 AS {NUMBER}, f.* FROM json_each(:keys) wanted"
+        f"SELECT wanted.key + 1 AS {NUMBER}{name}, f.* FROM json_each(:keys) wanted"
         f" CROSS JOIN ({query}\n) f WHERE {equal}",
         {"keys": _json_array([[_forms(part) for part in key] for key in keys])},
+    )
+
+
+def names(keys: Sequence[Sequence[str]]) -> Statement:
+    """See dialect.Dialect.names: a key is what a row's columns say as text."""
+    return Statement(
+        f"SELECT key + 1 AS {NUMBER}, json(value) AS {NAME} FROM json_each(:keys)",
+        {"keys": _json_array(keys)},
     )
 
 

@@ -28,7 +28,7 @@ from engine.store.tables import (
 )
 from engine.wire.messages import Push, Token
 from rules.audience import Audience
-from rules.change import Change, Kind, PersonId, SchoolId, StudentId, Subject
+from rules.change import Change, ChangeId, Kind, PersonId, SchoolId, StudentId, Subject
 from rules.outcomes import Verdict
 from rules.reasons import Reason
 from rules.wording import Template, TemplateKey, Wording
@@ -571,6 +571,9 @@ class StubbornSource:
         if any(change.key in self.keys for change in changes):
             raise self.error
         return self.real.find(changes)
+
+    def rows_gone(self, changes: Sequence[Change]) -> Mapping[ChangeId, str]:
+        return self.real.rows_gone(changes)
 
     def is_meant(self, subject: Subject, changes: Sequence[Change]) -> bool:
         return any(one.id == subject.change and one.key in self.keys for one in changes)
