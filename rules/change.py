@@ -78,6 +78,7 @@ class Facts(NamedTuple):
     *before* and *after* are what families saw and see, None for nothing: without *after* the text
     corrects what was told of a record that is gone. *details* are the words
     that wording may use (title, course, period, room, day ...). *number* is that of *after*.
+    *closes* is when families may not see the record any more.
     """
 
     kind: Kind
@@ -86,6 +87,7 @@ class Facts(NamedTuple):
     after: str | None
     details: Mapping[str, str]
     number: Decimal | None = None
+    closes: datetime | None = None
 
     @property
     def forgotten(self) -> bool:
@@ -162,4 +164,5 @@ class Subject(NamedTuple):
             after,
             self.details,
             number,
+            self.closes,
         )

@@ -92,8 +92,9 @@ class Notification(NamedTuple):
 
     @property
     def worth_sending_until(self) -> datetime:
-        """After this moment it is not worth sending."""
-        return self.begun_at + WORTH_SENDING_FOR[self.facts.kind]
+        """After this moment it is not worth sending, or families may not see its record."""
+        ends = self.begun_at + WORTH_SENDING_FOR[self.facts.kind]
+        return min(ends, self.facts.closes) if self.facts.closes else ends
 
     def moved(self, state: State) -> Notification:
         """The same in another *state*; raises ValueError where that cannot follow this one."""

@@ -50,6 +50,11 @@ class Reason(StrEnum):
         return self in _INFORMS
 
     @property
+    def hides(self) -> bool:
+        """Whether the SIS does not show the record to families."""
+        return self in _HIDES
+
+    @property
     def for_staff(self) -> str:
         """What a school secretary reads."""
         return _SENTENCES[self][0]
@@ -61,6 +66,8 @@ class Reason(StrEnum):
 
 
 _INFORMS = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD, Reason.TOO_LATE})
+
+_HIDES = frozenset({Reason.NOT_RELEASED, Reason.HIDDEN, Reason.OPENS_LATER, Reason.CLOSED})
 
 _HIDDEN = "The school does not send this kind of notification at the moment."
 _NOT_FOR_YOU = "Your account does not receive notifications about this student."

@@ -237,8 +237,12 @@ class Releasing(Protocol):
         """Those that have a final outcome."""
         ...
 
-    def newer(self, notifications: Collection[Notification]) -> Collection[NotificationKey]:
-        """Those of which a newer one of the same place was told to the same person."""
+    def overtaken(self, notifications: Collection[Notification]) -> Mapping[NotificationKey, str]:
+        """Those that may not be told any more, with the reason in the ledger's words.
+
+        A newer one of the same place was told to the same person, or the SIS hides the record
+        from families since.
+        """
         ...
 
     def audiences(self, wanted: Collection[CandidateKey], now: datetime) -> Audiences:

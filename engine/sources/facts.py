@@ -57,7 +57,7 @@ def _subject(found: _Found) -> Subject:
         student_name="",
         school=SchoolId(_text(fact["school_id"])),
         calendar=CalendarId(_text(fact["calendar_id"])),
-        released=allows(fact["released"]) and seen.clear,
+        released=allows(fact["released"]) and seen.clear and not _hides(change, found.watch),
         before=before,
         after=after,
         details={
@@ -152,13 +152,27 @@ def _text(value: Any) -> str:
 
 
 def _counts(change: Change, watch: Watch) -> bool:
-    """Where a row must appear, or a column become true, nothing else of the row is news."""
+    """Where a row must appear, or a column become true, nothing else of the row is news.
+
+    Except that it becomes untrue again: then families may not see the records any more.
+    """
     if watch.appears:
         return change.before is None
     if not watch.becomes:
         return True
-    before, after = change.before or {}, change.after or {}
-    return allows(after.get(watch.becomes)) and not allows(before.get(watch.becomes))
+    return _becomes(watch, change.before) != _becomes(watch, change.after)
+
+
+def _hides(change: Change, watch: Watch) -> bool:
+    """Whether it takes back a release, whatever the SIS says meanwhile: that is a later change."""
+    if watch.becomes:
+        return not _becomes(watch, change.after)
+    after = change.after
+    return bool(watch.released_by and after) and not allows((after or {}).get(watch.released_by))
+
+
+def _becomes(watch: Watch, row: Mapping[str, Any] | None) -> bool:
+    return row is not None and allows(row.get(watch.becomes))
 
 
 def _facts(
@@ -219,8 +233,9 @@ def _values(found: _Found) -> tuple[Value | None, Value | None]:
         fact = found.fact
         return None, found.meaning.of([fact["value"]], fact.get("text"), fact.get("out_of"))
     before = _of_row(found, change.before)
-    if watch.released_by and change.before and not allows(change.before.get(watch.released_by)):
-        before = None
+    by = watch.released_by
+    if by and not all(row and allows(row.get(by)) for row in (change.before, change.after)):
+        before = None  # what is hidden now is no news, and what was hidden nobody saw
     return before, _of_row(found, change.after)
 
 

@@ -88,6 +88,17 @@ class Composing:
             attempt, sealed, one.position,
         )  # fmt: skip
 
+    def offered_until(self, one: Notification, device: Device) -> datetime:
+        """Until when *one* is tried again on *device*.
+
+        Where its kind may not be known on the way, one that came again after its first deadline
+        would be known not to be of the shortest kind.
+        """
+        level = shown(self.allowed.level, device.level)
+        if self.allowed.end_to_end or level is Level.GENERIC or not one.facts.student_name:
+            return min(one.worth_sending_until, offered_until(one.begun_at, one.at))
+        return one.worth_sending_until
+
     def _on_screen(
         self, which: str, one: Notification, chosen: Level | None, push_key: bytes | None
     ) -> tuple[str, str, str, str] | TextFault:

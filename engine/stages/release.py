@@ -129,7 +129,7 @@ class _Batch:
             },
             self.releasing.schools({one.student for one in found}),
             self.releasing.circumstances(self.now),
-            frozenset(self.releasing.newer(found)),
+            self.releasing.overtaken(found),
             self.composer.at(self.releasing.privacy(), self.now, fits),
         )
 
@@ -140,6 +140,9 @@ class _Batch:
         phone = judging.audiences.devices.get(device)
         if ends or phone is None:
             self._end(due, ends or SIGNED_OUT)
+            return
+        if judging.composing.offered_until(one, phone) <= self.now:
+            self._end(due, EXPIRED)
             return
         push = judging.composing.push(due.origin, one, phone, due.attempt)
         match push:
@@ -165,7 +168,11 @@ class _Batch:
             self._changed.append(one.moved(State.REPLACED))
         elif one.worth_sending_until <= self.now:
             self._changed.append(one.moved(State.EXPIRED))
-        elif candidate is None or judging.reason(one, candidate):
+        elif (
+            candidate is None
+            or (one.id, one.person) in judging.overtaken
+            or judging.reason(one, candidate)
+        ):
             self._changed.append(one.moved(State.WITHDRAWN))
         else:
             told = one.moved(State.TOLD)._replace(at=self.now, devices=candidate.live_devices)
@@ -201,12 +208,12 @@ class _Judging:
     candidates: Mapping[tuple[str, str, str], Candidate]
     schools: Mapping[StudentId, Sequence[SchoolId]]
     circumstances: Circumstances
-    superseded: frozenset[NotificationKey]
+    overtaken: Mapping[NotificationKey, str]
     composing: Composing
 
     def is_superseded(self, one: Notification) -> bool:
         """A newer text of the same place was told to the same person."""
-        return (one.id, one.person) in self.superseded
+        return self.overtaken.get((one.id, one.person)) == SUPERSEDED
 
     def candidate(self, one: Notification) -> Candidate | None:
         """The person as they stand to the student now."""
@@ -226,9 +233,9 @@ class _Judging:
 
     def refusal(self, one: Notification, device: DeviceId, now: datetime) -> str:
         """Why a further try is not made; empty where it is."""
-        candidate = self.candidate(one)
-        if self.is_superseded(one):
-            return SUPERSEDED
+        candidate, overtaken = self.candidate(one), self.overtaken.get((one.id, one.person))
+        if overtaken:
+            return overtaken
         if one.worth_sending_until <= now:
             return EXPIRED
         if candidate is None:

@@ -33,6 +33,7 @@ from rules.change import (
 from rules.gates import Whereabouts
 from rules.identity import PushId, first_id_at, moment_of, parts_of
 from rules.notification import Notification
+from rules.outcomes import SUPERSEDED
 from rules.reasons import Reason
 
 _TOLD_ELSEWHERE: Final = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD})
@@ -50,7 +51,19 @@ _AUDIENCES: Final[Mapping[str, Audience]] = {letter: one for one, letter in _LET
 
 _encode: Final = msgspec.json.Encoder().encode
 _people: Final = msgspec.json.Decoder(list[list[Any]])
-_Words = tuple[str, str | None, str | None, dict[str, str], Decimal | None]
+
+
+class _Words(msgspec.Struct, array_like=True):
+    """What facts are kept as; the last is there only where a record closes."""
+
+    student_name: str
+    before: str | None
+    after: str | None
+    details: dict[str, str]
+    number: Decimal | None
+    closes: datetime | None = None
+
+
 _words: Final = msgspec.json.Decoder(_Words)
 
 _COLUMNS: Final = (
@@ -244,6 +257,25 @@ def newer(
     return found
 
 
+def overtaken(
+    connection: Connection, notifications: Collection[Notification]
+) -> dict[NotificationKey, str]:
+    """Those that may not be sent any more, and why: a newer text, or the record is hidden since."""
+    if not notifications:
+        return {}
+    places = {place_of(one) for one in notifications}
+    rows = at_places(connection, places, min(_earliest(one) for one in notifications))
+    found: dict[NotificationKey, str] = {}
+    for one in notifications:
+        later = (row for row in rows.get(place_of(one), ()) if row.position > one.position)
+        about = [it.reason for row in later for it in row.people if it.person == one.person]
+        if not _TOLD_ELSEWHERE.isdisjoint(about):
+            found[one.id, one.person] = SUPERSEDED
+        elif about and about[-1].hides:
+            found[one.id, one.person] = about[-1]
+    return found
+
+
 def _earliest(one: Notification) -> datetime:
     """When it was told, or when it changed by the clock of the SIS, where that is behind."""
     return min(one.at, *(moment_of(change) for change in one.changes))
@@ -256,12 +288,16 @@ def place_of(one: Notification) -> Place:
 
 def facts_json(one: Facts) -> str:
     """The facts without the kind, which stands beside them."""
-    return _encode((one.student_name, one.before, one.after, one.details, one.number)).decode()
+    words = (one.student_name, one.before, one.after, one.details, one.number)
+    return _encode((*words, one.closes) if one.closes else words).decode()
 
 
 def facts_of(kind: Kind, words: str) -> Facts:
     """The facts again."""
-    return Facts(kind, *_words.decode(words))
+    kept = _words.decode(words)
+    return Facts(
+        kind, kept.student_name, kept.before, kept.after, kept.details, kept.number, kept.closes
+    )
 
 
 def spanning(column: Any, ids: Iterable[str]) -> Iterator[Any]:

@@ -232,7 +232,7 @@ class SqlDeciding(_Asking):
         return outcomes.tried(self._connection, pushes)
 
     def newer(self, found: Collection[Notification]) -> Collection[NotificationKey]:
-        """See ports.Releasing.newer."""
+        """See ports.Deciding.newer."""
         return decisions.newer(self._connection, found).keys()
 
     def phones(self, wanted: Collection[DeviceId]) -> Mapping[DeviceId, Device]:
@@ -362,9 +362,9 @@ class SqlReleasing(_Asking):
         """See ports.Releasing.answered."""
         return outcomes.answered(self._connection, pushes)
 
-    def newer(self, found: Collection[Notification]) -> Collection[NotificationKey]:
-        """See ports.Releasing.newer."""
-        return decisions.newer(self._connection, found).keys()
+    def overtaken(self, found: Collection[Notification]) -> Mapping[NotificationKey, str]:
+        """See ports.Releasing.overtaken."""
+        return decisions.overtaken(self._connection, found)
 
     def published(self, found: Collection[Due], now: datetime) -> None:
         """See ports.Releasing.published."""

@@ -222,20 +222,33 @@ def test_where_the_kind_is_shown_each_has_its_own_lifetime(district: District) -
     }
 
 
-def test_what_ran_out_on_the_way_but_is_still_worth_sending_is_offered_again(
+def test_what_ran_out_on_the_way_is_not_offered_again_where_that_would_tell_its_kind(
     district: District,
 ) -> None:
-    """Whoever delivers was away for longer than a push is offered at once."""
+    """News of an absence is not worth sending any more then, so this would be known to be none."""
     allow(district, Level.GENERIC)
     push = district.push_of(scored(9, 17))
     district.clock.now = push.expires_at
 
     district.record([expired(push, district)])
     district.clock.forward(timedelta(seconds=15))
+
+    assert district.due() == []
+    assert ("refused", "EXPIRED") in refused(district)
+
+
+def test_what_is_first_told_late_is_offered_as_long_as_anything(district: District) -> None:
+    """The engine was away: who carries it sees its first try alone, which tells nothing."""
+    allow(district, Level.GENERIC)
+    district.clock.forward(timedelta(hours=8))
+    push = district.push_of(scored(9, 17))
+    busy = an_outcome(push, Verdict.DEFERRED, reason="UNAVAILABLE", at=district.clock.now)
+    district.record([busy])
+    district.clock.forward(LOST_AFTER)
+
     (again,) = district.due()
 
-    assert (again.id, again.attempt) == (push.id, 2)
-    assert district.clock.now < again.expires_at <= NOW + WORTH_SENDING_FOR[Kind.ASSIGNMENT]
+    assert again.expires_at == push.expires_at == NOW + 2 * OFFERED_FOR
 
 
 def test_what_ran_out_for_good_is_not_offered_again(district: District) -> None:

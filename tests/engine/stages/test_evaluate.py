@@ -143,7 +143,7 @@ def test_a_release_tells_of_a_score_as_if_there_had_been_none(district: District
 def test_what_is_withdrawn_again_is_not_told(district: District) -> None:
     change = a_change("assignment-release", "81", {"released": True}, {"released": False})
 
-    assert decided(district, change) == {}
+    assert set(decided(district, change).values()) == {Reason.NOT_RELEASED}
 
 
 def test_last_years_records_are_not_told(district: District) -> None:
