@@ -313,6 +313,10 @@ class Ledger(Protocol):
         """Changes whose records are open by *now* and that are not on their way."""
         ...
 
+    def openings_on_the_way(self, since: datetime) -> int:
+        """How many were published since then and are not settled."""
+        ...
+
     def opening_published(self, openings: Collection[Opening], now: datetime) -> None:
         """Remember that these are on their way."""
         ...

@@ -18,6 +18,7 @@ from rules.change import Change
 
 _AT_ONCE: Final = 1_000
 _PAGES_AT_A_TIME: Final = 100
+_ALL_EVERY: Final = timedelta(hours=1)
 
 
 class Sweeping(Protocol):
@@ -59,8 +60,9 @@ class Evaluated(Protocol):
 class LostChanges:
     """Looks for changes that were relayed a while ago and never evaluated: a broker lost them.
 
-    While anything waits in the queue of changes, they are late, not lost. Each change is looked for
-    once, and once more when schedule has started anew. Evaluate knows by its id what it had.
+    While anything waits in the queue of changes, they are late, not lost. All are looked for once
+    an hour, and in between what is new: a transaction that was open for long has written below what
+    was looked at meanwhile. Evaluate knows by its id what it had.
     """
 
     outbox: Relayed
@@ -70,12 +72,16 @@ class LostChanges:
     lost_after: timedelta
     clock: Clock
     _looked_up_to: int = 0
+    _all_looked_for_at: datetime | None = None
 
     def __call__(self) -> int:
         """Publish those that were lost again, and return how many."""
         if self.broker.depths()[Queue.CHANGES].ready:
             return 0
-        before, count = self.clock() - self.lost_after, 0
+        now, count = self.clock(), 0
+        before = now - self.lost_after
+        if self._all_looked_for_at is None or now - self._all_looked_for_at >= _ALL_EVERY:
+            self._looked_up_to, self._all_looked_for_at = 0, now
         for _ in range(_PAGES_AT_A_TIME):
             changes, end = self.outbox.relayed(self._looked_up_to, before, _AT_ONCE)
             lost = self.ledger.missing(changes)

@@ -115,6 +115,11 @@ class SqlLedger:
         with self._database.read() as connection:
             return openings.waiting(connection, now, limit)
 
+    def openings_on_the_way(self, since: datetime) -> int:
+        """See ports.Ledger.openings_on_the_way."""
+        with self._database.read() as connection:
+            return openings.on_the_way(connection, since)
+
     def opening_published(self, found: Collection[Opening], now: datetime) -> None:
         """See ports.Ledger.opening_published."""
         with self._database.write() as connection:

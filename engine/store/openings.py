@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from engine.ports import Opening
 from engine.store.bulk import append, one_of
@@ -33,6 +33,12 @@ def waiting(connection: Connection, now: datetime, limit: int) -> list[Opening]:
         .limit(limit)
     )
     return [_opening(row) for row in found]
+
+
+def on_the_way(connection: Connection, since: datetime) -> int:
+    """How many were published since then and not settled."""
+    query = select(func.count()).where(openings.c.published_at > since)
+    return int(connection.execute(query).scalar_one())
 
 
 def published(connection: Connection, found: Collection[Opening], now: datetime) -> None:

@@ -224,18 +224,32 @@ def test_a_date_that_cannot_be_read_shows_nothing(district: District) -> None:
     assert district.reasons(change)[MOTHER] is Reason.NOT_RELEASED
 
 
-def test_many_scores_open_in_batches_and_each_once(district: District) -> None:
+def test_many_scores_open_in_portions_and_each_once(district: District) -> None:
     opening(district, OPENS.isoformat())
     district.evaluate(*(scored(None, n, HIDDEN_SCORE, position=n) for n in range(1, 2_501)))
     district.clock.now = OPENS
 
-    found = opened(district)
+    portions, pushes = [], 0
+    while found := opened(district):
+        portions.append(found)
+        pushes += len(district.evaluate(*found))
 
-    assert len({one.id for one in found}) == len(found) == 2_500
-    assert len(district.evaluate(*found)) == 3
-    for _ in range(3):  # a thousand of what was looked at are forgotten each time
-        opened(district)
+    assert [len(found) for found in portions] == [1_000, 1_000, 500]
+    assert len({one.id for found in portions for one in found}) == 2_500
     assert district.count(openings) == 0
+    assert pushes == 3
+
+
+def test_a_portion_that_is_not_decided_holds_up_the_next_for_a_while(district: District) -> None:
+    opening(district, OPENS.isoformat())
+    district.evaluate(*(scored(None, n, HIDDEN_SCORE, position=n) for n in range(1, 1_502)))
+    district.clock.now = OPENS
+    assert len(opened(district)) == 1_000
+
+    assert opened(district) == []
+    district.clock.forward(timedelta(seconds=10))
+
+    assert len(opened(district)) == 501
 
 
 # What nobody watches is not promised

@@ -106,6 +106,23 @@ def test_each_change_is_looked_for_once() -> None:
     assert [looking(), looking()] == [1, 0]
 
 
+def test_what_a_long_transaction_wrote_below_is_looked_for_within_an_hour() -> None:
+    school = a_school(5, "1")
+    late = school.relayed_changes.pop(0)
+    now = [NOW]
+    looking = LostChanges(
+        school, school, FakeBroker(), school.published.extend, AFTER, lambda: now[0]
+    )
+    looking()
+    school.relayed_changes.insert(0, late)
+    assert looking() == 0
+
+    now[0] += timedelta(hours=1)
+
+    assert looking() == 1
+    assert school.published == [late]
+
+
 def test_what_was_relayed_since_is_looked_for_next() -> None:
     school = a_school(5, "2", "6")
     looking = school.looking()
