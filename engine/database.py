@@ -48,13 +48,19 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for queries; on PostgreSQL each statement sees what is committed."""
+        with self._connected() as connection:
+            yield connection
+
+    @contextmanager
+    def limited(self) -> Iterator[Connection]:
+        """The same for queries that may take only so long: who asks says it to `dialect.limit`."""
         with self.translated(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A connection that only reads, and sees one state for as long as it is open."""
-        with self.translated(), self.engine.connect() as connection:
+        with self._connected() as connection:
             connection = connection.execution_options(**self.dialect.snapshot_options)
             with connection.begin():
                 yield connection
@@ -70,8 +76,15 @@ class Database:
             yield connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _connected(self) -> Iterator[Connection]:
+        """A connection without the limit that its last user may have left it."""
         with self.translated(), self.engine.connect() as connection:
+            self.dialect.limit(connection, None)
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._connected() as connection:
             connection = connection.execution_options(**self.dialect.write_options)
             with connection.begin():
                 yield connection

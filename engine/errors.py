@@ -3,7 +3,9 @@
     SchoolbellError             something a caller cannot decide; says the problem and the remedy
     ├── ConfigError             the configuration or a source definition is wrong: refuse to start
     │   └── BrokenQuery         one query of the definition: what it does not concern goes on
+    │       └── SlowQuery       it takes longer than it may: it is left alone for a while
     ├── Unavailable             a neighbour does not answer now: wait and try the same again
+    │   └── StatementTooSlow    a database ended one statement: others may pass
     ├── Misconfigured           a neighbour answers that we are wrong: a person must mend it
     │   └── StatementRefused    a database refuses one statement: others may pass
     │       └── RightMissing    it is right, and we may not
@@ -42,8 +44,16 @@ class BrokenQuery(ConfigError):
         self.query = query
 
 
+class SlowQuery(BrokenQuery):
+    """One query of the source definition takes longer than it may: it is left alone for a while."""
+
+
 class Unavailable(SchoolbellError):
     """A database, broker or gateway does not answer now: wait and try the same again."""
+
+
+class StatementTooSlow(Unavailable):
+    """A database ended one statement that took longer than it may: others may pass."""
 
 
 class Misconfigured(SchoolbellError):

@@ -241,6 +241,13 @@ class Dialect(Protocol):
         """What an error of the driver means: Unavailable, Misconfigured, or itself."""
         ...
 
+    def limit(self, connection: Connection, seconds: float | None) -> None:
+        """End each of the next statements that takes longer; None: as it was before.
+
+        Such a statement raises what `as_ours` calls StatementTooSlow.
+        """
+        ...
+
     def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """The condition that *column* is one of *values*, with one parameter."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.errors import Misconfigured, RightMissing, StatementRefused
+from engine.errors import Misconfigured, RightMissing, StatementRefused, StatementTooSlow
 
 
 def not_migrated(name: str, words: str) -> StatementRefused:
@@ -10,6 +10,14 @@ def not_migrated(name: str, words: str) -> StatementRefused:
     return StatementRefused(
         f"The database {name} lacks a table or column that this release needs: {words}.",
         "Run `schoolbell install`; for a table of the SIS, check the source definition.",
+    )
+
+
+def too_slow(name: str) -> StatementTooSlow:
+    """A statement was ended: by us, by a setting of the server, or by its administrator."""
+    return StatementTooSlow(
+        f"The database {name} ended a statement that took longer than it may.",
+        "Look for what holds it up: a lock, a missing index, a machine that is busy.",
     )
 
 

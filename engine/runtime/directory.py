@@ -105,8 +105,9 @@ class SisDirectory:
         with self._database.read() as connection:
             version = directory.version(connection)
         reading = read(
-            self._source.database, self._source.definition, version=version, zone=self._source.zone
-        )
+            self._source.database, self._source.definition, version=version,
+            zone=self._source.zone, patience=self._source.patience,
+        )  # fmt: skip
         with self._database.write() as connection:
             again = directory.apply(connection, reading)
             if reading.faults:

@@ -17,6 +17,7 @@ from engine.runtime.jobs import (
     forget,
     keep_audiences,
     look_again_at_all,
+    parked_changes,
     relay_lost,
     release_all,
     retry_parked,
@@ -125,7 +126,8 @@ def _jobs(
             lambda: check_source(
                 district.source,
                 district.alarms,
-                lambda: retry_parked(district.database, district.broker),
+                lambda: parked_changes(district.database),
+                lambda changes: retry_parked(district.broker, changes),
             ),
             settings.capture_check_every,
         ),

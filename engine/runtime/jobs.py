@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Final
 
 from engine.config import Config
 from engine.database import Database
-from engine.errors import Misconfigured, SchoolbellError, Unavailable
+from engine.errors import BrokenQuery, Misconfigured, SchoolbellError, Unavailable
 from engine.ports import SOURCE_ALARM, Broker, Outbox
 from engine.runtime.alarms import CAPTURE, CAPTURE_SUBJECT, CONCERN, DIRECTORY, Alarms
 from engine.runtime.clock import utc_now
@@ -22,6 +22,7 @@ from engine.stages.release import Release
 from engine.stages.schedule import LostChanges
 from engine.store import audiences, housekeeping, parked, partitions
 from engine.telemetry import Event, emit
+from rules.change import Change
 
 _RETRIED_AT_ONCE: Final = 10_000
 
@@ -66,20 +67,34 @@ def check_capture(capture: Capture, alarms: Alarms) -> None:
         alarms.update(CONCERN, subject, concerns.get(subject))
 
 
-def check_source(source: SqlSource, alarms: Alarms, retry: Callable[[], object]) -> None:
-    """Look which queries the SIS refuses: each is an alarm. When one is mended, *retry*."""
-    broken = {error.query: error for error in source.broken()}
+def check_source(
+    source: SqlSource, alarms: Alarms, waiting: Callable[[], Sequence[Change]],
+    retry: Callable[[Sequence[Change]], object],
+) -> None:  # fmt: skip
+    """Look which queries the SIS refuses, or is too slow for: each is an alarm.
+
+    When one seems to be mended, those of the changes that are *waiting* are asked for again whose
+    query may have been slow; where one is not any more, *retry*.
+    """
+    broken: dict[str, BrokenQuery] = {error.query: error for error in source.broken()}
     known = alarms.known(SOURCE_ALARM)
     if known - broken.keys():
-        retry()
+        changes = waiting()
+        broken |= {error.query: error for error in source.slow(changes)}
+        if known - broken.keys():
+            retry(changes)
     for query in known | broken.keys():
         alarms.update(SOURCE_ALARM, query, broken.get(query))
 
 
-def retry_parked(database: Database, broker: Broker) -> int:
-    """Publish parked changes again; return how many. Each stays parked until it is evaluated."""
+def parked_changes(database: Database) -> Sequence[Change]:
+    """The oldest parked changes."""
     with database.read() as connection:
-        changes = parked.changes(connection, _RETRIED_AT_ONCE)
+        return parked.changes(connection, _RETRIED_AT_ONCE)
+
+
+def retry_parked(broker: Broker, changes: Sequence[Change]) -> int:
+    """Publish parked *changes* again; return how many. Each stays parked until it is evaluated."""
     with closing(broker.publisher()) as publisher:
         publish_changes(publisher, changes)
     return len(changes)

@@ -65,10 +65,11 @@ def retry(installation: Installation) -> Retried:
             )
             return Retried(0, sum(requeued))
         case District():
-            from engine.runtime.jobs import retry_parked  # with it comes most of the engine
+            # With it comes most of the engine.
+            from engine.runtime.jobs import parked_changes, retry_parked
 
             broker = installation.broker
-            changes = retry_parked(installation.database, broker)
+            changes = retry_parked(broker, parked_changes(installation.database))
             return Retried(changes, sum(broker.requeue_parked(queue, _AT_ONCE) for queue in Queue))
 
 

@@ -319,7 +319,10 @@ class DirectoryWatch(Captured, frozen=True, kw_only=True):
 
 
 class Query(_Part, frozen=True, kw_only=True):
-    """A SELECT without a condition on keys."""
+    """A SELECT without a condition on keys, and the seconds that it may take for some keys.
+
+    A full read of the directory may take longer.
+    """
 
     query: Annotated[
         str,
@@ -328,6 +331,15 @@ class Query(_Part, frozen=True, kw_only=True):
             'query = """\nSELECT school_id AS id, name\nFROM school\n"""',
         ),
     ]
+    timeout: Annotated[
+        int | float,
+        _key(
+            "The seconds that it may take, at most 600. A query that takes longer is ended; the"
+            " changes that need it wait, with an alarm, and all others go on. A full read of the"
+            " directory may take longer.",
+            "timeout = 60",
+        ),
+    ] = 30
 
 
 class Directory(_Part, frozen=True, kw_only=True):
@@ -339,10 +351,14 @@ class Directory(_Part, frozen=True, kw_only=True):
     students: Query
     rights: Query
 
+    def asked(self, entity: Entity) -> Query:
+        """The query of one part of the directory."""
+        found: Query = getattr(self, entity)
+        return found
+
     def query(self, entity: Entity) -> str:
         """The SELECT of one part of the directory."""
-        found: Query = getattr(self, entity)
-        return found.query
+        return self.asked(entity).query
 
 
 class Pages(_Part, frozen=True, kw_only=True):

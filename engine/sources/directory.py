@@ -24,6 +24,7 @@ from engine.sources.definition import (
 from engine.sources.directory_rows import ROW_COLUMNS, Arranger, DirectoryRow, Key
 from engine.sources.faults import Fault, Faults
 from engine.sources.keys import parts
+from engine.sources.patience import Patience
 from engine.sources.queries import asking, converting, select_all, select_by, stream_all
 from rules.change import Change, StudentId
 
@@ -94,13 +95,15 @@ def read(
     scopes: Iterable[Scope],
     version: int,
     zone: ZoneInfo,
+    patience: Patience | None = None,
 ) -> Reading:
     """Read some rows. *zone* is the district's, by which moments are days.
 
-    Raises BrokenQuery where the SIS refuses to.
+    Raises BrokenQuery where the SIS refuses to, and SlowQuery where it takes too long or did
+    lately, which *patience* knows.
     """
-    ask = _Asking(source, definition, Arranger(zone))
-    with source.read() as connection:
+    ask = _Asking(source, definition, Arranger(zone), patience or Patience())
+    with source.limited() as connection:
         listings = [ask.listing(connection, scope) for scope in scopes]
     return Reading(version, listings, ask.arranger.faults)
 
@@ -111,11 +114,12 @@ def read_students(
     students: Collection[StudentId],
     version: int,
     zone: ZoneInfo,
+    patience: Patience | None = None,
 ) -> Reading:
     """Read some students, everybody's rights to them, and the people whom those rows name."""
     ids = frozenset(map(str, students))
-    ask = _Asking(source, definition, Arranger(zone))
-    with source.read() as connection:
+    ask = _Asking(source, definition, Arranger(zone), patience or Patience())
+    with source.limited() as connection:
         found = ask.listing(connection, Scope("students", "id", ids))
         rights = ask.listing(connection, Scope("rights", "student_id", ids))
         involved = Scope("people", "id", _column(found, "person_id") | _column(rights, "person_id"))
@@ -132,7 +136,7 @@ def whole(
     The slices of a part must be taken before the next part is. A row may come again in a later
     slice: who takes the slices knows what came before.
     """
-    ask = _Asking(source, definition, arranger)
+    ask = _Asking(source, definition, arranger, Patience())
     with source.snapshot() as connection, ExitStack() as reading:
 
         def parts() -> Iterator[tuple[Entity, Iterator[list[DirectoryRow]]]]:
@@ -151,7 +155,7 @@ def samples(
     Raises BrokenQuery where the SIS refuses to.
     """
     for entity in ENTITY_COLUMNS:
-        ask = _Asking(source, definition, Arranger(zone))
+        ask = _Asking(source, definition, Arranger(zone), Patience())
         with (
             source.snapshot() as connection,
             closing(ask.slices(connection, entity, most)) as slices,
@@ -191,12 +195,14 @@ class _Asking(NamedTuple):
     source: Database
     definition: Definition
     arranger: Arranger
+    patience: Patience
 
     def listing(self, connection: Connection, scope: Scope) -> Listing:
-        """Every row of a scope."""
+        """Every row of a scope, by a connection of `Database.limited`."""
         entity, by, keys = scope
         query = self.definition.directory.query(entity)
-        with asking(self.source, f"[directory.{entity}]"):
+        asked = self.definition.directory.asked(entity)
+        with self.patience.asking(self.source, connection, f"[directory.{entity}]", asked):
             if not by:
                 found = select_all(connection, query)
             else:

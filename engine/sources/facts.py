@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
@@ -11,11 +12,12 @@ from sqlalchemy import Connection
 
 from engine.database import Database
 from engine.dialects.dialect import NAME
-from engine.sources.definition import Definition, Watch
+from engine.sources.definition import Definition, Query, Watch
 from engine.sources.flags import allows
 from engine.sources.keys import parts
 from engine.sources.moments import window
-from engine.sources.queries import Key, asking, converting, match
+from engine.sources.patience import Patience
+from engine.sources.queries import Key, converting, match
 from engine.sources.rows import is_of_one_row, own_watch, row_of, rows_of
 from engine.sources.values import Label, Meaning, canonical, number, written
 from rules.change import CalendarId, Change, ChangeId, SchoolId, StudentId, Subject, Value
@@ -81,25 +83,33 @@ def find(
     definition: Definition,
     changes: Sequence[tuple[Change, Watch]],
     zone: tzinfo,
+    patience: Patience,
 ) -> list[Subject]:
     """Everyone whom *changes* concern, by one query for each watch and each kind of label.
 
     A change of a record that is gone, or that turned nothing visible, concerns nobody. Students
     come in the order of their ids: a phone that siblings' families share is told of the first.
     Moments are told by the clock of the *zone*.
-    Raises BrokenQuery where the SIS refuses a query, and Unprocessable where what a row holds
+    Raises BrokenQuery where the SIS refuses a query, SlowQuery where one takes too long or did
+    lately, and Unprocessable where what a row holds
     makes it fail.
     """
     found: list[Subject] = []
-    with database.read() as connection:
+    with database.limited() as connection:
+
+        @contextmanager
+        def asking(name: str, query: Query) -> Iterator[None]:
+            with patience.asking(database, connection, name, query), converting(database, name):
+                yield
+
         for watch, of_watch in _by_watch(changes).items():
             own = own_watch(definition, watch)
-            name = f"[facts.{watch.facts}]"
-            with asking(database, name), converting(database, name):
+            with asking(f"[facts.{watch.facts}]", definition.facts[watch.facts]):
                 facts = _facts(connection, definition, watch, of_watch)
-            name = f"[labels.{own.labels}]"
-            with asking(database, name), converting(database, name):
-                labels = _labels(connection, definition, own, _raw(watch, of_watch, facts))
+            labels: Mapping[str, Label] = {}
+            if own.labels:
+                with asking(f"[labels.{own.labels}]", definition.labels[own.labels]):
+                    labels = _labels(connection, definition, own, _raw(watch, of_watch, facts))
             meaning = Meaning(own, zone, labels)
             watched = _release_is_watched(definition, watch)
             not_words = _NOT_WORDS.union(watch.by_columns)
@@ -112,17 +122,20 @@ def find(
 
 
 def rows_gone(
-    database: Database, definition: Definition, changes: Sequence[tuple[Change, Watch]]
+    database: Database,
+    definition: Definition,
+    changes: Sequence[tuple[Change, Watch]],
+    patience: Patience,
 ) -> dict[ChangeId, str]:
     """The names of the rows that *changes* deleted; raises as `find` does."""
     grouped: dict[Watch, list[Change]] = defaultdict(list)
     for change, watch in changes:
         grouped[watch].append(change)
     found: dict[ChangeId, str] = {}
-    with database.read() as connection:
+    with database.limited() as connection:
         for watch, of_watch in grouped.items():
-            name = f"[facts.{watch.facts}]"
-            with asking(database, name), converting(database, name):
+            name, query = f"[facts.{watch.facts}]", definition.facts[watch.facts]
+            with patience.asking(database, connection, name, query), converting(database, name):
                 found |= rows_of(connection, definition, watch, of_watch)
     return found
 
@@ -197,8 +210,6 @@ def _labels(
     connection: Connection, definition: Definition, own: Watch, values: Iterable[Any]
 ) -> Mapping[str, Label]:
     """What the SIS calls *values*, by what `canonical` makes of them."""
-    if not own.labels:
-        return {}
     wanted = {form for value in values if value is not None for form in _forms(value)}
     found: dict[str, Label] = {}
     query = definition.labels[own.labels].query

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, TextClause, bindparam, text
 from sqlalchemy.exc import DataError
@@ -18,11 +18,19 @@ from engine.errors import (
     BrokenQuery,
     Misconfigured,
     RightMissing,
+    SlowQuery,
     StatementRefused,
+    StatementTooSlow,
     Unprocessable,
 )
 
 Key = tuple[str, ...]
+
+_LOOK: Final = 30.0  # seconds in which a database says which columns a query has
+_SLOW: Final = (
+    "See with `schoolbell source try` which table it reads wholly, and whether the SIS holds a lock"
+    " on one; `timeout` says how many seconds a query may take."
+)
 
 
 def select_by(
@@ -125,12 +133,21 @@ def stream_all(connection: Connection, query: str, size: int) -> Generator[Seque
 
 @contextmanager
 def asking(database: Database, name: str) -> Iterator[None]:
-    """Raise BrokenQuery where the SIS refuses the query of this *name*, whoever may still pass."""
+    """Raise BrokenQuery where the SIS refuses the query of this *name*, whoever may still pass.
+
+    One that is ended because it takes too long is a SlowQuery.
+    """
     try:
         with database.translated():
             yield
     except StatementRefused as error:
         raise _broken(name, error) from error
+    except StatementTooSlow as error:
+        raise SlowQuery(
+            name,
+            f"The query {name} of the source definition takes longer than it may, and was ended.",
+            _SLOW,
+        ) from error
 
 
 @contextmanager
@@ -156,7 +173,8 @@ def columns_of(database: Database, name: str, query: str) -> frozenset[str]:
 
     A column is one only if no other has its name.
     """
-    with database.read() as connection, asking(database, name):
+    with database.limited() as connection, asking(database, name):
+        database.dialect.limit(connection, _LOOK)
         nothing = f"SELECT * FROM ({in_text(query)}\n) f WHERE 1 = 0"
         given = list(connection.execute(text(nothing)).keys())
     twice = sorted({one for one in given if given.count(one) > 1})

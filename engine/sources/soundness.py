@@ -24,6 +24,7 @@ from engine.sources.values import COMPARED, canonical
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _MOST_KEY_COLUMNS: Final = 16
 _MOST_COLUMNS: Final = 50  # a function of PostgreSQL takes 100 arguments: names and values
+_LONGEST_TIMEOUT: Final = 600  # seconds; the sessions of a guest last no longer
 _LONGEST: Final = 128  # characters; no database has longer names
 _NEVER: Final = ("\0", "$function$")  # what ends a name, or the body of a function
 
@@ -94,6 +95,11 @@ def _problems_of_queries(definition: Definition) -> Iterator[Found]:
             yield (*place, "query"), "leave out the semicolon at the end"
         elif "\0" in sql:
             yield (*place, "query"), "the query holds a NUL character"
+        if not 0 < query.timeout <= _LONGEST_TIMEOUT:
+            yield (
+                (*place, "timeout"),
+                f"`timeout` must be a number of seconds, above zero and at most {_LONGEST_TIMEOUT}",
+            )
 
 
 def _problems_of(captured: Captured, definition: Definition) -> Iterator[tuple[str, str]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from engine.database import Database
-from engine.errors import BrokenQuery, ConfigError
+from engine.errors import BrokenQuery, ConfigError, SlowQuery, Unprocessable
 from engine.ports import Sorted
-from engine.sources import facts, pages, queries, schema
+from engine.sources import directory, facts, pages, queries, schema
 from engine.sources.definition import (
     ENTITY_COLUMNS,
     OPTIONAL_COLUMNS,
@@ -19,6 +20,7 @@ from engine.sources.definition import (
     Watch,
 )
 from engine.sources.pages import SisPages
+from engine.sources.patience import Patience
 from rules.change import Change, ChangeId, Op, Subject
 
 _NEARLY: Final = 0.85  # `outof` is nearly `out_of`, and `course_no` is not nearly `course`
@@ -67,6 +69,7 @@ class SqlSource:
         self.database = database
         self.definition = definition
         self.zone = zone
+        self.patience = Patience()
         self._era = era
 
     def check(self) -> None:
@@ -155,6 +158,27 @@ class SqlSource:
         """What staff choose from when they send a broadcast."""
         return SisPages(self.database, self.definition)
 
+    def slow(self, changes: Sequence[Change]) -> Sequence[SlowQuery]:
+        """The queries that are still too slow for one of *changes*, of those of each watch."""
+        self.patience.again()
+        slow = []
+        for change in {one.watch: one for one in filter(self._era().concerns, changes)}.values():
+            try:
+                with suppress(Unprocessable):
+                    self._ask(change)
+            except SlowQuery as error:
+                slow.append(error)
+            except BrokenQuery:
+                continue  # which `broken` tells of
+        return slow
+
+    def _ask(self, change: Change) -> None:
+        if self.is_of_directory(change):
+            scopes = directory.scopes_of(self.definition, [change])
+            directory.read(self.database, self.definition, scopes, 0, self.zone, self.patience)
+        else:
+            self.find([change])
+
     def sort(self, changes: Sequence[Change]) -> Sorted:
         """See ports.Source.sort."""
         of_records, of_directory, unknown, gone = [], [], [], []
@@ -176,7 +200,8 @@ class SqlSource:
         watched = self._watched(changes)
         if not watched:
             return {}
-        found, era = facts.rows_gone(self.database, self.definition, watched), self._era()
+        found = facts.rows_gone(self.database, self.definition, watched, self.patience)
+        era = self._era()
         return {change: era.record(row) for change, row in found.items()}
 
     def is_of_directory(self, change: Change) -> bool:
@@ -188,7 +213,8 @@ class SqlSource:
         watched = self._watched(changes)
         if not watched:
             return []
-        found, era = facts.find(self.database, self.definition, watched, self.zone), self._era()
+        found = facts.find(self.database, self.definition, watched, self.zone, self.patience)
+        era = self._era()
         if era.is_first:
             return found
         return [

@@ -121,6 +121,10 @@ class Postgresql:
         """See dialect.Dialect.as_ours."""
         return as_ours(cause, name, disconnected=disconnected)
 
+    def limit(self, connection: Connection, seconds: float | None) -> None:
+        """See dialect.Dialect.limit."""
+        sessions.limit(connection, seconds)
+
     def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """See dialect.Dialect.one_of."""
         return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))

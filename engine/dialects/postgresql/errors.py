@@ -18,6 +18,7 @@ _NO_TABLE = ("42P01", "42703", "3F000")
 _NO_RIGHT = ("42501",)
 _HIDDEN = "row-level security"
 _WRONG_STATEMENT = ("42",)
+_ENDED = ("57014",)
 # 23505: another process was first. 25006: a primary that is one no more.
 _TRY_AGAIN = ("08", "40", "53", "55", "57", "58", "23505", "25006")
 
@@ -48,6 +49,8 @@ def as_ours(cause: Any, name: str, *, disconnected: bool) -> Exception:
         return problems.no_right(name, words)
     if state.startswith(_WRONG_STATEMENT):
         return problems.wrong_statement(name, words)
+    if state in _ENDED:
+        return problems.too_slow(name)
     unanswered = not state and isinstance(cause, psycopg.OperationalError)
     if disconnected or unanswered or state.startswith(_TRY_AGAIN):
         return Unavailable(

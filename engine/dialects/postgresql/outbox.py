@@ -26,7 +26,7 @@ from sqlalchemy import Connection, text
 
 from engine.dialects import problems, rows
 from engine.dialects.dialect import Owner, Transactions
-from engine.dialects.postgresql import cursor, restored
+from engine.dialects.postgresql import cursor, restored, sessions
 from engine.dialects.postgresql.cursor import Cursor, Sweep
 from engine.dialects.postgresql.names import schema_of
 from engine.dialects.postgresql.numbers import as_number, as_place
@@ -302,6 +302,7 @@ def _first(page: Sequence[Row], heads: int) -> Sequence[Row]:
 
 def _prepare(connection: Connection) -> None:
     """Plans by index, whatever the size of the outbox was when they were made; nothing compiled."""
+    sessions.limit(connection, None)
     for setting in ("jit", "enable_seqscan", "enable_bitmapscan"):
         connection.exec_driver_sql(f"SET {setting} = off")
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import select
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
+from sqlalchemy import Connection
 
 from engine.dialects.postgresql.loaders import load_whatever_comes
 from engine.errors import Misconfigured
@@ -44,9 +45,23 @@ _PATIENCE: Final[Mapping[str, str]] = {
 # the price that this puts on it.
 _BY_KEY: Final[Mapping[str, str]] = {"enable_seqscan": "off", "jit": "off"}
 
+_LIMIT: Final = "schoolbell_limit"
+_TIMEOUT: Final = "SELECT current_setting('statement_timeout')"
+_SET_TIMEOUT: Final = "SELECT set_config('statement_timeout', %s, false)"
+
 _ANSWER_WITHIN: Final = 2.0  # seconds
 _LOOKS: Final = 5
 _TEXTS: Final = (0, "text", "varchar", "bpchar", "name")  # 0: of no type that the driver knows
+
+
+class _Limit(NamedTuple):
+    """How long a statement of a session may take now, None for as long as *usual*."""
+
+    seconds: float | None
+    usual: str
+
+
+_UNLIMITED: Final = _Limit(None, "")
 
 
 def prepare(connection: psycopg.Connection[Any], *, by_key: bool) -> None:
@@ -60,6 +75,17 @@ def prepare(connection: psycopg.Connection[Any], *, by_key: bool) -> None:
     if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
         _speak_ascii(connection)
     load_whatever_comes(connection)
+
+
+def limit(connection: Connection, seconds: float | None) -> None:
+    """See dialect.Dialect.limit. A session whose limit is the wanted one already is not asked."""
+    before = connection.info.get(_LIMIT, _UNLIMITED)
+    if before.seconds == seconds:
+        return
+    driver: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction
+    usual = before.usual or driver.execute(_TIMEOUT).fetchone()[0]
+    driver.execute(_SET_TIMEOUT, [usual if seconds is None else f"{round(seconds * 1000)}ms"])
+    connection.info[_LIMIT] = _Limit(seconds, usual)
 
 
 def _speak_ascii(connection: psycopg.Connection[Any]) -> None:

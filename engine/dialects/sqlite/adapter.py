@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from engine.ports import Outbox, RelayedMark
 
 _BUSY_TIMEOUT = 30  # seconds that SQLite waits for another program's write to end
+_LIMITED: Final = "schoolbell_limited"
+_STEPS: Final = 50_000  # of SQLite's machine: about a millisecond
 _UNUSABLE = ("unable to open", "readonly", "not a database", "disk image is malformed")
 
 
@@ -113,7 +116,10 @@ class Sqlite:
                 f"The database {name} cannot be used: {words}.",
                 "Check that the folder exists and that this user may write to the file.",
             )
-        if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        code = getattr(cause, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_INTERRUPT:
+            return problems.too_slow(name)
+        if code == sqlite3.SQLITE_ERROR:
             return problems.wrong_statement(name, words)
         if isinstance(cause, sqlite3.OperationalError):
             return Unavailable(
@@ -121,6 +127,18 @@ class Sqlite:
                 "Look for another program that holds it, and for a full disk.",
             )
         return cause if isinstance(cause, Exception) else RuntimeError(words)
+
+    def limit(self, connection: Connection, seconds: float | None) -> None:
+        """See dialect.Dialect.limit: SQLite asks us now and then whether it shall go on."""
+        if seconds is None and not connection.info.pop(_LIMITED, False):
+            return
+        driver: Any = connection.connection.driver_connection
+        if seconds is None:
+            driver.set_progress_handler(None, 0)
+            return
+        connection.info[_LIMITED] = True
+        until = time.monotonic() + seconds
+        driver.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
 
     def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """See dialect.Dialect.one_of."""

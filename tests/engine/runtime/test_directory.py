@@ -53,6 +53,13 @@ class HeldSis(Database):
             yield connection
 
     @contextmanager
+    def limited(self) -> Iterator[Connection]:
+        """See Database.limited."""
+        self._wait()
+        with super().limited() as connection:
+            yield connection
+
+    @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """See Database.snapshot."""
         self._wait()

@@ -360,6 +360,10 @@ class TestLines:
              "[[directory_watch]] person, line 29: `refreshes` must be one of: schools, calendars"),
             (('query = "SELECT * FROM score"', "query = 1"), "line 15: `query` must be"),
             (('query = "SELECT * FROM score"', 'query = " "'), "line 15: the query is blank"),
+            (
+                ('query = "SELECT * FROM score"', 'timeout = nan\nquery = "SELECT * FROM score"'),
+                "line 15: `timeout` must be a number of seconds, above zero and at most 600",
+            ),
             (('query = "SELECT * FROM score"', 'query = "SELECT 1;"'), "line 15: leave out"),
             (('rights.query = "SELECT * FROM guardian"\n', ""), "line 20: `rights` is missing"),
             (('rights.query = "SELECT * FROM guardian"', 'rights = "x"'),

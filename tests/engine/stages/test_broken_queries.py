@@ -1,15 +1,19 @@
-"""An upgrade of the SIS breaks a query: what that query does not concern goes on."""
+"""A query breaks, or becomes very slow: what that query does not concern goes on."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import Connection, event, text
 
+from engine.errors import SlowQuery
 from engine.ports import PARKED_ALARM, SOURCE_ALARM, Queue
 from engine.runtime.alarms import Alarms
-from engine.runtime.jobs import check_source, retry_parked
+from engine.runtime.jobs import check_source, parked_changes, retry_parked
 from engine.sources.definition import Definition, Query
 from engine.sources.loading import load
+from engine.sources.patience import Patience
 from engine.wire.messages import Changes, decode
 from rules.change import Change
 from rules.reasons import Reason
@@ -20,6 +24,11 @@ from tests.fakes import FakeBroker
 REFERENCE = load("reference")
 GONE = Query(query="SELECT no_such_column FROM score")
 Break = Callable[[Definition], Definition]
+# Minutes on either database, and nothing where no row is asked for.
+MINUTES = (
+    "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000000)"
+    " SELECT count(*) FROM n) > 0"
+)
 
 
 def facts_of_scores(definition: Definition) -> Definition:
@@ -124,7 +133,113 @@ def mended(district: District) -> Sequence[Change]:
     check_source(
         district.source,
         Alarms(district.database, district.clock),
-        lambda: retry_parked(district.database, broker),
+        lambda: parked_changes(district.database),
+        lambda changes: retry_parked(broker, changes),
     )
     bodies = broker.made.bodies(Queue.CHANGES)
     return [change for body in bodies for change in decode(body, Changes).items]
+
+
+# Slow ones
+
+
+def slow(query: Query) -> Query:
+    return replace(query, query=f"SELECT * FROM ({query.query}) s WHERE {MINUTES}", timeout=0.2)
+
+
+def slow_facts(definition: Definition) -> Definition:
+    facts = definition.facts
+    return replace(definition, facts={**facts, "assignment": slow(facts["assignment"])})
+
+
+def slow_labels(definition: Definition) -> Definition:
+    labels = definition.labels
+    return replace(
+        definition, labels={**labels, "attendance_code": slow(labels["attendance_code"])}
+    )
+
+
+def slow_rights(definition: Definition) -> Definition:
+    parts = definition.directory
+    return replace(definition, directory=replace(parts, rights=slow(parts.rights)))
+
+
+SLOW = [
+    pytest.param(slow_facts, scored(9, 17), "[facts.assignment]", id="facts"),
+    pytest.param(slow_labels, marked(), "[labels.attendance_code]", id="labels"),
+    pytest.param(slow_rights, guardian(), "[directory.rights]", id="directory"),
+]
+
+
+@pytest.mark.parametrize(("slows", "caught", "query"), SLOW)
+def test_a_slow_query_holds_up_its_own_changes_alone(
+    district: District, slows: Break, caught: Change, query: str
+) -> None:
+    district.speak(slows(REFERENCE))
+    neighbours = [paid(), graded()]
+
+    district.evaluate(neighbours[0], caught, neighbours[1])
+
+    assert district.parked() == [caught.id]
+    assert [district.reasons(one)[FATHER] for one in neighbours] == [Reason.TOLD, Reason.TOLD]
+    assert alarms(district, SOURCE_ALARM) == [query]
+
+
+@pytest.mark.parametrize(("slows", "caught", "query"), SLOW)
+def test_once_it_is_quick_again_they_are_tried_again(
+    district: District, slows: Break, caught: Change, query: str
+) -> None:
+    district.speak(slows(REFERENCE))
+    district.evaluate(caught)
+    assert mended(district) == []
+    assert alarms(district, SOURCE_ALARM) == [query]
+    district.speak(REFERENCE)
+
+    district.evaluate(*mended(district))
+
+    assert district.parked() == []
+    assert district.alarms() == []
+
+
+def test_a_query_that_was_slow_is_not_asked_again_with_each_batch(district: District) -> None:
+    district.speak(slow_facts(REFERENCE))
+    district.evaluate(scored(9, 17))
+    asked: list[str] = []
+
+    @event.listens_for(district.database.engine, "before_cursor_execute")
+    def note(*of: object) -> None:
+        asked.append(str(of[2]))
+
+    district.evaluate(scored(17, 18))
+
+    assert len(district.parked()) == 2
+    assert not any("RECURSIVE" in statement for statement in asked)
+
+
+def test_a_slow_query_is_left_alone_for_longer_and_longer(district: District) -> None:
+    clock = [0.0]
+    patience = Patience(lambda: clock[0])
+    query = slow(REFERENCE.facts["assignment"])
+    asked: list[float] = []
+
+    def ask(connection: Connection) -> None:
+        with patience.asking(district.database, connection, "[facts.assignment]", query):
+            asked.append(clock[0])
+            connection.execute(text(query.query)).all()
+
+    while clock[0] < 1000:
+        with district.database.limited() as connection, suppress(SlowQuery):
+            ask(connection)
+        clock[0] += 20
+
+    assert asked == [0, 60, 180, 420, 720]
+
+
+def test_a_limit_ends_with_the_query(district: District) -> None:
+    """The next program of ours that has the connection may take its time."""
+    dialect = district.database.dialect
+    with district.database.limited() as connection:
+        dialect.limit(connection, 0.05)
+    with district.database.read() as connection:
+        much = MINUTES.replace("300000000", "200000")
+        assert connection.execute(text(f"SELECT {much}")).scalar_one()
