@@ -278,6 +278,7 @@ class ScheduleSettings(Section):
 
     retries_every: Duration = timedelta(seconds=1)
     directory_every: Duration = timedelta(minutes=10)
+    directory_trusted: Memory = timedelta(days=1)
     capture_check_every: Duration = timedelta(minutes=5)
     lost_after: Duration = timedelta(minutes=15)
     keep_decisions: Memory = timedelta(days=400)

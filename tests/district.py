@@ -298,7 +298,7 @@ def build(url: str) -> None:
     build_sis(url)
     database = Database(url)
     migrate.upgrade(database)
-    SisDirectory(database, SqlSource(database, load("reference"))).sync()
+    SisDirectory(database, SqlSource(database, load("reference")), lambda: NOW).sync()
     with database.write() as connection:
         district.create(connection, enabled=True)
         district.set_privacy(connection, Level.FULL)

@@ -40,11 +40,20 @@ from engine.ports.ledger import (
     Try,
 )
 from engine.ports.outbox import Looked, Outbox, RelayedMark
-from engine.ports.source import SOURCE_ALARM, Directory, Sorted, Source
+from engine.ports.source import (
+    DIRECTORY_ALARM,
+    SOURCE_ALARM,
+    UNREAD,
+    Directory,
+    Sorted,
+    Source,
+)
 
 __all__ = [
+    "DIRECTORY_ALARM",
     "PARKED_ALARM",
     "SOURCE_ALARM",
+    "UNREAD",
     "Appended",
     "Audiences",
     "Broker",

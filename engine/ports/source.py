@@ -6,7 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from engine.errors import Unprocessable
 from rules.change import Change, ChangeId, StudentId, Subject
+
+DIRECTORY_ALARM: Final = "directory"
+UNREAD: Final = "unread"
+"""The subject of a DIRECTORY_ALARM about changes that wait until the directory is read again."""
 
 SOURCE_ALARM: Final = "source"
 """The alarm about a query of the source definition that the SIS refuses."""
@@ -64,5 +69,13 @@ class Directory(Protocol):
         """First names; whom we do not know is read first, with everybody's rights to them.
 
         While the SIS refuses the queries for that, who is not known has no name here.
+        """
+        ...
+
+    def doubted(self, students: Collection[StudentId]) -> Mapping[StudentId, Unprocessable]:
+        """Those about whom nobody knows who may be told, each with the problem.
+
+        A change of their rights could not be read, or for too long the directory could not. In
+        the second case it is tried here, now and then.
         """
         ...

@@ -13,7 +13,6 @@ STAGE: Final = "stage"
 CAPTURE: Final = "capture"
 CAPTURE_SUBJECT: Final = "triggers"
 CONCERN: Final = "beside capture"
-DIRECTORY: Final = "directory"
 
 
 class Alarms:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from engine.database import Database
-from engine.errors import BrokenQuery
+from engine.errors import BrokenQuery, ConfigError, Unprocessable
 from engine.ports import Clock
 from engine.runtime.clock import utc_now
 from engine.sources import directory as sis
@@ -23,12 +24,33 @@ from engine.sources.directory import Reading, Scope
 from engine.sources.directory_rows import Arranger
 from engine.sources.faults import Fault
 from engine.sources.source import SqlSource
-from engine.store import alarms, directory
+from engine.store import alarms, directory, doubts
 from engine.telemetry import Event, emit
 from rules.change import Change, StudentId
 
 ROWS: Final = "directory rows"
 """The alarm about rows of the directory that cannot be read as they stand."""
+
+
+TRUSTED: Final = timedelta(days=1)
+_TRIED_EVERY: Final = timedelta(minutes=5)
+_MARKS: Final = 8  # in the time for which a full read is trusted
+
+_UNREAD_RIGHTS: Final = Unprocessable(
+    "A change of the rights to this student, or of the people around them, could not be read.",
+    "See the alarm about the query of the directory. It is tried again by itself when all of it"
+    " was read.",
+)
+
+
+def _too_old(trusted: timedelta) -> Unprocessable:
+    hours = trusted / timedelta(hours=1)
+    return Unprocessable(
+        f"For more than {hours:g} hours the directory could not be read wholly, so nobody knows who"
+        " may be told.",
+        "See the alarms about the queries of the directory; `schoolbell sync` says what is wrong."
+        " It is tried again by itself when all of it was read.",
+    )
 
 
 class Synced(NamedTuple):
@@ -41,14 +63,32 @@ class Synced(NamedTuple):
 class SisDirectory:
     """Implements ports.Directory. Any number of processes may do it at once."""
 
-    def __init__(self, database: Database, source: SqlSource, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        source: SqlSource,
+        clock: Clock = utc_now,
+        *,
+        trusted: timedelta = TRUSTED,
+    ) -> None:
         self._database = database
         self._source = source
         self._clock = clock
+        self._trusted = trusted
+        self._read_at: datetime | None = None
+        self._tried_at: datetime | None = None
 
     def follow(self, changes: Sequence[Change]) -> None:
-        """See ports.Directory.follow."""
-        self._refresh(sis.scopes_of(self._source.definition, changes))
+        """See ports.Directory.follow. What cannot be read is in doubt from then on."""
+        scopes: Sequence[Scope] = sis.scopes_of(self._source.definition, changes)
+        while scopes:  # another reading may have come between
+            try:
+                reading = self._asked(partial(sis.read, scopes=scopes))
+            except (BrokenQuery, Unprocessable):
+                with self._database.write() as connection:
+                    directory.doubt(connection, scopes)
+                raise
+            scopes = self._applied(reading)
 
     def names(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
         """See ports.Directory.names."""
@@ -60,10 +100,19 @@ class SisDirectory:
         if not unknown:
             return known
         with suppress(BrokenQuery):  # what evaluate does not hear of in time, a sync reports
-            while self._apply(partial(sis.read_students, students=unknown)):
+            while self._applied(self._asked(partial(sis.read_students, students=unknown))):
                 pass
         with self._database.read() as connection:
             return directory.names(connection, students)
+
+    def doubted(self, students: Collection[StudentId]) -> Mapping[StudentId, Unprocessable]:
+        """See ports.Directory.doubted."""
+        if not students:
+            return {}
+        if not self._is_trusted():
+            return dict.fromkeys(students, _too_old(self._trusted))
+        with self._database.read() as connection:
+            return dict.fromkeys(doubts.about(connection, students), _UNREAD_RIGHTS)
 
     def sync(self, *, may_shrink: bool = False) -> Synced:
         """Read the whole directory and write what differs.
@@ -73,7 +122,7 @@ class SisDirectory:
         half of what was known: unless it *may_shrink*, a short answer is never a mass deletion.
         """
         source, definition = self._source.database, self._source.definition
-        arranger = Arranger(self._source.zone)
+        arranger, began = Arranger(self._source.zone), self._clock()
         with self._database.read() as connection:
             base = directory.version(connection)
             with sis.whole(source, definition, arranger) as parts:
@@ -82,11 +131,13 @@ class SisDirectory:
                     for entity, slices in parts
                 ]
             known = alarms.known(connection, [ROWS]).get(ROWS, set())
+            is_news = self._is_news(connection, began)
         for difference in found if not may_shrink else ():
             directory.refuse_shrinking(difference)
         different = [difference for difference in found if not difference.is_none]
-        if different or arranger.faults or known:
+        if different or arranger.faults or known or is_news:
             with self._database.write() as connection:
+                directory.was_read(connection, began, base)
                 if different:
                     directory.apply_all(connection, base, different, arranger.faults)
                 self._report(connection, arranger.faults)
@@ -96,23 +147,49 @@ class SisDirectory:
         emit(Event.DIRECTORY_SYNCED, level=logging.DEBUG, count=sum(listed.values()))
         return Synced(listed, list(arranger.faults))
 
-    def _refresh(self, scopes: Sequence[Scope]) -> None:
-        """Read until what was read is applied: another reading may have come between."""
-        while scopes:
-            scopes = self._apply(partial(sis.read, scopes=scopes))
-
-    def _apply(self, read: Callable[..., Reading]) -> Sequence[Scope]:
+    def _asked(self, read: Callable[..., Reading]) -> Reading:
         with self._database.read() as connection:
             version = directory.version(connection)
-        reading = read(
+        return read(
             self._source.database, self._source.definition, version=version,
             zone=self._source.zone, patience=self._source.patience,
         )  # fmt: skip
+
+    def _applied(self, reading: Reading) -> Sequence[Scope]:
         with self._database.write() as connection:
             again = directory.apply(connection, reading)
             if reading.faults:
                 self._report_new(connection, reading.faults)
         return again
+
+    def _is_trusted(self) -> bool:
+        """Whether the last full read is young enough, or another one goes well now.
+
+        A SIS that did not answer for days is no reason: it is asked first.
+        """
+        now = self._clock()
+        if self._is_young(now):
+            return True
+        with self._database.read() as connection:
+            self._read_at = directory.read_at(connection)
+        if self._read_at is None or self._is_young(now):
+            return True
+        if self._tried_at and now - self._tried_at < _TRIED_EVERY:
+            return False
+        self._tried_at = now
+        with suppress(ConfigError, Unprocessable):
+            self.sync()
+            return True
+        return False
+
+    def _is_news(self, connection: Connection, began: datetime) -> bool:
+        """Whether a full read that changes nothing is worth a write all the same."""
+        before = directory.read_at(connection)
+        is_old = before is None or began - before > self._trusted / _MARKS
+        return is_old or doubts.exist(connection)
+
+    def _is_young(self, now: datetime) -> bool:
+        return self._read_at is not None and now - self._read_at <= self._trusted
 
     def _report_new(self, connection: Connection, faults: Iterable[Fault]) -> None:
         """Report what is not known; how many rows there are in all, the next full read says."""

@@ -91,7 +91,9 @@ class District:
         """Our copy of who and what the SIS is about."""
         from engine.runtime.directory import SisDirectory
 
-        return SisDirectory(self.database, self.source)
+        return SisDirectory(
+            self.database, self.source, trusted=self.config.schedule.directory_trusted
+        )
 
     @cached_property
     def broker(self) -> Broker:

@@ -120,7 +120,14 @@ def _jobs(
             _SWEEP_EVERY,
         ),
         (lambda: relay_lost(lost), _SWEEP_EVERY),
-        (lambda: sync_or_report(district.directory, district.alarms), settings.directory_every),
+        (
+            lambda: sync_or_report(
+                district.directory,
+                district.alarms,
+                lambda: retry_parked(district.broker, parked_changes(district.database)),
+            ),
+            settings.directory_every,
+        ),
         (lambda: check_capture(district.capture, district.alarms), settings.capture_check_every),
         (
             lambda: check_source(

@@ -10,8 +10,8 @@ from typing import Final
 from engine.config import Config
 from engine.database import Database
 from engine.errors import BrokenQuery, Misconfigured, SchoolbellError, Unavailable
-from engine.ports import SOURCE_ALARM, Broker, Outbox
-from engine.runtime.alarms import CAPTURE, CAPTURE_SUBJECT, CONCERN, DIRECTORY, Alarms
+from engine.ports import DIRECTORY_ALARM, SOURCE_ALARM, UNREAD, Broker, Outbox
+from engine.runtime.alarms import CAPTURE, CAPTURE_SUBJECT, CONCERN, Alarms
 from engine.runtime.clock import utc_now
 from engine.runtime.directory import SisDirectory
 from engine.sources.capture import Capture
@@ -51,9 +51,16 @@ def relay_lost(lost: LostChanges) -> None:
         emit(Event.CHANGES_REPUBLISHED, level=logging.WARNING, count=count)
 
 
-def sync_or_report(directory: SisDirectory, alarms: Alarms) -> None:
-    """Sync the directory; what is wrong with the source's answer is an alarm."""
-    alarms.update(DIRECTORY, "sync", met(directory.sync))
+def sync_or_report(directory: SisDirectory, alarms: Alarms, retry: Callable[[], object]) -> None:
+    """Sync the directory; what is wrong with the source's answer is an alarm.
+
+    When it goes well, *retry* what waits for that.
+    """
+    error = met(directory.sync)
+    alarms.update(DIRECTORY_ALARM, "sync", error)
+    if error is None and UNREAD in alarms.known(DIRECTORY_ALARM):
+        retry()
+        alarms.update(DIRECTORY_ALARM, UNREAD, None)
 
 
 def check_capture(capture: Capture, alarms: Alarms) -> None:

@@ -23,8 +23,10 @@ from typing import Any, assert_never
 
 from engine.errors import BrokenQuery, ConfigError, Misconfigured, Unavailable, Unprocessable
 from engine.ports import (
+    DIRECTORY_ALARM,
     PARKED_ALARM,
     SOURCE_ALARM,
+    UNREAD,
     Audiences,
     Clock,
     Decided,
@@ -122,10 +124,11 @@ class Evaluate:
             _ask(self._follow, kinds.of_directory, broken)
         found = _ask(self.source.find, kinds.of_records, broken)
         names = self.directory.names({one.student for one in found})
+        doubted = self.directory.doubted({one.student for one in found})
         parked: Parked = {one.id: (one, _too_large(one)) for one in fresh if one.too_large}
         parked |= {one.id: (one, _unknown(one)) for one in kinds.unknown}
         parked |= {one.id: (one, _unasked(one, error)) for error, of in broken for one in of}
-        parked |= _unclear(found, names, {one.id: one for one in fresh})
+        parked |= _unclear(found, names, doubted, {one.id: one for one in fresh})
         subjects = [
             one._replace(student_name=names[one.student])
             for one in found
@@ -139,6 +142,7 @@ class Evaluate:
             batch.decide(subjects, fresh, gone)
             batch.store(fresh, {one.id for one in kinds.of_directory}, parked)
             batch.report_broken(broken)
+            batch.report_doubts(doubted)
         return sorted([*pushes, *batch.pushes], key=lambda push: push.position)
 
     def _follow(self, changes: Sequence[Change]) -> Sequence[Subject]:
@@ -258,6 +262,11 @@ class _Batch:
         """Raise the alarm about each query that the SIS refuses."""
         for error in {error.query: error for error, _ in broken}.values():
             self.deciding.report(SOURCE_ALARM, error.query, error.problem, error.remedy, self.now)
+
+    def report_doubts(self, doubted: Mapping[StudentId, Unprocessable]) -> None:
+        """Raise the alarm that changes wait until the directory is read."""
+        for why in {why.problem: why for why in doubted.values()}.values():
+            self.deciding.report(DIRECTORY_ALARM, UNREAD, why.problem, why.remedy, self.now)
 
     def _composing(self, texts: Texts) -> Composing:
         keyring = self.composer.keyring
@@ -470,15 +479,18 @@ def _ask(
 def _unclear(
     found: Sequence[Subject],
     names: Mapping[StudentId, str],
+    doubted: Mapping[StudentId, Unprocessable],
     changes: Mapping[ChangeId, Change],
 ) -> Parked:
-    """A change whose students are not clear is parked whole."""
+    """A change is parked whole whose students are not clear, or who may be told about them."""
     unclear: Parked = {}
     met: set[tuple[ChangeId, StudentId]] = set()
     for one in found:
         change, pair = changes[one.change], (one.change, one.student)
         if one.student not in names:
             unclear[change.id] = change, _stranger(change, one.student)
+        elif one.student in doubted:
+            unclear[change.id] = change, doubted[one.student]
         elif pair in met:
             unclear[change.id] = change, _twice(change, one.student)
         met.add(pair)

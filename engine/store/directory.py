@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -42,7 +42,7 @@ from engine.sources.directory_rows import (
     identity,
 )
 from engine.sources.faults import Faults, Trouble
-from engine.store import app
+from engine.store import app, doubts
 from engine.store.bulk import append, one_of
 from engine.store.tables import (
     calendars,
@@ -53,6 +53,7 @@ from engine.store.tables import (
     rights,
     schools,
     students,
+    watermarks,
 )
 from rules.change import PersonId, SchoolId, StudentId
 
@@ -69,6 +70,7 @@ _LEAST_ROWS: Final = 20
 _SLICE: Final = 5_000  # rows or keys at once
 # As many ids may be given to others at once; where more names change, it is their spelling.
 _MOST_RENAMED: Final = 20
+_READ: Final = "directory"  # the watermark of full reads
 # Versions for which it is remembered what was read. An older reading conflicts with everything.
 _REMEMBERED: Final = 10_000
 
@@ -137,6 +139,7 @@ def apply(connection: Connection, reading: Reading) -> list[Scope]:
             left.note(listing.scope.entity, edits)
             _write(connection, listing.scope.entity, edits)
             _remember(connection, listing.scope, now)
+            doubts.settle(connection, listing.scope, reading.version)
     left.end(connection, reading.faults)
     return again
 
@@ -225,6 +228,27 @@ def apply_all(
             _write(connection, entity, apart)
         _remember(connection, Scope(entity), now)
     left.end(connection, faults)
+
+
+def doubt(connection: Connection, scopes: Iterable[Scope]) -> None:
+    """Note that the rows of *scopes* changed, and could not be read."""
+    doubts.note(connection, scopes, _next_version(connection))
+
+
+def was_read(connection: Connection, at: datetime, base: int) -> None:
+    """Note a full read that began *at* a moment, at version *base*: nothing is in doubt since."""
+    for entity in TABLES:
+        doubts.settle(connection, Scope(entity), base)
+    connection.execute(delete(watermarks).where(watermarks.c.name == _READ))
+    connection.execute(watermarks.insert().values(name=_READ, at=at))
+
+
+def read_at(connection: Connection) -> datetime | None:
+    """When the last full read that went well began; None where there was none."""
+    found: datetime | None = connection.execute(
+        select(watermarks.c.at).where(watermarks.c.name == _READ)
+    ).scalar()
+    return found
 
 
 def knows_person(connection: Connection, person: PersonId) -> bool:

@@ -205,6 +205,15 @@ directory_readings = _table(
     Index(None, "version"),
 )
 
+# Rows that changed in the SIS and could not be read since *version*: nobody knows who has a right.
+directory_doubts = _table(
+    "directory_doubts",
+    Column("entity", String(16), primary_key=True),
+    Column("by_column", String(16), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+)
+
 # What people did in the app: by the identities of the directory, and not by its ids. An account
 # goes with the person, and whoever gets the id later begins another one.
 

@@ -126,6 +126,16 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "schoolbell_directory_doubts",
+        sa.Column("entity", sa.String(length=16), nullable=False),
+        sa.Column("by_column", sa.String(length=16), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "entity", "by_column", "key", name=op.f("pk_schoolbell_directory_doubts")
+        ),
+    )
+    op.create_table(
         "schoolbell_directory_readings",
         sa.Column("entity", sa.String(length=16), nullable=False),
         sa.Column("by_column", sa.String(length=16), nullable=False),
@@ -550,6 +560,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_directory_readings_version"))
 
     op.drop_table("schoolbell_directory_readings")
+    op.drop_table("schoolbell_directory_doubts")
     with op.batch_alter_table("schoolbell_devices", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_devices_kind_token_hash"))
 

