@@ -281,6 +281,7 @@ class ScheduleSettings(Section):
     directory_trusted: Memory = timedelta(days=1)
     capture_check_every: Duration = timedelta(minutes=5)
     lost_after: Duration = timedelta(minutes=15)
+    keep_missing: Memory = timedelta(days=7)
     keep_decisions: Memory = timedelta(days=400)
     keep_content: Memory = timedelta(days=30)
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from engine.database import Database
 from engine.errors import BrokenQuery, ConfigError, Unprocessable
-from engine.ports import Clock
+from engine.ports import DIRECTORY_ALARM, Clock
 from engine.runtime.clock import utc_now
 from engine.sources import directory as sis
 from engine.sources.definition import Entity
@@ -24,7 +24,7 @@ from engine.sources.directory import Reading, Scope
 from engine.sources.directory_rows import Arranger
 from engine.sources.faults import Fault
 from engine.sources.source import SqlSource
-from engine.store import alarms, directory, doubts
+from engine.store import alarms, directory, doubts, missing
 from engine.telemetry import Event, emit
 from rules.change import Change, StudentId
 
@@ -32,6 +32,7 @@ ROWS: Final = "directory rows"
 """The alarm about rows of the directory that cannot be read as they stand."""
 
 
+_MISSING: Final = "missing"
 TRUSTED: Final = timedelta(days=1)
 _TRIED_EVERY: Final = timedelta(minutes=5)
 _MARKS: Final = 8  # in the time for which a full read is trusted
@@ -139,8 +140,9 @@ class SisDirectory:
             with self._database.write() as connection:
                 directory.was_read(connection, began, base)
                 if different:
-                    directory.apply_all(connection, base, different, arranger.faults)
+                    directory.apply_all(connection, base, different, arranger.faults, began)
                 self._report(connection, arranger.faults)
+                self._report_missing(connection)
                 for mended in known - {fault.subject for fault in arranger.faults}:
                     alarms.resolve(connection, ROWS, mended)
         listed = {difference.entity: difference.listed for difference in found}
@@ -157,7 +159,7 @@ class SisDirectory:
 
     def _applied(self, reading: Reading) -> Sequence[Scope]:
         with self._database.write() as connection:
-            again = directory.apply(connection, reading)
+            again = directory.apply(connection, reading, self._clock())
             if reading.faults:
                 self._report_new(connection, reading.faults)
         return again
@@ -186,10 +188,26 @@ class SisDirectory:
         """Whether a full read that changes nothing is worth a write all the same."""
         before = directory.read_at(connection)
         is_old = before is None or began - before > self._trusted / _MARKS
-        return is_old or doubts.exist(connection)
+        are_many = missing.many(connection) is not None
+        return is_old or are_many or doubts.exist(connection)
 
     def _is_young(self, now: datetime) -> bool:
         return self._read_at is not None and now - self._read_at <= self._trusted
+
+    def _report_missing(self, connection: Connection) -> None:
+        """A SIS that is half loaded hides many people, and nobody should wait for their calls."""
+        found = missing.many(connection)
+        if found is None:
+            alarms.resolve(connection, DIRECTORY_ALARM, _MISSING)
+            return
+        alarms.report(
+            connection, DIRECTORY_ALARM, _MISSING,
+            f"Of {found[1]:,} people the SIS does not list {found[0]:,} any more. Nothing is sent"
+            " to them.",
+            "Where the SIS is half loaded, load it wholly before `[schedule] keep_missing` is over:"
+            " so long their sign-ins and settings are kept. Where they left, wait.",
+            self._clock(),
+        )  # fmt: skip
 
     def _report_new(self, connection: Connection, faults: Iterable[Fault]) -> None:
         """Report what is not known; how many rows there are in all, the next full read says."""

@@ -20,7 +20,7 @@ from engine.stages.opening import LookAgain
 from engine.stages.publishing import publish_changes
 from engine.stages.release import Release
 from engine.stages.schedule import LostChanges
-from engine.store import audiences, housekeeping, parked, partitions
+from engine.store import audiences, directory, housekeeping, missing, parked, partitions
 from engine.telemetry import Event, emit
 from rules.change import Change
 
@@ -51,12 +51,12 @@ def relay_lost(lost: LostChanges) -> None:
         emit(Event.CHANGES_REPUBLISHED, level=logging.WARNING, count=count)
 
 
-def sync_or_report(directory: SisDirectory, alarms: Alarms, retry: Callable[[], object]) -> None:
+def sync_or_report(copy: SisDirectory, alarms: Alarms, retry: Callable[[], object]) -> None:
     """Sync the directory; what is wrong with the source's answer is an alarm.
 
     When it goes well, *retry* what waits for that.
     """
-    error = met(directory.sync)
+    error = met(copy.sync)
     alarms.update(DIRECTORY_ALARM, "sync", error)
     if error is None and UNREAD in alarms.known(DIRECTORY_ALARM):
         retry()
@@ -113,6 +113,8 @@ def forget(database: Database, outbox: Outbox, config: Config) -> None:
     outbox.forget(config.relay.keep_relayed, now)
     with database.write() as connection:
         partitions.make(connection, now)
+        if directory.is_in_step(connection, now):
+            missing.forget(connection, now - settings.keep_missing)
     housekeeping.forget(database, now, settings.keep_content, settings.keep_decisions)
 
 

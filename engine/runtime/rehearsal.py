@@ -89,7 +89,7 @@ class Rehearsal:
         source = self._source
         reading = sis.read(source.database, source.definition, few, version, source.zone)
         with self._database.write() as connection:
-            directory.apply(connection, reading)
+            directory.apply(connection, reading, utc_now())
 
     def _sign_in_all_concerned(self, changes: Sequence[Change], now: datetime) -> None:
         try:

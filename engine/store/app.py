@@ -7,11 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Column, Connection, bindparam, delete, select, update
+from sqlalchemy import Column, Connection, bindparam, delete, exists, select, update
 
 from engine.store import devices
 from engine.store.bulk import one_of
-from engine.store.tables import accounts, inbox_reads, inboxes, sessions, subscriptions
+from engine.store.tables import accounts, inbox_reads, inboxes, missing, sessions, subscriptions
 from engine.wire.messages import Token
 from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
@@ -71,9 +71,10 @@ def sign_out(connection: Connection, person: PersonId, device: DeviceId, now: da
 
 
 def account_since(connection: Connection, person: PersonId) -> datetime | None:
-    """When the account of *person* began; None where they have none."""
+    """When the account of *person* began; None where they have none, or are missing."""
+    is_missing = exists().where(missing.c.entity == "people", missing.c.identity == person)
     found: datetime | None = connection.execute(
-        select(accounts.c.since).where(accounts.c.person_id == person)
+        select(accounts.c.since).where(accounts.c.person_id == person, ~is_missing)
     ).scalar()
     return found
 

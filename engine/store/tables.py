@@ -180,6 +180,16 @@ known_ids = _table(
     Index(None, "identity"),
 )
 
+# Who is not listed any more, by identity, and what they were called: see `engine.store.missing`.
+missing = _table(
+    "missing",
+    Column("entity", String(16), primary_key=True),
+    Column("identity", Text, primary_key=True),
+    Column("since", _Moment, nullable=False),
+    Column("name", Text, nullable=False),
+    Index(None, "since"),
+)
+
 # One row: how far the outbox was relayed.
 relayed = _table(
     "relayed",

@@ -235,6 +235,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person_id", "student_id", name=op.f("pk_schoolbell_listeners")),
     )
     op.create_table(
+        "schoolbell_missing",
+        sa.Column("entity", sa.String(length=16), nullable=False),
+        sa.Column("identity", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("entity", "identity", name=op.f("pk_schoolbell_missing")),
+    )
+    with op.batch_alter_table("schoolbell_missing", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_schoolbell_missing_since"), ["since"], unique=False)
+
+    op.create_table(
         "schoolbell_notifications",
         sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("origin", sa.String(length=16), nullable=False),
@@ -541,6 +552,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_notifications_person_id_at"))
 
     op.drop_table("schoolbell_notifications")
+    with op.batch_alter_table("schoolbell_missing", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_missing_since"))
+
+    op.drop_table("schoolbell_missing")
     op.drop_table("schoolbell_listeners")
     with op.batch_alter_table("schoolbell_known_ids", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_known_ids_identity"))

@@ -80,9 +80,9 @@ class InterruptedSis(Database):
         self.answers = 0
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """See Database.read."""
-        with super().read() as connection:
+    def limited(self) -> Iterator[Connection]:
+        """See Database.limited."""
+        with super().limited() as connection:
             yield connection
         self.answers += 1
         if self.then:

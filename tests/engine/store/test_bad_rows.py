@@ -247,7 +247,7 @@ def read_again(district: District, by: str, *keys: str) -> None:
     version = district.read(directory.version)
     scope = Scope("rights", by, frozenset(keys))
     reading = sis.read(source.database, source.definition, [scope], version, source.zone)
-    assert district.app(directory.apply, reading) == []
+    assert district.app(directory.apply, reading, NOW) == []
 
 
 @pytest.mark.parametrize("seed", range(0, DIRECTORIES, IN_ONE_TEST))

@@ -26,6 +26,7 @@ from engine.store.tables import (
     students,
 )
 from rules.change import StudentId
+from tests.builders import NOW
 from tests.district import ADA, BEN, HIGH_SCHOOL, MOTHER, STEPFATHER, District
 
 CROWD = 60  # more people than the small district has of anything
@@ -39,7 +40,7 @@ def sync(district: District, **how: bool) -> Mapping[Entity, int]:
 def refresh(district: District, entity: Entity, by: str, *keys: str) -> None:
     """Read some rows of the directory again, and apply them."""
     reading = read(district, Scope(entity, by, frozenset(keys)))
-    assert district.app(directory.apply, reading) == []
+    assert district.app(directory.apply, reading, NOW) == []
 
 
 def read(district: District, *scopes: Scope) -> Reading:
@@ -280,7 +281,7 @@ def test_a_full_read_that_began_before_a_court_order_does_not_undo_it(
     refresh(district, "rights", "student_id", ADA)
     ordered = rights_of_ada(district)
 
-    district.app(directory.apply_all, base, differences, Faults())
+    district.app(directory.apply_all, base, differences, Faults(), NOW)
 
     assert rights_of_ada(district) == ordered == listed_of_ada(district)
 
@@ -293,7 +294,7 @@ def test_a_full_read_does_not_delete_a_row_that_came_back_meanwhile(district: Di
     )
     refresh(district, "rights", "student_id", ADA)
 
-    district.app(directory.apply_all, base, differences, Faults())
+    district.app(directory.apply_all, base, differences, Faults(), NOW)
 
     assert rights_of_ada(district) == listed_of_ada(district)
 
@@ -304,7 +305,7 @@ def test_a_full_read_still_writes_the_rows_that_nobody_else_read(district: Distr
     base, differences = surveyed(district)
     refresh(district, "rights", "student_id", ADA)
 
-    district.app(directory.apply_all, base, differences, Faults())
+    district.app(directory.apply_all, base, differences, Faults(), NOW)
 
     assert ("Lucy",) in district.rows(select(people.c.first_name))
 
@@ -317,8 +318,8 @@ def test_of_two_readings_that_are_applied_in_reverse_the_newer_one_stands(
     district.sis(COURT_ORDER[order])
     newer = read(district, of_ada)
 
-    assert district.app(directory.apply, newer) == []
-    assert district.app(directory.apply, older) == [of_ada]
+    assert district.app(directory.apply, newer, NOW) == []
+    assert district.app(directory.apply, older, NOW) == [of_ada]
 
     assert rights_of_ada(district) == listed_of_ada(district)
 
@@ -330,7 +331,7 @@ def test_readings_that_overlap_are_told_apart_row_by_row(district: District, ord
 
     refresh(district, "rights", "student_id", ADA)
 
-    assert len(district.app(directory.apply, older)) == 1
+    assert len(district.app(directory.apply, older, NOW)) == 1
     assert rights_of_ada(district) == listed_of_ada(district)
 
 
@@ -341,7 +342,7 @@ def test_a_reading_of_all_rows_is_older_than_one_of_some(district: District, ord
 
     refresh(district, "rights", "student_id", ADA)
 
-    assert district.app(directory.apply, older) == [Scope("rights")]
+    assert district.app(directory.apply, older, NOW) == [Scope("rights")]
     assert rights_of_ada(district) == listed_of_ada(district)
 
 
@@ -354,7 +355,7 @@ def test_a_reading_is_older_than_a_full_read_that_was_written_since(
 
     sync(district)
 
-    assert district.app(directory.apply, older) == [of_ada]
+    assert district.app(directory.apply, older, NOW) == [of_ada]
     assert rights_of_ada(district) == listed_of_ada(district)
 
 
@@ -364,7 +365,7 @@ def test_a_row_that_moved_since_is_not_brought_back(district: District) -> None:
     refresh(district, "students", "school_id", "1")
     refresh(district, "students", "school_id", "2")
 
-    again = district.app(directory.apply, older)
+    again = district.app(directory.apply, older, NOW)
 
     assert again == [Scope("students", "school_id", frozenset({"1"}))]
     assert (ADA, "1") not in district.rows(select(students.c.id, students.c.school_id))
@@ -376,8 +377,8 @@ def test_two_readings_that_say_the_same_are_both_applied(district: District) -> 
     district.sis(COURT_ORDER["a right is withdrawn"])
     first, second = read(district, of_ada), read(district, of_ada)
 
-    assert district.app(directory.apply, first) == []
-    assert district.app(directory.apply, second) == []
+    assert district.app(directory.apply, first, NOW) == []
+    assert district.app(directory.apply, second, NOW) == []
 
     assert rights_of_ada(district) == listed_of_ada(district)
 
@@ -390,7 +391,7 @@ def test_a_reading_that_changes_nothing_makes_an_older_one_be_read_again(
     district.sis("UPDATE guardian SET relation = 'mother' WHERE guardian_id = 1")
     refresh(district, "rights", "student_id", ADA)
 
-    assert district.app(directory.apply, older) == [of_ada]
+    assert district.app(directory.apply, older, NOW) == [of_ada]
 
     assert rights_of_ada(district) == listed_of_ada(district)
 
@@ -401,7 +402,7 @@ def test_readings_of_different_rows_do_not_concern_each_other(district: District
 
     refresh(district, "rights", "student_id", ADA)
 
-    assert district.app(directory.apply, ben) == []
+    assert district.app(directory.apply, ben, NOW) == []
 
 
 def test_a_reading_is_too_old_once_what_was_read_since_is_forgotten(district: District) -> None:
@@ -415,7 +416,7 @@ def test_a_reading_is_too_old_once_what_was_read_since_is_forgotten(district: Di
 
     remembered = district.rows(select(directory_readings.c.entity).distinct())
     assert remembered == [("schools",)]
-    assert district.app(directory.apply, older) == [of_ada]
+    assert district.app(directory.apply, older, NOW) == [of_ada]
 
 
 def test_who_applies_waits_for_whoever_applies_now(postgres_district: District) -> None:
@@ -426,8 +427,8 @@ def test_who_applies_waits_for_whoever_applies_now(postgres_district: District) 
     newer = read(district, of_ada)
 
     with ThreadPoolExecutor() as pool, district.database.write() as first:
-        directory.apply(first, newer)
-        second = pool.submit(district.app, directory.apply, older)
+        directory.apply(first, newer, NOW)
+        second = pool.submit(district.app, directory.apply, older, NOW)
         while not district.rows(text("SELECT 1 FROM pg_locks WHERE NOT granted")):
             assert not second.done()
 

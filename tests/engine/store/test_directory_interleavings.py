@@ -21,7 +21,8 @@ from engine.sources.directory import Listing, Reading, Scope
 from engine.sources.directory_rows import Arranger, DirectoryRow, Key
 from engine.sources.faults import Faults
 from engine.store import directory
-from engine.store.tables import directory_readings, directory_version, rights
+from engine.store.tables import directory_doubts, directory_readings, directory_version, rights
+from tests.builders import NOW
 
 INTERLEAVINGS: Final = 5_000
 IN_ONE_TEST: Final = 500
@@ -118,7 +119,7 @@ class World:
 
     def apply(self, one: Follower, reading: Reading) -> None:
         """A follower applies what it has read, and is done, or reads again."""
-        again = directory.apply(self.connection, reading)
+        again = directory.apply(self.connection, reading, NOW)
         self.check()
         one.version = one.reading = None
         if not again:
@@ -148,7 +149,7 @@ class World:
         """A full read is written."""
         if self.found:
             base, difference = self.found.pop(self.random.randrange(len(self.found)))
-            directory.apply_all(self.connection, base, [difference], Faults())
+            directory.apply_all(self.connection, base, [difference], Faults(), NOW)
             self.check()
 
     def settle(self) -> None:
@@ -176,7 +177,7 @@ def connection() -> Iterator[Connection]:
     """A directory in memory."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
     with engine.connect() as connection:
-        for table in (rights, directory_readings, directory_version):
+        for table in (rights, directory_doubts, directory_readings, directory_version):
             table.create(connection)
         connection.execute(insert(directory_version).values(id=1, version=0))
         connection.commit()

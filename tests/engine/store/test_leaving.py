@@ -1,5 +1,6 @@
 """Who leaves the directory is signed out, and a number that comes back is nobody's session."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,18 +9,31 @@ from msgspec.structs import replace
 from sqlalchemy import select
 
 from engine.errors import Unprocessable
+from engine.ports import DIRECTORY_ALARM
 from engine.services import inbox as inboxes
 from engine.services import people, why
 from engine.sources.definition import Query
 from engine.sources.loading import load
-from engine.store import app
+from engine.store import app, missing
+from engine.store.directory import is_in_step
 from engine.store.tables import accounts, sessions, subscriptions
 from engine.wire.messages import Token
 from rules.change import Change, Kind, PersonId, StudentId
 from rules.reasons import Reason
 from rules.wording import Wording
 from tests.builders import a_change
-from tests.district import ADA, ADA_HERSELF, BEN, FATHER, KEYRING, MOTHER, TOKENS, District, scored
+from tests.district import (
+    ADA,
+    ADA_HERSELF,
+    BEN,
+    CHEN,
+    FATHER,
+    KEYRING,
+    MOTHER,
+    TOKENS,
+    District,
+    scored,
+)
 
 PEOPLE = "first_name, last_name, language"
 LEAVE = "UPDATE guardian SET person_id = 39 WHERE person_id = 35"
@@ -166,16 +180,182 @@ def test_a_short_answer_signs_nobody_out(district: District) -> None:
     assert district.count(accounts) == len(TOKENS)
 
 
-def test_what_was_chosen_about_a_student_goes_with_the_student(district: District) -> None:
+def student_leaves(district: District) -> None:
     for table in ("placement", "attendance", "posted_grade", "score", "guardian"):
         district.sis(f"DELETE FROM {table} WHERE student_id = 42")
     district.sis("DELETE FROM student WHERE student_id = 42")
 
+
+def chosen(district: District) -> set[str]:
+    rows = district.rows(select(subscriptions.c.student_id).distinct())
+    return {student for (student,) in rows}
+
+
+def later(district: District, days: float = 8) -> None:
+    """Schedule forgets, after a full read."""
+    district.clock.forward(timedelta(days=days))
+    district.directory.sync()
+    district.app(missing.forget, district.clock() - timedelta(days=7))
+
+
+def test_what_was_chosen_about_a_student_goes_with_the_student(district: District) -> None:
+    student_leaves(district)
+    district.directory.sync()
+    later(district)
+
+    assert chosen(district) == {ADA, CHEN}
+
+
+# A SIS that is half loaded
+
+
+def half_loaded(district: District) -> None:
+    """Some of the people are hidden."""
+    leaves(district)
     district.directory.sync()
 
-    chosen = district.rows(select(subscriptions.c.student_id).distinct())
-    assert BEN not in {student for (student,) in chosen}
-    assert (ADA,) in chosen
+
+def loaded(district: District, name: str = "Mark", family: str = "Reyes") -> None:
+    district.sis(
+        f"INSERT INTO person (person_id, {PEOPLE}) VALUES (35, '{name}', '{family}', 'en')"
+    )
+    district.sis(
+        "INSERT INTO guardian VALUES (3, 41, 35, 'father', TRUE, '2024-08-01', NULL, FALSE)"
+    )
+    district.directory.sync()
+
+
+def test_who_is_hidden_for_a_while_is_told_nothing_and_stays_signed_in(district: District) -> None:
+    first, hidden, after = scored(1, 9), scored(9, 17), scored(17, 18)
+    district.evaluate(first)
+    half_loaded(district)
+    district.evaluate(hidden)
+    assert FATHER not in district.reasons(hidden)
+    assert inbox(district, FATHER) == []
+    later(district, 6)
+
+    loaded(district)
+    district.evaluate(after)
+
+    assert district.reasons(after)[FATHER] is Reason.TOLD
+    assert len(inbox(district, FATHER)) == 2
+
+
+def test_who_is_missing_for_long_is_forgotten(district: District) -> None:
+    half_loaded(district)
+    later(district)
+    assert district.rows(select(sessions).where(sessions.c.person_id == FATHER)) == []
+
+    loaded(district)
+    change = scored(9, 17)
+    district.evaluate(change)
+
+    assert district.reasons(change)[FATHER] is Reason.NO_ACCOUNT
+
+
+@pytest.mark.parametrize(("name", "family"), [("Olga", "Reyes"), ("Mark", "Novak"), ("", "")])
+def test_who_comes_with_another_name_has_nothing_of_it(
+    district: District, name: str, family: str
+) -> None:
+    """A brother may get the number too: half a name is not enough."""
+    half_loaded(district)
+    loaded(district, name, family)
+
+    assert district.rows(select(sessions).where(sessions.c.person_id == FATHER)) == []
+    assert district.rows(select(subscriptions).where(subscriptions.c.person_id == FATHER)) == []
+
+
+def test_nobody_is_forgotten_while_the_directory_cannot_be_read(district: District) -> None:
+    half_loaded(district)
+    district.clock.forward(timedelta(days=8))
+    assert not district.read(is_in_step, district.clock())
+    district.directory.sync()
+    assert district.read(is_in_step, district.clock())
+
+
+def test_many_who_are_missing_are_an_alarm_until_they_are_back(district: District) -> None:
+    numbers = range(100, 100 + CROWD)
+    rows = ", ".join(f"({one}, 'A{one}', 'B{one}', 'en')" for one in numbers)
+    district.sis(f"INSERT INTO person (person_id, {PEOPLE}) VALUES {rows}")
+    district.directory.sync()
+    assert district.alarms() == []
+
+    district.sis("DELETE FROM person WHERE person_id BETWEEN 100 AND 120")
+    district.directory.sync()
+    [alarm] = district.alarms()
+    assert (alarm.kind, alarm.subject) == (DIRECTORY_ALARM, "missing")
+    assert "Of 69 people the SIS does not list 21 any more" in alarm.problem
+
+    back = ", ".join(f"({one}, 'A{one}', 'B{one}', 'en')" for one in range(100, 121))
+    district.sis(f"INSERT INTO person (person_id, {PEOPLE}) VALUES {back}")
+    district.directory.sync()
+    assert district.alarms() == []
+
+
+# A student's number that passes to another
+
+
+def with_names(district: District) -> None:
+    definition = load("reference")
+    students = (
+        "SELECT student.student_id AS id, CAST(NULL AS text) AS person_id, calendar.school_id,"
+        " student.status = 'enrolled' AS enrolled, person.first_name, person.last_name FROM student"
+        " JOIN calendar ON calendar.calendar_id = student.calendar_id"
+        " JOIN person ON person.person_id = student.person_id"
+    )
+    parts = replace(definition.directory, students=Query(query=students))
+    district.speak(replace(definition, directory=parts))
+    district.directory.sync()
+
+
+def account_renamed(district: District) -> None:
+    district.sis("UPDATE person SET first_name = 'Tom', last_name = 'Hill' WHERE person_id = 32")
+    district.directory.sync()
+
+
+def another_account(district: District) -> None:
+    district.sis("UPDATE student SET person_id = 39 WHERE student_id = 42")
+    district.directory.sync()
+
+
+def student_renamed(district: District) -> None:
+    with_names(district)
+    account_renamed(district)
+
+
+@pytest.mark.parametrize("passes", [account_renamed, another_account, student_renamed])
+def test_a_number_that_passes_to_another_student_keeps_no_choice(
+    district: District, passes: Callable[[District], None]
+) -> None:
+    assert BEN in chosen(district)
+
+    passes(district)
+
+    assert chosen(district) == {ADA, CHEN}
+
+
+def test_a_student_who_takes_another_family_name_keeps_what_was_chosen(
+    district: District,
+) -> None:
+    district.sis("UPDATE person SET last_name = 'Hill' WHERE person_id = 32")
+    district.directory.sync()
+
+    assert chosen(district) == {ADA, BEN, CHEN}
+
+
+def test_a_student_who_is_hidden_for_a_while_keeps_what_was_chosen(district: District) -> None:
+    before = chosen(district)
+    student_leaves(district)
+    district.directory.sync()
+    district.sis("INSERT INTO student VALUES (42, 32, 13, 51, 7, 'enrolled')")
+    district.directory.sync()
+    assert chosen(district) == before
+
+    student_leaves(district)
+    district.directory.sync()
+    district.sis("INSERT INTO student VALUES (42, 39, 13, 51, 7, 'enrolled')")
+    district.directory.sync()
+    assert chosen(district) == {ADA, CHEN}
 
 
 # The same person under another number
