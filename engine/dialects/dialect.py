@@ -248,6 +248,10 @@ class Dialect(Protocol):
         """
         ...
 
+    def folded(self, connection: Connection, words: ColumnElement[str]) -> ColumnElement[str]:
+        """*words* as `folding.folded` makes them, as far as the encoding of the database allows."""
+        ...
+
     def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """The condition that *column* is one of *values*, with one parameter."""
         ...

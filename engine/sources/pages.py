@@ -32,6 +32,7 @@ from sqlalchemy import (
 )
 
 from engine.database import Database
+from engine.dialects.folding import folded as fold
 from engine.errors import ConfigError
 from engine.sources import queries
 from engine.sources.definition import Definition
@@ -178,7 +179,7 @@ class Days(NamedTuple):
 class Narrowed:
     """What a page is narrowed to, by its columns; what is empty narrows nothing.
 
-    All *words* must stand in the name, as it is written but for small and capital letters. *days*
+    All *words* must stand in the name, whatever capitals and accents either is written with. *days*
     are those on which it takes place or the student attends, at least on one of them. A family is
     narrowed by what its students have.
     """
@@ -384,8 +385,15 @@ class SisPages:
             yield "starts", _on_or_before("starts", to.days.last)
             yield "ends", _on_or_after("ends", to.days.first)
         for number, word in enumerate(to.words.split()[:_MOST_WORDS]):
-            pattern = func.lower(literal(f"%{_literally(word)}%"))
-            yield f"word {number}", func.lower(_words_of("name")).like(pattern, escape="\\")
+            yield f"word {number}", self._holds("name", word)
+
+    def _holds(self, column: str, word: str) -> ColumnElement[bool]:
+        """Whether a column holds a word, whatever capitals and accents either is written with."""
+        name, pattern = _words_of(column), literal(f"%{_literally(word)}%")
+        with self._database.read() as connection:
+            folded = self._database.dialect.folded(connection, name)
+        as_it_is = func.lower(name).like(func.lower(pattern), escape="\\")
+        return or_(folded.like(f"%{_literally(fold(word))}%", escape="\\"), as_it_is)
 
     def _families_with(self, students: Narrowed) -> Select[Any]:
         members = queries.narrowed(self._database.dialect, self._query(_MEMBERS))

@@ -27,6 +27,7 @@ from sqlalchemy import (
     bindparam,
     event,
     func,
+    literal_column,
     select,
     text,
 )
@@ -35,7 +36,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import OperationalError
 
-from engine.dialects import rows
+from engine.dialects import folding, rows
 from engine.dialects.dialect import Follower, Owner, Row, Statement, Transactions
 from engine.dialects.postgresql import sessions
 from engine.dialects.postgresql.errors import as_ours
@@ -124,6 +125,15 @@ class Postgresql:
     def limit(self, connection: Connection, seconds: float | None) -> None:
         """See dialect.Dialect.limit."""
         sessions.limit(connection, seconds)
+
+    def folded(self, connection: Connection, words: ColumnElement[str]) -> ColumnElement[str]:
+        """See dialect.Dialect.folded. Of what is not UTF-8 a server takes no letter apart."""
+        driver: Any = connection.connection.driver_connection
+        if driver.info.parameter_status("server_encoding") != "UTF8":
+            return func.lower(words)
+        apart = func.normalize(words, literal_column("NFD"))
+        plain = func.lower(func.regexp_replace(apart, folding.ACCENTS, "", "g"))
+        return func.translate(plain, folding.CAPITALS, folding.SMALL)
 
     def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """See dialect.Dialect.one_of."""

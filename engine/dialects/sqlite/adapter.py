@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 
-from engine.dialects import problems
+from engine.dialects import folding, problems
 from engine.dialects.dialect import Follower, Owner, Row, Statement, Transactions
 from engine.dialects.sqlite.following import following
 from engine.dialects.sqlite.keys import matched, names, narrowed, prepare, unique_sets
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from engine.ports import Outbox, RelayedMark
 
 _BUSY_TIMEOUT = 30  # seconds that SQLite waits for another program's write to end
+_FOLDED: Final = "schoolbell_folded"
 _LIMITED: Final = "schoolbell_limited"
 _STEPS: Final = 50_000  # of SQLite's machine: about a millisecond
 _UNUSABLE = ("unable to open", "readonly", "not a database", "disk image is malformed")
@@ -96,6 +97,7 @@ class Sqlite:
             # A SIS may have written text that is not UTF-8; it must be readable all the same.
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             prepare(connection)
+            connection.create_function(_FOLDED, 1, _folded, deterministic=True)
             for pragma in pragmas:
                 connection.execute(f"PRAGMA {pragma}").close()
 
@@ -139,6 +141,11 @@ class Sqlite:
         connection.info[_LIMITED] = True
         until = time.monotonic() + seconds
         driver.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+
+    def folded(self, connection: Connection, words: ColumnElement[str]) -> ColumnElement[str]:  # noqa: ARG002
+        """See dialect.Dialect.folded: by a function of our own connections."""
+        found: ColumnElement[str] = getattr(func, _FOLDED)(words)
+        return found
 
     def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """See dialect.Dialect.one_of."""
@@ -256,6 +263,10 @@ class Sqlite:
     ) -> Outbox:
         """See dialect.Dialect.outbox."""
         return SqliteOutbox(database, owner, source, mark)
+
+
+def _folded(words: Any) -> str | None:
+    return None if words is None else folding.folded(str(words))
 
 
 def _make_private(_dialect: object, _record: object, words: Sequence[str], _how: object) -> None:

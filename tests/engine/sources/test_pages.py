@@ -165,6 +165,26 @@ def test_a_page_is_narrowed(pages: SisPages, page: Page, to: Narrowed, found: li
     assert sorted(ids(pages.look(page, to).rows)) == found
 
 
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("Ödegård", "ödegård"), ("Ödegård", "ODEGARD"), ("José", "JOSÉ"), ("José", "jose"),
+        ("Jose\u0301", "josé"), ("NGUYỄN", "nguyen"), ("Łukasz", "łukasz"), ("Ærø", "ÆRØ"),
+        ("Иванов", "ИВАНОВ"), ("Ёлкина", "елкина"), ("ΣΟΦΟΣ", "σοφος"), ("Weiß", "WEIß"),
+        ("王子涵", "子"), ("Åsa_50%", "åsa_50%"),
+    ],
+)  # fmt: skip
+def test_a_search_looks_at_neither_capitals_nor_accents(
+    database: Database, pages: SisPages, name: str, word: str
+) -> None:
+    with database.write() as connection:
+        connection.execute(
+            text("UPDATE household SET name = :name WHERE household_id = 2"), {"name": name}
+        )
+    assert ids(pages.look(Page.FAMILIES, Narrowed(words=word)).rows) == ["2"]
+    assert ids(pages.look(Page.FAMILIES, Narrowed(words=f"{word}x")).rows) == []
+
+
 def test_a_page_is_read_in_slices_by_name(pages: SisPages) -> None:
     first = pages.look(Page.STUDENTS, limit=2)
     second = pages.look(Page.STUDENTS, after=first.after, limit=2)
