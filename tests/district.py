@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Table, func, select, text
 from engine.config import DistrictSettings
 from engine.database import Database
 from engine.ports import Decided, Source
+from engine.runtime.alarms import Alarms
 from engine.runtime.directory import SisDirectory
 from engine.secrets.keyring import Key, Keyring
 from engine.sources.definition import Definition
@@ -204,7 +205,8 @@ class District:
 
     def speak(self, definition: Definition) -> None:
         """Connect the SIS by another definition."""
-        self.source = SqlSource(self.database, definition)
+        report = Alarms(self.database, self.clock).of_conditions
+        self.source = SqlSource(self.database, definition, report=report)
         self.directory = SisDirectory(self.database, self.source, self.clock)
 
     def sis(self, statement: str, **values: object) -> None:

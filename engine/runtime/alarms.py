@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.ports import Clock
 from engine.store import alarms
 
+if TYPE_CHECKING:
+    from engine.sources.unclear import Unclear
+
 STAGE: Final = "stage"
 CAPTURE: Final = "capture"
 CAPTURE_SUBJECT: Final = "triggers"
+CONDITION: Final = "condition"
 CONCERN: Final = "beside capture"
 
 
@@ -34,6 +38,11 @@ class Alarms:
         """The subjects that there is something to say of."""
         with self._database.read() as connection:
             return alarms.known(connection, [kind]).get(kind, set())
+
+    def of_conditions(self, unclear: Unclear) -> None:
+        """Tell of conditions that could not be read. Each is over when there was none for a day."""
+        for condition, count in unclear:
+            self.update(CONDITION, str(condition), condition.error(count))
 
     def of_stage(self, stage: str, error: SchoolbellError | None) -> None:
         """Keep the last failure of a stage where `status` finds it, as far as that is possible."""

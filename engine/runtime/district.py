@@ -52,7 +52,10 @@ class District:
         same = self.config.source_url == self.config.database.url
         database = self.database if same else Database(self.config.source_url)
         definition = load(self.config.source.definition)
-        return SqlSource(database, definition, self.zone, era=lambda: self.era)
+        return SqlSource(
+            database, definition, self.zone, era=lambda: self.era,
+            report=self.alarms.of_conditions,
+        )  # fmt: skip
 
     @cached_property
     def era(self) -> Era:

@@ -25,7 +25,7 @@ from engine.sources.source import SqlSource
 from engine.sources.trial import Asked as Asked  # a part of the answers of attempt
 from engine.sources.trial import Listed as Listed
 from rules.audience import Audience
-from rules.change import ChangeId, PersonId
+from rules.change import ChangeId, Kind, PersonId
 from rules.wording import Text, TextFault, Wording
 
 SOMEBODY = "(student)"
@@ -68,10 +68,11 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """Which definition is tried in which database."""
+    """Which definition is tried in which database, and what need not be wrong with it."""
 
     definition: str
     database: str
+    remarks: Sequence[str] = ()
 
 
 def draft(url: str, schema: str | None) -> Drafted:
@@ -104,7 +105,12 @@ def attempt(
     with closing(Database(url or config.source_url, read_only=True)) as database:
         source = SqlSource(database, tried, ZoneInfo(config.district.timezone))
         schema.require_fitting(database, tried)
-        yield Beginning(tried.name, database.name)
+        used = {kind: wording.used(kind) for kind in Kind}
+        try:
+            remarks = list(source.remarks(used))
+        except BrokenQuery:
+            remarks = []  # what is wrong with it is told of its watch
+        yield Beginning(tried.name, database.name, remarks)
         listed = list(trial.directory(database, tried, source.zone))
         yield from listed
         yield from trial.refreshes(database, tried, last, utc_now())

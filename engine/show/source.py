@@ -58,7 +58,10 @@ def show_part(part: Beginning | Listed | Asked | Tried) -> None:
     match part:
         case Beginning():
             click.echo(f"The definition {part.definition} on {part.database}, which is only read.")
-            click.echo("Nothing is sent, installed or written. Everybody counts as signed in.\n")
+            click.echo("Nothing is sent, installed or written. Everybody counts as signed in.")
+            for remark in part.remarks:
+                click.echo(f"{click.style('·', fg='yellow')} {remark}")
+            click.echo()
             click.secho("The directory", bold=True)
         case Listed():
             _listed(part)

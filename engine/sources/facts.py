@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -19,6 +20,7 @@ from engine.sources.moments import window
 from engine.sources.patience import Patience
 from engine.sources.queries import Key, converting, match
 from engine.sources.rows import is_of_one_row, own_watch, row_of, rows_of
+from engine.sources.unclear import Unclear
 from engine.sources.values import Label, Meaning, canonical, number, written
 from rules.change import CalendarId, Change, ChangeId, SchoolId, StudentId, Subject, Value
 from rules.wording.templates import VARIABLES
@@ -27,7 +29,7 @@ OPTIONAL: Final = ("out_of", "text", "visible_from", "visible_until")
 NEEDED: Final = ("record", "student_id", "school_id", "calendar_id", "released", "value")
 _NOT_WORDS: Final = frozenset({*NEEDED, *OPTIONAL, NAME})
 
-_MADE_BY_US: Final = frozenset({"student", "before", "after"})
+MADE_BY_US: Final = frozenset({"student", "before", "after"})
 
 Fact = Mapping[str, Any]
 
@@ -84,12 +86,14 @@ def find(
     changes: Sequence[tuple[Change, Watch]],
     zone: tzinfo,
     patience: Patience,
+    unclear: Unclear,
 ) -> list[Subject]:
     """Everyone whom *changes* concern, by one query for each watch and each kind of label.
 
     A change of a record that is gone, or that turned nothing visible, concerns nobody. Students
     come in the order of their ids: a phone that siblings' families share is told of the first.
-    Moments are told by the clock of the *zone*.
+    Moments are told by the clock of the *zone*. Conditions that cannot be read are noted in
+    *unclear*.
     Raises BrokenQuery where the SIS refuses a query, SlowQuery where one takes too long or did
     lately, and Unprocessable where what a row holds
     makes it fail.
@@ -102,10 +106,14 @@ def find(
             with patience.asking(database, connection, name, query), converting(database, name):
                 yield
 
+        for change, watch in changes:
+            unclear.look_at_change(watch, change)
         for watch, of_watch in _by_watch(changes).items():
             own = own_watch(definition, watch)
             with asking(f"[facts.{watch.facts}]", definition.facts[watch.facts]):
                 facts = _facts(connection, definition, watch, of_watch)
+            for fact in chain.from_iterable(facts.values()):
+                unclear.look_at_fact(watch.facts, fact)
             labels: Mapping[str, Label] = {}
             if own.labels:
                 with asking(f"[labels.{own.labels}]", definition.labels[own.labels]):
@@ -265,7 +273,7 @@ def known_columns(definition: Definition, name: str) -> frozenset[str]:
     watches = [watch for watch in definition.watch if watch.facts == name]
     words = (VARIABLES[watch.kind] for watch in watches)
     by = (watch.by_columns for watch in watches)
-    return frozenset({*NEEDED, *OPTIONAL}).union(*words, *by) - _MADE_BY_US
+    return frozenset({*NEEDED, *OPTIONAL}).union(*words, *by) - MADE_BY_US
 
 
 def needed_columns(definition: Definition) -> Iterator[tuple[str, str, tuple[str, ...]]]:

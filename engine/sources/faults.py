@@ -15,7 +15,7 @@ from engine.sources.definition import ENTITY_KEYS, Entity
 
 _NAMED: Final = 5  # rows
 _LONGEST_NAME: Final = 40  # characters of a key
-_YES_OR_NO: Final = (
+YES_OR_NO: Final = (
     "Write 1 and 0, true and false, yes and no, Y and N or T and F, or translate what stands there"
     " in the query, as in CASE WHEN status = 'X' THEN 1 ELSE 0 END."
 )
@@ -54,12 +54,12 @@ _WORDS: Final[dict[Trouble, tuple[str, str, str]]] = {
     Trouble.ALLOWANCE: (
         "whose {} is neither yes nor no",
         "It counts as no.",
-        _YES_OR_NO,
+        YES_OR_NO,
     ),
     Trouble.PROHIBITION: (
         "whose {} is neither yes nor no",
         "It counts as yes: nobody is told there.",
-        _YES_OR_NO,
+        YES_OR_NO,
     ),
     Trouble.DAY: (
         "whose {} is no day",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Final, NamedTuple
@@ -21,7 +21,8 @@ from engine.sources.definition import (
 )
 from engine.sources.pages import SisPages
 from engine.sources.patience import Patience
-from rules.change import Change, ChangeId, Op, Subject
+from engine.sources.unclear import Unclear
+from rules.change import Change, ChangeId, Kind, Op, Subject
 
 _NEARLY: Final = 0.85  # `outof` is nearly `out_of`, and `course_no` is not nearly `course`
 _ANYWHERE: Final = ZoneInfo("UTC")
@@ -51,11 +52,16 @@ class Era(NamedTuple):
         return name if self.is_first else f"{self.number}:{name}"
 
 
+def _ignore(_unclear: Unclear) -> None:
+    """Who only looks at a SIS has nobody to tell."""
+
+
 class SqlSource:
     """Implements ports.Source by the queries of the definition.
 
     *zone* is the district's: a moment that the SIS holds is on the day that it is there. *era* is
-    asked when changes come, and not before: who only looks at a SIS needs none.
+    asked when changes come, and not before: who only looks at a SIS needs none. *report* hears of
+    conditions that could not be read.
     """
 
     def __init__(
@@ -65,12 +71,14 @@ class SqlSource:
         zone: ZoneInfo = _ANYWHERE,
         *,
         era: Callable[[], Era] = Era,
+        report: Callable[[Unclear], None] = _ignore,
     ) -> None:
         self.database = database
         self.definition = definition
         self.zone = zone
         self.patience = Patience()
         self._era = era
+        self._report = report
 
     def check(self) -> None:
         """Raise ConfigError unless every query and every watched table is as it must be."""
@@ -128,6 +136,28 @@ class SqlSource:
                         f"The query {self._place(name)} of the source definition gives the column"
                         f" {column}, which nobody reads; did you mean {near[0]}?",
                         "Name it with AS, or leave it out of the SELECT.",
+                    )
+
+    def remarks(self, used: Mapping[Kind, Collection[str]]) -> Iterator[str]:
+        """What need not be wrong: facts that nobody reads, and words that no facts give.
+
+        *used* are the variables of the texts about each kind.
+        """
+        for name in self.definition.facts:
+            place = f"[facts.{name}]"
+            query = self.definition.facts[name].query
+            given = queries.columns_of(self.database, place, query)
+            where = self._place(place)
+            unread = sorted(given - facts.known_columns(self.definition, name))
+            if unread:
+                yield f"{where} gives {', '.join(unread)}, which no text and no setting uses."
+            kinds = {watch.kind for watch in self.definition.watch if watch.facts == name}
+            for kind in sorted(kinds):
+                if missing := sorted(set(used[kind]) - facts.MADE_BY_US - given):
+                    words = ", ".join(missing)
+                    yield (
+                        f"Texts about {kind} use {words}, which {where} does not give: there they"
+                        " say nothing."
                     )
 
     def _place(self, name: str) -> str:
@@ -213,7 +243,11 @@ class SqlSource:
         watched = self._watched(changes)
         if not watched:
             return []
-        found = facts.find(self.database, self.definition, watched, self.zone, self.patience)
+        unclear = Unclear(self.definition)
+        found = facts.find(
+            self.database, self.definition, watched, self.zone, self.patience, unclear
+        )
+        self._report(unclear)
         era = self._era()
         if era.is_first:
             return found

@@ -95,6 +95,11 @@ class Wording:
                 if isinstance(text, TextFault):
                     yield text
 
+    def used(self, kind: Kind) -> frozenset[str]:
+        """The variables that some text about a kind uses."""
+        keys = [key for key in self._sources if key.kind is kind and key.level is Level.FULL]
+        return frozenset().union(*map(self._variables, keys))
+
     def render(self, facts: Facts, audience: Audience, language: str) -> Text | TextFault:
         """Say *facts* to *audience*; es-MX falls back to es, then to en."""
         key = self._key(facts.kind, audience, language, Level.FULL, facts.is_withdrawn)
