@@ -50,6 +50,16 @@ class Statement(NamedTuple):
     values: Mapping[str, Any]
 
 
+class ColumnType(NamedTuple):
+    """A type as the database calls it, and what sort it is of.
+
+    Sorts are `number`, `text`, `flag`, `day`, `moment`, `uuid` and `bytes`; empty for any other.
+    """
+
+    name: str
+    sort: str
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Whose capture it is. *district* names what is its own in the SIS: outbox, cursor, triggers.
@@ -292,6 +302,14 @@ class Dialect(Protocol):
 
         Asked of its plan alone; the query is not run. In a transaction that only reads.
         """
+        ...
+
+    def types(self, connection: Connection, query: str) -> Mapping[str, ColumnType]:
+        """The types of the columns that *query* gives, as far as the database knows them."""
+        ...
+
+    def column_types(self, connection: Connection, table: str) -> Mapping[str, ColumnType]:
+        """The same of a table, named as names.table_parts takes it apart."""
         ...
 
     def unique_sets(self, connection: Connection, table: str) -> AbstractSet[frozenset[str]]:

@@ -26,7 +26,8 @@ from engine.errors import (
 
 Key = tuple[str, ...]
 
-_LOOK: Final = 30.0  # seconds in which a database says which columns a query has
+LOOK: Final = 30.0
+"""The seconds in which a database must say which columns a query has."""
 _SLOW: Final = (
     "See with `schoolbell source try` which table it reads wholly, and whether the SIS holds a lock"
     " on one; `timeout` says how many seconds a query may take."
@@ -174,7 +175,7 @@ def columns_of(database: Database, name: str, query: str) -> frozenset[str]:
     A column is one only if no other has its name.
     """
     with database.limited() as connection, asking(database, name):
-        database.dialect.limit(connection, _LOOK)
+        database.dialect.limit(connection, LOOK)
         nothing = f"SELECT * FROM ({in_text(query)}\n) f WHERE 1 = 0"
         given = list(connection.execute(text(nothing)).keys())
     twice = sorted({one for one in given if given.count(one) > 1})

@@ -13,6 +13,7 @@ from engine.database import Database
 from engine.dialects import dialect_of
 from engine.dialects.names import table_name, table_parts
 from engine.errors import ConfigError
+from engine.sources import key_types
 from engine.sources.definition import Captured, Definition
 from engine.sources.loading import did_you_mean
 
@@ -22,6 +23,7 @@ def require_fitting(database: Database, definition: Definition) -> None:
     with database.read() as connection, warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # of columns whose types are the SIS's own
         found = list(problems(connection, definition))
+    found += key_types.problems(database, definition) if not found else ()
     if found:
         raise ConfigError(
             f"The SIS database {database.name} does not fit the source definition"

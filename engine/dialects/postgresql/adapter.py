@@ -37,11 +37,14 @@ from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from engine.dialects import folding, rows
-from engine.dialects.dialect import Follower, Owner, Row, Statement, Transactions
+from engine.dialects.dialect import ColumnType, Follower, Owner, Row, Statement, Transactions
+from engine.dialects.names import in_text
 from engine.dialects.postgresql import sessions
+from engine.dialects.postgresql.column_types import types
 from engine.dialects.postgresql.errors import as_ours
 from engine.dialects.postgresql.following import following, not_following
 from engine.dialects.postgresql.keys import matched, names, narrowed, unique_sets
+from engine.dialects.postgresql.names import quoted as quoted_table
 from engine.dialects.postgresql.outbox import PostgresqlOutbox
 from engine.dialects.postgresql.plans import whole_reads
 from engine.dialects.postgresql.tls import require_named
@@ -166,6 +169,14 @@ class Postgresql:
     def names(self, query: str, by: Sequence[str], keys: Sequence[Sequence[str]]) -> Statement:
         """See dialect.Dialect.names."""
         return names(query, by, keys)
+
+    def types(self, connection: Connection, query: str) -> Mapping[str, ColumnType]:
+        """See dialect.Dialect.types."""
+        return types(connection, query)
+
+    def column_types(self, connection: Connection, table: str) -> Mapping[str, ColumnType]:
+        """See dialect.Dialect.column_types."""
+        return types(connection, f"SELECT * FROM {in_text(quoted_table(table))}")
 
     def unique_sets(self, connection: Connection, table: str) -> set[frozenset[str]]:
         """See dialect.Dialect.unique_sets."""

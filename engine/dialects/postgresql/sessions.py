@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from engine.dialects.postgresql.loaders import load_whatever_comes
 from engine.errors import Misconfigured
@@ -47,6 +47,7 @@ _BY_KEY: Final[Mapping[str, str]] = {"enable_seqscan": "off", "jit": "off"}
 
 _LIMIT: Final = "schoolbell_limit"
 _TIMEOUT: Final = "SELECT current_setting('statement_timeout')"
+_LIMIT_TRANSACTION: Final = text("SELECT set_config('statement_timeout', :value, true)")
 _SET_TIMEOUT: Final = "SELECT set_config('statement_timeout', %s, false)"
 
 _ANSWER_WITHIN: Final = 2.0  # seconds
@@ -78,11 +79,17 @@ def prepare(connection: psycopg.Connection[Any], *, by_key: bool) -> None:
 
 
 def limit(connection: Connection, seconds: float | None) -> None:
-    """See dialect.Dialect.limit. A session whose limit is the wanted one already is not asked."""
+    """See dialect.Dialect.limit. A session whose limit is the wanted one already is not asked.
+
+    Where every query is in a transaction, as for who only reads, the limit ends with that.
+    """
     before = connection.info.get(_LIMIT, _UNLIMITED)
     if before.seconds == seconds:
         return
     driver: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction
+    if not driver.autocommit:
+        connection.execute(_LIMIT_TRANSACTION, {"value": f"{round((seconds or 0) * 1000)}ms"})
+        return
     usual = before.usual or driver.execute(_TIMEOUT).fetchone()[0]
     driver.execute(_SET_TIMEOUT, [usual if seconds is None else f"{round(seconds * 1000)}ms"])
     connection.info[_LIMIT] = _Limit(seconds, usual)

@@ -34,9 +34,12 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 
 from engine.dialects import folding, problems
-from engine.dialects.dialect import Follower, Owner, Row, Statement, Transactions
+from engine.dialects.dialect import ColumnType, Follower, Owner, Row, Statement, Transactions
+from engine.dialects.names import in_text, quoted
+from engine.dialects.sqlite.column_types import types
 from engine.dialects.sqlite.following import following
 from engine.dialects.sqlite.keys import matched, names, narrowed, prepare, unique_sets
+from engine.dialects.sqlite.names import table_of
 from engine.dialects.sqlite.outbox import SqliteOutbox
 from engine.dialects.sqlite.plans import whole_reads
 from engine.dialects.sqlite.triggers import SqliteTriggers
@@ -186,6 +189,14 @@ class Sqlite:
         """See dialect.Dialect.names."""
         del query, by
         return names(keys)
+
+    def types(self, connection: Connection, query: str) -> Mapping[str, ColumnType]:
+        """See dialect.Dialect.types."""
+        return types(connection, query)
+
+    def column_types(self, connection: Connection, table: str) -> Mapping[str, ColumnType]:
+        """See dialect.Dialect.column_types."""
+        return types(connection, f"SELECT * FROM {in_text(quoted(table_of(table)))}")
 
     def unique_sets(self, connection: Connection, table: str) -> set[frozenset[str]]:
         """See dialect.Dialect.unique_sets."""

@@ -226,7 +226,7 @@ def loaded(district: District, name: str = "Mark", family: str = "Reyes") -> Non
 
 
 def test_who_is_hidden_for_a_while_is_told_nothing_and_stays_signed_in(district: District) -> None:
-    first, hidden, after = scored(1, 9), scored(9, 17), scored(17, 18)
+    first, hidden = scored(1, 9), scored(9, 17)
     district.evaluate(first)
     half_loaded(district)
     district.evaluate(hidden)
@@ -235,6 +235,7 @@ def test_who_is_hidden_for_a_while_is_told_nothing_and_stays_signed_in(district:
     later(district, 6)
 
     loaded(district)
+    after = scored(17, 18, at=district.clock())
     district.evaluate(after)
 
     assert district.reasons(after)[FATHER] is Reason.TOLD
