@@ -78,9 +78,10 @@ class Http2(Generic[K]):
     def room(self) -> int:
         """How many more requests would begin at once, or be told at once that no peer is there."""
         now = time.monotonic()
-        if now < self._barred_until and not self._connections:
+        alive = self._alive
+        if now < self._barred_until and not alive:
             return sys.maxsize
-        room = sum(max(0, one.room) for one in self._connections if not one.is_gone)
+        room = sum(max(0, one.room) for one in alive)
         if room == 0 and self._may_open(now):
             room = 1
         return max(0, room - len(self._waiting))
@@ -141,7 +142,7 @@ class Http2(Generic[K]):
 
     def _give_up(self, now: float) -> None:
         """Nothing waits longer than the timeout, nor for a peer that cannot be reached at all."""
-        barred = now < self._barred_until and not self._connections
+        barred = now < self._barred_until and not self._alive
         while self._waiting and (barred or self._waiting[0].until <= now):
             key: K = self._waiting.popleft().request.key
             self._done.append((key, self._barred_by if barred else NoAnswer.BUSY))
@@ -163,9 +164,14 @@ class Http2(Generic[K]):
         """Whether one more connection is allowed and called for."""
         return (
             now >= self._barred_until
-            and len(self._connections) < self._limits.connections
-            and not any(connection.is_awaited(now) for connection in self._connections)
+            and len(self._alive) < self._limits.connections
+            and not any(connection.is_awaited(now) for connection in self._alive)
         )
+
+    @property
+    def _alive(self) -> Sequence[Connection]:
+        """Those that the peer has not closed meanwhile; the others make way for new ones."""
+        return [one for one in self._connections if not one.is_gone]
 
     def _new_stream(self) -> Stream:
         return Stream(self._endpoint, self._trust, self._timeout)

@@ -341,6 +341,19 @@ def test_a_connection_that_was_closed_while_idle_is_replaced_without_loss(tmp_pa
     assert max(Counter(peer.paths).values()) == 1
 
 
+def test_when_every_connection_was_closed_while_idle_there_is_room_again(tmp_path: Path) -> None:
+    """Who asks for room before they submit would wait for ever."""
+    limits = Limits(connections=2, streams=10)
+    with connected(tmp_path, lambda _: Say(after=A_MOMENT), limits, streams=10) as (peer, http):
+        send(http, numbers(50))
+        assert peer.connections == 2
+        peer.leave()
+        http.collect(0.1)
+        assert http.room == 1
+        assert outcomes(send(http, ["after"])) == {200: 1}
+        assert peer.connections == 3
+
+
 def test_a_stream_that_was_reset_leaves_its_neighbours_alone(tmp_path: Path) -> None:
     def reset(seen: Seen) -> Reaction:
         bad = seen.path == "/7"
