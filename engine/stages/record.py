@@ -83,11 +83,16 @@ class _Recorded:
 
     def record(self, found: Sequence[Outcome]) -> None:
         """Store outcomes, retire dead devices, plan what is to be tried again and when."""
-        appended = self._recording.append(self._by_our_deadline(found))
+        good = self._by_our_deadline(found)
+        appended = self._recording.append(good)
         self.new = appended.new
-        in_order = sorted(self.new, key=lambda one: one.attempt)
+        # Also of a try that had an answer: else it would be sent again for want of a new one.
         self._recording.forget(
-            {PushId(one.push_id): one.attempt for one in in_order if one.attempt > 1}
+            {
+                PushId(one.push_id): one.attempt
+                for one in sorted(good, key=lambda one: one.attempt)
+                if one.attempt > 1
+            }
         )
         judged = self._judge(self.new)
         # What deliver believes no more counts all the same: else it would keep our count below
@@ -160,15 +165,27 @@ class _Recorded:
         return judged
 
     def _plan(self, judged: Sequence[tuple[Outcome, Fate]]) -> None:
+        """Plan one more try of each push, after the last that has an answer, or end it.
+
+        Answers of several tries may come at once, and in any order.
+        """
+        going_on = {
+            PushId(one.push_id): end
+            for one, end in sorted(judged, key=lambda each: each[0].attempt)
+            if end.retry_at or end.ends
+        }
+        if not going_on:
+            return
+        last = self._recording.last_attempts(going_on.keys())
         self._recording.plan(
             [
-                Try(PushId(one.push_id), one.attempt + 1, end.retry_at)
-                for one, end in judged
+                Try(push, last[push] + 1, end.retry_at)
+                for push, end in going_on.items()
                 if end.retry_at
             ]
         )
         self._recording.refuse(
-            [(PushId(one.push_id), one.attempt + 1, end.ends) for one, end in judged if end.ends],
+            [(push, last[push] + 1, end.ends) for push, end in going_on.items() if end.ends],
             self._now,
         )
 

@@ -351,6 +351,63 @@ def test_a_retry_that_is_deferred_again_waits_longer(district: District, push: P
     assert due_at >= district.clock.now + timedelta(seconds=20)
 
 
+@pytest.fixture
+def second(district: District, push: Push) -> Push:
+    """The second try of the push, because the first was taken for lost; nothing else is due."""
+    others = [one for one in district.devices().values() if one != push.device_id]
+    with district.database.write() as connection:
+        connection.execute(
+            devices.update().where(devices.c.id.in_(map(int, others))).values(retired_at=NOW)
+        )
+    district.clock.forward(LOST_AFTER + timedelta(seconds=1))
+    district.plan_lost()
+    (second,) = due(district)
+    assert (second.id, second.attempt) == (push.id, 2)
+    return second
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_of_two_tries_that_are_deferred_at_once_the_one_after_both_is_planned(
+    district: District, push: Push, second: Push, in_order: bool
+) -> None:
+    both = [deferred(push), deferred(second)]
+
+    district.record(both if in_order else both[::-1])
+
+    assert [attempt for attempt, _ in planned(district)] == [3]
+    district.clock.forward(timedelta(minutes=5))
+    (third,) = due(district)
+    district.record([an_outcome(third)])
+    assert planned(district) == []
+
+
+def test_a_deferral_that_comes_after_that_of_a_later_try_plans_nothing_else(
+    district: District, push: Push, second: Push
+) -> None:
+    district.record([deferred(second)])
+    before = planned(district)
+
+    district.record([deferred(push)])
+
+    assert planned(district) == before
+    assert [attempt for attempt, _ in before] == [3]
+
+
+def test_a_try_that_has_an_answer_is_not_sent_for_want_of_another(
+    district: District, push: Push
+) -> None:
+    district.record([deferred(push)])
+    district.clock.forward(timedelta(seconds=15))
+    (second,) = due(district)
+    district.record([deferred(second)])
+    with district.database.write() as connection:
+        connection.execute(planned_table.update().values(attempt=2))
+
+    district.record([an_outcome(second, at=NOW + timedelta(minutes=1))])
+
+    assert planned(district) == []
+
+
 def test_the_same_deferral_twice_plans_one_retry(district: District, push: Push) -> None:
     district.record([deferred(push)])
     (once,) = planned(district)
