@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as update_
 
+from engine.dialects import dialect_of
 from engine.errors import Unprocessable
 from engine.sources.definition import ENTITY_KEYS, Entity
 from engine.sources.directory import Listing, Reading, Scope, key_of
@@ -244,8 +245,10 @@ def was_read(connection: Connection, at: datetime, base: int) -> None:
     """Note a full read that began *at* a moment, at version *base*: nothing is in doubt since."""
     for entity in TABLES:
         doubts.settle(connection, Scope(entity), base)
-    connection.execute(delete(watermarks).where(watermarks.c.name == _READ))
-    connection.execute(watermarks.insert().values(name=_READ, at=at))
+    first = dialect_of(connection).insert_new(watermarks)
+    connection.execute(first.values(name=_READ, at=at))
+    later = watermarks.c.name == _READ, watermarks.c.at < at
+    connection.execute(update_(watermarks).where(*later).values(at=at))
 
 
 def read_at(connection: Connection) -> datetime | None:
