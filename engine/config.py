@@ -43,6 +43,8 @@ _READABLE: Final = re.compile(r"[^\0\n\r\ud800-\udfff]*")
 _LONGEST: Final = 4_096
 # Copies of the zones in the system's folder: those under right/ count leap seconds.
 _OTHER_CLOCKS: Final = ("posix/", "right/", "posixrules")
+_LISTEN: Final = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})")
+_LAST_PORT: Final = 65_535
 _RELATIVE_SQLITE: Final = re.compile(rf"{_SQLITE}(?!/|:memory:|file:)")
 
 
@@ -60,6 +62,13 @@ def _require_https(value: str) -> str:
         raise ValueError(
             "write an address that begins with https://, like https://fcm.googleapis.com"
         )
+    return value
+
+
+def _require_listen(value: str) -> str:
+    found = _LISTEN.fullmatch(value)
+    if not found or int(found[2]) > _LAST_PORT:
+        raise ValueError("write an address and a port, like 127.0.0.1:8460")
     return value
 
 
@@ -89,6 +98,8 @@ def _require_name(value: object) -> object:
 OptionalPath = Annotated[Path | None, BeforeValidator(_path_or_none)]
 RequiredPath = Annotated[Path, BeforeValidator(_require_name)]
 HttpsUrl = Annotated[str, AfterValidator(_require_https)]
+Listen = Annotated[str, AfterValidator(_require_listen)]
+OptionalHttpsUrl = Annotated[str, AfterValidator(lambda value: value and _require_https(value))]
 # What is sent to Google and Apple within an address or a header.
 PlainId = Annotated[str, AfterValidator(_require_plain)]
 Moments = Annotated[timedelta, Field(ge=timedelta(milliseconds=1), le=timedelta(minutes=1))]
@@ -292,6 +303,26 @@ class WordingSettings(Section):
     templates_file: OptionalPath = None
 
 
+class PortalSettings(Section):
+    """Where the portal listens, and by which address browsers reach it.
+
+    An empty *public_url* says that nobody but this machine reaches it.
+    """
+
+    listen: Listen = "127.0.0.1:8460"
+    public_url: OptionalHttpsUrl = ""
+
+    @property
+    def host(self) -> str:
+        """The address that is listened at."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port that is listened at; 0 takes a free one."""
+        return int(self.listen.rpartition(":")[2])
+
+
 class LogSettings(Section):
     """`console` for people, `json` for machines."""
 
@@ -317,6 +348,7 @@ class Config(BaseModel):
     deliver: DeliverSettings = DeliverSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     wording: WordingSettings = WordingSettings()
+    portal: PortalSettings = PortalSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -27,6 +27,8 @@ class Event(StrEnum):
     ENGINE_STARTED = "engine.started"
     ENGINE_WAITING = "engine.waiting"
     PART_BROKEN = "part.broken"
+    PAGE_FAILED = "page.failed"
+    PORTAL_OPENED = "portal.opened"
     ENGINE_STOPPED = "engine.stopped"
     STAGE_STARTED = "stage.started"
     STAGE_STOPPED = "stage.stopped"
@@ -67,7 +69,7 @@ KEYS: Final = frozenset(
 _OWN_KEYS: Final = frozenset({"event", "level", "timestamp"})
 
 # Libraries whose own log lines may hold addresses, and which we report in our own words.
-_NOISY: Final = ("pika", "apscheduler", "urllib3", "google")
+_NOISY: Final = ("pika", "apscheduler", "urllib3", "google", "uvicorn")
 
 _waiting: Final[list[LogSettings]] = []
 _lock: Final = Lock()

@@ -6,7 +6,8 @@ from alembic import context
 from sqlalchemy import Connection
 
 from engine.store.partitions import IS_PARTITION
-from engine.store.tables import PREFIX, metadata
+from engine.store.schema import EVERY_TABLE
+from engine.store.tables import PREFIX
 
 VERSION_TABLE = f"{PREFIX}version"
 
@@ -21,7 +22,7 @@ def _ours(name: str | None, type_: str, _parent_names: object) -> bool:
 def _migrate(connection: Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=metadata,
+        target_metadata=EVERY_TABLE,
         version_table=VERSION_TABLE,
         include_name=_ours,
         render_as_batch=connection.dialect.name == "sqlite",

@@ -23,6 +23,7 @@ from sqlalchemy import text
 from engine.config import ENV_PREFIX, load
 from engine.runtime.district import District
 from engine.services import settings
+from engine.services.actor import Actor
 from engine.services.install import install
 from engine.store import audiences
 from engine.store.bulk import append
@@ -294,5 +295,6 @@ def _sign_everybody_in(
             [(student, person, kind, True, "") for student, person in pairs for kind in Kind],
         )
     audiences.keep(district.database)  # as schedule does while people sign in, over days
-    settings.enable(district.database)
-    settings.set_privacy(district.database, Level.FULL)
+    somebody = Actor("a test", datetime.now(UTC))
+    settings.enable(district.database, somebody)
+    settings.set_privacy(district.database, somebody, Level.FULL)

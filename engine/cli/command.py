@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import update_wrapper
-from typing import Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
 
 from engine.config import Config, load
 from engine.errors import ConfigError
+from engine.runtime.clock import utc_now
 from engine.runtime.district import District
 from engine.runtime.installation import Installation, open_installation
 from engine.telemetry import logging_as
+
+if TYPE_CHECKING:
+    from engine.services.actor import Actor
 
 P = ParamSpec("P")
 
@@ -38,6 +44,17 @@ def with_district(command: Callable[Concatenate[District, P], None]) -> Callable
             command(_require_district(installation), *args, **kwargs)
 
     return update_wrapper(wrapped, command)
+
+
+def by_command() -> Actor:
+    """Who does what the audit log tells about: the user of this machine who typed the command."""
+    from engine.services.actor import Actor
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return Actor(f"{user} at the command line", utc_now())
 
 
 @contextmanager

@@ -30,7 +30,9 @@ COMMANDS: Final = {
         "engine.cli.run", "install_", "Make tables, triggers and queues, and read the directory."
     ),
     "run": LazyCommand(
-        "engine.cli.run", "run_", "Run the engine, or one STAGE of it, until Ctrl-C or SIGTERM."
+        "engine.cli.run",
+        "run_",
+        "Run the engine and the portal, or one STAGE of it, until Ctrl-C or SIGTERM.",
     ),
     "status": LazyCommand(
         "engine.cli.status", "status", "Show capture, queues, lag, outcomes and the alarms."
@@ -86,6 +88,9 @@ COMMANDS: Final = {
         "Choose what a person hears about a student, as the app does.",
     ),
     "device": LazyCommand("engine.cli.people", "device_", "What a person chooses for one device."),
+    "staff": LazyCommand(
+        "engine.cli.staff", "staff_", "Accounts of those who use the portal in a browser."
+    ),
     "sync": LazyCommand(
         "engine.cli.directory", "sync", "Read the whole directory again from the SIS."
     ),

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from engine.cli.choices import KIND, LEVEL, MAY_SHOW
-from engine.cli.command import with_district
+from engine.cli.command import by_command, with_district
 from engine.runtime.district import District
 from engine.services import settings
 from rules.audience import Audience
@@ -23,7 +23,7 @@ _SEALED: Final = "; whoever delivers it carries it sealed."
 @with_district
 def enable(district: District) -> None:
     """Switch push notifications on for the whole district. It takes effect at once."""
-    settings.enable(district.database)
+    settings.enable(district.database, by_command())
     click.echo("Push notifications are on for the whole district.")
 
 
@@ -31,7 +31,7 @@ def enable(district: District) -> None:
 @with_district
 def disable(district: District) -> None:
     """Switch push notifications off for the whole district. It takes effect at once."""
-    settings.disable(district.database)
+    settings.disable(district.database, by_command())
     click.echo("Push notifications are off for the whole district.")
 
 
@@ -40,7 +40,7 @@ def disable(district: District) -> None:
 @with_district
 def food_service(district: District, offered: str) -> None:
     """Say whether the district has food service, and so meal balances."""
-    settings.set_food_service(district.database, offered=offered == "on")
+    settings.set_food_service(district.database, by_command(), offered=offered == "on")
     click.echo(f"Food service is {offered}.")
 
 
@@ -58,8 +58,9 @@ def food_service(district: District, offered: str) -> None:
 def display_option(district: District, school: str, kind: str, audience: str, shown: str) -> None:
     """Show or hide a tool to an audience at one school. What is hidden is not pushed."""
     settings.set_display_option(
-        district.database, SchoolId(school), Kind(kind), Audience(audience), shown=shown == "show"
-    )
+        district.database, by_command(), SchoolId(school), Kind(kind), Audience(audience),
+        shown=shown == "show",
+    )  # fmt: skip
     verb = "shows" if shown == "show" else "hides"
     click.echo(f"School {school} {verb} {kind} to the audience {audience}.")
 
@@ -82,7 +83,7 @@ def privacy(district: District, level: str | None, yes: bool) -> None:
         if not yes:
             click.confirm("Go on?", abort=True)
     if level:
-        settings.set_privacy(district.database, chosen)
+        settings.set_privacy(district.database, by_command(), chosen)
     click.echo(f"Notifications show {MAY_SHOW[chosen]}.")
 
 
@@ -95,7 +96,7 @@ def end_to_end(district: District, wanted: str) -> None:
     The hub, Google and Apple then carry what they cannot read. A phone whose app has given no key
     shows that there is something to read, nothing else.
     """
-    settings.set_end_to_end(district.database, sealed=wanted == "on")
+    settings.set_end_to_end(district.database, by_command(), sealed=wanted == "on")
     click.echo(f"End-to-end sealing is {wanted}.")
     if wanted == "on":
         level = settings.privacy(district.database).level

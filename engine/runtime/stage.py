@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 STAGES: Final = ("relay", "evaluate", "deliver", "record", "schedule")
 DELIVER: Final = "deliver"
+PORTAL: Final = "portal"  # what runs beside the stages of a district
 
 
 class Stage(Protocol):

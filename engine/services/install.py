@@ -27,6 +27,11 @@ def install(installation: Installation) -> Iterator[str]:
             yield from _district(installation)
 
 
+def require_tables(here: District) -> None:
+    """Raise Misconfigured unless our tables are those of this release, or Unavailable."""
+    migrate.require_newest(here.database)
+
+
 def require_installed(here: District) -> Mapping[tuple[str, str], SchoolbellError]:
     """Raise Misconfigured with the remedy unless `install` was run with this release.
 

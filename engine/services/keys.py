@@ -12,6 +12,7 @@ from engine.errors import ConfigError
 from engine.secrets import keyring as keyrings
 from engine.secrets.keyring import Keyring, key_of
 from engine.store import devices
+from engine.store.staff import accounts
 
 _AT_ONCE: Final = 1_000
 
@@ -74,7 +75,9 @@ def give_up_lost(database: Database, file: Path, now: datetime) -> int:
         devices.hold_registrations(connection)
         if not file.exists():
             keyrings.write(file, [keyrings.new_key(now)])
-        return devices.retire_lost(connection, [key.id for key in keyrings.read(file)], now)
+        kept = [key.id for key in keyrings.read(file)]
+        accounts.forget_lost(connection, kept)
+        return devices.retire_lost(connection, kept, now)
 
 
 def rotate(database: Database, file: Path, now: datetime) -> Rotation:
@@ -124,8 +127,9 @@ def _seal_all(database: Database, keyring: Keyring, now: datetime) -> Iterator[t
             older = set(keyring.ids[1:])
             stale = [one for one in found if key_of(one.token_sealed) in older]
             done = [devices.seal_again(connection, keyring, one, now) for one in stale]
-        if not found:
-            return
+            if not found:
+                accounts.seal_again(connection, keyring)
+                return
         last = int(found[-1].id)
         yield done.count(True), done.count(False)
 
@@ -134,5 +138,5 @@ def _drop_old_keys(database: Database, file: Path) -> None:
     with database.write() as connection:
         devices.hold_registrations(connection)
         newest, *older = keyrings.read(file)
-        used = devices.uses(connection)
+        used = {*devices.uses(connection), *accounts.keys_in_use(connection)}
         keyrings.write(file, [newest, *(key for key in older if key.id in used)])

@@ -13,14 +13,20 @@ from engine.runtime.district import District
 from engine.runtime.district_stages import makers
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
-from engine.runtime.stage import DELIVER, Stage
+from engine.runtime.stage import DELIVER, PORTAL, Makers, Stage
 from engine.runtime.worker import run_stage, run_threads, stage_command, supervise
 from engine.services.install import require_installed
 from engine.telemetry import Event, emit
 
 
-def run(installation: Installation, stage: str | None, config: Path | None, stop: Flag) -> None:
-    """Run all stages that belong here, or one of them, until *stop*.
+def run(
+    installation: Installation,
+    stage: str | None,
+    config: Path | None,
+    stop: Flag,
+    beside: Callable[[District], Makers],
+) -> None:
+    """Run all stages that belong here and what is *beside* them, or one of them, until *stop*.
 
     *config* is the file that names the installation to the processes that are started. Raises
     ConfigError for a stage that runs elsewhere, and what `require_installed` raises.
@@ -32,7 +38,8 @@ def run(installation: Installation, stage: str | None, config: Path | None, stop
         case District() if stage == DELIVER:
             _run_deliver(makers(installation)[DELIVER], stop)
         case District():
-            _run_district(installation, stage, config, stop)
+            every = {**makers(installation), **beside(installation)}
+            _run_district(installation, stage, config, stop, every)
 
 
 def _run_deliver(make: Callable[[], Stage], stop: Flag) -> None:
@@ -40,22 +47,26 @@ def _run_deliver(make: Callable[[], Stage], stop: Flag) -> None:
     run_stage(DELIVER, make, stop, lambda *_: None)
 
 
-def _run_district(district: District, stage: str | None, config: Path | None, stop: Flag) -> None:
+def _run_district(
+    district: District, stage: str | None, config: Path | None, stop: Flag, every: Makers
+) -> None:
     _require_installed(district)
     _ = district.wording
     emit(Event.ENGINE_STARTED, district=district.config.district.id)
     with _exclusive(district, stage):
         if stage:
-            run_stage(stage, makers(district)[stage], stop, district.alarms.of_stage)
+            run_stage(stage, every[stage], stop, district.alarms.of_stage)
         elif district.lock:
-            run_threads(makers(district), stop, district.alarms.of_stage)
+            run_threads(every, stop, district.alarms.of_stage)
         else:
-            supervise({name: stage_command(name, config) for name in district.stages}, stop)
+            supervise({name: stage_command(name, config) for name in every}, stop)
     emit(Event.ENGINE_STOPPED, district=district.config.district.id)
 
 
 def _require_here(installation: Installation, stage: str | None) -> None:
     """Refuse a stage that runs on the other side of the broker."""
+    if stage == PORTAL and isinstance(installation, District):
+        return
     if stage and stage not in installation.stages:
         elsewhere = {Hub: "in each district", District: "at the hub that [hub] url names"}
         raise ConfigError(
@@ -83,7 +94,7 @@ def _require_installed(district: District) -> None:
 
 @contextmanager
 def _exclusive(district: District, stage: str | None) -> Iterator[None]:
-    if district.lock is None:
+    if district.lock is None or stage == PORTAL:
         yield
     elif stage:
         raise ConfigError(

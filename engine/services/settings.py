@@ -2,45 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
 from engine.database import Database
 from engine.errors import SchoolbellError
-from engine.store import district
+from engine.services.actor import Actor, changed
+from engine.store import app, district
+from engine.store.staff import audit
+from engine.store.staff.audit import Entry
 from rules.audience import Audience
 from rules.change import Kind, SchoolId
 from rules.privacy import Level, Privacy
 
+ENABLED: Final = "district.enabled"
+FOOD_SERVICE: Final = "district.food-service"
+DISPLAY_OPTION: Final = "district.display-option"
+PRIVACY: Final = "district.privacy"
+END_TO_END: Final = "district.end-to-end"
+_THE_DISTRICT: Final = "the whole district"
 
-def enable(database: Database) -> None:
+
+class Chosen(NamedTuple):
+    """What the district chose. *hidden* are the display options that are switched off."""
+
+    enabled: bool
+    food_service: bool
+    privacy: Privacy
+    schools: Mapping[SchoolId, str]
+    hidden: frozenset[tuple[SchoolId, Kind, Audience]]
+
+
+class Reach(NamedTuple):
+    """Whom notifications can reach: people who are signed in to stay, and their devices."""
+
+    people: int
+    devices: int
+
+
+def chosen(database: Database) -> Chosen:
+    """What the district chose, as it holds now."""
+    with database.read() as connection:
+        return Chosen(
+            enabled=district.is_enabled(connection),
+            food_service=district.has_food_service(connection),
+            privacy=district.privacy(connection),
+            schools=district.schools_by_name(connection),
+            hidden=district.hidden_options(connection),
+        )
+
+
+def reach(database: Database, now: datetime) -> Reach:
+    """How many people and devices take pushes now: whom the flag is about."""
+    with database.read() as connection:
+        return Reach(*app.count_reached(connection, now))
+
+
+def last_changed(database: Database, act: str) -> Entry | None:
+    """Who changed a setting last, and when; None where nobody has yet."""
+    with database.read() as connection:
+        found: Sequence[Entry] = audit.newest(connection, act=act, limit=1)
+    return found[0] if found else None
+
+
+def enable(database: Database, by: Actor) -> None:
     """Switch push notifications on for the whole district, from the next batch on."""
-    _set_enabled(database, enabled=True)
+    _set_enabled(database, by, enabled=True)
 
 
-def disable(database: Database) -> None:
+def disable(database: Database, by: Actor) -> None:
     """Switch push notifications off for the whole district, from the next batch on."""
-    _set_enabled(database, enabled=False)
+    _set_enabled(database, by, enabled=False)
 
 
-def set_food_service(database: Database, *, offered: bool) -> None:
+def set_food_service(database: Database, by: Actor, *, offered: bool) -> None:
     """Say whether the district has food service, and so meal balances."""
     with database.write() as connection:
         district.create(connection)
-        district.set_food_service(connection, food_service=offered)
+        before = district.has_food_service(connection)
+        if before is not offered:
+            district.set_food_service(connection, food_service=offered)
+            by.did(connection, FOOD_SERVICE, _THE_DISTRICT, *changed(before, offered))
 
 
 def set_display_option(
-    database: Database, school: SchoolId, kind: Kind, audience: Audience, *, shown: bool
+    database: Database,
+    by: Actor,
+    school: SchoolId,
+    kind: Kind,
+    audience: Audience,
+    *,
+    shown: bool,
 ) -> None:
     """Show or hide a tool to an audience at one school; what is hidden is not pushed.
 
     Raises SchoolbellError for a school that the directory does not know.
     """
     with database.write() as connection:
-        if not district.knows_school(connection, school):
-            raise SchoolbellError(
-                f"The directory knows no school {school}.",
-                "Check the id in the SIS; what is new there arrives with `schoolbell sync`.",
-            )
-        district.set_display_option(connection, school, kind, audience, shown=shown)
+        _require_school(connection, school)
+        was_shown = (school, kind, audience) not in district.hidden_options(connection)
+        if was_shown is not shown:
+            district.set_display_option(connection, school, kind, audience, shown=shown)
+            subject = f"school {school}: {kind} for the {audience}"
+            by.did(connection, DISPLAY_OPTION, subject, *changed(was_shown, shown))
 
 
 def privacy(database: Database) -> Privacy:
@@ -49,21 +116,38 @@ def privacy(database: Database) -> Privacy:
         return district.privacy(connection)
 
 
-def set_privacy(database: Database, level: Level) -> None:
+def set_privacy(database: Database, by: Actor, level: Level) -> None:
     """Say what lock screens may show at most, from the next push on."""
     with database.write() as connection:
         district.create(connection)
-        district.set_privacy(connection, level)
+        before = district.privacy(connection).level
+        if before is not level:
+            district.set_privacy(connection, level)
+            by.did(connection, PRIVACY, _THE_DISTRICT, *changed(before, level))
 
 
-def set_end_to_end(database: Database, *, sealed: bool) -> None:
+def set_end_to_end(database: Database, by: Actor, *, sealed: bool) -> None:
     """Say whether texts are sealed for the phone, so that nobody on the way can read them."""
     with database.write() as connection:
         district.create(connection)
-        district.set_end_to_end(connection, sealed=sealed)
+        before = district.privacy(connection).end_to_end
+        if before is not sealed:
+            district.set_end_to_end(connection, sealed=sealed)
+            by.did(connection, END_TO_END, _THE_DISTRICT, *changed(before, sealed))
 
 
-def _set_enabled(database: Database, *, enabled: bool) -> None:
+def _set_enabled(database: Database, by: Actor, *, enabled: bool) -> None:
     with database.write() as connection:
         district.create(connection)
-        district.set_enabled(connection, enabled=enabled)
+        before = district.is_enabled(connection)
+        if before is not enabled:
+            district.set_enabled(connection, enabled=enabled)
+            by.did(connection, ENABLED, _THE_DISTRICT, *changed(before, enabled))
+
+
+def _require_school(connection: Connection, school: SchoolId) -> None:
+    if not district.knows_school(connection, school):
+        raise SchoolbellError(
+            f"The directory knows no school {school}.",
+            "Check the id in the SIS; what is new there arrives with `schoolbell sync`.",
+        )

@@ -7,11 +7,23 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Column, Connection, bindparam, delete, exists, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    bindparam,
+    delete,
+    distinct,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from engine.store import devices
 from engine.store.bulk import one_of
 from engine.store.tables import accounts, inbox_reads, inboxes, missing, sessions, subscriptions
+from engine.store.tables import devices as device_rows
 from engine.wire.messages import Token
 from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
@@ -68,6 +80,23 @@ def sign_out(connection: Connection, person: PersonId, device: DeviceId, now: da
         .values(ended_at=now)
     )
     return bool(ended.rowcount)
+
+
+def count_reached(connection: Connection, now: datetime) -> tuple[int, int]:
+    """How many people, and devices, take pushes now."""
+    row = connection.execute(
+        select(
+            func.count(distinct(sessions.c.person_id)), func.count(distinct(sessions.c.device_id))
+        )
+        .join(device_rows, device_rows.c.id == sessions.c.device_id)
+        .where(
+            sessions.c.stay_logged_in,
+            sessions.c.ended_at.is_(None),
+            or_(sessions.c.expires_at.is_(None), sessions.c.expires_at > now),
+            device_rows.c.retired_at.is_(None),
+        )
+    ).one()
+    return int(row[0]), int(row[1])
 
 
 def account_since(connection: Connection, person: PersonId) -> datetime | None:

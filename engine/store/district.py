@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import date
 from hashlib import blake2b
 from secrets import token_urlsafe
@@ -102,6 +103,30 @@ def is_enabled(connection: Connection) -> bool:
     return bool(connection.execute(select(district.c.enabled)).scalar())
 
 
+def has_food_service(connection: Connection) -> bool:
+    """Whether meal balances are offered. A district that was never set up has them."""
+    found = connection.execute(select(district.c.food_service)).scalar()
+    return found is None or bool(found)
+
+
+def schools_by_name(connection: Connection) -> Mapping[SchoolId, str]:
+    """The schools of the district and what they are called, in the order of their names."""
+    rows = connection.execute(select(schools.c.id, schools.c.name).order_by(schools.c.name))
+    return {SchoolId(school): name for school, name in rows}
+
+
+def hidden_options(connection: Connection) -> frozenset[tuple[SchoolId, Kind, Audience]]:
+    """The display options that are switched off."""
+    rows = connection.execute(
+        select(
+            display_options.c.school_id, display_options.c.kind, display_options.c.audience
+        ).where(~display_options.c.shown)
+    )
+    return frozenset(
+        (SchoolId(school), Kind(kind), Audience(audience)) for school, kind, audience in rows
+    )
+
+
 def knows_school(connection: Connection, school: SchoolId) -> bool:
     """Whether the SIS lists this school."""
     found = connection.execute(select(schools.c.id).where(schools.c.id == school))
@@ -122,19 +147,12 @@ def set_display_option(
 def circumstances(connection: Connection, today: date) -> Circumstances:
     """What holds for the whole district now. A district that was never set up is off."""
     row = connection.execute(select(district.c.enabled, district.c.food_service)).first()
-    hidden = connection.execute(
-        select(
-            display_options.c.school_id, display_options.c.kind, display_options.c.audience
-        ).where(~display_options.c.shown)
-    )
     return Circumstances(
         today=today,
         enabled=bool(row and row.enabled),
         food_service=bool(row and row.food_service),
         active_calendars=_active_calendars(connection, today),
-        hidden=frozenset(
-            (SchoolId(school), Kind(kind), Audience(audience)) for school, kind, audience in hidden
-        ),
+        hidden=hidden_options(connection),
     )
 
 

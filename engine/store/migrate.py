@@ -13,7 +13,8 @@ from alembic.script import ScriptDirectory
 import migrations
 from engine.database import Database
 from engine.errors import Misconfigured
-from engine.store.tables import PREFIX, metadata
+from engine.store.schema import EVERY_TABLE
+from engine.store.tables import PREFIX
 
 VERSION_TABLE: Final = f"{PREFIX}version"
 
@@ -45,7 +46,7 @@ def newest() -> str | None:
 def analyze(database: Database) -> None:
     """Let the planner know how much is in the tables that were just filled."""
     with database.read() as connection:
-        database.dialect.analyze(connection, list(metadata.tables))
+        database.dialect.analyze(connection, list(EVERY_TABLE.tables))
 
 
 def require_newest(database: Database) -> None:

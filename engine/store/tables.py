@@ -68,17 +68,18 @@ def _bare(dialect: Dialect) -> bool:
     return not DIALECTS[dialect.name].keeps_zones
 
 
-_Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+JSON_VALUE: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 _Id = Uuid(as_uuid=False)
 # Ids of pushes are compared as bytes, so that they stand in the order of their changes' time.
-_BigId = BigInteger().with_variant(Integer(), "sqlite")
-_Moment = Moment()
+BIG_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
+MOMENT: Final = Moment()
 
 
-_NEVER_AGAIN: Final = ("queue_messages", "devices")
+_NEVER_AGAIN: Final = ("queue_messages", "devices", "staff", "audit")
 
 
-def _table(name: str, *parts: Any, **options: Any) -> Table:
+def table(name: str, *parts: Any, **options: Any) -> Table:
+    """A table of ours: its name gets the prefix."""
     # Ids of deleted rows are never used again, as sequences promise elsewhere.
     if name in _NEVER_AGAIN:
         options["sqlite_autoincrement"] = True
@@ -87,7 +88,7 @@ def _table(name: str, *parts: Any, **options: Any) -> Table:
 
 # What the district chose.
 
-district = _table(
+district = table(
     "district",
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("enabled", Boolean, nullable=False),
@@ -97,7 +98,7 @@ district = _table(
     Column("salt", String(22), nullable=False),
 )
 
-display_options = _table(
+display_options = table(
     "display_options",
     Column("school_id", Text, primary_key=True),
     Column("kind", String(24), primary_key=True),
@@ -108,13 +109,13 @@ display_options = _table(
 # The directory: read from the source, kept in step with it. Lengths are the source's business. An
 # identity stays when somebody gets another id; see `engine.sources.directory_rows`.
 
-schools = _table(
+schools = table(
     "schools",
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
 )
 
-calendars = _table(
+calendars = table(
     "calendars",
     Column("id", Text, primary_key=True),
     Column("school_id", Text, primary_key=True),  # empty: of every school
@@ -124,7 +125,7 @@ calendars = _table(
     Column("ends", Date),
 )
 
-people = _table(
+people = table(
     "people",
     Column("id", Text, primary_key=True),
     Column("first_name", Text, nullable=False),
@@ -135,7 +136,7 @@ people = _table(
 )
 
 # A row for each school that a student goes to, or went to.
-students = _table(
+students = table(
     "students",
     Column("id", Text, primary_key=True),
     Column("school_id", Text, primary_key=True),
@@ -148,7 +149,7 @@ students = _table(
     Index(None, "identity"),
 )
 
-rights = _table(
+rights = table(
     "rights",
     Column("student_id", Text, primary_key=True),
     Column("person_id", Text, primary_key=True),
@@ -163,7 +164,7 @@ rights = _table(
 
 # One row. *address* is where the SIS is, *number* counts the databases that it was, one after the
 # other, and *since* is the highest position of what was captured in the one before.
-source = _table(
+source = table(
     "source",
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("address", Text, nullable=False),
@@ -172,7 +173,7 @@ source = _table(
 )
 
 # The ids that somebody has had whom a stable id tells apart, also those of other years.
-known_ids = _table(
+known_ids = table(
     "known_ids",
     Column("entity", String(16), primary_key=True),
     Column("id", Text, primary_key=True),
@@ -181,24 +182,24 @@ known_ids = _table(
 )
 
 # Who is not listed any more, by identity, and what they were called: see `engine.store.missing`.
-missing = _table(
+missing = table(
     "missing",
     Column("entity", String(16), primary_key=True),
     Column("identity", Text, primary_key=True),
-    Column("since", _Moment, nullable=False),
+    Column("since", MOMENT, nullable=False),
     Column("name", Text, nullable=False),
     Index(None, "since"),
 )
 
 # One row: how far the outbox was relayed.
-relayed = _table(
+relayed = table(
     "relayed",
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False),
 )
 
 # One row. Whatever is read into the directory makes a new version of it.
-directory_version = _table(
+directory_version = table(
     "directory_version",
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),
@@ -206,7 +207,7 @@ directory_version = _table(
 
 # The version that was made when some rows were last read: those whose column is the key, or, with
 # an empty column, all rows of an entity.
-directory_readings = _table(
+directory_readings = table(
     "directory_readings",
     Column("entity", String(16), primary_key=True),
     Column("by_column", String(16), primary_key=True),
@@ -216,7 +217,7 @@ directory_readings = _table(
 )
 
 # Rows that changed in the SIS and could not be read since *version*: nobody knows who has a right.
-directory_doubts = _table(
+directory_doubts = table(
     "directory_doubts",
     Column("entity", String(16), primary_key=True),
     Column("by_column", String(16), primary_key=True),
@@ -227,39 +228,39 @@ directory_doubts = _table(
 # What people did in the app: by the identities of the directory, and not by its ids. An account
 # goes with the person, and whoever gets the id later begins another one.
 
-accounts = _table(
+accounts = table(
     "accounts",
     Column("person_id", Text, primary_key=True),
-    Column("since", _Moment, nullable=False),
-    Column("disabled_at", _Moment),
+    Column("since", MOMENT, nullable=False),
+    Column("disabled_at", MOMENT),
 )
 
-devices = _table(
+devices = table(
     "devices",
-    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("id", BIG_ID, primary_key=True, autoincrement=True),
     Column("kind", String(16), nullable=False),
     Column("token_hash", LargeBinary, nullable=False),
     Column("token_sealed", LargeBinary, nullable=False),
     Column("push_key_sealed", LargeBinary),
     Column("privacy", String(8)),
-    Column("registered_at", _Moment, nullable=False),
-    Column("retired_at", _Moment),
+    Column("registered_at", MOMENT, nullable=False),
+    Column("retired_at", MOMENT),
     Column("retired_reason", String(64), nullable=False, server_default=""),
     Index(None, "kind", "token_hash", unique=True),
 )
 
-sessions = _table(
+sessions = table(
     "sessions",
     Column("person_id", Text, primary_key=True),
     Column("device_id", BigInteger, primary_key=True, autoincrement=False),
     Column("stay_logged_in", Boolean, nullable=False),
-    Column("started_at", _Moment, nullable=False),
-    Column("ended_at", _Moment),
-    Column("expires_at", _Moment),
+    Column("started_at", MOMENT, nullable=False),
+    Column("ended_at", MOMENT),
+    Column("expires_at", MOMENT),
     Index(None, "device_id"),
 )
 
-subscriptions = _table(
+subscriptions = table(
     "subscriptions",
     Column("student_id", Text, primary_key=True),
     Column("person_id", Text, primary_key=True),
@@ -271,14 +272,14 @@ subscriptions = _table(
 # Everyone who has to do with a student, ready to be read as one row: JSON, see
 # `engine.store.audiences`. Whose rows of the tables above change is in `outdated_audiences` from
 # that transaction on, written by triggers; then what is kept of them counts no more.
-audiences = _table(
+audiences = table(
     "audiences",
     Column("student_id", Text, primary_key=True),
     Column("family", Text, nullable=False),
 )
-outdated_audiences = _table(
+outdated_audiences = table(
     "outdated_audiences",
-    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("id", BIG_ID, primary_key=True, autoincrement=True),
     Column("student_id", Text, nullable=False),
     Index(None, "student_id"),
 )
@@ -289,7 +290,7 @@ outdated_audiences = _table(
 # One row for each change and student that it concerns; one with an empty student_id for a change
 # that concerns nobody. *people* is JSON, see `engine.store.decisions`; *pushes* counts its devices.
 # *source_row* names the row that people were told of, where it is news that such a row is gone.
-decisions = _table(
+decisions = table(
     "decisions",
     Column("student_id", Text, primary_key=True),
     Column("kind", String(24), primary_key=True),
@@ -297,8 +298,8 @@ decisions = _table(
     Column("change_id", _Id, primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("watch", String(64), nullable=False),
-    Column("committed_at", _Moment, nullable=False),
-    Column("decided_at", _Moment, nullable=False),
+    Column("committed_at", MOMENT, nullable=False),
+    Column("decided_at", MOMENT, nullable=False),
     Column("pushes", SmallInteger, nullable=False),
     Column("people", Text, nullable=False),
     Column("source_row", Text),
@@ -314,7 +315,7 @@ decisions = _table(
 )
 
 # What texts are made of: apart from the decisions, because words are forgotten long before them.
-facts = _table(
+facts = table(
     "facts",
     Column("change_id", _Id, primary_key=True),
     Column("student_id", Text, primary_key=True),
@@ -323,7 +324,7 @@ facts = _table(
 )
 
 # Notifications that need a row of their own: held, folded, digests, broadcasts.
-notifications = _table(
+notifications = table(
     "notifications",
     Column("id", _Id, primary_key=True),
     Column("origin", String(16), nullable=False),
@@ -336,35 +337,35 @@ notifications = _table(
     Column("kind", String(24), nullable=False),
     Column("record", Text, nullable=False),
     Column("position", BigInteger, nullable=False),
-    Column("facts", _Json, nullable=False),
-    Column("changes", _Json, nullable=False),
-    Column("devices", _Json, nullable=False),
-    Column("at", _Moment, nullable=False),
+    Column("facts", JSON_VALUE, nullable=False),
+    Column("changes", JSON_VALUE, nullable=False),
+    Column("devices", JSON_VALUE, nullable=False),
+    Column("at", MOMENT, nullable=False),
     Index(None, "person_id", "at"),
 )
 
 # Who was ever told about whom: where a person's inbox is looked for, also when the relation ended.
-listeners = _table(
+listeners = table(
     "listeners",
     Column("person_id", Text, primary_key=True),
     Column("student_id", Text, primary_key=True),
 )
 
 # What a person has seen of their inbox, and read in it: two things.
-inboxes = _table(
+inboxes = table(
     "inboxes",
     Column("person_id", Text, primary_key=True),
-    Column("seen_at", _Moment, nullable=False),
+    Column("seen_at", MOMENT, nullable=False),
 )
-inbox_reads = _table(
+inbox_reads = table(
     "inbox_reads",
     Column("person_id", Text, primary_key=True),
     Column("notification_id", Text, primary_key=True),
-    Column("read_at", _Moment, nullable=False),
+    Column("read_at", MOMENT, nullable=False),
 )
 
 # The ledger. A push is named by its origin (a change or a notification) and its device.
-outcomes = _table(
+outcomes = table(
     "outcomes",
     Column("origin_id", _Id, primary_key=True),
     Column("device_id", BigInteger, primary_key=True, autoincrement=False),
@@ -372,36 +373,36 @@ outcomes = _table(
     Column("verdict", String(16), nullable=False),
     Column("reason", String(64), nullable=False),
     Column("gateway_id", Text, nullable=False),
-    Column("at", _Moment, nullable=False),
+    Column("at", MOMENT, nullable=False),
     postgresql_partition_by="RANGE (origin_id)",
 )
 
 # What is due by the clock: a further try of a push, or a whole notification that is held
 # (device_id 0). *again* is true where a push was answered and an older text may lie over it.
-due = _table(
+due = table(
     "due",
     Column("origin_id", _Id, primary_key=True),
     Column("device_id", BigInteger, primary_key=True, autoincrement=False),
     Column("attempt", Integer, nullable=False),
-    Column("due_at", _Moment, nullable=False),
-    Column("published_at", _Moment),
+    Column("due_at", MOMENT, nullable=False),
+    Column("published_at", MOMENT),
     Column("again", Boolean, nullable=False),
     Index(None, "published_at", "due_at"),
 )
 
 # Changes of records that families may see from a later moment on: each is looked at again then.
-openings = _table(
+openings = table(
     "openings",
     Column("change_id", _Id, primary_key=True),
-    Column("opens_at", _Moment, nullable=False),
-    Column("change", _Json, nullable=False),
-    Column("published_at", _Moment),
+    Column("opens_at", MOMENT, nullable=False),
+    Column("change", JSON_VALUE, nullable=False),
+    Column("published_at", MOMENT),
     Index(None, "published_at", "opens_at"),
 )
 
-tallies = _table(
+tallies = table(
     "tallies",
-    Column("minute", _Moment, primary_key=True),
+    Column("minute", MOMENT, primary_key=True),
     Column("gateway", String(16), primary_key=True),
     Column("what", String(16), primary_key=True),
     Column("slot", Integer, primary_key=True, autoincrement=False),
@@ -410,40 +411,40 @@ tallies = _table(
 
 # What staff and operators look up afterwards.
 
-parked_changes = _table(
+parked_changes = table(
     "parked_changes",
     Column("id", _Id, primary_key=True),
-    Column("change", _Json, nullable=False),
+    Column("change", JSON_VALUE, nullable=False),
     Column("problem", Text, nullable=False),
     Column("remedy", Text, nullable=False),
-    Column("parked_at", _Moment, nullable=False),
+    Column("parked_at", MOMENT, nullable=False),
 )
 
-alarms = _table(
+alarms = table(
     "alarms",
-    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("id", BIG_ID, primary_key=True, autoincrement=True),
     Column("kind", String(48), nullable=False),
     Column("subject", Text, nullable=False),
     Column("problem", Text, nullable=False),
     Column("remedy", Text, nullable=False),
     Column("times", Integer, nullable=False),
-    Column("first_at", _Moment, nullable=False),
-    Column("last_at", _Moment, nullable=False),
+    Column("first_at", MOMENT, nullable=False),
+    Column("last_at", MOMENT, nullable=False),
     Index(None, "kind", "subject", unique=True),
     Index(None, "last_at"),
 )
 
-watermarks = _table(
+watermarks = table(
     "watermarks",
     Column("name", String(32), primary_key=True),
-    Column("at", _Moment, nullable=False),
+    Column("at", MOMENT, nullable=False),
 )
 
 # The embedded broker's queues.
 
-queue_messages = _table(
+queue_messages = table(
     "queue_messages",
-    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("id", BIG_ID, primary_key=True, autoincrement=True),
     Column("queue", String(32), nullable=False),
     Column("partition", SmallInteger, nullable=False),
     Column("partitions", SmallInteger, nullable=False),

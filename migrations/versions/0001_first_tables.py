@@ -17,6 +17,22 @@ depends_on = None
 # On PostgreSQL these are partitioned; the rest takes what no other partition does.
 DIVIDED = ("schoolbell_decisions", "schoolbell_facts", "schoolbell_outcomes")
 
+# What the audit log says stays: neither a fault of ours nor a page can change or delete a row.
+KEPT = {
+    "postgresql": (
+        """CREATE FUNCTION schoolbell_audit_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'what the audit log says is never changed'; END $$""",
+        """CREATE TRIGGER schoolbell_audit_is_kept
+        BEFORE UPDATE OR DELETE OR TRUNCATE ON schoolbell_audit
+        FOR EACH STATEMENT EXECUTE FUNCTION schoolbell_audit_is_kept()""",
+    ),
+    "sqlite": tuple(
+        f"""CREATE TRIGGER schoolbell_audit_is_kept_{what} BEFORE {what} ON schoolbell_audit
+        BEGIN SELECT RAISE(ABORT, 'what the audit log says is never changed'); END"""
+        for what in ("UPDATE", "DELETE")
+    ),
+}
+
 
 def upgrade() -> None:
     op.create_table(
@@ -55,6 +71,42 @@ def upgrade() -> None:
         sa.Column("family", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("student_id", name=op.f("pk_schoolbell_audiences")),
     )
+    op.create_table(
+        "schoolbell_audit",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("act", sa.String(length=48), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column(
+            "before",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+        sa.Column(
+            "after",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_audit")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("schoolbell_audit", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_schoolbell_audit_act_id"), ["act", "id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_audit_staff_id_id"), ["staff_id", "id"], unique=False
+        )
+
     op.create_table(
         "schoolbell_calendars",
         sa.Column("id", sa.Text(), nullable=False),
@@ -200,6 +252,16 @@ def upgrade() -> None:
         sa.Column("facts", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("change_id", "student_id", name=op.f("pk_schoolbell_facts")),
         postgresql_partition_by="RANGE (change_id)",
+    )
+    op.create_table(
+        "schoolbell_group_rights",
+        sa.Column("group_id", sa.Text(), nullable=False),
+        sa.Column("tool", sa.String(length=24), nullable=False),
+        sa.Column("right", sa.String(length=16), nullable=False),
+        sa.Column("school_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "group_id", "tool", "right", "school_id", name=op.f("pk_schoolbell_group_rights")
+        ),
     )
     op.create_table(
         "schoolbell_inbox_reads",
@@ -436,6 +498,24 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "schoolbell_sign_in_failures",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("subject", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_sign_in_failures")),
+    )
+    with op.batch_alter_table("schoolbell_sign_in_failures", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_schoolbell_sign_in_failures_at"), ["at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_sign_in_failures_subject_at"), ["subject", "at"], unique=False
+        )
+
+    op.create_table(
         "schoolbell_source",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
@@ -443,6 +523,87 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_source")),
     )
+    op.create_table(
+        "schoolbell_staff",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("username", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("language", sa.String(length=8), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("totp_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("totp_used", sa.Integer(), nullable=True),
+        sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_staff")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("schoolbell_staff", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_schoolbell_staff_subject"), ["subject"], unique=True)
+        batch_op.create_index(batch_op.f("ix_schoolbell_staff_username"), ["username"], unique=True)
+
+    op.create_table(
+        "schoolbell_staff_groups",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_staff_groups")),
+    )
+    with op.batch_alter_table("schoolbell_staff_groups", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_schoolbell_staff_groups_name"), ["name"], unique=True)
+
+    op.create_table(
+        "schoolbell_staff_members",
+        sa.Column("group_id", sa.Text(), nullable=False),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("group_id", "staff_id", name=op.f("pk_schoolbell_staff_members")),
+    )
+    with op.batch_alter_table("schoolbell_staff_members", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_staff_members_staff_id"), ["staff_id"], unique=False
+        )
+
+    op.create_table(
+        "schoolbell_staff_recovery_codes",
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint(
+            "staff_id", "code_hash", name=op.f("pk_schoolbell_staff_recovery_codes")
+        ),
+    )
+    op.create_table(
+        "schoolbell_staff_rights",
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("tool", sa.String(length=24), nullable=False),
+        sa.Column("right", sa.String(length=16), nullable=False),
+        sa.Column("school_id", sa.Text(), nullable=False),
+        sa.Column("taken", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "staff_id", "tool", "right", "school_id", name=op.f("pk_schoolbell_staff_rights")
+        ),
+    )
+    op.create_table(
+        "schoolbell_staff_sessions",
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("browser", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("is_pending", sa.Boolean(), nullable=False),
+        sa.Column("proved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_schoolbell_staff_sessions")),
+    )
+    with op.batch_alter_table("schoolbell_staff_sessions", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_staff_sessions_staff_id"), ["staff_id"], unique=False
+        )
+
     op.create_table(
         "schoolbell_students",
         sa.Column("id", sa.Text(), nullable=False),
@@ -508,6 +669,8 @@ def upgrade() -> None:
     dialect = DIALECTS[op.get_bind().dialect.name]
     for statement in (one for follower in FOLLOWERS for one in dialect.following(follower)):
         op.execute(statement)
+    for statement in KEPT[op.get_bind().dialect.name]:
+        op.execute(statement)
 
 
 def downgrade() -> None:
@@ -519,7 +682,31 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_students_identity"))
 
     op.drop_table("schoolbell_students")
+    with op.batch_alter_table("schoolbell_staff_sessions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_sessions_staff_id"))
+
+    op.drop_table("schoolbell_staff_sessions")
+    op.drop_table("schoolbell_staff_rights")
+    op.drop_table("schoolbell_staff_recovery_codes")
+    with op.batch_alter_table("schoolbell_staff_members", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_members_staff_id"))
+
+    op.drop_table("schoolbell_staff_members")
+    with op.batch_alter_table("schoolbell_staff_groups", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_groups_name"))
+
+    op.drop_table("schoolbell_staff_groups")
+    with op.batch_alter_table("schoolbell_staff", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_username"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_subject"))
+
+    op.drop_table("schoolbell_staff")
     op.drop_table("schoolbell_source")
+    with op.batch_alter_table("schoolbell_sign_in_failures", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_sign_in_failures_subject_at"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_sign_in_failures_at"))
+
+    op.drop_table("schoolbell_sign_in_failures")
     with op.batch_alter_table("schoolbell_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_sessions_device_id"))
 
@@ -563,6 +750,7 @@ def downgrade() -> None:
     op.drop_table("schoolbell_known_ids")
     op.drop_table("schoolbell_inboxes")
     op.drop_table("schoolbell_inbox_reads")
+    op.drop_table("schoolbell_group_rights")
     op.drop_table("schoolbell_facts")
     with op.batch_alter_table("schoolbell_due", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_due_published_at_due_at"))
@@ -593,6 +781,11 @@ def downgrade() -> None:
 
     op.drop_table("schoolbell_decisions")
     op.drop_table("schoolbell_calendars")
+    with op.batch_alter_table("schoolbell_audit", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_audit_staff_id_id"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_audit_act_id"))
+
+    op.drop_table("schoolbell_audit")
     op.drop_table("schoolbell_audiences")
     with op.batch_alter_table("schoolbell_alarms", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_alarms_last_at"))
@@ -603,3 +796,5 @@ def downgrade() -> None:
     dialect = DIALECTS[op.get_bind().dialect.name]
     for statement in (one for follower in FOLLOWERS for one in dialect.not_following(follower)):
         op.execute(statement)
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION schoolbell_audit_is_kept()")

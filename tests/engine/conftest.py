@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
+from engine.secrets import passwords
 from tests.district import District, PostgresDistricts, SqliteDistricts
 from tests.servers import PostgresServer
 
@@ -46,3 +48,11 @@ def district(request: pytest.FixtureRequest) -> District:
         {"sqlite": "sqlite_district", "postgresql": "postgres_district"}[request.param]
     )
     return found
+
+
+@pytest.fixture
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as they are, with as little work as Argon2 allows."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "_hasher", hasher)
+    monkeypatch.setattr(passwords, "_NOBODYS", hasher.hash("nobody's"))

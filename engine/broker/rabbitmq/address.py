@@ -132,6 +132,12 @@ def plaintext(settings: BrokerSettings) -> str:
     return "" if url.scheme == "amqps" or _is_loopback(host) else host
 
 
+def endpoint(settings: BrokerSettings) -> tuple[str, int]:
+    """The host and the port that a firewall must let through; raises ConfigError."""
+    url = _parsed(settings)
+    return url.hostname or "", url.port or PORTS[url.scheme]
+
+
 def _section(settings: BrokerSettings) -> str:
     return "[hub]" if isinstance(settings, HubSettings) else "[broker]"
 

@@ -10,6 +10,7 @@ from typing import Final
 from engine.errors import Unavailable
 from engine.runtime.clock import utc_now
 from engine.services import settings, why
+from engine.services.actor import Actor
 from engine.services.why import Answer
 from engine.trial.demo.acts import ACTS, Act, Scene, Why
 from engine.trial.demo.expected import Difference, Shown, Text, arrivals, compare, screens
@@ -154,4 +155,4 @@ class Play:
 
     def _switch(self, enabled: bool) -> None:
         switch = settings.enable if enabled else settings.disable
-        switch(self._world.district.database)
+        switch(self._world.district.database, Actor("the demonstration", utc_now()))

@@ -29,6 +29,7 @@ from engine.runtime.clock import utc_now
 from engine.runtime.district import District
 from engine.secrets.keyring import Keyring
 from engine.services import settings
+from engine.services.actor import Actor
 from engine.services.install import install
 from engine.store import app
 from engine.trial.demo import cast, crowd
@@ -214,11 +215,12 @@ def _install(district: District, school: School) -> None:
         raise ConfigError(
             "The broker's queues are not empty.", "Give the demonstration a vhost of its own."
         )
-    settings.enable(district.database)
-    settings.set_privacy(district.database, Level.FULL)
+    somebody = Actor("the demonstration", utc_now())
+    settings.enable(district.database, somebody)
+    settings.set_privacy(district.database, somebody, Level.FULL)
     hidden_at = SchoolId(str(school.hidden_at))
     settings.set_display_option(
-        district.database, hidden_at, Kind.ATTENDANCE, Audience.GUARDIAN, shown=False
+        district.database, somebody, hidden_at, Kind.ATTENDANCE, Audience.GUARDIAN, shown=False
     )
 
 

@@ -15,6 +15,7 @@ from engine.errors import Misconfigured, Unprocessable
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
 from engine.services import capture, changeover, directory, people, settings, why
+from engine.services.actor import Actor
 from engine.services.install import install, require_installed
 from engine.store import decisions
 from engine.store.source import current
@@ -25,6 +26,7 @@ from tests.district import ADA, FATHER, QUIZ_SCORE, build_sis
 from tests.servers import PostgresServer
 
 WHO = PersonId(FATHER)
+SOMEBODY = Actor("a test", utc_now())
 ABOUT = StudentId(ADA)
 
 
@@ -49,8 +51,8 @@ class Installation:
     def settle(self) -> None:
         """Install; the father signs in and wants to hear of Ada."""
         list(install(self.here))
-        settings.enable(self.here.database)
-        settings.set_privacy(self.here.database, Level.FULL)
+        settings.enable(self.here.database, SOMEBODY)
+        settings.set_privacy(self.here.database, SOMEBODY, Level.FULL)
         token = Token("fcm_token", "token-of-the-father-s-phone")
         people.sign_in(self.here.database, self.here.keyring, WHO, token, utc_now())
         people.subscribe(self.here.database, WHO, ABOUT, Kind.ASSIGNMENT)

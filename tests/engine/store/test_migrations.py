@@ -13,7 +13,8 @@ from engine.errors import Misconfigured
 from engine.store import migrate
 from engine.store.bulk import append
 from engine.store.partitions import IS_PARTITION
-from engine.store.tables import PREFIX, metadata, schools
+from engine.store.schema import EVERY_TABLE
+from engine.store.tables import PREFIX, schools
 
 SIS = (
     "CREATE TABLE school (id integer PRIMARY KEY, name text UNIQUE)",
@@ -68,7 +69,7 @@ class TestUpgrade:
 
     def test_it_makes_every_table_of_the_models(self, database: Database) -> None:
         migrate.upgrade(database)
-        assert set(metadata.tables) <= tables(database)
+        assert set(EVERY_TABLE.tables) <= tables(database)
 
     def test_every_table_has_our_prefix(self, database: Database) -> None:
         migrate.upgrade(database)
@@ -92,14 +93,14 @@ class TestUpgrade:
                     "compare_type": True,
                 },
             )
-            assert compare_metadata(context, metadata) == []
+            assert compare_metadata(context, EVERY_TABLE) == []
 
     def test_the_migrated_schema_is_the_one_that_the_models_would_make(
         self, database: Database
     ) -> None:
-        metadata.create_all(database.engine)
+        EVERY_TABLE.create_all(database.engine)
         wanted = shape(database)
-        metadata.drop_all(database.engine)
+        EVERY_TABLE.drop_all(database.engine)
         migrate.upgrade(database)
         made = shape(database)
         del made[migrate.VERSION_TABLE]
@@ -140,7 +141,7 @@ class TestDowngrade:
     def test_nothing_of_the_models_is_left(self, database: Database) -> None:
         migrate.upgrade(database)
         migrate.downgrade(database)
-        assert not set(metadata.tables) & tables(database)
+        assert not set(EVERY_TABLE.tables) & tables(database)
 
     def test_the_database_is_at_no_revision_then(self, database: Database) -> None:
         migrate.upgrade(database)

@@ -1,0 +1,71 @@
+"""The commands about staff who use the portal."""
+
+from __future__ import annotations
+
+import secrets
+
+import click
+
+from engine.cli.command import by_command, with_district
+from engine.runtime.district import District
+from engine.services.staff import accounts
+
+_PASSWORD_BYTES = 15
+
+
+@click.group("staff")
+def staff_() -> None:
+    """Accounts of those who use the portal in a browser."""
+
+
+@staff_.command("add")
+@click.argument("username")
+@click.option("--name", help="As it is shown. [default: the username]")
+@click.option("--admin", is_flag=True, help="With every right, also to give rights to others.")
+@click.option("--language", type=click.Choice(accounts.LANGUAGES), default="en", show_default=True)
+@with_district
+def add(district: District, username: str, name: str | None, admin: bool, language: str) -> None:
+    """Make an account, and show its first password once."""
+    password = secrets.token_urlsafe(_PASSWORD_BYTES)
+    made = accounts.add(
+        district.database, by_command(), username, name or username, password,
+        admin=admin, language=language,
+    )  # fmt: skip
+    click.echo(
+        f"The account {made.username} is made. Its password, shown only now:\n\n  {password}\n"
+    )
+    where = district.config.portal
+    click.echo(f"Sign in at {where.public_url or f'http://{where.listen}'}/sign-in.")
+
+
+@staff_.command("list")
+@with_district
+def list_(district: District) -> None:
+    """Show every account."""
+    found = accounts.every(district.database)
+    for one in found:
+        state = "disabled" if one.is_disabled else "may sign in"
+        click.echo(f"{one.username}  {one.name}  {state}")
+    if not found:
+        click.echo("There is no account yet: `schoolbell staff add NAME --admin` makes one.")
+
+
+@staff_.command("password")
+@click.argument("username")
+@with_district
+def password_(district: District, username: str) -> None:
+    """Set a new password, show it once, and end every session of the account."""
+    account = accounts.named(district.database, username)
+    password = secrets.token_urlsafe(_PASSWORD_BYTES)
+    accounts.set_password(district.database, by_command(), account.id, password)
+    click.echo(f"The new password of {account.username}, shown only now:\n\n  {password}\n")
+
+
+@staff_.command("forget-second-factor")
+@click.argument("username")
+@with_district
+def forget_second_factor(district: District, username: str) -> None:
+    """Take the authenticator app away from somebody who lost it and every recovery code."""
+    account = accounts.named(district.database, username)
+    accounts.forget_second_factor(district.database, by_command(), account.id)
+    click.echo(f"{account.username} signs in with the password alone, and sets up an app anew.")

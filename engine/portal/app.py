@@ -1,0 +1,43 @@
+"""The portal put together: its pages, their protection, and what a person sees on an error."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from engine.portal.errors import handle_errors
+from engine.portal.pages import (
+    account,
+    audit,
+    health,
+    home,
+    push_notifications,
+    sign_in,
+    staff,
+    static_files,
+)
+from engine.portal.portal import Portal
+from engine.portal.protection import Protection
+
+_LARGEST_BODY: Final = 1_000_000  # bytes
+_PAGES: Final = (health, static_files, sign_in, home, account, push_notifications, staff, audit)
+
+
+def build(portal: Portal) -> ASGIApp:
+    """What a server serves for *portal*."""
+    return Protection(application(portal), portal.hosts, https_only=portal.is_behind_https)
+
+
+def application(portal: Portal) -> FastAPI:
+    """The pages, without what protects them from other sites."""
+    app = FastAPI(
+        title="Schoolbell", version="1", docs_url=None, redoc_url=None,
+        max_body_size=_LARGEST_BODY,
+    )  # fmt: skip
+    app.state.portal = portal
+    handle_errors(app)
+    for module in _PAGES:
+        app.include_router(module.pages)
+    return app

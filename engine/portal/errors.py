@@ -1,0 +1,104 @@
+"""What a person sees where something did not work: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.exceptions import HTTPException
+
+from engine.errors import SchoolbellError, Unavailable
+from engine.portal.guards import Forbidden, SignInNeeded, actor
+from engine.portal.languages import marked as _
+from engine.portal.portal import portal_of
+from engine.portal.rendering import page
+from engine.services.staff import auditing
+from engine.telemetry import Event, emit, frames
+
+_API: Final = "/api/"
+_PROBLEM: Final = "application/problem+json"
+_TITLES: Final = {
+    404: (_("There is no such page"), _("Look at the address, or begin at the start page.")),
+    405: (_("This cannot be done here"), _("Go back, and use the page's own buttons.")),
+    413: (_("This is too much at once"), _("Send less, or in several parts.")),
+}
+_ANY: Final = (_("This did not work"), _("Go back and try again."))
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Give every error its page, or a problem of RFC 9457 where the API was asked."""
+    app.add_exception_handler(SignInNeeded, _sign_in_needed)
+    app.add_exception_handler(Forbidden, _forbidden)
+    app.add_exception_handler(SchoolbellError, _explained)
+    app.add_exception_handler(RequestValidationError, _not_as_expected)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _sign_in_needed(request: Request, error: Exception) -> Response:
+    del error
+    if _is_api(request):
+        return _problem(401, "Nobody is signed in.", "Sign in first.")
+    back = quote(request.url.path, safe="/") if request.method == "GET" else "/"
+    return RedirectResponse(f"/sign-in?next={back}", 303)
+
+
+def _forbidden(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Forbidden)  # noqa: S101 - registered for it alone
+    portal = portal_of(request)
+    grant = error.grant
+    auditing.refuse(
+        portal.district.database, actor(portal, error.visit), f"{grant.tool}: {grant.right}"
+    )
+    if _is_api(request):
+        return _problem(403, f"You may not {grant.right} {grant.tool}.", "Ask an administrator.")
+    return page(request, "forbidden.html", status=403, grant=grant, error=error)
+
+
+def _explained(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SchoolbellError)  # noqa: S101 - registered for it alone
+    return _shown(request, 503 if isinstance(error, Unavailable) else 422,
+                  error.problem, error.remedy)  # fmt: skip
+
+
+def _not_as_expected(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
+    fields = ", ".join(str(one["loc"][-1]) for one in error.errors())
+    return _shown(
+        request, 422, f"Something is missing or is not readable: {fields}.",
+        "Go back and fill it in.",
+    )  # fmt: skip
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    return _shown(request, error.status_code, *_TITLES.get(error.status_code, _ANY))
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    """A foreign error's words may hold a row or a secret: only its type and frames are logged."""
+    emit(
+        Event.PAGE_FAILED, level=logging.ERROR,
+        problem=f"The portal met an unexpected {type(error).__name__}.",
+        remedy="Report the trace to the makers of Schoolbell.", trace=frames(error),
+    )  # fmt: skip
+    return _shown(request, 500, *_ANY)
+
+
+def _shown(request: Request, status: int, problem: str, remedy: str) -> Response:
+    if _is_api(request):
+        return _problem(status, problem, remedy)
+    return page(request, "problem.html", status=status, problem=problem, remedy=remedy)
+
+
+def _problem(status: int, title: str, detail: str) -> JSONResponse:
+    content = {"type": "about:blank", "status": status, "title": title, "detail": detail}
+    return JSONResponse(content, status, media_type=_PROBLEM)
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith(_API)

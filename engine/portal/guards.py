@@ -1,0 +1,86 @@
+"""Guards: who is signed in, and whether they may. Every page has one, or is public on purpose."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+
+from engine.portal import cookies
+from engine.portal.portal import Portal, portal_of
+from engine.services.actor import Actor
+from engine.services.staff import signing_in
+from engine.services.staff.signing_in import Browser, Visit
+from rules.change import SchoolId
+from rules.gates import EVERY_SCHOOL
+from rules.tool_rights import Grant, Right, Tool
+
+_UNKNOWN: Final = "unknown"
+
+
+class SignInNeeded(Exception):
+    """Nobody is signed in, or not for long enough."""
+
+
+class Forbidden(Exception):
+    """Who is signed in may not; *visit* says who that is."""
+
+    def __init__(self, visit: Visit, grant: Grant) -> None:
+        super().__init__(str(grant))
+        self.visit = visit
+        self.grant = grant
+
+    @property
+    def lacks_a_factor(self) -> bool:
+        """Whether they may, once they have shown a second factor."""
+        return self.visit.rights.may(*self.grant)
+
+
+def signed_in(request: Request) -> Visit:
+    """Who is signed in; raises SignInNeeded."""
+    portal = portal_of(request)
+    token = cookies.token_in(request)
+    visit = signing_in.visit(portal.district.database, token, portal.now) if token else None
+    if visit is None:
+        raise SignInNeeded
+    request.state.visit = visit
+    return visit
+
+
+class Needs:
+    """A dependency: who is signed in and has *right* for *tool*; raises Forbidden.
+
+    With *anywhere* a right for some school is enough to see the page, which then shows those alone.
+    """
+
+    def __init__(self, tool: Tool, right: Right = Right.READ, *, anywhere: bool = False) -> None:
+        self.grant = Grant(tool, right)
+        self.anywhere = anywhere
+
+    def __call__(self, visit: Annotated[Visit, Depends(signed_in)]) -> Visit:
+        """The visit, where it may."""
+        if not (self.anywhere and visit.may_somewhere(self.grant)):
+            require(visit, self.grant.tool, self.grant.right)
+        return visit
+
+
+def require(visit: Visit, tool: Tool, right: Right, school: SchoolId = EVERY_SCHOOL) -> None:
+    """Raise Forbidden unless a right holds at *school*, or for the whole district."""
+    grant = Grant(tool, right, school)
+    if not visit.may(grant):
+        raise Forbidden(visit, grant)
+
+
+def browser_of(request: Request) -> Browser:
+    """Who asks, as far as it shows."""
+    address = request.client.host if request.client else _UNKNOWN
+    return Browser(address, request.headers.get("user-agent", _UNKNOWN))
+
+
+def actor(portal: Portal, visit: Visit) -> Actor:
+    """Who is signed in, as the audit log names them."""
+    return Actor(visit.account.name, portal.now, visit.account.id)
+
+
+ThePortal = Annotated[Portal, Depends(portal_of)]
+SignedIn = Annotated[Visit, Depends(signed_in)]

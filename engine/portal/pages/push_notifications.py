@@ -1,0 +1,108 @@
+"""The page Push Notifications of the system settings: what the district chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from engine.doctor.diagnosis import Diagnosis
+from engine.doctor.hops import walk
+from engine.portal.guards import Needs, ThePortal, actor, require
+from engine.portal.rendering import page
+from engine.services import channel, settings
+from engine.services.staff.signing_in import Visit
+from rules.audience import Audience
+from rules.change import Kind, SchoolId
+from rules.privacy import Level
+from rules.tool_rights import Grant, Right, Tool
+
+pages = APIRouter(prefix="/push-notifications", include_in_schema=False)
+
+TOOL = Tool.PUSH_NOTIFICATIONS
+May = Annotated[Visit, Depends(Needs(TOOL, Right.READ, anywhere=True))]
+MayChange = Annotated[Visit, Depends(Needs(TOOL, Right.WRITE))]
+MayChangeSome = Annotated[Visit, Depends(Needs(TOOL, Right.WRITE, anywhere=True))]
+Words = Annotated[str, Form()]
+Marks = Annotated[list[str], Form()]
+
+
+@pages.get("")
+def show(request: Request, portal: ThePortal, visit: May) -> Response:
+    """What is chosen now, and who changed the flag last."""
+    return _show(request, portal, visit)
+
+
+@pages.post("/flag")
+def set_flag(portal: ThePortal, visit: MayChange, enabled: Words = "") -> Response:
+    """Switch push notifications on or off for the whole district, at once."""
+    switch = settings.enable if enabled else settings.disable
+    switch(portal.district.database, actor(portal, visit))
+    return _saved()
+
+
+@pages.post("/food-service")
+def set_food_service(portal: ThePortal, visit: MayChange, offered: Words = "") -> Response:
+    """Say whether the district has food service."""
+    settings.set_food_service(portal.district.database, actor(portal, visit), offered=bool(offered))
+    return _saved("#food-service")
+
+
+@pages.post("/privacy")
+def set_privacy(
+    portal: ThePortal, visit: MayChange, level: Annotated[Level, Form()], sealed: Words = ""
+) -> Response:
+    """Say what lock screens may show at most, and whether texts are sealed on the way."""
+    by = actor(portal, visit)
+    settings.set_privacy(portal.district.database, by, level)
+    settings.set_end_to_end(portal.district.database, by, sealed=bool(sealed))
+    return _saved("#privacy")
+
+
+@pages.post("/display-options")
+def set_display_options(
+    portal: ThePortal,
+    visit: MayChangeSome,
+    school: Words,
+    shown: Marks = [],  # noqa: B006
+) -> Response:
+    """Show or hide the tools of one school; *shown* are those with a mark, `kind audience`."""
+    where = SchoolId(school)
+    require(visit, TOOL, Right.WRITE, where)
+    for kind in Kind:
+        for audience in Audience:
+            settings.set_display_option(
+                portal.district.database, actor(portal, visit), where, kind, audience,
+                shown=f"{kind} {audience}" in shown,
+            )  # fmt: skip
+    return _saved("#display-options")
+
+
+@pages.post("/doctor")
+def run_doctor(request: Request, portal: ThePortal, visit: MayChange) -> Response:
+    """Try every hop between the SIS and the phones, and show what was found."""
+    return _show(request, portal, visit, list(walk(portal.config_file)))
+
+
+def _show(
+    request: Request, portal: ThePortal, visit: Visit, diagnoses: Sequence[Diagnosis] = ()
+) -> Response:
+    chosen = settings.chosen(portal.district.database)
+    readable = {
+        school: name
+        for school, name in chosen.schools.items()
+        if visit.may(Grant(TOOL, Right.READ, school))
+    }
+    return page(
+        request, "push_notifications.html", visit=visit, chosen=chosen,
+        reach=settings.reach(portal.district.database, portal.now),
+        last=settings.last_changed(portal.district.database, settings.ENABLED),
+        channel=channel.of(portal.district.config), diagnoses=diagnoses, schools=readable,
+        changeable={one for one in readable if visit.may(Grant(TOOL, Right.WRITE, one))},
+    )  # fmt: skip
+
+
+def _saved(where: str = "") -> Response:
+    return RedirectResponse(f"/push-notifications?done=saved{where}", 303)

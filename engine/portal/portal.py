@@ -1,0 +1,57 @@
+"""What pages ask: the district, the clock, and where the portal is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+
+from engine.runtime.clock import utc_now
+from engine.runtime.district import District
+
+
+@dataclass(frozen=True)
+class Portal:
+    """One district's portal. *config_file* is what the doctor reads; None for its usual place."""
+
+    district: District
+    config_file: Path | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The district's time zone."""
+        return ZoneInfo(self.district.config.district.timezone)
+
+    @property
+    def now(self) -> datetime:
+        """This moment."""
+        return utc_now()
+
+    @property
+    def today(self) -> date:
+        """The district's date."""
+        return self.district.today(self.now)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """What a request may call this server, as browsers write it in Host."""
+        settings = self.district.config.portal
+        port = settings.port
+        local = {f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", settings.listen}
+        public = urlsplit(settings.public_url).netloc
+        return frozenset({*local, public} if public else local)
+
+    @property
+    def is_behind_https(self) -> bool:
+        """Whether browsers reach it by HTTPS alone."""
+        return self.district.config.portal.public_url.startswith("https://")
+
+
+def portal_of(request: Request) -> Portal:
+    """The portal that a request came to."""
+    portal: Portal = request.app.state.portal
+    return portal

@@ -1,0 +1,118 @@
+"""Pages made of templates: in the reader's language, with moments by the district's clock."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from engine.portal import labels, navigation
+from engine.portal.languages import best_of, catalogues
+from engine.portal.languages import marked as _
+from engine.portal.portal import portal_of
+from engine.services.staff.signing_in import Visit
+from rules.tool_rights import Grant, Right, Tool
+
+_HERE: Final = Path(__file__).parent
+STATIC: Final = _HERE / "static"
+
+DONE: Final[Mapping[str, str]] = {
+    "saved": _("Saved."),
+    "added": _("Added."),
+    "removed": _("Taken away."),
+    "ended": _("The session has ended."),
+    "password": _("The new password holds. Every other session has ended."),
+    "factor-ended": _("The authenticator app is not asked for any more."),
+}
+"""What a page says after something was done, by the word in its address."""
+
+
+def page(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    visit: Visit | None = None,
+    **values: Any,
+) -> HTMLResponse:
+    """The answer that shows *template* with *values*."""
+    visit = visit or getattr(request.state, "visit", None)
+    language = language_of(request, visit)
+    words = (
+        environment(language)
+        .get_template(template)
+        .render(
+            request=request,
+            portal=portal_of(request),
+            visit=visit,
+            may=_may(visit),
+            sections=navigation.sections_for(visit) if visit else (),
+            done=DONE.get(request.query_params.get("done", "")),
+            **values,
+        )
+    )
+    return HTMLResponse(words, status, {"content-language": language})
+
+
+def language_of(request: Request, visit: Visit | None) -> str:
+    """The language that somebody chose, else the one that their browser asks for."""
+    if visit and visit.account.language in catalogues():
+        return visit.account.language
+    return best_of(request.headers.get("accept-language", ""))
+
+
+@cache
+def environment(language: str) -> Environment:
+    """The templates in one language."""
+    made = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.policies["ext.i18n.trimmed"] = True
+    made.install_gettext_translations(catalogues()[language], newstyle=True)  # type: ignore[attr-defined]
+    made.globals.update(
+        language=language, static=static, labels=labels, Tool=Tool, Right=Right, Grant=Grant
+    )
+    made.filters.update(
+        moment=lambda when, zone: _moment(when, zone, language),
+        day=lambda when: _day(when, language),
+        number=lambda value: format_decimal(value, locale=language),
+    )
+    return made
+
+
+@cache
+def static(name: str) -> str:
+    """The address of a file of ours: it changes with the content, so browsers may keep it."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+def _may(visit: Visit | None) -> Any:
+    """Whether who is signed in may, for templates."""
+
+    def may(tool: Tool, right: Right) -> bool:
+        return visit is not None and visit.may(Grant(tool, right))
+
+    return may
+
+
+def _moment(when: datetime, zone: Any, language: str) -> str:
+    return format_datetime(when, "medium", tzinfo=zone, locale=language)
+
+
+def _day(when: date, language: str) -> str:
+    return format_date(when, "long", locale=language)

@@ -1,0 +1,56 @@
+"""Passwords of staff: Argon2id, with the parameters of RFC 9106's second choice, and a length rule.
+
+NIST SP 800-63B-4 asks for 15 characters where a password is all there is, and for no other rule of
+composition.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.profiles import RFC_9106_LOW_MEMORY
+
+SHORTEST: Final = 15  # characters
+LONGEST: Final = 200
+_FEWEST_DIFFERENT: Final = 5
+
+_hasher: Final = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+
+
+def fault(password: str, username: str) -> str | None:
+    """What is wrong with a new password, as a sentence; None where it is good."""
+    if len(password) < SHORTEST:
+        return f"Use at least {SHORTEST} characters: a short sentence is easy to remember."
+    if len(password) > LONGEST:
+        return f"Use at most {LONGEST} characters."
+    if len(set(password.casefold())) < _FEWEST_DIFFERENT:
+        return f"Use at least {_FEWEST_DIFFERENT} different characters."
+    if username and len(password.casefold().replace(username.casefold(), "")) < SHORTEST // 2:
+        return "Use something else than your username."
+    return None
+
+
+def hashed(password: str) -> str:
+    """The hash to keep: it holds its parameters and a salt of its own."""
+    return _hasher.hash(password)
+
+
+def matches(password: str, kept: str | None) -> bool:
+    """Whether *password* is the one whose hash was *kept*.
+
+    Without one it takes as long as with one, so that time tells nobody which accounts there are.
+    """
+    try:
+        return _hasher.verify(kept or _NOBODYS, password) and kept is not None
+    except (VerifyMismatchError, VerificationError, InvalidHashError):
+        return False
+
+
+def is_outdated(kept: str) -> bool:
+    """Whether a hash was made with other parameters than are used now."""
+    return _hasher.check_needs_rehash(kept)
+
+
+_NOBODYS: Final = _hasher.hash("this is nobody's password")

@@ -1,0 +1,200 @@
+"""Accounts of staff: made, changed and taken away by an administrator or at the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection
+
+from engine.database import Database
+from engine.errors import SchoolbellError
+from engine.secrets import passwords
+from engine.services.actor import Actor
+from engine.store.staff import accounts, rights, sessions
+from engine.store.staff.accounts import Account
+from rules.tool_rights import EVERYTHING, GroupId, Right, StaffId, Tool
+
+LANGUAGES: Final = ("en", "es")
+ADMINISTRATORS: Final = GroupId("administrators")
+_ADMINISTRATORS_NAME: Final = "Administrators"
+_USERNAME: Final = re.compile(r"[^\s\x00-\x1f]{1,100}")
+_LONGEST_NAME: Final = 200
+
+
+def add(
+    database: Database,
+    by: Actor,
+    username: str,
+    name: str,
+    password: str | None,
+    *,
+    admin: bool = False,
+    language: str = "en",
+) -> Account:
+    """Make an account; an *admin*'s is in the group of administrators, made when missing.
+
+    Without a password its owner signs in at the district's provider. Raises SchoolbellError for
+    a username that is taken or none, and for a password that is too weak.
+    """
+    username, name = _username(username), _name(name)
+    kept = _hashed(password, username) if password is not None else None
+    with database.write() as connection:
+        who = accounts.add(connection, username, name, _language(language), by.at)
+        if who is None:
+            raise SchoolbellError(
+                f"There is an account {username} already.", "Choose another username."
+            )
+        if kept:
+            accounts.change(connection, who, password_hash=kept)
+        if admin:
+            _make_administrators(connection)
+            rights.join(connection, who, ADMINISTRATORS)
+        by.did(
+            connection, "staff.added", username, None,
+            {"name": name, "administrator": admin, "password": password is not None},
+        )  # fmt: skip
+        return _required(connection, who)
+
+
+def every(database: Database) -> Sequence[Account]:
+    """All accounts, by username."""
+    with database.read() as connection:
+        return accounts.every(connection)
+
+
+def find(database: Database, who: StaffId) -> Account:
+    """One account; raises SchoolbellError where there is none."""
+    with database.read() as connection:
+        return _required(connection, who)
+
+
+def named(database: Database, username: str) -> Account:
+    """The account of a username; raises SchoolbellError where there is none."""
+    with database.read() as connection:
+        found = accounts.by_username(connection, username)
+    if found is None:
+        raise SchoolbellError(
+            "There is no such account.", "`schoolbell staff list` shows all of them."
+        )
+    return found
+
+
+def exist(database: Database) -> bool:
+    """Whether there is any account yet."""
+    with database.read() as connection:
+        return bool(accounts.count(connection))
+
+
+def rename(database: Database, by: Actor, who: StaffId, name: str) -> None:
+    """Change the name that is shown."""
+    name = _name(name)
+    with database.write() as connection:
+        before = _required(connection, who)
+        accounts.change(connection, who, name=name)
+        by.did(connection, "staff.renamed", before.username, {"name": before.name}, {"name": name})
+
+
+def set_language(database: Database, who: StaffId, language: str) -> None:
+    """Choose the language of one's own pages."""
+    with database.write() as connection:
+        accounts.change(connection, who, language=_language(language))
+
+
+def set_password(database: Database, by: Actor, who: StaffId, password: str) -> None:
+    """Set a new password, and end every session of the account.
+
+    Raises SchoolbellError for one that is too weak.
+    """
+    with database.write() as connection:
+        account = _required(connection, who)
+        accounts.change(connection, who, password_hash=_hashed(password, account.username))
+        sessions.end_all(connection, who)
+        by.did(connection, "staff.password-set", account.username, None, None)
+
+
+def disable(database: Database, by: Actor, who: StaffId) -> None:
+    """Let somebody sign in no more, and end their sessions at once.
+
+    Raises SchoolbellError for the last one who can give rights.
+    """
+    with database.write() as connection:
+        account = _required(connection, who)
+        accounts.change(connection, who, disabled_at=by.at)
+        sessions.end_all(connection, who)
+        require_an_administrator(connection)
+        by.did(connection, "staff.disabled", account.username, None, None)
+
+
+def enable(database: Database, by: Actor, who: StaffId) -> None:
+    """Let somebody sign in again."""
+    with database.write() as connection:
+        account = _required(connection, who)
+        accounts.change(connection, who, disabled_at=None)
+        by.did(connection, "staff.enabled", account.username, None, None)
+
+
+def forget_second_factor(database: Database, by: Actor, who: StaffId) -> None:
+    """Take an authenticator away from somebody who lost it and every recovery code."""
+    with database.write() as connection:
+        account = _required(connection, who)
+        accounts.change(connection, who, totp_sealed=None, totp_used=None)
+        accounts.set_recovery_codes(connection, who, [])
+        sessions.end_all(connection, who)
+        by.did(connection, "staff.second-factor-forgotten", account.username, None, None)
+
+
+def require_an_administrator(connection: Connection) -> None:
+    """Raise SchoolbellError unless somebody who can sign in may give rights."""
+    for account in accounts.every(connection):
+        held = rights.of(connection, account.id)
+        if not account.is_disabled and held.may(Tool.STAFF, Right.WRITE):
+            return
+    raise SchoolbellError(
+        "Nobody could give rights any more.",
+        "Let another account write Staff for the whole district first.",
+    )
+
+
+def _make_administrators(connection: Connection) -> None:
+    if rights.add_group(connection, ADMINISTRATORS, _ADMINISTRATORS_NAME):
+        rights.set_group(connection, ADMINISTRATORS, EVERYTHING)
+
+
+def _required(connection: Connection, who: StaffId) -> Account:
+    account = accounts.by_id(connection, who)
+    if account is None:
+        raise SchoolbellError("There is no such account.", "It may have been taken away.")
+    return account
+
+
+def _username(words: str) -> str:
+    if not _USERNAME.fullmatch(words.strip()):
+        raise SchoolbellError(
+            "This can be no username.", "Write 1 to 100 characters without blanks."
+        )
+    return accounts.folded(words)
+
+
+def _name(words: str) -> str:
+    name = " ".join(words.split())
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise SchoolbellError(
+            "This can be no name.", f"Write 1 to {_LONGEST_NAME} characters on one line."
+        )
+    return name
+
+
+def _language(language: str) -> str:
+    if language not in LANGUAGES:
+        raise SchoolbellError(
+            "The pages are not in this language.", f"Choose one of {', '.join(LANGUAGES)}."
+        )
+    return language
+
+
+def _hashed(password: str, username: str) -> str:
+    if fault := passwords.fault(password, username):
+        raise SchoolbellError("This password is too weak.", fault)
+    return passwords.hashed(password)

@@ -1,0 +1,276 @@
+"""Signing in: a password, a second factor where there is one, and the session that comes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from engine.database import Database
+from engine.secrets import authenticator, passwords
+from engine.secrets.keyring import Keyring
+from engine.services.actor import Actor
+from engine.services.staff.accounts import set_password
+from engine.store.staff import accounts, failures, rights, sessions
+from engine.store.staff.accounts import Account
+from engine.store.staff.sessions import Session
+from rules.tool_rights import Grant, StaffId, ToolRights
+
+LONGEST: Final = timedelta(hours=12)
+IDLE: Final = timedelta(hours=1)
+PENDING: Final = timedelta(minutes=5)
+_SEEN_EVERY: Final = timedelta(minutes=1)
+_WINDOW: Final = timedelta(minutes=15)
+_MOST_OF_A_NAME: Final = 10
+_MOST_OF_AN_ADDRESS: Final = 50
+_TOKEN: Final = 32  # bytes
+_LONGEST_BROWSER: Final = 200
+
+
+class Browser(NamedTuple):
+    """Who asks: the address that the request came from, and what the browser calls itself."""
+
+    address: str
+    agent: str
+
+
+class Visit(NamedTuple):
+    """Who is signed in, what they may do, and the session."""
+
+    account: Account
+    rights: ToolRights
+    session: Session
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether a second factor was shown."""
+        return self.session.proved_at is not None
+
+    def may(self, grant: Grant) -> bool:
+        """Whether a right is in force in this session: some need a second factor."""
+        return self.rights.may(*grant) and (self.is_proved or not grant.needs_second_factor)
+
+    def may_somewhere(self, grant: Grant) -> bool:
+        """Whether the right is in force for the district or at any school."""
+        held = self.rights.may_somewhere(grant.tool, grant.right)
+        return held and (self.is_proved or not grant.needs_second_factor)
+
+
+class Refused(NamedTuple):
+    """Nobody was signed in. *wait* is true where there were too many tries."""
+
+    wait: bool = False
+
+
+class Began(NamedTuple):
+    """A session began. The browser keeps *token*; while it *is_pending* a code is to be shown."""
+
+    token: str
+    is_pending: bool
+
+
+def sign_in(
+    database: Database, username: str, password: str, browser: Browser, now: datetime
+) -> Began | Refused:
+    """Begin a session of who has this password; too many failures are refused unasked."""
+    of_name, of_address = _subjects(username, browser)
+    with database.read() as connection:
+        if _has_failed_too_often(connection, of_name, of_address, now):
+            return Refused(wait=True)
+        account = accounts.by_username(connection, username)
+        kept = accounts.password_hash(connection, account.id) if account else None
+    is_right = passwords.matches(password, kept)
+    with database.write() as connection:
+        if account is None or kept is None or not is_right or account.is_disabled:
+            failures.add(connection, (of_name, of_address), now)
+            _tell(connection, account, "sign-in.refused", now)
+            return Refused()
+        failures.forgive(connection, of_name)
+        if passwords.is_outdated(kept):
+            accounts.change(connection, account.id, password_hash=passwords.hashed(password))
+        _tell(connection, account, "sign-in.password", now)
+        return begin(connection, account, browser, now, is_pending=account.has_authenticator)
+
+
+def begin(
+    connection: Connection,
+    account: Account,
+    browser: Browser,
+    now: datetime,
+    *,
+    is_pending: bool = False,
+    proved: bool = False,
+) -> Began:
+    """Begin a session of somebody who has proved who they are, under a new token."""
+    token = secrets.token_urlsafe(_TOKEN)
+    life = PENDING if is_pending else LONGEST
+    sessions.begin(
+        connection,
+        Session(
+            token_hash(token), account.id, browser.agent[:_LONGEST_BROWSER], now, now, now + life,
+            is_pending, now if proved else None,
+        ),
+    )  # fmt: skip
+    return Began(token, is_pending)
+
+
+def change_password(
+    database: Database, username: str, password: str, new: str, browser: Browser, now: datetime
+) -> Began | Refused:
+    """Choose another password, by showing the one of now; every session ends, and one begins.
+
+    Raises SchoolbellError for a new one that is too weak.
+    """
+    began = sign_in(database, username, password, browser, now)
+    if isinstance(began, Refused):
+        return began
+    with database.read() as connection:
+        account = accounts.by_username(connection, username)
+    if account is None:
+        return Refused()
+    set_password(database, Actor(account.name, now, account.id), account.id, new)
+    with database.write() as connection:
+        return begin(connection, account, browser, now, is_pending=account.has_authenticator)
+
+
+def show_second_factor(
+    database: Database, keyring: Keyring, token: str, code: str, browser: Browser, now: datetime
+) -> Began | Refused:
+    """Turn a pending session into a whole one, by the code of an app or a recovery code.
+
+    The session begins anew under another token, so that one who knew the old one has nothing.
+    """
+    with database.write() as connection:
+        session = _alive(connection, token, now)
+        account = accounts.by_id(connection, session.staff) if session else None
+        if session is None or account is None or account.is_disabled:
+            return Refused()
+        of_name, of_address = _subjects(f"\0code {account.id}", browser)
+        if _has_failed_too_often(connection, of_name, of_address, now):
+            sessions.end(connection, session.token_hash)
+            return Refused(wait=True)
+        if not _takes(connection, keyring, account.id, code, now):
+            failures.add(connection, (of_name, of_address), now)
+            _tell(connection, account, "sign-in.code-refused", now)
+            return Refused()
+        failures.forgive(connection, of_name)
+        sessions.end(connection, session.token_hash)
+        _tell(connection, account, "sign-in.second-factor", now)
+        return begin(connection, account, browser, now, proved=True)
+
+
+def visit(database: Database, token: str, now: datetime) -> Visit | None:
+    """Who shows this token; None for a session that is unknown, over, idle or pending."""
+    with database.read() as connection:
+        session = _alive(connection, token, now)
+        if session is None or session.is_pending:
+            return None
+        account = accounts.by_id(connection, session.staff)
+        if account is None or account.is_disabled:
+            return None
+        held = rights.of(connection, account.id)
+    if now - session.seen_at > _SEEN_EVERY:
+        with database.write() as connection:
+            sessions.seen(connection, session.token_hash, now)
+    return Visit(account, held, session)
+
+
+def is_pending(database: Database, token: str, now: datetime) -> bool:
+    """Whether a second factor is still to be shown."""
+    with database.read() as connection:
+        session = _alive(connection, token, now)
+    return session is not None and session.is_pending
+
+
+def sign_out(database: Database, token: str) -> None:
+    """End the session of a token."""
+    with database.write() as connection:
+        sessions.end(connection, token_hash(token))
+
+
+def sessions_of(database: Database, who: StaffId, now: datetime) -> Sequence[Session]:
+    """Where somebody is signed in, the newest first."""
+    with database.read() as connection:
+        return sessions.of(connection, who, now)
+
+
+def end_session(database: Database, who: StaffId, name: str, now: datetime) -> bool:
+    """End one of somebody's own sessions, by the name that `name_of` gives it."""
+    with database.write() as connection:
+        for one in sessions.of(connection, who, now):
+            if name_of(one) == name:
+                return sessions.end(connection, one.token_hash)
+    return False
+
+
+def end_others(database: Database, visit: Visit) -> int:
+    """End every session but this one; how many there were."""
+    with database.write() as connection:
+        return sessions.end_all(connection, visit.account.id, but=visit.session.token_hash)
+
+
+def forget_old(database: Database, now: datetime) -> None:
+    """Forget sessions that are over and failures that count no more."""
+    with database.write() as connection:
+        sessions.forget(connection, now)
+        failures.forget(connection, now - _WINDOW)
+
+
+def name_of(session: Session) -> str:
+    """What names a session on a page: nothing that opens it."""
+    return session.token_hash.hex()[:16]
+
+
+def token_hash(token: str) -> bytes:
+    """What a token is kept as; it is random, so it needs no salt."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _alive(connection: Connection, token: str, now: datetime) -> Session | None:
+    session = sessions.find(connection, token_hash(token))
+    if session is None or session.expires_at <= now or now - session.seen_at > IDLE:
+        return None
+    return session
+
+
+def _takes(
+    connection: Connection, keyring: Keyring, who: StaffId, code: str, now: datetime
+) -> bool:
+    secret = accounts.totp_secret(connection, keyring, who)
+    step = authenticator.step_of(secret, code, now) if secret else None
+    if step is not None:
+        return accounts.take_totp_step(connection, who, step)
+    return accounts.take_recovery_code(connection, who, authenticator.recovery_hash(code), now)
+
+
+def _has_failed_too_often(
+    connection: Connection, of_name: bytes, of_address: bytes, now: datetime
+) -> bool:
+    since = now - _WINDOW
+    return (
+        failures.count(connection, of_name, since) >= _MOST_OF_A_NAME
+        or failures.count(connection, of_address, since) >= _MOST_OF_AN_ADDRESS
+    )
+
+
+def _subjects(username: str, browser: Browser) -> tuple[bytes, bytes]:
+    """What failures are counted by. A name may be a password that somebody typed too early."""
+    name = f"name {accounts.folded(username)}".encode(errors="replace")
+    return _digest(name), _digest(f"address {browser.address}".encode())
+
+
+def _digest(words: bytes) -> bytes:
+    return hmac.digest(b"schoolbell sign-in", words, "sha256")
+
+
+def _tell(connection: Connection, account: Account | None, act: str, now: datetime) -> None:
+    """An unknown username is not written down: it may be a password."""
+    if account is None:
+        Actor("somebody", now).did(connection, act, "an unknown username", None, None)
+        return
+    Actor(account.name, now, account.id).did(connection, act, account.username, None, None)

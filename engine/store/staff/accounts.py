@@ -1,0 +1,205 @@
+"""Accounts of staff: who may sign in, and how they prove who they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from engine.secrets.keyring import Keyring, key_of
+from engine.store.staff.tables import staff, staff_members, staff_recovery_codes, staff_rights
+from rules.tool_rights import StaffId
+
+
+class Account(NamedTuple):
+    """One member of staff. *username* is in small letters; *is_local* says they have a password."""
+
+    id: StaffId
+    username: str
+    name: str
+    language: str
+    is_local: bool
+    has_authenticator: bool
+    added_at: datetime
+    disabled_at: datetime | None
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether they cannot sign in."""
+        return self.disabled_at is not None
+
+
+_ACCOUNT: Final = select(
+    staff.c.id, staff.c.username, staff.c.name, staff.c.language,
+    staff.c.password_hash.is_not(None).label("is_local"),
+    staff.c.totp_sealed.is_not(None).label("has_authenticator"),
+    staff.c.added_at, staff.c.disabled_at,
+)  # fmt: skip
+
+
+def add(
+    connection: Connection, username: str, name: str, language: str, now: datetime
+) -> StaffId | None:
+    """Make an account without any way to sign in; None where the username is taken."""
+    if by_username(connection, username):
+        return None
+    made = connection.execute(
+        staff.insert().values(username=folded(username), name=name, language=language, added_at=now)
+    ).inserted_primary_key
+    return StaffId(int(made[0])) if made else None
+
+
+def folded(username: str) -> str:
+    """A username as it is compared."""
+    return username.strip().casefold()
+
+
+def by_username(connection: Connection, username: str) -> Account | None:
+    """The account of a username, however it is capitalised."""
+    return _one(connection.execute(_ACCOUNT.where(staff.c.username == folded(username))).first())
+
+
+def by_id(connection: Connection, who: StaffId) -> Account | None:
+    """The account with this id."""
+    return _one(connection.execute(_ACCOUNT.where(staff.c.id == who)).first())
+
+
+def by_subject(connection: Connection, subject: str) -> Account | None:
+    """The account of somebody whom the district's provider calls *subject*."""
+    return _one(connection.execute(_ACCOUNT.where(staff.c.subject == subject)).first())
+
+
+def every(connection: Connection) -> Sequence[Account]:
+    """All accounts, by username."""
+    return [_account(row) for row in connection.execute(_ACCOUNT.order_by(staff.c.username))]
+
+
+def count(connection: Connection) -> int:
+    """How many accounts there are."""
+    return int(connection.execute(select(func.count()).select_from(staff)).scalar_one())
+
+
+def change(connection: Connection, who: StaffId, **values: Any) -> None:
+    """Set columns of an account."""
+    connection.execute(update(staff).where(staff.c.id == who).values(**values))
+
+
+def remove(connection: Connection, who: StaffId) -> None:
+    """Take an account away, with its rights; what it did stays in the audit log."""
+    for table in (staff_members, staff_rights, staff_recovery_codes):
+        connection.execute(delete(table).where(table.c.staff_id == who))
+    connection.execute(delete(staff).where(staff.c.id == who))
+
+
+def password_hash(connection: Connection, who: StaffId) -> str | None:
+    """The hash of the password; None for who has none."""
+    found: str | None = connection.execute(
+        select(staff.c.password_hash).where(staff.c.id == who)
+    ).scalar()
+    return found
+
+
+def totp_secret(connection: Connection, keyring: Keyring, who: StaffId) -> str | None:
+    """The secret that an authenticator app shares with us, in base 32; None without one."""
+    sealed = connection.execute(select(staff.c.totp_sealed).where(staff.c.id == who)).scalar()
+    return keyring.open(bytes(sealed), _place(who)).decode() if sealed else None
+
+
+def set_totp_secret(
+    connection: Connection, keyring: Keyring, who: StaffId, secret: str | None
+) -> None:
+    """Keep the secret of an authenticator app, or forget it."""
+    sealed = keyring.seal(secret.encode(), _place(who)) if secret else None
+    change(connection, who, totp_sealed=sealed, totp_used=None)
+
+
+def take_totp_step(connection: Connection, who: StaffId, step: int) -> bool:
+    """Use up a time step; False where it, or a later one, was used before."""
+    used = connection.execute(
+        update(staff)
+        .where(staff.c.id == who, func.coalesce(staff.c.totp_used, 0) < step)
+        .values(totp_used=step)
+    )
+    return bool(used.rowcount)
+
+
+def set_recovery_codes(connection: Connection, who: StaffId, hashes: Sequence[bytes]) -> None:
+    """Replace the recovery codes by new ones."""
+    connection.execute(delete(staff_recovery_codes).where(staff_recovery_codes.c.staff_id == who))
+    if hashes:
+        rows = [{"staff_id": who, "code_hash": one} for one in hashes]
+        connection.execute(staff_recovery_codes.insert(), rows)
+
+
+def take_recovery_code(
+    connection: Connection, who: StaffId, code_hash: bytes, now: datetime
+) -> bool:
+    """Use up a recovery code; False where there is none such, or it was used before."""
+    used = connection.execute(
+        update(staff_recovery_codes)
+        .where(
+            staff_recovery_codes.c.staff_id == who,
+            staff_recovery_codes.c.code_hash == code_hash,
+            staff_recovery_codes.c.used_at.is_(None),
+        )
+        .values(used_at=now)
+    )
+    return bool(used.rowcount)
+
+
+def recovery_codes_left(connection: Connection, who: StaffId) -> int:
+    """How many recovery codes have not been used."""
+    return int(
+        connection.execute(
+            select(func.count())
+            .select_from(staff_recovery_codes)
+            .where(staff_recovery_codes.c.staff_id == who, staff_recovery_codes.c.used_at.is_(None))
+        ).scalar_one()
+    )
+
+
+def _place(who: StaffId) -> str:
+    return f"staff.totp/{who}"
+
+
+def _one(row: Row[Any] | None) -> Account | None:
+    return _account(row) if row else None
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(
+        StaffId(row.id), row.username, row.name, row.language, bool(row.is_local),
+        bool(row.has_authenticator), row.added_at, row.disabled_at,
+    )  # fmt: skip
+
+
+def keys_in_use(connection: Connection) -> Collection[str]:
+    """The ids of the keys that seal the secrets of authenticators."""
+    return {key_of(sealed) for sealed in _sealed(connection).values()}
+
+
+def seal_again(connection: Connection, keyring: Keyring) -> int:
+    """Seal with the newest key what an older one of the keyring sealed; how many there were."""
+    older = set(keyring.ids[1:])
+    stale = {who: one for who, one in _sealed(connection).items() if key_of(one) in older}
+    for who, sealed in stale.items():
+        secret = keyring.open(sealed, _place(who))
+        change(connection, who, totp_sealed=keyring.seal(secret, _place(who)))
+    return len(stale)
+
+
+def forget_lost(connection: Connection, kept: Collection[str]) -> int:
+    """Forget the authenticators whose key is lost: their owners use a recovery code."""
+    lost = [who for who, one in _sealed(connection).items() if key_of(one) not in kept]
+    for who in lost:
+        change(connection, who, totp_sealed=None)
+    return len(lost)
+
+
+def _sealed(connection: Connection) -> Mapping[StaffId, bytes]:
+    rows = connection.execute(
+        select(staff.c.id, staff.c.totp_sealed).where(staff.c.totp_sealed.is_not(None))
+    )
+    return {StaffId(who): bytes(sealed) for who, sealed in rows}

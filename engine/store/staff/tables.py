@@ -1,0 +1,113 @@
+"""The tables of staff: their accounts, sessions and rights, and who did what."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+)
+
+from engine.store.tables import BIG_ID, JSON_VALUE, MOMENT, table
+
+# *username* is as it is compared: in small letters. Who signs in at the district's provider has a
+# *subject* there; who has a password here has a *password_hash*. *totp_sealed* is the secret of an
+# authenticator app, and *totp_used* the last time step whose code was taken.
+staff = table(
+    "staff",
+    Column("id", BIG_ID, primary_key=True, autoincrement=True),
+    Column("username", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("password_hash", Text),
+    Column("subject", Text),
+    Column("totp_sealed", LargeBinary),
+    Column("totp_used", Integer),
+    Column("added_at", MOMENT, nullable=False),
+    Column("disabled_at", MOMENT),
+    Index(None, "username", unique=True),
+    Index(None, "subject", unique=True),
+)
+
+# Codes that stand in for an authenticator that is lost; each is good for one time.
+staff_recovery_codes = table(
+    "staff_recovery_codes",
+    Column("staff_id", BIG_ID, primary_key=True),
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("used_at", MOMENT),
+)
+
+# What a browser shows is known by its hash alone. A session *proved* a second factor, or none yet.
+staff_sessions = table(
+    "staff_sessions",
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("staff_id", BIG_ID, nullable=False),
+    Column("browser", Text, nullable=False),
+    Column("started_at", MOMENT, nullable=False),
+    Column("seen_at", MOMENT, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Column("is_pending", Boolean, nullable=False),
+    Column("proved_at", MOMENT),
+    Index(None, "staff_id"),
+)
+
+# Sign-ins that failed, by hashes of what was typed as a name and of where they came from.
+sign_in_failures = table(
+    "sign_in_failures",
+    Column("id", BIG_ID, primary_key=True, autoincrement=True),
+    Column("subject", LargeBinary, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    Index(None, "subject", "at"),
+    Index(None, "at"),
+)
+
+staff_groups = table(
+    "staff_groups",
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Index(None, "name", unique=True),
+)
+
+staff_members = table(
+    "staff_members",
+    Column("group_id", Text, primary_key=True),
+    Column("staff_id", BIG_ID, primary_key=True),
+    Index(None, "staff_id"),
+)
+
+group_rights = table(
+    "group_rights",
+    Column("group_id", Text, primary_key=True),
+    Column("tool", String(24), primary_key=True),
+    Column("right", String(16), primary_key=True),
+    Column("school_id", Text, primary_key=True),
+)
+
+# A user's own rights, and those that are *taken* away although a group gives them.
+staff_rights = table(
+    "staff_rights",
+    Column("staff_id", BIG_ID, primary_key=True),
+    Column("tool", String(24), primary_key=True),
+    Column("right", String(16), primary_key=True),
+    Column("school_id", Text, primary_key=True),
+    Column("taken", Boolean, nullable=False),
+)
+
+# Who did what; the database refuses to change or delete a row. *who* is a name as it was then.
+audit = table(
+    "audit",
+    Column("id", BIG_ID, primary_key=True, autoincrement=True),
+    Column("at", MOMENT, nullable=False),
+    Column("staff_id", BIG_ID),
+    Column("who", Text, nullable=False),
+    Column("act", String(48), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("before", JSON_VALUE),
+    Column("after", JSON_VALUE),
+    Index(None, "act", "id"),
+    Index(None, "staff_id", "id"),
+)
