@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_ANY_NAME: Final = "/health/"  # a load balancer asks by an address
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS: Final = frozenset({"same-origin", "none"})
 _POLICY: Final = "; ".join((
@@ -46,12 +47,12 @@ class Protection:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        refusal = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
         answer = refusal or self._app
         await answer(scope, receive, self._with_headers(send))
 
-    def _refusal(self, method: str, headers: Headers) -> PlainTextResponse | None:
-        if headers.get("host", "") not in self._hosts:
+    def _refusal(self, method: str, path: str, headers: Headers) -> PlainTextResponse | None:
+        if headers.get("host", "") not in self._hosts and not path.startswith(_ANY_NAME):
             return PlainTextResponse("This server has another name.", 421)
         if method in _SAFE or self._is_from_us(headers):
             return None

@@ -6,6 +6,7 @@ composition.
 
 from __future__ import annotations
 
+import threading
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -16,6 +17,8 @@ SHORTEST: Final = 15  # characters
 LONGEST: Final = 200
 _FEWEST_DIFFERENT: Final = 5
 
+# Each takes 64 MiB while it lasts: who types passwords must not fill the memory.
+_AT_ONCE: Final = threading.BoundedSemaphore(4)
 _hasher: Final = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 
 
@@ -34,7 +37,8 @@ def fault(password: str, username: str) -> str | None:
 
 def hashed(password: str) -> str:
     """The hash to keep: it holds its parameters and a salt of its own."""
-    return _hasher.hash(password)
+    with _AT_ONCE:
+        return _hasher.hash(password)
 
 
 def matches(password: str, kept: str | None) -> bool:
@@ -43,7 +47,8 @@ def matches(password: str, kept: str | None) -> bool:
     Without one it takes as long as with one, so that time tells nobody which accounts there are.
     """
     try:
-        return _hasher.verify(kept or _NOBODYS, password) and kept is not None
+        with _AT_ONCE:
+            return _hasher.verify(kept or _NOBODYS, password) and kept is not None
     except (VerifyMismatchError, VerificationError, InvalidHashError):
         return False
 

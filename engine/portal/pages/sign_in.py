@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
@@ -35,7 +35,7 @@ def sign_in(
     began = signing_in.sign_in(portal.district.database, username, password, browser, portal.now)
     if isinstance(began, Refused):
         return _ask(request, portal, local(next), username=username, refused=began)
-    where = f"/sign-in/code?next={local(next)}" if began.is_pending else local(next)
+    where = f"/sign-in/code?next={quote(local(next))}" if began.is_pending else local(next)
     return _with_session(began, where)
 
 

@@ -161,6 +161,10 @@ def test_a_name_that_is_not_ours_is_refused(browser: Browser) -> None:
     assert answer.status_code == 421
 
 
+def test_a_load_balancer_asks_for_health_by_any_name(browser: Browser) -> None:
+    assert browser.get("/health/live", headers={"host": "10.0.0.7:8460"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "address",
     ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "x"],
