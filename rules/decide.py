@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple, Protocol
@@ -30,7 +31,8 @@ class Decision(NamedTuple):
     With the reason TOLD there are *devices*; with a faulty text there is *fault*. The text itself
     is made when it is sent or read. *shown* is what the person knew of the record
     before, and does still where they are not told. *below* is the threshold of theirs because of
-    which they are told, where they set any.
+    which they are told, where they set any. It is told *apart* where one of the devices was told
+    of another record of the same change: a change has one push for each device.
     """
 
     subject: Subject
@@ -42,6 +44,7 @@ class Decision(NamedTuple):
     fault: TextFault | None = None
     shown: Shown | None = None
     below: Decimal | None = None
+    apart: bool = False
 
     @property
     def change(self) -> ChangeId:
@@ -50,6 +53,8 @@ class Decision(NamedTuple):
 
 
 CandidateKey = tuple[StudentId, Kind]
+Already = dict[DeviceId, set[str]]
+"""The records of a change of which each device was told."""
 
 
 class HasFacts(Protocol):
@@ -96,11 +101,12 @@ def decide(
 
     All subjects of one change must be in *subjects* together, each student once. *candidates* are
     looked up by the student and the kind, each person once. Guardians come before students, so
-    that on a phone they share the text names the child. A device is told of one change once.
+    that on a phone they share the text names the child. A device is told of one record of a change
+    once.
     """
-    told: dict[ChangeId, set[DeviceId]] = {}
+    told: dict[ChangeId, Already] = defaultdict(dict)
     for subject in subjects:
-        already = told.setdefault(subject.change, set())
+        already = told[subject.change]
         known, was = memory.of(subject.place), memory.was(subject.place)
         if was is not None:
             subject = subject._replace(was=was)
@@ -115,9 +121,7 @@ def decide(
             yield _decide_alone(case, gates, already, texts)
 
 
-def _decide_alone(
-    case: Case, gates: Sequence[Gate], already: set[DeviceId], texts: Texts
-) -> Decision:
+def _decide_alone(case: Case, gates: Sequence[Gate], already: Already, texts: Texts) -> Decision:
     """A fault in what is stored about one person is that person's alone."""
     try:
         return _decide(case, gates, already, texts)
@@ -128,22 +132,26 @@ def _decide_alone(
         )  # fmt: skip
 
 
-def _decide(case: Case, gates: Sequence[Gate], already: set[DeviceId], texts: Texts) -> Decision:
+def _decide(case: Case, gates: Sequence[Gate], already: Already, texts: Texts) -> Decision:
     reason = refusal(case, gates)
     if reason:
         return _silent(case, reason)
     subject, candidate = case.subject, case.candidate
-    devices = tuple(device for device in _devices(case) if device not in already)
+    devices = tuple(
+        device for device in _devices(case) if subject.record not in already.get(device, ())
+    )
     if not devices:
         return _silent(case, Reason.DEVICE_ALREADY_TOLD)
     about = (subject.change, subject.student)
     text = texts.of(about, subject, candidate.audience, candidate.language)
     if isinstance(text, TextFault):
         return _silent(case, text.reason, text)
-    already.update(devices)
+    is_apart = any(device in already for device in devices)
+    for device in devices:
+        already.setdefault(device, set()).add(subject.record)
     return Decision(
         subject, candidate.person, candidate.audience, candidate.language, Reason.TOLD, devices,
-        None, case.shown, crossed(case),
+        None, case.shown, crossed(case), is_apart,
     )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ class Hold(StrEnum):
     DIGEST = "digest"
     STORM = "storm"
     APPROVAL = "approval"
+    APART = "apart"  # a phone has just heard of another record of the same change
 
 
 class Notification(NamedTuple):

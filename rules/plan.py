@@ -62,9 +62,11 @@ def plan(
 ) -> Plan:
     """When the person of *decision* hears of it, given what is *pending* for them.
 
-    Today whoever is to be told is told at once.
+    Today whoever is to be told is told at once; what is told apart by a notification of its own.
     """
-    del pending, preferences, now
+    del pending, preferences
     if decision.reason is not Reason.TOLD:
         return StaySilent(decision.reason)
+    if decision.apart:
+        return HoldUntil(now, Hold.APART)
     return Correct(decision.devices) if decision.subject.withdrawn else AT_ONCE

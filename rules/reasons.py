@@ -13,6 +13,7 @@ class Reason(StrEnum):
     """Why a person was told, or was not."""
 
     TOLD = "TOLD"
+    TOLD_APART = "TOLD_APART"
     HELD = "HELD"
     DISTRICT_OFF = "DISTRICT_OFF"
     KIND_NOT_SUPPORTED = "KIND_NOT_SUPPORTED"
@@ -65,7 +66,7 @@ class Reason(StrEnum):
         return _SENTENCES[self][1]
 
 
-_INFORMS = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD, Reason.TOO_LATE})
+_INFORMS = frozenset({Reason.TOLD, Reason.TOLD_APART, Reason.DEVICE_ALREADY_TOLD, Reason.TOO_LATE})
 
 _HIDES = frozenset({Reason.NOT_RELEASED, Reason.HIDDEN, Reason.OPENS_LATER, Reason.CLOSED})
 
@@ -76,6 +77,11 @@ _OUR_TEXT = "The school's text for this notification has a fault; staff have bee
 _SENTENCES = {
     Reason.TOLD: (
         "A push went out to each live device.",
+        "You were notified.",
+    ),
+    Reason.TOLD_APART: (
+        "The person is told by a notification of its own, because one of their devices was told of "
+        "another record of the same change.",
         "You were notified.",
     ),
     Reason.HELD: (
@@ -189,7 +195,7 @@ _SENTENCES = {
         "There is a fault in your settings; staff have been told.",
     ),
     Reason.DEVICE_ALREADY_TOLD: (
-        "Each device of this person was told of this same change already, for another student "
+        "Each device of this person was told of this same record already, for another student "
         "or another account on it.",
         "Your device was notified of this already.",
     ),

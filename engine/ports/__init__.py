@@ -45,6 +45,7 @@ from engine.ports.source import (
     SOURCE_ALARM,
     UNREAD,
     Directory,
+    Known,
     Sorted,
     Source,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "Directory",
     "Due",
     "Gateway",
+    "Known",
     "Ledger",
     "Looked",
     "NotificationKey",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from engine.errors import Unprocessable
 from rules.change import Change, ChangeId, StudentId, Subject
@@ -50,6 +50,16 @@ class Sorted:
     gone: Sequence[Change] = ()
 
 
+class Known(NamedTuple):
+    """First *names*; and those *doubted* of whom nobody knows who may be told, with the problem.
+
+    A change of their rights could not be read, or for too long the directory could not.
+    """
+
+    names: Mapping[StudentId, str]
+    doubted: Mapping[StudentId, Unprocessable]
+
+
 class Directory(Protocol):
     """Our copy of the schools, calendars, people, students and rights of the SIS.
 
@@ -65,17 +75,10 @@ class Directory(Protocol):
         """
         ...
 
-    def names(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
-        """First names; whom we do not know is read first, with everybody's rights to them.
+    def known(self, students: Collection[StudentId]) -> Known:
+        """What is known of *students*; whom we do not know is read first, with their rights.
 
-        While the SIS refuses the queries for that, who is not known has no name here.
-        """
-        ...
-
-    def doubted(self, students: Collection[StudentId]) -> Mapping[StudentId, Unprocessable]:
-        """Those about whom nobody knows who may be told, each with the problem.
-
-        A change of their rights could not be read, or for too long the directory could not. In
-        the second case it is tried here, now and then.
+        While the SIS refuses the queries for that, who is not known has no name here. Where the
+        directory could not be read for too long, it is tried here, now and then.
         """
         ...

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from engine.database import Database
 from engine.errors import BrokenQuery, ConfigError, Unprocessable
-from engine.ports import DIRECTORY_ALARM, Clock
+from engine.ports import DIRECTORY_ALARM, Clock, Known
 from engine.runtime.clock import utc_now
 from engine.sources import directory as sis
 from engine.sources.definition import Entity
@@ -91,29 +91,23 @@ class SisDirectory:
                 raise
             scopes = self._applied(reading)
 
-    def names(self, students: Collection[StudentId]) -> Mapping[StudentId, str]:
-        """See ports.Directory.names."""
+    def known(self, students: Collection[StudentId]) -> Known:
+        """See ports.Directory.known."""
         if not students:
-            return {}
+            return Known({}, {})
+        is_trusted = self._is_trusted()
         with self._database.read() as connection:
-            known = directory.names(connection, students, with_accounts=True)
-        unknown = set(students) - known.keys()
-        if not unknown:
-            return known
-        with suppress(BrokenQuery):  # what evaluate does not hear of in time, a sync reports
-            while self._applied(self._asked(partial(sis.read_students, students=unknown))):
-                pass
-        with self._database.read() as connection:
-            return directory.names(connection, students)
-
-    def doubted(self, students: Collection[StudentId]) -> Mapping[StudentId, Unprocessable]:
-        """See ports.Directory.doubted."""
-        if not students:
-            return {}
-        if not self._is_trusted():
-            return dict.fromkeys(students, _too_old(self._trusted))
-        with self._database.read() as connection:
-            return dict.fromkeys(doubts.about(connection, students), _UNREAD_RIGHTS)
+            names = directory.names(connection, students, with_accounts=True)
+            unread = doubts.about(connection, students) if is_trusted else ()
+        if unknown := set(students) - names.keys():
+            with suppress(BrokenQuery):  # what evaluate does not hear of in time, a sync reports
+                while self._applied(self._asked(partial(sis.read_students, students=unknown))):
+                    pass
+            with self._database.read() as connection:
+                names = directory.names(connection, students)
+        if not is_trusted:
+            return Known(names, dict.fromkeys(students, _too_old(self._trusted)))
+        return Known(names, dict.fromkeys(unread, _UNREAD_RIGHTS))
 
     def sync(self, *, may_shrink: bool = False) -> Synced:
         """Read the whole directory and write what differs.

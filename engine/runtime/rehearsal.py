@@ -94,7 +94,7 @@ class Rehearsal:
     def _sign_in_all_concerned(self, changes: Sequence[Change], now: datetime) -> None:
         try:
             found = self._source.find(changes)
-            self._directory.names({one.student for one in found})
+            self._directory.known({one.student for one in found})
         except (Unprocessable, Misconfigured):
             return  # evaluate meets the same, and says of which change
         wanted = {(one.student, one.kind) for one in found}

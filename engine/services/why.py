@@ -38,6 +38,9 @@ NO: Final = "no"
 NOT_ASKED: Final = "not asked"
 BY_CHANGE: Final = "depends on the change"
 
+# What is told by a notification with a row of its own.
+_WITH_A_ROW: Final = frozenset({Reason.HELD, Reason.TOLD_APART})
+
 # What is asked after the gates, when a text is made and devices are counted.
 _AFTER_GATES: Final = (
     ("device not told yet", (Reason.DEVICE_ALREADY_TOLD,)),
@@ -228,7 +231,7 @@ def _told(connection: Connection, row: Decided, one: DecidedFor, zone: tzinfo) -
     if one.reason is Reason.OPENS_LATER:
         opens = openings.of_change(connection, row.change)
         return [f"opens at {_at(opens, zone)}"] if opens else []
-    if one.reason is not Reason.HELD or row.place is None:
+    if one.reason not in _WITH_A_ROW or row.place is None:
         return _pushes(connection, row.change, one.devices)
     name = notification_id(row.change, row.place.student, one.person)
     own = notifications.by_id(connection, [name]).get(name)

@@ -61,7 +61,7 @@ from rules.change import (
 from rules.decide import Decision, Texts, decide
 from rules.gates import EVERY_SCHOOL, whereabouts
 from rules.identity import PushId, entry_id, moment_of, notification_id, push_id
-from rules.notification import Notification, Origin, State
+from rules.notification import Hold, Notification, Origin, State
 from rules.outcomes import SUPERSEDED
 from rules.plan import (
     NO_PREFERENCES,
@@ -123,8 +123,7 @@ class Evaluate:
         if kinds.of_directory:
             _ask(self._follow, kinds.of_directory, broken)
         found = _ask(self.source.find, kinds.of_records, broken)
-        names = self.directory.names({one.student for one in found})
-        doubted = self.directory.doubted({one.student for one in found})
+        names, doubted = self.directory.known({one.student for one in found})
         parked: Parked = {one.id: (one, _too_large(one)) for one in fresh if one.too_large}
         parked |= {one.id: (one, _unknown(one)) for one in kinds.unknown}
         parked |= {one.id: (one, _unasked(one, error)) for error, of in broken for one in of}
@@ -331,9 +330,9 @@ class _Batch:
         match planned:
             case SendNow():
                 self._tell(one, audiences, composing)
-            case HoldUntil():
+            case HoldUntil(why=why):
                 self._held.append(self._notification(one, planned))
-                self._note(one, Reason.HELD)
+                self._note(one, Reason.TOLD_APART if why is Hold.APART else Reason.HELD)
             case FoldInto(notification):
                 self.deciding.fold(notification, one.subject)
                 self._note(one, Reason.HELD)

@@ -36,7 +36,7 @@ from rules.notification import Notification
 from rules.outcomes import SUPERSEDED
 from rules.reasons import Reason
 
-_TOLD_ELSEWHERE: Final = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD})
+_TOLD_ELSEWHERE: Final = frozenset({Reason.TOLD, Reason.TOLD_APART, Reason.DEVICE_ALREADY_TOLD})
 _A_WEEK: Final = timedelta(days=7)
 _NEVER_BEFORE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"

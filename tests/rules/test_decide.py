@@ -13,10 +13,20 @@ from rules.change import Kind, Subject
 from rules.decide import CandidateKey, Decision, Texts
 from rules.decide import decide as decide_all
 from rules.gates import GATES, Case, Gate, refusal
+from rules.notification import Hold
+from rules.plan import AT_ONCE, NO_PREFERENCES, HoldUntil, plan
 from rules.reasons import Reason
 from rules.told import Memory
 from rules.wording import Template, TemplateKey, Text, Wording
-from tests.builders import a_candidate, a_change_id, a_sign_in, a_student, a_subject, circumstances
+from tests.builders import (
+    NOW,
+    a_candidate,
+    a_change_id,
+    a_sign_in,
+    a_student,
+    a_subject,
+    circumstances,
+)
 from tests.rules.worlds import World, cases, worlds
 
 WORDING = Wording()
@@ -105,6 +115,23 @@ def test_a_parent_of_two_who_share_a_meal_account_hears_of_one_change_once() -> 
     decisions = decide(siblings, a_candidate("34", student="41"), a_candidate("34", student="42"))
 
     assert [one.reason for one in decisions] == [Reason.TOLD, Reason.DEVICE_ALREADY_TOLD]
+
+
+def test_a_parent_of_two_whose_scores_are_released_together_hears_of_both() -> None:
+    """One change, two records: the second has a notification of its own."""
+    change = a_change_id()
+    siblings = [
+        a_subject(change=change, student="41", record="91"),
+        a_subject(change=change, student="42", record="92"),
+    ]
+
+    decisions = decide(siblings, a_candidate("34", student="41"), a_candidate("34", student="42"))
+
+    assert [one.reason for one in decisions] == [Reason.TOLD, Reason.TOLD]
+    assert [one.apart for one in decisions] == [False, True]
+    assert [plan(one, (), NO_PREFERENCES, NOW) for one in decisions] == [
+        AT_ONCE, HoldUntil(NOW, Hold.APART)
+    ]  # fmt: skip
 
 
 def test_two_accounts_on_one_phone_make_one_push_that_names_the_child() -> None:

@@ -12,6 +12,7 @@ from rules.reasons import Reason
 SAID_BY_NO_GATE = {
     Reason.TOLD,
     Reason.HELD,
+    Reason.TOLD_APART,
     Reason.UNDECIDABLE,
     Reason.DEVICE_ALREADY_TOLD,
     Reason.TEXT_BLANK,

@@ -127,7 +127,7 @@ def the_right(district: District) -> tuple[bool, bool]:
 
 ASKING: Final[dict[str, Callable[[District], object]]] = {
     "a change is followed": lambda district: district.directory.follow([withdrawn()]),
-    "a student is looked up": lambda district: district.directory.names({StudentId(BEN)}),
+    "a student is looked up": lambda district: district.directory.known({StudentId(BEN)}).names,
     "everything is read": lambda district: district.directory.sync(),
     "changes are evaluated": lambda district: district.evaluate(withdrawn(), scored(9, 18)),
 }
@@ -155,7 +155,7 @@ def test_a_student_who_is_looked_up_is_known_with_all_rights(district: District)
     for table in (students, people, rights):
         district.app(lambda connection, table=table: connection.execute(delete(table)))
 
-    assert district.directory.names({StudentId(ADA)}) == {ADA: "Ada"}
+    assert district.directory.known({StudentId(ADA)}).names == {ADA: "Ada"}
 
     assert district.read(names, {StudentId(BEN)}) == {}
     assert district.count(rights) == 5
@@ -171,13 +171,13 @@ def test_a_student_without_a_person_keeps_nobody_from_being_looked_up(district: 
     for table in (students, people, rights):
         district.app(lambda connection, table=table: connection.execute(delete(table)))
 
-    assert district.directory.names({StudentId(ADA), StudentId(BEN)}) == {ADA: "Ada", BEN: ""}
+    assert district.directory.known({StudentId(ADA), StudentId(BEN)}).names == {ADA: "Ada", BEN: ""}
 
 
 def test_a_student_who_is_known_is_not_asked_for(
     district: District, interrupted: InterruptedSis
 ) -> None:
-    assert district.directory.names({StudentId(ADA)}) == {ADA: "Ada"}
+    assert district.directory.known({StudentId(ADA)}).names == {ADA: "Ada"}
 
     assert interrupted.answers == 0
 

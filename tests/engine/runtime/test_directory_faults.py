@@ -292,7 +292,7 @@ def test_a_person_whose_id_the_people_cannot_have_keeps_nobody_out(
     for table in (students, people, rights):
         district.app(lambda connection, table=table: connection.execute(delete(table)))
 
-    assert district.directory.names({StudentId(ADA)}) == {ADA: "Ada"}
+    assert district.directory.known({StudentId(ADA)}).names == {ADA: "Ada"}
 
     assert the_right(district)[0]
 

@@ -130,7 +130,7 @@ def test_the_release_of_an_assignment_tells_all_of_its_scores(district: District
 
     told = district.reasons_by_student(change)
     assert (told[ADA, FATHER], told[ADA, ADA_HERSELF]) == (TOLD, TOLD)
-    assert {told[ADA, MOTHER], told[BEN, MOTHER]} == {TOLD, Reason.DEVICE_ALREADY_TOLD}
+    assert {told[ADA, MOTHER], told[BEN, MOTHER]} == {TOLD, Reason.TOLD_APART}
     assert district.bodies() >= {"Ada scored 60/100.", "You scored 60/100."}
 
 
