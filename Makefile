@@ -49,11 +49,11 @@ bench: $(TESTS) servers ## measure speed and memory, beside a peer
 	@$(INSTALL) -e '.[dev,bench]'
 	$(BIN)/python -m tests.benchmarks
 
-servers: ## install the servers that tests start, when missing (as root)
+servers: ## install the servers and the browser that tests use, when missing (as root)
 	@sh tests/servers/install.sh
 
 clean: ## remove the set-up and what tools left behind
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info screenshots
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -26,6 +26,7 @@ from tests.servers import (
     Sandbox,
     ServerError,
     Vhost,
+    chromium,
     find_program,
     free_port,
     is_running,
@@ -209,8 +210,9 @@ def test_the_sink_counts_what_it_answered(sink: NginxSink) -> None:
         lambda folder: RabbitServer(scripts=[folder]),
         lambda folder: RabbitServer(erlang=[folder]),
         lambda folder: NginxSink(binaries=[folder]),
+        lambda folder: chromium([folder]),
     ],
-    ids=["postgresql", "rabbitmq", "erlang", "nginx"],
+    ids=["postgresql", "rabbitmq", "erlang", "nginx", "chromium"],
 )
 def test_a_server_that_is_not_installed_is_an_error_that_says_what_to_install(
     server: Callable[[str], object], tmp_path: Path
@@ -218,9 +220,7 @@ def test_a_server_that_is_not_installed_is_an_error_that_says_what_to_install(
     with pytest.raises(MissingServerError) as error:
         server(str(tmp_path))
     assert "`make servers` as root" in str(error.value)
-    assert "`sudo apt-get install postgresql pgbouncer rabbitmq-server nginx-light`" in str(
-        error.value
-    )
+    assert "`sudo apt-get install postgresql pgbouncer rabbitmq-server" in str(error.value)
 
 
 def test_the_newest_of_several_versions_is_found(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ protection    what is refused before any page sees it, and the headers of every 
 guards        who is signed in, and whether they may
 rendering     templates, languages, moments as people write them
 navigation    the tools, as they are listed
+browsers      what browsers are called
 pages/        one file for each page
 templates/ static/ locales/
 """

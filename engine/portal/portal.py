@@ -16,10 +16,14 @@ from engine.runtime.district import District
 
 @dataclass(frozen=True)
 class Portal:
-    """One district's portal. *config_file* is what the doctor reads; None for its usual place."""
+    """One district's portal. *config_file* is what the doctor reads; None for its usual place.
+
+    *port* is the one that is listened at, where the settings leave it open.
+    """
 
     district: District
     config_file: Path | None = None
+    port: int | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -40,7 +44,7 @@ class Portal:
     def hosts(self) -> frozenset[str]:
         """What a request may call this server, as browsers write it in Host."""
         settings = self.district.config.portal
-        port = settings.port
+        port = self.port or settings.port
         local = {f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", settings.listen}
         public = urlsplit(settings.public_url).netloc
         return frozenset({*local, public} if public else local)

@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from engine.portal import labels, navigation
+from engine.portal.browsers import browser
 from engine.portal.languages import best_of, catalogues
 from engine.portal.languages import marked as _
 from engine.portal.portal import portal_of
@@ -89,6 +90,7 @@ def environment(language: str) -> Environment:
     made.filters.update(
         moment=lambda when, zone: _moment(when, zone, language),
         day=lambda when: _day(when, language),
+        browser=lambda agent: _browser(agent, language),
         number=lambda value: format_decimal(value, locale=language),
     )
     return made
@@ -112,6 +114,11 @@ def _may(visit: Visit | None) -> Any:
 
 def _moment(when: datetime, zone: Any, language: str) -> str:
     return format_datetime(when, "medium", tzinfo=zone, locale=language)
+
+
+def _browser(agent: str, language: str) -> str:
+    found = browser(agent)
+    return catalogues()[language].ugettext(found.words) % found._asdict()
 
 
 def _day(when: date, language: str) -> str:

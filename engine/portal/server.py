@@ -26,8 +26,9 @@ class PortalStage:
     """Serves the portal in a thread of its own; raises ConfigError where it cannot listen."""
 
     def __init__(self, district: District, config_file: Path | None) -> None:
-        self._portal = Portal(district, config_file)
         self._socket = listening(district)
+        self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._portal = Portal(district, config_file, port=self.address[1])
         settings = uvicorn.Config(
             build(self._portal), log_config=None, access_log=False, server_header=False,
             timeout_graceful_shutdown=_PATIENCE, lifespan="off",
@@ -37,7 +38,7 @@ class PortalStage:
             target=self._server.run, args=([self._socket],), name="portal-server"
         )
         self._thread.start()
-        host, port = self._socket.getsockname()[:2]
+        host, port = self.address
         emit(Event.PORTAL_OPENED, host=host, port=port)
 
     def step(self, stop: Flag) -> None:

@@ -5,6 +5,7 @@ shared with a server that already runs on this machine, and none outlives the pr
 started it, even when that process is killed.
 """
 
+from tests.servers.browser import chromium
 from tests.servers.certificates import CertificateAuthority, IssuedCertificate
 from tests.servers.nginx import NginxSink
 from tests.servers.pgbouncer import PgBouncer
@@ -34,6 +35,7 @@ __all__ = [
     "ServerError",
     "Vhost",
     "WrittenRabbitServer",
+    "chromium",
     "find_program",
     "free_port",
     "is_running",

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install the servers that the tests start, as far as they are missing: for `make servers`.
+# Install the servers that the tests start, and the browser that they drive, as far as they are
+# missing: for `make servers`.
 #
 # The tests start servers of their own on free ports. So what a package would start by itself,
 # on its usual port, is neither started now nor at the next boot; a server that was installed
@@ -33,9 +34,11 @@ present /usr/sbin/pgbouncer /usr/local/sbin/pgbouncer /usr/local/bin/pgbouncer /
     packages="$packages pgbouncer"
     services="$services pgbouncer"
 }
+present /usr/bin/chromium /usr/local/bin/chromium /snap/bin/chromium ||
+    packages="$packages chromium fonts-dejavu-core"
 
 if [ -z "$packages" ]; then
-    echo "PostgreSQL, PgBouncer, RabbitMQ and nginx are installed."
+    echo "PostgreSQL, PgBouncer, RabbitMQ, nginx and Chromium are installed."
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -43,7 +46,7 @@ if ! command -v apt-get >/dev/null; then
     exit 1
 fi
 if [ "$(id -u)" -ne 0 ]; then
-    echo "The tests need servers that are not installed." >&2
+    echo "The tests need programs that are not installed." >&2
     echo "Run 'make servers' as root, or: sudo apt-get install$packages" >&2
     exit 1
 fi

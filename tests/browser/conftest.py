@@ -1,0 +1,57 @@
+"""One portal for all tests of a worker, one Chromium for each file, one context for each test.
+
+Playwright keeps an event loop in the thread of the tests, so it ends with each file: what comes
+after it in the same worker may run loops of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from playwright.sync_api import Browser, sync_playwright
+
+from engine.secrets import passwords
+from tests.browser.site import Site, serving
+from tests.browser.visitor import Visitor
+from tests.servers.browser import OPTIONS, chromium
+
+Open = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The portal."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", hasher)
+        patch.setattr(passwords, "_NOBODYS", hasher.hash("nobody's"))
+        with serving(tmp_path_factory.mktemp("portal")) as found:
+            yield found
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    """Chromium with a profile of its own; its absence is a failure that says what to install."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium(), args=OPTIONS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(site: Site, chrome: Browser) -> Iterator[Open]:
+    """Opens contexts; afterwards the browser must not have complained of anything."""
+    visitors: list[Visitor] = []
+
+    def open_(**options: Any) -> Visitor:
+        context = chrome.new_context(**{"reduced_motion": "reduce", "locale": "en-US", **options})
+        visitors.append(Visitor(site, context))
+        return visitors[-1]
+
+    yield open_
+    for one in visitors:
+        one.context.close()
+    assert not [words for one in visitors for words in one.complaints]

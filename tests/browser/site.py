@@ -1,0 +1,150 @@
+"""A portal that really listens, over the small district, and the accounts that tests use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyotp
+
+from engine.config import Config, DatabaseSettings, DistrictSettings, KeysSettings, PortalSettings
+from engine.portal import cookies
+from engine.portal.server import PortalStage
+from engine.runtime.clock import utc_now
+from engine.runtime.district import District as Installation
+from engine.secrets import keyring
+from engine.services import settings
+from engine.services.actor import Actor
+from engine.services.staff import accounts, rights, second_factor, signing_in
+from engine.services.staff.signing_in import Began, Browser
+from engine.store.staff.accounts import Account
+from rules.change import SchoolId
+from rules.tool_rights import Grant, GroupId, Right, Tool
+from tests import district
+from tests.district import HIGH_SCHOOL
+
+PASSWORD: Final = "a sentence that staff remember"
+LONG_NAME: Final = "Maximiliana Wolfeschlegelsteinhausen-Bergerdorff"
+_BROWSER: Final = Browser(
+    "127.0.0.1", "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:146.0) Gecko/20100101 Firefox/146.0"
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The portal at *url*."""
+
+    url: str
+    installation: Installation
+
+    def account(self, username: str, *grants: Grant, admin: bool = False) -> Account:
+        """A new account, with rights of its own."""
+        made = accounts.add(
+            self.installation.database, _somebody(), username, username.title(), PASSWORD,
+            admin=admin,
+        )  # fmt: skip
+        for one in grants:
+            rights.give(self.installation.database, _somebody(), made.id, one)
+        return made
+
+    def speak(self, account: Account, language: str) -> None:
+        """Let pages be in *language* for an account."""
+        accounts.set_language(self.installation.database, account.id, language)
+
+    def switch(self, *, enabled: bool) -> None:
+        """Switch the district on or off."""
+        switch = settings.enable if enabled else settings.disable
+        switch(self.installation.database, _somebody())
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the district is on."""
+        return settings.chosen(self.installation.database).enabled
+
+    def rights_of(self, account: Account) -> rights.Held:
+        """What somebody may do."""
+        return rights.of(self.installation.database, account.id)
+
+    def accounts(self) -> Sequence[Account]:
+        """All accounts."""
+        return accounts.every(self.installation.database)
+
+    def use_an_app(self, account: Account, *, steps_ago: int = 0) -> str:
+        """Let an account have an authenticator app; gives its secret.
+
+        The code that proved it is of *steps_ago*: each is taken once.
+        """
+        database, secret = self.installation.database, second_factor.new_secret()
+        began = signing_in.sign_in(database, account.username, PASSWORD, _BROWSER, utc_now())
+        assert isinstance(began, Began)
+        visit = signing_in.visit(database, began.token, utc_now())
+        assert visit
+        code = pyotp.TOTP(secret).at(utc_now(), counter_offset=-steps_ago)
+        second_factor.begin_use(
+            database, self.installation.keyring, visit, secret, code, _BROWSER, utc_now()
+        )
+        return secret
+
+    def cookie(self, account: Account, *, proved: bool = False) -> Mapping[str, Any]:
+        """A session of an account, as its browser keeps it; with *proved* an app was shown."""
+        with self.installation.database.write() as connection:
+            began = signing_in.begin(connection, account, _BROWSER, utc_now(), proved=proved)
+        return {
+            "name": cookies.NAME, "value": began.token, "url": self.url.replace("http", "https"),
+            "secure": True, "httpOnly": True, "sameSite": "Lax",
+        }  # fmt: skip
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Site]:
+    """The portal of the small district, at a free port of this machine."""
+    url = f"sqlite:///{folder / 'district.db'}"
+    district.build(url)
+    keys = folder / "schoolbell.keys"
+    keyring.write(keys, [keyring.new_key(utc_now())])
+    config = Config(
+        district=DistrictSettings(id="lincoln", timezone="America/Chicago"),
+        database=DatabaseSettings(url=url),
+        keys=KeysSettings(file=keys),
+        portal=PortalSettings(listen="127.0.0.1:0"),
+    )
+    file = folder / "schoolbell.toml"
+    file.write_text(f'[database]\nurl = "{url}"\n[keys]\nfile = "{keys}"\n')
+    installation = Installation(config)
+    stage = PortalStage(installation, file)
+    stop = threading.Event()
+    try:
+        host, port = stage.address
+        yield Site(f"http://{host}:{port}", installation)
+    finally:
+        stop.set()
+        stage.close()
+        installation.close()
+
+
+def furnish(site: Site) -> tuple[Account, Account, GroupId]:
+    """Somebody with a long name and rights of every origin; gives the account and its group."""
+    database = site.installation.database
+    boss = site.account("boss", admin=True)
+    site.use_an_app(boss)
+    long = accounts.add(
+        database, _somebody(), "maximiliana.wolfeschlegelsteinhausen", LONG_NAME, PASSWORD
+    )
+    group = rights.add_group(database, _somebody(), "Coaches of every team")
+    high_school = SchoolId(HIGH_SCHOOL)
+    rights.set_group(
+        database, _somebody(), group,
+        {Grant(Tool.CLASSES, Right.SEND, high_school), Grant(Tool.BROADCASTS, Right.READ)},
+    )  # fmt: skip
+    rights.join(database, _somebody(), long.id, group)
+    rights.give(database, _somebody(), long.id, Grant(Tool.AUDIT, Right.READ))
+    rights.take(database, _somebody(), long.id, Grant(Tool.BROADCASTS, Right.READ))
+    return boss, long, group
+
+
+def _somebody() -> Actor:
+    return Actor("a test", utc_now())

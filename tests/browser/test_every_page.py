@@ -1,0 +1,165 @@
+"""Every page in each language, light and dark, narrow and wide: axe finds nothing, nothing is
+wider than the window, and a picture is kept in `screenshots/`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import pyotp
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from engine.store.staff.accounts import Account
+from rules.tool_rights import GroupId
+from tests.browser.conftest import Open
+from tests.browser.site import PASSWORD, Site, furnish
+from tests.browser.visitor import Visitor
+
+SCREENSHOTS: Final = Path(__file__).parents[2] / "screenshots"
+LANGUAGES: Final = ("en", "es")
+THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+WIDTHS: Final = (320, 1280)
+AXE: Final = {
+    "runOnly": {
+        "type": "tag",
+        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    },
+    "resultTypes": ["violations"],
+}
+
+
+class Furnished(NamedTuple):
+    """The portal with people and rights in it."""
+
+    site: Site
+    boss: Account
+    somebody: Account
+    group: GroupId
+
+
+@pytest.fixture(scope="module")
+def furnished(site: Site) -> Furnished:
+    """Accounts and a group, so that no page is empty."""
+    return Furnished(site, *furnish(site))
+
+
+def at(path: str) -> Callable[[Visitor, Furnished], None]:
+    """A page that the administrator opens."""
+
+    def show(visitor: Visitor, there: Furnished) -> None:
+        _as(visitor, there.boss, proved=True)
+        visitor.go(path.format(who=there.somebody.id, group=there.group))
+
+    return show
+
+
+def sign_in(visitor: Visitor, _: Furnished) -> None:
+    visitor.go("/sign-in")
+
+
+def refused(visitor: Visitor, _: Furnished) -> None:
+    visitor.go("/sign-in")
+    visitor.page.locator("[name=username]").fill("boss")
+    visitor.page.locator("[name=password]").fill("not this one")
+    visitor.page.locator("main button").click()
+    visitor.page.get_by_role("alert").wait_for()
+
+
+def code(visitor: Visitor, _: Furnished) -> None:
+    visitor.go("/sign-in")
+    visitor.page.locator("[name=username]").fill("boss")
+    visitor.page.locator("[name=password]").fill(PASSWORD)
+    visitor.page.locator("main button").click()
+    visitor.page.locator("[name=code]").wait_for()
+
+
+def recovery_codes(visitor: Visitor, there: Furnished) -> None:
+    at("/account/authenticator")(visitor, there)
+    secret = visitor.page.locator(".secret").inner_text()
+    visitor.page.locator("[name=code]").fill(pyotp.TOTP(secret).now())
+    visitor.page.locator("main button").click()
+    visitor.page.locator(".codes").wait_for()
+
+
+def saved(visitor: Visitor, there: Furnished) -> None:
+    there.site.switch(enabled=False)
+    at("/push-notifications")(visitor, there)
+    visitor.page.locator("[name=enabled]").check()
+    visitor.page.locator("main button").first.click()
+    visitor.page.get_by_role("status").wait_for()
+
+
+def without_a_code(visitor: Visitor, there: Furnished) -> None:
+    _as(visitor, there.somebody)
+    visitor.go("/account")
+
+
+def forbidden(visitor: Visitor, there: Furnished) -> None:
+    _as(visitor, there.somebody)
+    visitor.go("/staff")
+
+
+def _as(visitor: Visitor, account: Account, *, proved: bool = False) -> None:
+    cookie = visitor.site.cookie(account, proved=proved)
+    visitor.context.add_cookies([cookie])  # type: ignore[list-item]
+
+
+PAGES: Final = {
+    "sign-in": sign_in,
+    "sign-in-refused": refused,
+    "code": code,
+    "home": at("/"),
+    "account": at("/account"),
+    "account-without-app": without_a_code,
+    "authenticator": at("/account/authenticator"),
+    "recovery-codes": recovery_codes,
+    "push-notifications": at("/push-notifications"),
+    "push-notifications-saved": saved,
+    "staff": at("/staff"),
+    "staff-account": at("/staff/{who}"),
+    "group": at("/staff/groups/{group}"),
+    "audit": at("/audit"),
+    "forbidden": forbidden,
+    "problem": at("/nothing"),
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_for_everybody(
+    furnished: Furnished, opened: Open, name: str, language: str
+) -> None:
+    for account in (furnished.boss, furnished.somebody):
+        furnished.site.speak(account, language)
+    visitor = opened(locale=language, viewport={"width": 1280, "height": 800})
+    PAGES[name](visitor, furnished)
+    page = visitor.page
+    assert page.locator("html").get_attribute("lang") == language
+    found = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            found.append(f"{wide} px wide in a window of {width}")
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme)
+            keep(visitor, f"{name}-{language}-{theme}-{width}")
+            found += [f"{theme} {width}: {one}" for one in violations(visitor)]
+    assert not found, "\n".join(found)
+
+
+def keep(visitor: Visitor, name: str) -> None:
+    """Keep a picture of the whole page."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    visitor.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def violations(visitor: Visitor) -> list[str]:
+    """What axe found, with the elements."""
+    results = Axe().run(visitor.page, options=AXE).response["violations"]
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in results
+    ]

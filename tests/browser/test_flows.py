@@ -1,0 +1,294 @@
+"""What staff do, with and without JavaScript: every form of the portal, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Final
+
+import pyotp
+import pytest
+
+from engine.store.staff.accounts import Account
+from rules.change import Kind, SchoolId
+from rules.tool_rights import Grant, Right, Tool
+from tests.browser.conftest import Open
+from tests.browser.site import PASSWORD, Site
+from tests.browser.visitor import Visitor
+from tests.district import HIGH_SCHOOL
+
+NEW_PASSWORD: Final = "another sentence to remember"
+SEES_STAFF: Final = Grant(Tool.STAFF, Right.READ)
+_numbers = count(1)
+
+
+@pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
+def visitor(request: pytest.FixtureRequest, opened: Open) -> Visitor:
+    """Somebody whose browser runs scripts, and somebody whose browser does not."""
+    return opened(java_script_enabled=request.param)
+
+
+@pytest.fixture
+def new_account(site: Site) -> Callable[..., Account]:
+    """Makes accounts, each with a username of its own."""
+    return lambda *grants, **choices: site.account(f"anna{next(_numbers)}", *grants, **choices)
+
+
+@pytest.fixture
+def boss(site: Site, visitor: Visitor, new_account: Callable[..., Account]) -> Account:
+    """An administrator, signed in with a code."""
+    made = new_account(admin=True)
+    visitor.context.add_cookies([site.cookie(made, proved=True)])  # type: ignore[list-item]
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _on(site: Site) -> Iterator[None]:
+    """The district is on at the beginning, and afterwards."""
+    site.switch(enabled=True)
+    yield
+    site.switch(enabled=True)
+
+
+def test_somebody_signs_in_and_out(visitor: Visitor, new_account: Callable[..., Account]) -> None:
+    anna = new_account()
+    visitor.go("/audit")
+    assert visitor.path == "/sign-in"
+    visitor.sign_in(anna.username, "not the right sentence")
+    visitor.sees("The username or the password is not right.")
+    visitor.sign_in(anna.username)
+    visitor.sees(f"Hello, {anna.name}")
+    visitor.press("Sign out")
+    assert visitor.path == "/sign-in"
+
+
+def test_an_authenticator_app_is_set_up_and_asked_for(
+    visitor: Visitor, new_account: Callable[..., Account]
+) -> None:
+    anna = new_account()
+    visitor.sign_in(anna.username)
+    visitor.page.get_by_role("link", name="Set up an authenticator app").click()
+    app = pyotp.TOTP(visitor.page.locator(".secret").inner_text())
+    visitor.fill("Code", app.now())
+    visitor.press("Use this app")
+    visitor.sees("Keep these recovery codes")
+    recovery = visitor.page.locator(".codes li").first.inner_text()
+    visitor.press("Sign out")
+
+    visitor.sign_in(anna.username)
+    assert visitor.path == "/sign-in/code"
+    visitor.fill("Code", "none of them")
+    visitor.press("Go on")
+    visitor.sees("This code is not right")
+    visitor.fill("Code", recovery)
+    visitor.press("Go on")
+    visitor.sees(f"Hello, {anna.name}")
+    visitor.go("/account")
+    visitor.sees("9 recovery codes are left.")
+    visitor.press("Use no app any more")
+    visitor.sees("The authenticator app is not asked for any more.")
+
+
+def test_the_code_that_the_app_shows_signs_in(
+    site: Site, visitor: Visitor, new_account: Callable[..., Account]
+) -> None:
+    anna = new_account()
+    app = pyotp.TOTP(site.use_an_app(anna, steps_ago=1))
+    visitor.sign_in(anna.username)
+    visitor.fill("Code", app.now())
+    visitor.press("Go on")
+    visitor.sees(f"Hello, {anna.name}")
+
+
+def test_the_district_is_switched(site: Site, visitor: Visitor, boss: Account) -> None:
+    visitor.go("/push-notifications")
+    visitor.page.get_by_label("Enable Push Notifications").uncheck()
+    visitor.press("Save")
+    visitor.sees("Saved.")
+    visitor.sees(f"Last changed by {boss.name}")
+    assert site.is_on is False
+    visitor.page.get_by_label("Enable Push Notifications").check()
+    visitor.press("Save")
+    visitor.sees("They are on")
+    assert site.is_on is True
+
+
+def test_settings_are_kept(visitor: Visitor, boss: Account) -> None:
+    del boss
+    page = visitor.page
+    visitor.go("/push-notifications")
+    hidden = page.get_by_label(f"Lincoln High School: {Kind.GRADE.title()}s, Guardians")
+    hidden.uncheck()
+    visitor.press("Save for Lincoln High School")
+    visitor.sees("Saved.")
+    assert not hidden.is_checked()
+    hidden.check()
+    visitor.press("Save for Lincoln High School")
+    visitor.sees("Saved.")
+
+    food = page.locator("#food-service")
+    food.get_by_role("switch").uncheck()
+    food.get_by_role("button").click()
+    visitor.sees("Saved.")
+    assert not food.get_by_role("switch").is_checked()
+
+    privacy = page.locator("#privacy")
+    privacy.get_by_label("Whom it is about, and which kind").check()
+    privacy.get_by_role("button").click()
+    visitor.sees("Saved.")
+    assert privacy.get_by_label("Whom it is about, and which kind").is_checked()
+
+
+def test_the_way_out_is_tried(visitor: Visitor, boss: Account) -> None:
+    del boss
+    visitor.go("/push-notifications")
+    visitor.press("Try every step of the way")
+    visitor.page.locator(".hops li").first.wait_for()
+
+
+def test_an_account_is_made_and_has_rights(site: Site, visitor: Visitor, boss: Account) -> None:
+    del boss
+    username = f"ben{next(_numbers)}"
+    visitor.go("/staff")
+    visitor.page.locator("summary", has_text="Add an account").click()
+    visitor.fill("Name", "Ben Novák")
+    visitor.fill("Username", username)
+    visitor.page.locator("[name=password]").fill(PASSWORD)
+    visitor.press("Add")
+    visitor.sees("Added.")
+
+    visitor.page.locator("summary", has_text="Give a right").click()
+    visitor.page.locator("select[name=right]").select_option(
+        label="Staff: See – The whole district"
+    )
+    visitor.press("Give")
+    row = visitor.page.locator("#rights tbody tr")
+    row.get_by_text("own").wait_for()
+    ben = next(one for one in site.accounts() if one.username == username)
+    assert site.rights_of(ben).rights.in_force(SEES_STAFF)
+    visitor.press("Take away")
+    row.get_by_text("taken away", exact=True).wait_for()
+    assert not site.rights_of(ben).rights.in_force(SEES_STAFF)
+
+    visitor.page.locator("[name=password]").fill(NEW_PASSWORD)
+    visitor.press("Set the password")
+    visitor.sees("Saved.")
+    visitor.press("Disable")
+    visitor.press("Let sign in again")
+    visitor.press("Sign out")
+    visitor.sign_in(username, NEW_PASSWORD)
+    visitor.sees("Hello, Ben Novák")
+
+
+def test_a_group_gives_rights(
+    site: Site, visitor: Visitor, boss: Account, new_account: Callable[..., Account]
+) -> None:
+    del boss
+    anna, group = new_account(), f"Coaches {next(_numbers)}"
+    visitor.go("/staff")
+    visitor.fill("A new group", group)
+    visitor.page.get_by_role("button", name="Add", exact=True).last.click()
+    visitor.sees("Added.")
+    visitor.page.get_by_label("The whole district: Staff, See").check()
+    visitor.page.locator("summary", has_text="Lincoln High School").click()
+    visitor.page.get_by_label("Lincoln High School: Classes, Send").check()
+    visitor.press("Save")
+    visitor.sees("Saved.")
+
+    visitor.go(f"/staff/{anna.id}")
+    visitor.page.get_by_label(group).check()
+    visitor.page.locator("#groups").get_by_role("button", name="Save").click()
+    visitor.sees("Saved.")
+    held = site.rights_of(anna).rights
+    assert held.in_force(SEES_STAFF)
+    assert held.in_force(Grant(Tool.CLASSES, Right.SEND, SchoolId(HIGH_SCHOOL)))
+
+    visitor.go("/staff")
+    visitor.page.get_by_role("link", name=group).click()
+    visitor.press("Take this group away")
+    visitor.sees("Taken away.")
+    assert not site.rights_of(anna).rights.in_force(SEES_STAFF)
+
+
+def test_ones_own_account_is_changed(visitor: Visitor, new_account: Callable[..., Account]) -> None:
+    anna = new_account()
+    visitor.sign_in(anna.username)
+    visitor.go("/account")
+    visitor.fill("Password of now", PASSWORD)
+    visitor.page.locator("[name=new]").fill(NEW_PASSWORD)
+    visitor.fill("New password again", NEW_PASSWORD)
+    visitor.page.locator("form[action$=password] button").click()
+    visitor.sees("The new password holds.")
+    visitor.sees("HeadlessChrome on Linux")
+
+    visitor.page.locator("[name=language]").select_option("es")
+    visitor.press("Save")
+    visitor.sees("Guardado.")
+    visitor.press("Cerrar sesión")
+    visitor.sign_in(anna.username, NEW_PASSWORD)
+    visitor.sees(f"Hola, {anna.name}")
+
+
+def test_sessions_are_ended_from_another_browser(
+    opened: Open, visitor: Visitor, new_account: Callable[..., Account]
+) -> None:
+    anna = new_account()
+    other = opened()
+    other.sign_in(anna.username)
+    visitor.sign_in(anna.username)
+    visitor.go("/account")
+    visitor.press("End all others")
+    visitor.sees("The session has ended.")
+    other.go("/account")
+    assert other.path == "/sign-in"
+
+
+def test_the_audit_log_is_read_and_downloaded(visitor: Visitor, boss: Account) -> None:
+    del boss
+    visitor.go("/push-notifications")
+    visitor.page.get_by_label("Enable Push Notifications").uncheck()
+    visitor.press("Save")
+    visitor.sees("Saved.")
+    visitor.go("/audit")
+    visitor.page.get_by_role("link", name="district.enabled").first.click()
+    visitor.sees("Only “district.enabled”.")
+    visitor.page.get_by_role("link", name="Show all").click()
+    with visitor.page.expect_download() as download:
+        visitor.page.get_by_role("link", name="Download all of it (CSV)").click()
+    assert "district.enabled" in download.value.path().read_text("utf-8")
+
+
+def test_what_one_may_not_do_is_refused_with_a_way_on(
+    visitor: Visitor, new_account: Callable[..., Account]
+) -> None:
+    visitor.sign_in(new_account().username)
+    assert visitor.go("/staff").status == 403
+    visitor.sees("It needs the right “See” for Staff.")
+    visitor.page.get_by_role("link", name="Start page").click()
+    assert visitor.path == "/"
+
+
+def test_the_back_button_shows_nothing_after_signing_out(visitor: Visitor, boss: Account) -> None:
+    del boss
+    visitor.go("/staff")
+    visitor.press("Sign out")
+    visitor.page.go_back()
+    visitor.page.get_by_label("Password").wait_for()
+    assert visitor.path == "/sign-in"
+
+
+def test_two_tabs_see_what_each_other_did(site: Site, visitor: Visitor, boss: Account) -> None:
+    """What the older page shows is not what it saves blindly: it saves its own mark, as it says."""
+    del boss
+    visitor.go("/push-notifications")
+    other = visitor.context.new_page()
+    other.goto(f"{site.url}/push-notifications")
+    other.get_by_label("Enable Push Notifications").uncheck()
+    other.get_by_role("button", name="Save", exact=True).first.click()
+    other.get_by_text("They are off").wait_for()
+    visitor.page.reload()
+    visitor.sees("They are off")
+    other.get_by_role("button", name="Sign out").click()
+    visitor.press("Save")
+    assert visitor.path == "/sign-in"
+    assert site.is_on is False
