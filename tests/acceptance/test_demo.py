@@ -63,6 +63,7 @@ def test_the_brief_demonstration_ends_by_itself_and_every_phone_shows_what_it_sh
     run = schoolbell("demo", "--brief", "--students", "40", folder=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
     assert GOOD in run.stdout
+    assert "✓  The portal for staff: the administrator signed in" in run.stdout
     assert "13:15  A court order restricts Emeka from Chidi's records." in run.stdout
     assert "│ You scored 12/20 (was 13/20).     │" in run.stdout
     assert "RESTRICTED: A restriction stands between this person and the student." in run.stdout

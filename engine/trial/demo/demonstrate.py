@@ -9,10 +9,11 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from engine.config import Config
-from engine.errors import ConfigError
+from engine.errors import ConfigError, Unavailable
 from engine.trial.demo.acts import ACTS
 from engine.trial.demo.next_steps import invite, stay
 from engine.trial.demo.play import Findings, Play
+from engine.trial.demo.portal import shows_the_flag
 from engine.trial.demo.report import report
 from engine.trial.demo.running import Check, logging_to, running
 from engine.trial.demo.terminal import Terminal
@@ -59,10 +60,21 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     yield keep.absolute()
 
 
+def look_at_the_portal(world: World, terminal: Terminal) -> None:
+    """The administrator signs in and sees the district's flag; raises Unavailable otherwise."""
+    if not shows_the_flag(world.administrator):
+        raise Unavailable(
+            "The portal shows that the district is off, and it is on.",
+            f"Look into the log, {world.log}.",
+        )
+    terminal.done("The portal for staff: the administrator signed in, and saw the district's flag")
+
+
 def _play(world: World, terminal: Terminal, check: Check, pause: float) -> Findings:
     play = Play(world, terminal, check, pause=pause)
     play.warm_up()
     terminal.done("The engine at work: relay, evaluate, deliver, record, schedule")
+    look_at_the_portal(world, terminal)
     terminal.heading("The day")
     with terminal.at_work(""):
         return play.run(ACTS)

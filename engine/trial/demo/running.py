@@ -1,4 +1,4 @@
-"""The engine at work: in threads where all is embedded, else as `schoolbell run` beside us."""
+"""The engine and the portal at work: in threads where all is embedded, else as `schoolbell run`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Final
 
 from engine.config import ENV_PREFIX, LogSettings
 from engine.errors import Unavailable
-from engine.runtime.district import District
 from engine.runtime.district_stages import makers
+from engine.runtime.stage import PORTAL, Stage
 from engine.runtime.worker import PARENT_PIPE, run_threads
 from engine.telemetry import configure
 from engine.trial.demo.world import World
@@ -30,7 +30,7 @@ Check = Callable[[], None]
 def running(world: World) -> Iterator[Check]:
     """Run every stage until the block ends; the value raises Unavailable once it ended earlier."""
     if world.district.lock:
-        with world.district.lock.hold(), _in_threads(world.district) as is_alive:
+        with world.district.lock.hold(), _in_threads(world) as is_alive:
             yield lambda: _require(is_alive(), world.log)
     else:
         with _in_processes(world.config_file, world.log) as is_alive:
@@ -60,9 +60,15 @@ def logging_to(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _in_threads(district: District) -> Iterator[Callable[[], bool]]:
-    stop = threading.Event()
-    arguments = (makers(district), stop, district.alarms.of_stage)
+def _in_threads(world: World) -> Iterator[Callable[[], bool]]:
+    stop, district = threading.Event(), world.district
+
+    def portal() -> Stage:
+        from engine.portal.server import PortalStage
+
+        return PortalStage(district, world.config_file)
+
+    arguments = ({**makers(district), PORTAL: portal}, stop, district.alarms.of_stage)
     thread = threading.Thread(target=run_threads, args=arguments, name="engine")
     thread.start()
     try:

@@ -21,6 +21,7 @@ from engine.config import (
     DistrictSettings,
     FcmSettings,
     KeysSettings,
+    PortalSettings,
     SourceSettings,
 )
 from engine.database import Database
@@ -32,9 +33,10 @@ from engine.services import settings
 from engine.services.actor import Actor
 from engine.services.install import install
 from engine.store import app
-from engine.trial.demo import cast, crowd
+from engine.trial.demo import cast, crowd, portal
 from engine.trial.demo.crowd import Crowd
 from engine.trial.demo.expected import Text
+from engine.trial.demo.portal import SignIn
 from engine.trial.demo.school import School, enroll
 from engine.trial.demo.toml import as_toml
 from engine.trial.phones.devices import Kind as PhoneKind
@@ -94,6 +96,7 @@ class World:
     phones: Phones
     book: PhoneBook
     arrived: SimpleQueue[Received]
+    administrator: SignIn
 
     @property
     def config_file(self) -> Path:
@@ -148,7 +151,9 @@ def build(
             book = _hand_out_phones(district, phones, school, others)
             done(f"Families signed in on {len(book)} phones, with what they asked to hear of")
             done("Full texts on lock screens, to be read here; a new district shows generic ones")
-            yield World(folder, district, sis, school, others, phones, book, arrived)
+            boss = _appoint(district)
+            done(f"An administrator of the portal for staff, at {boss.url}")
+            yield World(folder, district, sis, school, others, phones, book, arrived, boss)
         finally:
             sis.dispose()
             district.close()
@@ -165,12 +170,16 @@ def _embedded(folder: Path) -> Config:
 
 
 def _settled(config: Config, phones: Phones) -> Config:
-    """The same configuration, with the local phones in place of Google and Apple."""
+    """The same configuration, with the local phones in place of Google and Apple.
+
+    The portal listens at a free port of this machine, whatever else runs here.
+    """
     return config.model_copy(
         update={
             "fcm": FcmSettings.model_validate(phones.settings["fcm"]),
             "apns": ApnsSettings.model_validate(phones.settings["apns"]),
             "keys": KeysSettings(file=config.keys.file.absolute()),
+            "portal": PortalSettings(listen=portal.free_address()),
         }
     )
 
@@ -222,6 +231,11 @@ def _install(district: District, school: School) -> None:
     settings.set_display_option(
         district.database, somebody, hidden_at, Kind.ATTENDANCE, Audience.GUARDIAN, shown=False
     )
+
+
+def _appoint(district: District) -> SignIn:
+    url = f"http://{district.config.portal.listen}"
+    return portal.appoint(district.database, Actor("the demonstration", utc_now()), url)
 
 
 # --- people and their phones --------------------------------------------------------------------
