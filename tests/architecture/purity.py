@@ -9,8 +9,18 @@ from typing import Final
 # The standard library's part that neither asks nor changes anything, Jinja2, and rules itself.
 ALLOWED: Final = frozenset(
     {
-        *("__future__", "base64", "collections.abc", "dataclasses", "datetime", "decimal", "enum"),
-        *("hashlib", "re", "typing", "jinja2", "jinja2.meta", "jinja2.runtime", "jinja2.sandbox"),
+        *("__future__", "base64", "collections", "collections.abc", "dataclasses", "datetime"),
+        *(
+            "decimal",
+            "enum",
+            "hashlib",
+            "re",
+            "typing",
+            "jinja2",
+            "jinja2.meta",
+            "jinja2.runtime",
+            "jinja2.sandbox",
+        ),
     }
 )
 OURS: Final = "rules"

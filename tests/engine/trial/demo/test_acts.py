@@ -42,6 +42,7 @@ def test_the_acts_give_almost_every_reason_there_is() -> None:
     given = {one.reason for act in ACTS for one in act.why}
     never = {
         Reason.HELD,
+        Reason.TOLD_APART,
         Reason.SUPERSEDED,
         Reason.KIND_NOT_SUPPORTED,
         Reason.KIND_WITHHELD,
