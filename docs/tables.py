@@ -13,6 +13,7 @@ from typing import Final
 from docs import language
 from engine.doctor.remedies import APNS_CURES, FCM_CURES, TOKEN_CURES, Cure
 from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
+from engine.portal.metrics import METRICS
 from engine.store.gateways import REMEDIES
 from engine.trial.phones.catalogue import sentences
 from rules.outcomes import BACKOFF, DOUBTFUL, Backoff, Concern, Retire, Said, Verdict, fate, trouble
@@ -23,6 +24,7 @@ ANSWERS: Final = Path(__file__).with_name("answers-of-the-gateways.md")
 TEXTS: Final = Path(__file__).with_name("own-texts.md")
 LANGUAGE: Final = Path(__file__).with_name("source-definition.md")
 CONNECT: Final = Path(__file__).with_name("connect-a-sis.md")
+MONITORING: Final = Path(__file__).with_name("monitoring.md")
 PHONES: Final = Path(__file__).with_name("phones-to-try-with.md")
 
 Row = tuple[str, ...]
@@ -80,6 +82,7 @@ def _tables() -> Mapping[Path, Mapping[str, str]]:
             name: _table(head, map(_safe, rows)) for name, (head, rows) in language.tables().items()
         },
         CONNECT: {"needs": _table(("the schema has", "write"), language.needs())},
+        MONITORING: {"metrics": _table(("metric", "kind", "labels", "what it says"), _metrics())},
         PHONES: {"faults": _table(("fault", "at", "what happens"), _faults())},
     }
 
@@ -93,6 +96,11 @@ def _words_of_templates() -> Iterator[Row]:
     yield "filters", " ".join(map(_code, FILTERS))
     yield "methods of a text", " ".join(map(_code, METHODS))
     yield "tests", " ".join(map(_code, TESTS))
+
+
+def _metrics() -> Iterator[Row]:
+    for one in METRICS:
+        yield _code(one.full_name), one.kind, " ".join(map(_code, one.labels)), one.help
 
 
 def _faults() -> Iterator[Row]:

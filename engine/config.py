@@ -44,6 +44,7 @@ _LONGEST: Final = 4_096
 # Copies of the zones in the system's folder: those under right/ count leap seconds.
 _OTHER_CLOCKS: Final = ("posix/", "right/", "posixrules")
 _LISTEN: Final = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]{16,200}")
 _LAST_PORT: Final = 65_535
 _RELATIVE_SQLITE: Final = re.compile(rf"{_SQLITE}(?!/|:memory:|file:)")
 
@@ -78,6 +79,14 @@ def _require_plain(value: str) -> str:
     return value
 
 
+def _require_token(value: str) -> str:
+    if value and not _TOKEN.fullmatch(value):
+        raise ValueError(
+            "write 16 to 200 letters, digits and . _ ~ + / = -, as `openssl rand -hex 32` prints"
+        )
+    return value
+
+
 def _is_zone(value: str) -> bool:
     """Whether the system knows a time zone of this name; to list all of them takes long."""
     if value.startswith(_OTHER_CLOCKS):
@@ -99,6 +108,7 @@ OptionalPath = Annotated[Path | None, BeforeValidator(_path_or_none)]
 RequiredPath = Annotated[Path, BeforeValidator(_require_name)]
 HttpsUrl = Annotated[str, AfterValidator(_require_https)]
 Listen = Annotated[str, AfterValidator(_require_listen)]
+MetricsToken = Annotated[str, AfterValidator(_require_token)]
 OptionalHttpsUrl = Annotated[str, AfterValidator(lambda value: value and _require_https(value))]
 # What is sent to Google and Apple within an address or a header.
 PlainId = Annotated[str, AfterValidator(_require_plain)]
@@ -306,11 +316,13 @@ class WordingSettings(Section):
 class PortalSettings(Section):
     """Where the portal listens, and by which address browsers reach it.
 
-    An empty *public_url* says that nobody but this machine reaches it.
+    An empty *public_url* says that nobody but this machine reaches it. Who shows *metrics_token*
+    may read /metrics.
     """
 
     listen: Listen = "127.0.0.1:8460"
     public_url: OptionalHttpsUrl = ""
+    metrics_token: MetricsToken = Field(default="", repr=False)
 
     @property
     def host(self) -> str:

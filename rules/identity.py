@@ -22,6 +22,7 @@ PushId = NewType("PushId", str)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_PART = 13  # the hex digits and the hyphen that hold a UUIDv7's milliseconds
+_VERSION = 14  # where a UUID's text says of which version it is
 # A UUID in its canonical text, and a device's number, which is a signed integer of eight bytes.
 _ORIGIN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _PUSH: Final = rf"({_ORIGIN})\.([0-9]{{1,19}})"
@@ -70,6 +71,11 @@ def first_id_at(moment: datetime) -> str:
 def moment_of(origin: str) -> datetime:
     """When what has this id, a time-ordered UUID in text, was captured."""
     return _EPOCH + timedelta(milliseconds=int(origin[:8] + origin[9:_TIME_PART], 16))
+
+
+def is_captured(origin: str) -> bool:
+    """Whether a change has this id, or a push of it, and nothing that was derived from a change."""
+    return origin[_VERSION : _VERSION + 1] == "7"
 
 
 def collapse_id(district: str, kind: Kind, record: str, person: PersonId, salt: str = "") -> str:

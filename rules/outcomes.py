@@ -105,6 +105,8 @@ GATEWAY_BUSY: Final = "GATEWAY_BUSY"
 """Deliver's own reason: the push waited too long for a place, or found none."""
 REDELIVERED: Final = "REDELIVERED"
 """Deliver's own reason: nothing was sent, because an earlier consumer may have sent it."""
+UNBUILDABLE: Final = "UNBUILDABLE"
+"""Deliver's own reason: no gateway takes a push of this shape."""
 
 TROUBLES: Final[Mapping[str, Trouble]] = {
     GATEWAY_BUSY: Trouble.BUSY,

@@ -13,6 +13,8 @@ from engine.portal.pages import (
     audit,
     health,
     home,
+    metrics,
+    monitor,
     push_notifications,
     sign_in,
     staff,
@@ -22,7 +24,10 @@ from engine.portal.portal import Portal
 from engine.portal.protection import Protection
 
 _LARGEST_BODY: Final = 1_000_000  # bytes
-_PAGES: Final = (health, static_files, sign_in, home, account, push_notifications, staff, audit)
+_PAGES: Final = (
+    health, metrics, static_files, sign_in, home, account, push_notifications, monitor, staff,
+    audit,
+)  # fmt: skip
 
 
 def build(portal: Portal) -> ASGIApp:

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from engine.errors import SchoolbellError, Unavailable
-from engine.portal.guards import Forbidden, SignInNeeded, actor
+from engine.portal.guards import UNATTENDED, Forbidden, SignInNeeded, actor
 from engine.portal.languages import marked as _
 from engine.portal.portal import portal_of
 from engine.portal.rendering import page
@@ -43,6 +43,8 @@ def _sign_in_needed(request: Request, error: Exception) -> Response:
     del error
     if _is_api(request):
         return _problem(401, "Nobody is signed in.", "Sign in first.")
+    if UNATTENDED in request.headers:
+        return PlainTextResponse("Sign in again.", 401)
     back = quote(request.url.path, safe="/") if request.method == "GET" else "/"
     return RedirectResponse(f"/sign-in?next={back}", 303)
 

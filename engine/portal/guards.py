@@ -15,6 +15,8 @@ from rules.change import SchoolId
 from rules.gates import EVERY_SCHOOL
 from rules.tool_rights import Grant, Right, Tool
 
+UNATTENDED: Final = "schoolbell-unattended"
+"""The header of a request that a page makes by itself: it keeps no session alive."""
 _UNKNOWN: Final = "unknown"
 
 
@@ -40,7 +42,13 @@ def signed_in(request: Request) -> Visit:
     """Who is signed in; raises SignInNeeded."""
     portal = portal_of(request)
     token = cookies.token_in(request)
-    visit = signing_in.visit(portal.district.database, token, portal.now) if token else None
+    visit = (
+        signing_in.visit(
+            portal.district.database, token, portal.now, is_use=UNATTENDED not in request.headers
+        )
+        if token
+        else None
+    )
     if visit is None:
         raise SignInNeeded
     request.state.visit = visit

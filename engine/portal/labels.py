@@ -8,6 +8,7 @@ from typing import Final
 from engine.portal.languages import marked as _
 from rules.audience import Audience
 from rules.change import Kind
+from rules.gateway_state import GatewayState
 from rules.privacy import Level
 from rules.tool_rights import Right, Tool
 
@@ -61,4 +62,29 @@ LEVELS: Final[Mapping[Level, tuple[str, str]]] = {
         _("Everything"),
         _("“Ada was marked absent in Biology 9.” It may stand on a locked phone on a table."),
     ),
+}
+
+STAGES: Final[Mapping[str, str]] = {
+    "relay": _("Relay: takes from the SIS"),
+    "evaluate": _("Evaluate: decides who hears"),
+    "deliver": _("Deliver: sends to Google and Apple"),
+    "record": _("Record: keeps the answers"),
+}
+
+OUTCOMES: Final[Mapping[str, str]] = {
+    "accepted": _("Accepted"),
+    "deferred": _("Put off, tried again"),
+    "refused": _("Refused"),
+    "unregistered": _("Phone is dead"),
+    "expired": _("Too late to be worth it"),
+    "given_up": _("Given up"),
+    "superseded": _("A newer text came"),
+    "device_gone": _("Device gone"),
+    "signed_out": _("Signed out"),
+}
+
+GATEWAY_STATES: Final[Mapping[GatewayState, str]] = {
+    GatewayState.OPEN: _("Open"),
+    GatewayState.PAUSING: _("Pausing: it makes us wait"),
+    GatewayState.STOPPED: _("Stopped: see the alarm"),
 }

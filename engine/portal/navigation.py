@@ -35,6 +35,7 @@ SECTIONS: Final = (
         _("System Settings"),
         (
             Entry("/push-notifications", Tool.PUSH_NOTIFICATIONS),
+            Entry("/monitor", Tool.MONITOR),
             Entry("/staff", Tool.STAFF),
             Entry("/audit", Tool.AUDIT),
         ),

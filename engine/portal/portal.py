@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from fastapi import Request
 
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
+from engine.services.monitor import Watch
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class Portal:
     district: District
     config_file: Path | None = None
     port: int | None = None
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Who looks at the district, once for all that want to see it."""
+        return Watch(self.district)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_decimal
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -25,6 +25,8 @@ from rules.tool_rights import Grant, Right, Tool
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
+
+_LONG: Final = 120  # seconds
 
 DONE: Final[Mapping[str, str]] = {
     "saved": _("Saved."),
@@ -91,6 +93,8 @@ def environment(language: str) -> Environment:
         moment=lambda when, zone: _moment(when, zone, language),
         day=lambda when: _day(when, language),
         browser=lambda agent: _browser(agent, language),
+        clock=lambda when, zone: format_time(when, "short", tzinfo=zone, locale=language),
+        duration=lambda took: _duration(took, language),
         number=lambda value: format_decimal(value, locale=language),
     )
     return made
@@ -123,3 +127,11 @@ def _browser(agent: str, language: str) -> str:
 
 def _day(when: date, language: str) -> str:
     return format_date(when, "long", locale=language)
+
+
+def _duration(took: timedelta, language: str) -> str:
+    """To a tenth of a second, or in what is long in words."""
+    seconds = max(0.0, took.total_seconds())
+    if seconds >= _LONG:
+        return format_timedelta(took, threshold=2, locale=language)
+    return f"{format_decimal(round(seconds, 1), locale=language)} s"

@@ -23,7 +23,7 @@ _RECENT = timedelta(hours=1)
 _ALARMS_SHOWN = 10
 _LONG = timedelta(minutes=1)  # for a row to wait; usually it is milliseconds
 
-_TAKERS = {Queue.CHANGES: "evaluate", Queue.PUSHES: "deliver", Queue.OUTCOMES: "record"}
+TAKERS = {Queue.CHANGES: "evaluate", Queue.PUSHES: "deliver", Queue.OUTCOMES: "record"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def stalled(
 def _what_to_do(queue: Queue, *, hub: bool) -> str:
     if hub and queue is Queue.PUSHES:
         return "the hub does not run; tell its operator"
-    return f"start `schoolbell run {_TAKERS[queue]}`"
+    return f"start `schoolbell run {TAKERS[queue]}`"
 
 
 def _queues(here: District) -> tuple[Mapping[Queue, Depth], tuple[str, str] | None]:

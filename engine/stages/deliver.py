@@ -35,10 +35,9 @@ from engine.errors import Unprocessable
 from engine.ports import Clock, Gateway
 from engine.stages.fair_queue import FairQueue
 from engine.wire.messages import Outcome, Push
-from rules.outcomes import EXPIRED, GATEWAY_BUSY, SUPERSEDED, Verdict
+from rules.outcomes import EXPIRED, GATEWAY_BUSY, SUPERSEDED, UNBUILDABLE, Verdict
 
 NO_GATEWAY: Final = "NO_GATEWAY"
-UNBUILDABLE: Final = "UNBUILDABLE"
 WAITING: Final = 4_000
 """So many pushes may wait for one gateway."""
 HELD_BACK: Final = 5

@@ -6,14 +6,16 @@ so that several processes and restarts share one breaker.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, func, select, update
 
-from engine.store import alarms, tallies
+from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, UNREADABLE
+from engine.store import alarms, lags, tallies
 from engine.store.tables import devices
 from engine.store.tallies import Tallied
 from engine.wire.messages import Outcome
@@ -22,8 +24,11 @@ from rules.outcomes import (
     DEAD,
     DOUBTFUL,
     NOBODYS_FAULT,
+    NOT_SENT,
     OF_SOME_PHONES,
     TOO_MANY_DEAD,
+    TROUBLES,
+    UNBUILDABLE,
     Verdict,
 )
 
@@ -34,6 +39,16 @@ _DEAD: Final = "dead"  # of these pushes an answer told, besides its verdict, th
 _LEFT: Final[Mapping[str, str]] = {reason: reason.lower() for reason in NOBODYS_FAULT}
 _SHOWN: Final = frozenset({*Verdict, *_LEFT.values()})
 _GIVEN_BACK: Final = 2 * WINDOW  # pushes taken before a wrong setting are believed for a window
+
+
+class Phones(NamedTuple):
+    """How many devices of a gateway live, and how many were retired."""
+
+    live: int
+    dead: int
+
+
+NO_PHONES: Final = Phones(0, 0)
 
 NAMES: Final[Mapping[str, str]] = {"fcm": "FCM", "apns": "APNs"}
 _KINDS: Final[Mapping[str, Sequence[str]]] = {"fcm": ("fcm_token", "fcm_fid"), "apns": ("apns",)}
@@ -63,6 +78,16 @@ REMEDIES: Final[Mapping[str, str]] = {
     "look dead.",
     "NO_GATEWAY": "Configure [fcm] for Android phones and [apns] for iPhones.",
 }
+# What is counted apart. A hub is another's, and must not fill our tables with words of its own.
+_REASONS: Final = frozenset(
+    {
+        "", *REMEDIES, *TROUBLES, *DOUBTFUL, *DEAD, *OF_SOME_PHONES, *NOT_SENT, *NOBODYS_FAULT,
+        *(one.reason for table in (FCM_SAYS, APNS_SAYS, NOT_ANSWERED) for one in table.values()),
+        UNREADABLE.reason, UNBUILDABLE,
+    }
+)  # fmt: skip
+_STATUS: Final = re.compile(r"HTTP_[0-9]{3}")
+OTHER: Final = "OTHER"
 _OF_THE_HUB: Final = "The hub delivers for this district: tell its operator what stands here."
 _OTHERWISE: Final = "Check the key, project, topic and endpoint in [fcm] and [apns]."
 
@@ -71,7 +96,11 @@ def count(
     connection: Connection, new: Sequence[Outcome], dead: Sequence[Outcome], now: datetime
 ) -> Mapping[str, Trust]:
     """Count new answers, of which some call a phone *dead*; return what to think of who said so."""
-    said = Counter(Tallied(_LEFT.get(one.reason, one.verdict), one.gateway) for one in new)
+    said = Counter(
+        Tallied(_LEFT.get(one.reason, one.verdict), one.gateway, _counted(one.reason))
+        for one in new
+    )
+    said.update(lags.of_outcomes(new, now))
     said.update(Tallied(_DEAD, one.gateway) for one in dead)
     tallies.add(connection, said, now)
     return {
@@ -87,6 +116,29 @@ def answers(connection: Connection, moment: datetime) -> Mapping[str, int]:
         if tallied.what in _SHOWN:
             counts[tallied.what] += count_
     return counts
+
+
+def said(connection: Connection, moment: datetime) -> Mapping[Tallied, int]:
+    """The same by gateway and reason: by verdict, and apart what was left."""
+    return only_answers(tallies.with_reasons(connection, moment))
+
+
+def only_answers(tallied: Mapping[Tallied, int]) -> Mapping[Tallied, int]:
+    """Of all that is tallied what became of pushes."""
+    return {one: count for one, count in tallied.items() if one.what in _SHOWN}
+
+
+def phones(connection: Connection) -> Mapping[str, Phones]:
+    """How many devices there are for each gateway that has any."""
+    counted: dict[str, Phones] = {}
+    query = select(devices.c.kind, func.count(), func.count(devices.c.retired_at)).group_by(
+        devices.c.kind
+    )
+    for kind, every, dead in connection.execute(query):
+        gateway = next((name for name, kinds in _KINDS.items() if kind in kinds), "")
+        live, gone = counted.get(gateway, NO_PHONES)
+        counted[gateway] = Phones(live + every - dead, gone + dead)
+    return counted
 
 
 def revive(connection: Connection, gateway: str, now: datetime) -> int:
@@ -158,6 +210,11 @@ def _watch_configuration(
     for subject, fault in sorted(latest.items()):
         if subject not in passed or fault.at > passed[subject]:
             _report_fault(connection, subject, fault, now, by_hub)
+
+
+def _counted(reason: str) -> str:
+    """A reason as it is counted: those that nobody here knows are one."""
+    return reason if reason in _REASONS or _STATUS.fullmatch(reason) else OTHER
 
 
 def _trust(connection: Connection, gateway: str, now: datetime) -> Trust:

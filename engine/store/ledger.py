@@ -34,6 +34,7 @@ from engine.store import (
     district,
     due,
     gateways,
+    lags,
     last_told,
     notifications,
     openings,
@@ -204,7 +205,8 @@ class SqlDeciding(_Asking):
         """See ports.Deciding.store."""
         decisions.store(self._connection, decided)
         changes = {one.change for one in decided}
-        tallies.add(self._connection, {tallies.CHANGES: len(changes)}, now)
+        counts = {tallies.CHANGES: len(changes), **lags.of_changes(changes, now)}
+        tallies.add(self._connection, counts, now)
         notifications.hold(self._connection, held)
         due.plan_held(self._connection, {one.id: one.at for one in held})
         self.new_listeners = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ def current(database: Database) -> str | None:
         return context.get_current_revision()
 
 
+@cache
 def newest() -> str | None:
     """The revision that this release needs."""
     return ScriptDirectory.from_config(_alembic(None)).get_current_head()

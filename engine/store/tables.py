@@ -405,6 +405,7 @@ tallies = table(
     Column("minute", MOMENT, primary_key=True),
     Column("gateway", String(16), primary_key=True),
     Column("what", String(16), primary_key=True),
+    Column("reason", String(64), primary_key=True),
     Column("slot", Integer, primary_key=True, autoincrement=False),
     Column("count", BigInteger, nullable=False),
 )

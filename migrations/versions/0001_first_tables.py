@@ -639,10 +639,11 @@ def upgrade() -> None:
         sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
         sa.Column("gateway", sa.String(length=16), nullable=False),
         sa.Column("what", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=64), nullable=False),
         sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
-            "minute", "gateway", "what", "slot", name=op.f("pk_schoolbell_tallies")
+            "minute", "gateway", "what", "reason", "slot", name=op.f("pk_schoolbell_tallies")
         ),
     )
     op.create_table(

@@ -4,6 +4,7 @@ wider than the window, and a picture is kept in `screenshots/`."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -11,7 +12,10 @@ import pyotp
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from engine.runtime.clock import utc_now
+from engine.store import alarms, tallies
 from engine.store.staff.accounts import Account
+from engine.store.tallies import CHANGES, Tallied
 from rules.tool_rights import GroupId
 from tests.browser.conftest import Open
 from tests.browser.site import PASSWORD, Site, furnish
@@ -91,6 +95,21 @@ def saved(visitor: Visitor, there: Furnished) -> None:
     visitor.page.get_by_role("status").wait_for()
 
 
+def monitor(visitor: Visitor, there: Furnished) -> None:
+    now, step = utc_now(), timedelta(minutes=1)
+    took = {Tallied("accepted", "fcm"): 300, Tallied("refused", "apns", "PayloadTooLarge"): 2}
+    with there.site.installation.database.write() as connection:
+        for number in range(60):
+            counts = {CHANGES: 10 * number, **took}
+            tallies.add(connection, counts, now - number * step)
+        alarms.report(
+            connection, "gateway", "apns", "APNs cannot be used as it is configured: BadTopic.",
+            "Set [apns] topic to the bundle id of the app that the key is for.", now,
+        )  # fmt: skip
+    at("/monitor")(visitor, there)
+    visitor.page.locator("summary").click()
+
+
 def without_a_code(visitor: Visitor, there: Furnished) -> None:
     _as(visitor, there.somebody)
     visitor.go("/account")
@@ -121,6 +140,7 @@ PAGES: Final = {
     "staff-account": at("/staff/{who}"),
     "group": at("/staff/groups/{group}"),
     "audit": at("/audit"),
+    "monitor": monitor,
     "forbidden": forbidden,
     "problem": at("/nothing"),
 }

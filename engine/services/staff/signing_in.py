@@ -164,8 +164,11 @@ def show_second_factor(
         return begin(connection, account, browser, now, proved=True)
 
 
-def visit(database: Database, token: str, now: datetime) -> Visit | None:
-    """Who shows this token; None for a session that is unknown, over, idle or pending."""
+def visit(database: Database, token: str, now: datetime, *, is_use: bool = True) -> Visit | None:
+    """Who shows this token; None for a session that is unknown, over, idle or pending.
+
+    What is no use of the session, because nobody did it, does not keep it from becoming idle.
+    """
     with database.read() as connection:
         session = _alive(connection, token, now)
         if session is None or session.is_pending:
@@ -174,7 +177,7 @@ def visit(database: Database, token: str, now: datetime) -> Visit | None:
         if account is None or account.is_disabled:
             return None
         held = rights.of(connection, account.id)
-    if now - session.seen_at > _SEEN_EVERY:
+    if is_use and now - session.seen_at > _SEEN_EVERY:
         with database.write() as connection:
             sessions.seen(connection, session.token_hash, now)
     return Visit(account, held, session)

@@ -20,7 +20,7 @@ from tests.district import HIGH_SCHOOL, MIDDLE_SCHOOL
 from tests.engine.portal.browser import HOST, PASSWORD, SOMEBODY, Browser
 
 PUBLIC = {
-    "/health/live", "/health/ready", "/static/{name:path}", "/sign-in", "/sign-in/code",
+    "/health/live", "/health/ready", "/metrics", "/static/{name:path}", "/sign-in", "/sign-in/code",
     "/sign-out",
 }  # fmt: skip
 OF_EVERYBODY = {"/", *(f"/account{rest}" for rest in (

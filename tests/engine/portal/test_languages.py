@@ -73,6 +73,8 @@ def test_what_is_vendored_is_what_was_published() -> None:
         if file.suffix != ".LICENSE"
     }
     assert found == {
+        # htmx.org 4.0.1
+        "htmx.min.js": "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
         # @picocss/pico 2.1.1
         "pico.min.css": "fbc9a63fc9fc9f72d12fd7fc9806e11fa9f77ae4f9cad146b27003a1119ba3db",
     }

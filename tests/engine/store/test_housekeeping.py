@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text
 
-from engine.store import alarms, housekeeping, partitions, tables
+from engine.store import alarms, housekeeping, partitions, tables, tallies
 from engine.store.tables import (
     decisions,
     facts,
@@ -81,15 +81,17 @@ def test_an_alarm_that_was_not_reported_for_a_day_is_forgotten(district: Distric
     assert (kept_for_a_day, district.count(tables.alarms)) == (1, 0)
 
 
-def test_counters_of_answers_go_after_a_day(told: District) -> None:
+def test_counters_of_answers_go_after_a_day_and_their_sum_stays(told: District) -> None:
     told.record([an_outcome("01a208d0-5240-8000-8000-000000000001.1", gateway="fcm")])
 
     forget(told, timedelta(hours=23))
-    counted = told.count(tables.tallies)
+    counted = told.read(tallies.by_minute, NOW - timedelta(hours=1))
+    summed = told.read(tallies.ever)
     forget(told, timedelta(hours=25))
 
-    assert counted > 0
-    assert told.count(tables.tallies) == 0
+    assert counted[NOW.replace(second=0)]["accepted"] == 4
+    assert told.read(tallies.by_minute, NOW - timedelta(hours=1)) == {}
+    assert told.read(tallies.ever) == summed
 
 
 def test_slices_go_until_nothing_is_left(told: District, monkeypatch: pytest.MonkeyPatch) -> None:
