@@ -19,6 +19,7 @@ from engine.portal.pages import (
     sign_in,
     staff,
     static_files,
+    why,
 )
 from engine.portal.portal import Portal
 from engine.portal.protection import Protection
@@ -26,7 +27,7 @@ from engine.portal.protection import Protection
 _LARGEST_BODY: Final = 1_000_000  # bytes
 _PAGES: Final = (
     health, metrics, static_files, sign_in, home, account, push_notifications, monitor, staff,
-    audit,
+    audit, why,
 )  # fmt: skip
 
 

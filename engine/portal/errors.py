@@ -45,7 +45,8 @@ def _sign_in_needed(request: Request, error: Exception) -> Response:
         return _problem(401, "Nobody is signed in.", "Sign in first.")
     if UNATTENDED in request.headers:
         return PlainTextResponse("Sign in again.", 401)
-    back = quote(request.url.path, safe="/") if request.method == "GET" else "/"
+    address = f"{request.url.path}?{request.url.query}".rstrip("?")
+    back = quote(address, safe="/") if request.method == "GET" else "/"
     return RedirectResponse(f"/sign-in?next={back}", 303)
 
 

@@ -31,6 +31,7 @@ class Section(NamedTuple):
 
 
 SECTIONS: Final = (
+    Section(_("Support"), (Entry("/why", Tool.WHY),)),
     Section(
         _("System Settings"),
         (

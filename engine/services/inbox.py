@@ -12,12 +12,13 @@ from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.ports import Decided
 from engine.services import typed
+from engine.services.texts import text_of
 from engine.store import app, decisions, directory, notifications, reading
 from rules.change import Kind, PersonId, StudentId
 from rules.identity import is_origin
 from rules.notification import Notification, NotificationId
 from rules.thresholds import written
-from rules.wording import TextFault, Wording
+from rules.wording import Wording
 
 NO_WORDS = "The words are not kept any more."
 
@@ -153,8 +154,8 @@ def _to(row: Decided, reader: _Reader) -> list[Notification]:
 def _entry(
     wording: Wording, one: Notification, language: str | None, *, seen: bool, read: bool
 ) -> Entry:
-    text = wording.render(one.facts, one.audience, language or one.language)
-    title, body = (NO_WORDS, "") if isinstance(text, TextFault) or one.facts.forgotten else text
+    text = text_of(wording, one.facts, one.audience, language or one.language)
+    title, body = text or (NO_WORDS, "")
     return Entry(
         one.id, one.at, one.student, one.facts.kind, title, body, seen, read, _because(one)
     )

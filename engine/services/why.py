@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -27,10 +27,11 @@ from engine.store import (
 )
 from engine.store.parked import ParkedChange
 from rules.audience import Candidate, DeviceId
-from rules.change import ChangeId, Kind, PersonId, SchoolId, StudentId
+from rules.change import ChangeId, Facts, Kind, PersonId, SchoolId, StudentId
 from rules.gates import EVERY_SCHOOL, GATES, Case, Whereabouts, standing_case
 from rules.identity import notification_id
-from rules.notification import State
+from rules.notification import Hold, Notification, State
+from rules.outcomes import Verdict
 from rules.reasons import Reason
 
 YES: Final = "yes"
@@ -40,6 +41,8 @@ BY_CHANGE: Final = "depends on the change"
 
 # What is told by a notification with a row of its own.
 _WITH_A_ROW: Final = frozenset({Reason.HELD, Reason.TOLD_APART})
+
+_HEARD: Final = frozenset({Reason.TOLD, Reason.TOLD_APART, Reason.DEVICE_ALREADY_TOLD})
 
 # What is asked after the gates, when a text is made and devices are counted.
 _AFTER_GATES: Final = (
@@ -56,13 +59,37 @@ class Step:
     answer: str
 
 
+class Try(NamedTuple):
+    """One try of a push, and what the gateway said; without a *verdict* it has said nothing yet."""
+
+    device: DeviceId
+    number: int = 0
+    verdict: Verdict | None = None
+    reason: str = ""
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether it was sent with less of its text, so that it fits."""
+        return self.reason == outcomes.SHORTENED
+
+
+class Waited(NamedTuple):
+    """A notification that was held: until *at* a moment, and why; or its state since then."""
+
+    state: State
+    at: datetime
+    hold: Hold | None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What became of one change for one person, gate by gate, and of each push.
 
     Without a *change* it is what would become of one that came now, at a *school*. *at* is where
     the reason was found, and *below* are the thresholds of which a change must cross one, or the
-    one that it crossed.
+    one that it crossed. *opens* is when families may see the record, and *own* is there where the
+    notification waited. *facts* are there as long as somebody knows of the record, and its words
+    are kept.
     """
 
     kind: Kind
@@ -71,10 +98,14 @@ class Answer:
     change: ChangeId | None = None
     watch: str = ""
     committed_at: datetime | None = None
-    pushes: Sequence[str] = ()
+    pushes: Sequence[Try] = ()
     school: SchoolId = EVERY_SCHOOL
     at: Whereabouts | None = None
     below: Sequence[Decimal] = ()
+    opens: datetime | None = None
+    own: Waited | None = None
+    person: DecidedFor | None = None
+    facts: Facts | None = None
 
 
 def decided(
@@ -114,6 +145,59 @@ def of_change(
                 return _decided(connection, row, person, zone)
         reason = parked.of_change(connection, change)
     raise _no_decision(reason, was_evaluated=bool(rows))
+
+
+class Heard(NamedTuple):
+    """What became of a change for everybody, student by student."""
+
+    change: ChangeId
+    kind: Kind
+    watch: str
+    committed_at: datetime
+    rows: Sequence[Decided]
+
+    def only(self, students: Collection[StudentId]) -> Heard | None:
+        """The same of these students alone; None where it concerns none of them."""
+        rows = [one for one in self.rows if one.place and one.place.student in students]
+        return self._replace(rows=rows) if rows else None
+
+    @property
+    def students(self) -> set[StudentId]:
+        """Whom it is about."""
+        return {one.place.student for one in self.rows if one.place}
+
+    @property
+    def people(self) -> set[PersonId]:
+        """Everybody about whom it was decided."""
+        return {one.person for row in self.rows for one in row.people}
+
+    @property
+    def told(self) -> set[PersonId]:
+        """Who of them heard of it."""
+        return {one.person for row in self.rows for one in row.people if one.reason is Reason.TOLD}
+
+
+def last_decided(database: Database) -> datetime | None:
+    """When the district's newest change was decided; None before there was any."""
+    with database.read() as connection:
+        return decisions.last_decided_at(connection)
+
+
+def who_heard(database: Database, change: ChangeId) -> Heard | None:
+    """Who heard of a change and who did not; None where it concerned no student, or is not known.
+
+    Raises SchoolbellError for what is no id, and with its remedy for a change that is parked.
+    """
+    change = _change_id(change)
+    with database.read() as connection:
+        rows = [one for one in decisions.of_changes(connection, [change]) if one.place]
+        waiting = None if rows else parked.of_change(connection, change)
+    if waiting:
+        raise _no_decision(waiting, was_evaluated=False)
+    if not rows or rows[0].place is None:
+        return None
+    first = rows[0]
+    return Heard(change, rows[0].place.kind, first.watch, first.committed_at, rows)
 
 
 def standing(
@@ -178,10 +262,19 @@ def _decided(connection: Connection, row: Decided, person: PersonId, zone: tzinf
     one = _of(row, person)
     if row.place is None or one is None:
         raise ValueError("the change does not concern this person")
+    opens = openings.of_change(connection, row.change) if one.reason is Reason.OPENS_LATER else None
+    has_own = one.reason in _WITH_A_ROW
+    own = _own(connection, row, person) if has_own else None
+    origin, devices = (own.id, own.devices) if own else (row.change, one.devices)
+    is_silent = has_own and (own is None or own.state is State.HELD)
     return Answer(
         row.place.kind, one.reason, list(_steps(one.reason)), row.change, row.watch,
-        row.committed_at.astimezone(zone), _told(connection, row, one, zone), at=one.at,
+        row.committed_at.astimezone(zone),
+        () if is_silent else _tries(connection, origin, devices), at=one.at,
         below=() if one.below is None else (one.below,),
+        opens=opens.astimezone(zone) if opens else None,
+        own=Waited(own.state, own.at.astimezone(zone), own.hold) if own else None,
+        person=one, facts=row.facts,
     )  # fmt: skip
 
 
@@ -226,42 +319,22 @@ def _steps(reason: Reason) -> Iterator[Step]:
         yield Step(title, answer)
 
 
-def _told(connection: Connection, row: Decided, one: DecidedFor, zone: tzinfo) -> list[str]:
-    """What became of each push, also of a notification that was held first, and what will."""
-    if one.reason is Reason.OPENS_LATER:
-        opens = openings.of_change(connection, row.change)
-        return [f"opens at {_at(opens, zone)}"] if opens else []
-    if one.reason not in _WITH_A_ROW or row.place is None:
-        return _pushes(connection, row.change, one.devices)
-    name = notification_id(row.change, row.place.student, one.person)
-    own = notifications.by_id(connection, [name]).get(name)
-    if own is None:
-        return []
-    when = _at(own.at, zone)
-    if own.state is State.HELD:
-        return [f"held until {when}: {own.hold}"]
-    return [f"{own.state} at {when}", *_pushes(connection, own.id, own.devices)]
+def _own(connection: Connection, row: Decided, person: PersonId) -> Notification | None:
+    """The notification with a row of its own, of a person for whom it was held."""
+    if row.place is None:
+        return None
+    name = notification_id(row.change, row.place.student, person)
+    return notifications.by_id(connection, [name]).get(name)
 
 
-def _at(moment: datetime, zone: tzinfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
-
-
-def _pushes(connection: Connection, origin: str, devices: Sequence[DeviceId]) -> list[str]:
-    found = outcomes.of_origin(connection, origin)
-    answered = [
-        f"device {device}: try {attempt} {verdict}{_because(reason)}"
-        for device, attempt, verdict, reason in found
+def _tries(connection: Connection, origin: str, devices: Sequence[DeviceId]) -> list[Try]:
+    found = [
+        Try(DeviceId(str(device)), attempt, Verdict(verdict), reason)
+        for device, attempt, verdict, reason in outcomes.of_origin(connection, origin)
         if str(device) in devices
     ]
-    silent = set(devices) - {str(device) for device, *_ in found}
-    return answered + [f"device {device}: no answer yet" for device in sorted(silent, key=int)]
-
-
-def _because(reason: str) -> str:
-    if reason == outcomes.SHORTENED:
-        return ", its text shortened to fit"
-    return f", {reason}" if reason else ""
+    silent = set(devices) - {one.device for one in found}
+    return found + [Try(device) for device in sorted(silent, key=int)]
 
 
 def _no_decision(parked_for: ParkedChange | None, *, was_evaluated: bool) -> SchoolbellError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import click
 
-from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer
+from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer, Try, Waited
 from rules.gates import Whereabouts
+from rules.notification import State
 from rules.reasons import Reason
 from rules.thresholds import written
 
@@ -46,15 +48,39 @@ def _would_be_told(one: Answer) -> str:
 
 def show_answer(one: Answer) -> None:
     """One decision, gate by gate."""
-    when = f"{one.committed_at:%Y-%m-%d %H:%M:%S}" if one.committed_at else ""
+    when = _at(one.committed_at) if one.committed_at else ""
     click.echo(f"{when} {one.kind} ({one.watch}), change {one.change}")
     for step in one.steps:
         click.echo(f"  {_mark(step.answer)} {step.gate}")
     click.echo(f"  {one.reason}: {one.reason.for_staff}{_found_at(one.at)}")
     if one.below:
         click.echo(f"    it fell below {_limits(one)}")
-    for push in one.pushes:
-        click.echo(f"    {push}")
+    for words in told(one):
+        click.echo(f"    {words}")
+
+
+def told(one: Answer) -> list[str]:
+    """What became of it where it waited, and of each push."""
+    found = [f"opens at {_at(one.opens)}"] if one.opens else []
+    if one.own:
+        found.append(_waited(one.own))
+    return found + [_try(push) for push in one.pushes]
+
+
+def _waited(own: Waited) -> str:
+    is_held = own.state is State.HELD
+    return f"held until {_at(own.at)}: {own.hold}" if is_held else f"{own.state} at {_at(own.at)}"
+
+
+def _try(one: Try) -> str:
+    if one.verdict is None:
+        return f"device {one.device}: no answer yet"
+    because = ", its text shortened to fit" if one.is_shortened else f", {one.reason}"
+    return f"device {one.device}: try {one.number} {one.verdict}{because if one.reason else ''}"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _limits(one: Answer) -> str:

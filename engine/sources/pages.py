@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from engine.database import Database
-from engine.dialects.folding import folded as fold
+from engine.dialects.searching import holds
 from engine.errors import ConfigError
 from engine.sources import queries
 from engine.sources.definition import Definition
@@ -389,11 +389,8 @@ class SisPages:
 
     def _holds(self, column: str, word: str) -> ColumnElement[bool]:
         """Whether a column holds a word, whatever capitals and accents either is written with."""
-        name, pattern = _words_of(column), literal(f"%{_literally(word)}%")
         with self._database.read() as connection:
-            folded = self._database.dialect.folded(connection, name)
-        as_it_is = func.lower(name).like(func.lower(pattern), escape="\\")
-        return or_(folded.like(f"%{_literally(fold(word))}%", escape="\\"), as_it_is)
+            return holds(connection, _words_of(column), word)
 
     def _families_with(self, students: Narrowed) -> Select[Any]:
         members = queries.narrowed(self._database.dialect, self._query(_MEMBERS))
@@ -453,11 +450,6 @@ def _on_or_after(name: str, day: date) -> ColumnElement[bool]:
 def _day_of(name: str) -> ColumnElement[str]:
     """The day of a date, or of a moment; SQLite and many SIS keep either as text."""
     return func.substr(_words_of(name), 1, 10)
-
-
-def _literally(word: str) -> str:
-    """A word in a pattern: what stands for anything elsewhere stands for itself."""
-    return "".join(f"\\{letter}" if letter in "\\%_" else letter for letter in word)
 
 
 def _rows(part: str, found: Sequence[Row[Any]]) -> Sequence[Any]:

@@ -208,6 +208,13 @@ def newest_of(
     return found[:limit]
 
 
+def last_decided_at(connection: Connection) -> datetime | None:
+    """When the newest change was decided; None where no decision is kept."""
+    newest = select(decisions.c.decided_at).order_by(decisions.c.change_id.desc()).limit(1)
+    found: datetime | None = connection.execute(newest).scalar()
+    return found
+
+
 def students_of(connection: Connection, person: PersonId) -> list[StudentId]:
     """Everybody about whom a person was ever told."""
     found = connection.execute(

@@ -23,8 +23,10 @@ from engine.services.staff import accounts, rights, second_factor, signing_in
 from engine.services.staff.signing_in import Began, Browser
 from engine.store.staff.accounts import Account
 from rules.change import SchoolId
+from rules.outcomes import Verdict
 from rules.tool_rights import Grant, GroupId, Right, Tool
 from tests import district
+from tests.builders import an_outcome
 from tests.district import HIGH_SCHOOL
 
 PASSWORD: Final = "a sentence that staff remember"
@@ -143,7 +145,17 @@ def furnish(site: Site) -> tuple[Account, Account, GroupId]:
     rights.join(database, _somebody(), long.id, group)
     rights.give(database, _somebody(), long.id, Grant(Tool.AUDIT, Right.READ))
     rights.take(database, _somebody(), long.id, Grant(Tool.BROADCASTS, Right.READ))
+    _let_something_happen(site)
     return boss, long, group
+
+
+def _let_something_happen(site: Site) -> None:
+    """A score that some are told, and what a gateway said of it."""
+    small = district.District(str(site.installation.config.database.url))
+    push = small.push_of(district.scored(9, 17))
+    small.record([an_outcome(push, Verdict.DEFERRED, reason="UNAVAILABLE")])
+    small.record([an_outcome(push, attempt=2)])
+    small.database.close()
 
 
 def _somebody() -> Actor:

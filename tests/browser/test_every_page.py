@@ -20,6 +20,7 @@ from rules.tool_rights import GroupId
 from tests.browser.conftest import Open
 from tests.browser.site import PASSWORD, Site, furnish
 from tests.browser.visitor import Visitor
+from tests.district import ADA, MOTHER, UNCLE
 
 SCREENSHOTS: Final = Path(__file__).parents[2] / "screenshots"
 LANGUAGES: Final = ("en", "es")
@@ -120,6 +121,18 @@ def forbidden(visitor: Visitor, there: Furnished) -> None:
     visitor.go("/staff")
 
 
+def decision(visitor: Visitor, there: Furnished) -> None:
+    at(f"/why/person?student={ADA}&person={MOTHER}")(visitor, there)
+    visitor.page.locator(".decisions a").first.click()
+    visitor.page.locator(".gates").wait_for()
+
+
+def change(visitor: Visitor, there: Furnished) -> None:
+    decision(visitor, there)
+    visitor.page.locator(".lead a").click()
+    visitor.page.locator(".verdicts").first.wait_for()
+
+
 def _as(visitor: Visitor, account: Account, *, proved: bool = False) -> None:
     cookie = visitor.site.cookie(account, proved=proved)
     visitor.context.add_cookies([cookie])  # type: ignore[list-item]
@@ -141,6 +154,14 @@ PAGES: Final = {
     "group": at("/staff/groups/{group}"),
     "audit": at("/audit"),
     "monitor": monitor,
+    "why": at("/why"),
+    "why-found": at("/why?q=reyes"),
+    "why-nobody": at("/why?q=nobody"),
+    "why-student": at(f"/why/student?id={ADA}"),
+    "why-person": at(f"/why/person?student={ADA}&person={MOTHER}"),
+    "why-restricted": at(f"/why/person?student={ADA}&person={UNCLE}"),
+    "why-decision": decision,
+    "why-change": change,
     "forbidden": forbidden,
     "problem": at("/nothing"),
 }

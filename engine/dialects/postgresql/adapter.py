@@ -25,6 +25,7 @@ from sqlalchemy import (
     TypeDecorator,
     any_,
     bindparam,
+    case,
     event,
     func,
     literal_column,
@@ -130,13 +131,18 @@ class Postgresql:
         sessions.limit(connection, seconds)
 
     def folded(self, connection: Connection, words: ColumnElement[str]) -> ColumnElement[str]:
-        """See dialect.Dialect.folded. Of what is not UTF-8 a server takes no letter apart."""
+        """See dialect.Dialect.folded. Of what is not UTF-8 a server takes no letter apart.
+
+        Plain letters, which have one byte each, need not wait for that either.
+        """
         driver: Any = connection.connection.driver_connection
         if driver.info.parameter_status("server_encoding") != "UTF8":
             return func.lower(words)
         apart = func.normalize(words, literal_column("NFD"))
         plain = func.lower(func.regexp_replace(apart, folding.ACCENTS, "", "g"))
-        return func.translate(plain, folding.CAPITALS, folding.SMALL)
+        is_plain = func.octet_length(words) == func.char_length(words)
+        other = func.translate(plain, folding.CAPITALS, folding.SMALL)
+        return case((is_plain, func.lower(words)), else_=other)
 
     def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """See dialect.Dialect.one_of."""

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from engine.runtime.clock import utc_now
 from engine.services.status import look
 from engine.show.status import show_status
-from engine.show.why import show_answer
+from engine.show.why import show_answer, told
 from engine.store import decisions as decisions_store
 from engine.store.tables import decisions
 from engine.trial.demo import cast
@@ -73,7 +73,7 @@ def _who(person: str, student: str) -> str:
 def _says(one: Explained) -> Words:
     found = one.answer.reason if one.answer else None
     if one.is_right and one.answer:
-        return Words(". ".join((one.answer.reason.for_staff.rstrip("."), *one.answer.pushes)))
+        return Words(". ".join((one.answer.reason.for_staff.rstrip("."), *told(one.answer))))
     return Words(f"{found or 'nothing'}, where it should be {one.asked.reason}", "red")
 
 

@@ -9,6 +9,7 @@ import pytest
 from engine.errors import SchoolbellError
 from engine.services import why
 from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer
+from engine.show.why import told
 from engine.store import app
 from engine.store import district as settings
 from rules.change import Change, ChangeId, Kind, PersonId, StudentId
@@ -153,7 +154,7 @@ def test_a_push_without_an_answer_says_so(district: District) -> None:
 
     (answer,) = decided(district)
 
-    assert answer.pushes == [f"device {push.device_id}: no answer yet"]
+    assert told(answer) == [f"device {push.device_id}: no answer yet"]
 
 
 def test_every_try_of_a_push_is_shown_with_its_outcome(district: District) -> None:
@@ -163,7 +164,7 @@ def test_every_try_of_a_push_is_shown_with_its_outcome(district: District) -> No
 
     (answer,) = decided(district)
 
-    assert answer.pushes == [
+    assert told(answer) == [
         f"device {push.device_id}: try 1 deferred, UNAVAILABLE",
         f"device {push.device_id}: try 2 accepted",
     ]
@@ -175,7 +176,7 @@ def test_a_text_that_was_shortened_is_shown_in_words(district: District) -> None
 
     (answer,) = decided(district)
 
-    assert answer.pushes == [f"device {push.device_id}: try 1 accepted, its text shortened to fit"]
+    assert told(answer) == [f"device {push.device_id}: try 1 accepted, its text shortened to fit"]
 
 
 def test_who_was_not_told_has_no_pushes(district: District) -> None:
@@ -183,7 +184,7 @@ def test_who_was_not_told_has_no_pushes(district: District) -> None:
 
     (answer,) = decided(district, GRANDMOTHER)
 
-    assert answer.pushes == []
+    assert told(answer) == []
 
 
 # One change

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from engine.ports import Queue
 from engine.services import why
+from engine.show.why import told
 from engine.sources.definition import Query, Watch
 from engine.sources.loading import load
 from engine.stages.opening import LookAgain
@@ -110,7 +111,7 @@ def test_why_says_when_it_opens(district: District) -> None:
 
     (answer,) = why.decided(district.database, StudentId(ADA), PersonId(MOTHER), NOW)
 
-    assert answer.pushes == ["opens at 2026-11-23 16:30:00"]
+    assert told(answer) == ["opens at 2026-11-23 16:30:00"]
 
 
 def test_it_is_told_once_however_often_it_is_published(district: District) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from engine.services import why
+from engine.show.why import told
 from engine.store import district as settings
 from engine.store.tables import due, notifications, outcomes
 from rules.change import Change, Kind, PersonId, StudentId
@@ -155,8 +156,8 @@ def test_why_says_until_when_it_is_held_and_what_became_of_it(district: District
     later(district)
     (after,) = why.decided(district.database, StudentId(ADA), PersonId(MOTHER), MOMENT)
 
-    assert before.pushes == ["held until 2026-11-23 14:40:00: settle"]
-    assert after.pushes == [
+    assert told(before) == ["held until 2026-11-23 14:40:00: settle"]
+    assert told(after) == [
         "told at 2026-11-23 14:40:00",
         f"device {district.devices()[MOTHER]}: no answer yet",
     ]
