@@ -15,6 +15,7 @@ from engine.ports import Queue
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
 from engine.services import people, settings
+from engine.services.actor import Actor
 from engine.services.install import install
 from engine.stages.publishing import publish_changes
 from engine.stages.relay import relay
@@ -38,8 +39,9 @@ class Place:
     def __init__(self, here: District, purge: Callable[[], None]) -> None:
         self.here, self.purge = here, purge
         list(install(here))
-        settings.enable(here.database)
-        settings.set_privacy(here.database, Level.FULL)
+        somebody = Actor("a test", utc_now())
+        settings.enable(here.database, somebody)
+        settings.set_privacy(here.database, somebody, Level.FULL)
         token = Token("fcm_token", "token-of-the-father-s-phone")
         people.sign_in(here.database, here.keyring, PersonId(FATHER), token, utc_now())
         people.subscribe(here.database, PersonId(FATHER), StudentId(ADA), Kind.ASSIGNMENT)

@@ -108,16 +108,18 @@ def of_projects(crowd: Crowd) -> Sequence[Shown]:
 
 
 def of_session(crowd: Crowd) -> Sequence[Shown]:
-    """What appears when the session moves: one change, so a guardian of two hears of the first."""
+    """What appears when the session moves: of each child once on each phone."""
     session = crowd.session
     then = f"{session.day}, {session.starts_at}, {session.room}"
     now = ", ".join((session.day, *MOVED_TO))
-    first: dict[str, Shown] = {}
-    for pupil in sorted(session.pupils, key=lambda pupil: str(pupil.student)):
+    shown: list[Shown] = []
+    for pupil in session.pupils:
+        first: dict[str, Shown] = {}
         for one in pupil.told():
             title, body = _session_words(pupil, one, session.title, then, now)
             first.setdefault(one.phone, Shown(one.phone, title, body))
-    return list(first.values())
+        shown += first.values()
+    return shown
 
 
 def _score_words(pupil: Pupil, one: Relative, score: str) -> str:

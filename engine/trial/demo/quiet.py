@@ -10,7 +10,8 @@ from typing import Final
 from sqlalchemy import func, select
 
 from engine.runtime.district import District
-from engine.store.tables import decisions, outcomes, parked_changes
+from engine.store.tables import decisions, notifications, outcomes, parked_changes
+from rules.notification import State
 from rules.outcomes import Verdict
 
 FINAL: Final = (Verdict.ACCEPTED, Verdict.UNREGISTERED, Verdict.REFUSED)
@@ -25,7 +26,10 @@ _LOOK_EVERY: Final = 0.03  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What has not had all of its effect: rows to evaluate, pushes to answer, messages to take."""
+    """What has not had all of its effect: rows to evaluate, pushes to answer, messages to take.
+
+    Who is to be told a moment later counts as a push.
+    """
 
     rows: int
     pushes: int
@@ -56,8 +60,11 @@ def remaining(district: District) -> Remaining:
                 select(func.count()).select_from(_ANSWERED).scalar_subquery(),
             )
         )
+        own = connection.execute(select(notifications.c.state, notifications.c.devices)).all()
+    told += sum(len(devices) for state, devices in own if state == State.TOLD)
+    held = sum(state == State.HELD for state, _ in own)
     waiting = sum(depth.ready for depth in district.broker.depths().values())
-    return Remaining(captured - evaluated - parked, told - answered, waiting)
+    return Remaining(captured - evaluated - parked, told + held - answered, waiting)
 
 
 def wait_until_quiet(
