@@ -128,7 +128,7 @@ def without_its_district(file: Path) -> None:
 
 def half_migrated(file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute("ALTER TABLE schoolbell_devices DROP COLUMN privacy")
+        connection.execute("ALTER TABLE schoolbell_alarms DROP COLUMN remedy")
         connection.execute("ALTER TABLE schoolbell_subscriptions RENAME COLUMN thresholds TO t")
 
 
