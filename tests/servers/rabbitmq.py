@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ SCRIPTS: Final = ("/usr/lib/rabbitmq/bin", "/usr/local/lib/rabbitmq/bin")
 ERLANG: Final = ("/usr/bin", "/usr/lib/erlang/bin", "/usr/local/bin")
 USER: Final = "schoolbell"
 
+_GREETINGS: Final = 5
+_MOMENT: Final = 0.3  # seconds
+_NOT_CONNECTED: Final = "failed to connect to node"
 _SETTINGS: Final[Mapping[str, object]] = {
     "log.console": "false",
     "vm_memory_high_watermark.absolute": "4GiB",
@@ -136,9 +140,21 @@ class RabbitServer(PrivateServer):
     def evaluate(self, expressions: str) -> str:
         """Evaluate Erlang in the broker and return the last value as Erlang writes it.
 
-        For example `rabbit_alarm:get_alarms()`.
+        For example `rabbit_alarm:get_alarms()`. A call that did not reach the broker is made again:
+        now and then a node refuses the greeting of another.
         """
-        asked = subprocess.run(
+        for _ in range(_GREETINGS):
+            asked = self._erl(expressions)
+            if _NOT_CONNECTED not in asked.stderr:
+                break
+            time.sleep(_MOMENT)
+        answer = asked.stdout.strip()
+        if asked.returncode != 0 or not answer.startswith("{ok, "):
+            raise ServerError(f"{expressions}\nanswered: {answer} {asked.stderr.strip()}")
+        return answer.removeprefix("{ok, ").removesuffix("}")
+
+    def _erl(self, expressions: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [
                 str(self._erl_call),
                 "-address",
@@ -152,10 +168,6 @@ class RabbitServer(PrivateServer):
             timeout=60,
             check=False,
         )
-        answer = asked.stdout.strip()
-        if asked.returncode != 0 or not answer.startswith("{ok, "):
-            raise ServerError(f"{expressions}\nanswered: {answer} {asked.stderr.strip()}")
-        return answer.removeprefix("{ok, ").removesuffix("}")
 
     def control(self, *words: str) -> str:
         """Run rabbitmqctl, as an administrator does; it takes seconds. What it prints."""

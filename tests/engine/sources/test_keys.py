@@ -214,7 +214,7 @@ class TestConstraints:
 
     def test_check_names_a_constraint_that_was_dropped(self, empty_postgres_sis: Sis) -> None:
         empty_postgres_sis.write(KID_TASK)
-        watch = a_watch(**OF_KID_AND_TASK)
+        watch = a_watch(**{**OF_KID_AND_TASK, "facts": "score"})
         empty_postgres_sis.watch(watch)
         empty_postgres_sis.write("ALTER TABLE kid_task DROP CONSTRAINT kid_task_pkey")
         [found] = empty_postgres_sis.capture(a_definition(watch)).check()
@@ -310,15 +310,15 @@ class TestDirectory:
             ),
             (
                 {"refreshes": "rights", "by": "person_id", "from_": "adult"},
-                Scope("rights", "person_id", frozenset({"a"})),
+                Scope("rights", "person_id", frozenset({"5"})),
             ),
             (
                 {"refreshes": "people", "by": "id", "from_": "adult"},
-                Scope("people", "id", frozenset({"a"})),
+                Scope("people", "id", frozenset({"5"})),
             ),
             (
                 {"refreshes": "people", "by": "id", "from_": "note"},
-                Scope("people", "id", frozenset({"x", "y"})),
+                Scope("people", "id", frozenset({"8", "9"})),
             ),
             ({"refreshes": "schools"}, Scope("schools")),
         ],
@@ -327,7 +327,8 @@ class TestDirectory:
         self, empty_sis: Sis, watch: dict[str, object], scope: Scope
     ) -> None:
         empty_sis.write(
-            "CREATE TABLE guardian (kid integer, adult text, note text, PRIMARY KEY (kid, adult))"
+            "CREATE TABLE guardian"
+            " (kid integer, adult integer, note integer, PRIMARY KEY (kid, adult))"
         )
         definition = a_definition(
             directory_watch=(
@@ -338,9 +339,9 @@ class TestDirectory:
             ),
             watch=(),
         )  # fmt: skip
-        empty_sis.write("INSERT INTO guardian VALUES (1, 'a', 'x')")
+        empty_sis.write("INSERT INTO guardian VALUES (1, 5, 8)")
         empty_sis.capture(definition).install()
-        empty_sis.write("UPDATE guardian SET note = 'y'")
+        empty_sis.write("UPDATE guardian SET note = 9")
         assert scopes_of(definition, empty_sis.changes()) == [scope]
 
 
