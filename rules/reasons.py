@@ -80,8 +80,8 @@ _SENTENCES = {
         "You were notified.",
     ),
     Reason.TOLD_APART: (
-        "The person is told by a notification of its own, because one of their devices was told of "
-        "another record of the same change.",
+        "The person was told by a notification of its own, because the same phone was told of "
+        "another student or record at that moment.",
         "You were notified.",
     ),
     Reason.HELD: (

@@ -120,8 +120,8 @@ CHANGES: Final[Mapping[Reason, Change]] = {
 FOR_STAFF: Final[Mapping[Reason, str]] = {
     Reason.TOLD: _("A push went out to each live device."),
     Reason.TOLD_APART: _(
-        "The person is told by a notification of its own, because one of their devices was told of "
-        "another record of the same change."
+        "The person was told by a notification of its own, because the same phone was told of "
+        "another student or record at that moment."
     ),
     Reason.HELD: _("It is held, and told at a later moment."),
     Reason.DISTRICT_OFF: _("Push notifications are switched off for the whole district."),

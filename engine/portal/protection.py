@@ -16,6 +16,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ANY_NAME: Final = "/health/"  # a load balancer asks by an address
+_ANOTHER_NAME: Final = (
+    "The portal does not answer to this address. Open the one that your administrator gave you; "
+    "administrators set it as public_url in [portal]."
+)
+_NOT_OURS: Final = (
+    "This was not sent from a page of the portal, so nothing was changed. Open the portal and do "
+    "it there."
+)
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS: Final = frozenset({"same-origin", "none"})
 _POLICY: Final = "; ".join((
@@ -53,10 +61,10 @@ class Protection:
 
     def _refusal(self, method: str, path: str, headers: Headers) -> PlainTextResponse | None:
         if headers.get("host", "") not in self._hosts and not path.startswith(_ANY_NAME):
-            return PlainTextResponse("This server has another name.", 421)
+            return PlainTextResponse(_ANOTHER_NAME, 421)
         if method in _SAFE or self._is_from_us(headers):
             return None
-        return PlainTextResponse("Send this from a page of the portal itself.", 403)
+        return PlainTextResponse(_NOT_OURS, 403)
 
     def _is_from_us(self, headers: Headers) -> bool:
         if site := headers.get("sec-fetch-site"):

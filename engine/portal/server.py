@@ -14,7 +14,6 @@ from engine.errors import ConfigError
 from engine.portal.app import build
 from engine.portal.portal import Portal
 from engine.runtime.district import District
-from engine.services.staff import signing_in
 from engine.telemetry import Event, emit
 
 _STEP: Final = 1.0  # seconds between two looks
@@ -42,10 +41,9 @@ class PortalStage:
         emit(Event.PORTAL_OPENED, host=host, port=port)
 
     def step(self, stop: Flag) -> None:
-        """See Stage.step. Meanwhile what is over is forgotten."""
+        """See Stage.step: the server has a thread of its own, which is looked after here."""
         if not self._thread.is_alive():
             raise RuntimeError("the server has ended")
-        signing_in.forget_old(self._portal.district.database, self._portal.now)
         stop.wait(_STEP)
 
     def drain(self) -> None:

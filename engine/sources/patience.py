@@ -61,10 +61,6 @@ class Patience:
         if pause:
             self._pauses.pop(name, None)
 
-    def is_out(self, name: str) -> bool:
-        """Whether a query is left alone now, or was slow when it was last asked."""
-        return name in self._pauses
-
     def again(self) -> None:
         """Leave nothing alone any more: somebody wants to know."""
         self._pauses = {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Connection, delete
 
 from engine.database import Database
 from engine.store import alarms, partitions, tallies
+from engine.store.staff import failures, sessions
 from engine.store.tables import decisions, facts, inbox_reads, notifications, outcomes
+
+_KEEP_FAILURES: Final = timedelta(days=1)
 
 
 def forget(
@@ -17,12 +21,15 @@ def forget(
     """Forget old texts, and old decisions and outcomes; return how many partitions and rows went.
 
     Texts go first: who was told of what, and why, is kept much longer than the words. Alarms that
-    are over and old tallies go, too. What has no partition to drop goes in
-    slices, each a transaction of its own, until nothing is left.
+    are over, old tallies, staff's sessions that are over and sign-ins that failed the day before
+    go, too. What has no partition to drop goes in slices, each a transaction of its own, until
+    nothing is left.
     """
     with database.write() as connection:
         alarms.forget(connection, now)
         tallies.forget(connection, now)
+        sessions.forget(connection, now)
+        failures.forget(connection, now - _KEEP_FAILURES)
         gone = _forget_own_notifications(connection, now - keep_content)
     for table, keep in (
         (facts, keep_content), (outcomes, keep_decisions), (decisions, keep_decisions),

@@ -534,8 +534,7 @@ def upgrade() -> None:
         sa.Column("username", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("language", sa.String(length=8), nullable=False),
-        sa.Column("password_hash", sa.Text(), nullable=True),
-        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("password_hash", sa.Text(), nullable=False),
         sa.Column("totp_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("totp_used", sa.Integer(), nullable=True),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
@@ -544,7 +543,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("schoolbell_staff", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_schoolbell_staff_subject"), ["subject"], unique=True)
         batch_op.create_index(batch_op.f("ix_schoolbell_staff_username"), ["username"], unique=True)
 
     op.create_table(
@@ -699,7 +697,6 @@ def downgrade() -> None:
     op.drop_table("schoolbell_staff_groups")
     with op.batch_alter_table("schoolbell_staff", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_staff_username"))
-        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_subject"))
 
     op.drop_table("schoolbell_staff")
     op.drop_table("schoolbell_source")

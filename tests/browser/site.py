@@ -81,7 +81,9 @@ class Site:
         The code that proved it is of *steps_ago*: each is taken once.
         """
         database, secret = self.installation.database, second_factor.new_secret()
-        began = signing_in.sign_in(database, account.username, PASSWORD, _BROWSER, utc_now())
+        began = signing_in.sign_in(
+            database, self.installation.keyring, account.username, PASSWORD, _BROWSER, utc_now()
+        )
         assert isinstance(began, Began)
         visit = signing_in.visit(database, began.token, utc_now())
         assert visit

@@ -43,7 +43,7 @@ def set_password(
     if new != again:
         return _show(request, portal, visit, _("The new passwords are not the same."))
     began = signing_in.change_password(
-        portal.district.database, username, now, new, browser, portal.now
+        portal.district.database, portal.district.keyring, username, now, new, browser, portal.now
     )
     if isinstance(began, signing_in.Refused):
         return _show(request, portal, visit, _("The password of now is another one."))

@@ -32,7 +32,9 @@ def sign_in(
 ) -> Response:  # fmt: skip
     """Begin a session, which may still need a code."""
     browser = browser_of(request)
-    began = signing_in.sign_in(portal.district.database, username, password, browser, portal.now)
+    began = signing_in.sign_in(
+        portal.district.database, portal.district.keyring, username, password, browser, portal.now
+    )
     if isinstance(began, Refused):
         return _ask(request, portal, local(next), username=username, refused=began)
     where = f"/sign-in/code?next={quote(local(next))}" if began.is_pending else local(next)

@@ -38,12 +38,12 @@ def show(request: Request, portal: ThePortal, visit: May) -> Response:
 @pages.post("")
 def add(
     request: Request, portal: ThePortal, visit: MayChange, username: Words, name: Words,
-    password: Words = "",
+    password: Words,
 ) -> Response:  # fmt: skip
     """Make an account."""
     try:
         made = accounts.add(
-            portal.district.database, actor(portal, visit), username, name, password or None
+            portal.district.database, actor(portal, visit), username, name, password
         )
     except SchoolbellError as error:
         return _show(request, portal, visit, error, username=username, name=name)

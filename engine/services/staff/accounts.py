@@ -28,46 +28,37 @@ def add(
     by: Actor,
     username: str,
     name: str,
-    password: str | None,
+    password: str,
     *,
     admin: bool = False,
     language: str = "en",
 ) -> Account:
     """Make an account; an *admin*'s is in the group of administrators, made when missing.
 
-    Without a password its owner signs in at the district's provider. Raises SchoolbellError for
-    a username that is taken or none, and for a password that is too weak.
+    Raises SchoolbellError for a username that is taken or none, and for a weak password.
     """
     username, name = _username(username), _name(name)
-    kept = _hashed(password, username) if password is not None else None
+    kept = _hashed(password, username)
     with database.write() as connection:
-        who = accounts.add(connection, username, name, _language(language), by.at)
+        who = accounts.add(connection, username, name, _language(language), kept, by.at)
         if who is None:
             raise SchoolbellError(
                 f"There is an account {username} already.", "Choose another username."
             )
-        if kept:
-            accounts.change(connection, who, password_hash=kept)
         if admin:
             _make_administrators(connection)
             rights.join(connection, who, ADMINISTRATORS)
         by.did(
             connection, "staff.added", username, None,
-            {"name": name, "administrator": admin, "password": password is not None},
+            {"name": name, "administrator": admin},
         )  # fmt: skip
-        return _required(connection, who)
+        return required(connection, who)
 
 
 def every(database: Database) -> Sequence[Account]:
     """All accounts, by username."""
     with database.read() as connection:
         return accounts.every(connection)
-
-
-def find(database: Database, who: StaffId) -> Account:
-    """One account; raises SchoolbellError where there is none."""
-    with database.read() as connection:
-        return _required(connection, who)
 
 
 def named(database: Database, username: str) -> Account:
@@ -87,15 +78,6 @@ def exist(database: Database) -> bool:
         return bool(accounts.count(connection))
 
 
-def rename(database: Database, by: Actor, who: StaffId, name: str) -> None:
-    """Change the name that is shown."""
-    name = _name(name)
-    with database.write() as connection:
-        before = _required(connection, who)
-        accounts.change(connection, who, name=name)
-        by.did(connection, "staff.renamed", before.username, {"name": before.name}, {"name": name})
-
-
 def set_language(database: Database, who: StaffId, language: str) -> None:
     """Choose the language of one's own pages."""
     with database.write() as connection:
@@ -108,7 +90,7 @@ def set_password(database: Database, by: Actor, who: StaffId, password: str) -> 
     Raises SchoolbellError for one that is too weak.
     """
     with database.write() as connection:
-        account = _required(connection, who)
+        account = required(connection, who)
         accounts.change(connection, who, password_hash=_hashed(password, account.username))
         sessions.end_all(connection, who)
         by.did(connection, "staff.password-set", account.username, None, None)
@@ -120,7 +102,7 @@ def disable(database: Database, by: Actor, who: StaffId) -> None:
     Raises SchoolbellError for the last one who can give rights.
     """
     with database.write() as connection:
-        account = _required(connection, who)
+        account = required(connection, who)
         accounts.change(connection, who, disabled_at=by.at)
         sessions.end_all(connection, who)
         require_an_administrator(connection)
@@ -130,7 +112,7 @@ def disable(database: Database, by: Actor, who: StaffId) -> None:
 def enable(database: Database, by: Actor, who: StaffId) -> None:
     """Let somebody sign in again."""
     with database.write() as connection:
-        account = _required(connection, who)
+        account = required(connection, who)
         accounts.change(connection, who, disabled_at=None)
         by.did(connection, "staff.enabled", account.username, None, None)
 
@@ -138,7 +120,7 @@ def enable(database: Database, by: Actor, who: StaffId) -> None:
 def forget_second_factor(database: Database, by: Actor, who: StaffId) -> None:
     """Take an authenticator away from somebody who lost it and every recovery code."""
     with database.write() as connection:
-        account = _required(connection, who)
+        account = required(connection, who)
         accounts.change(connection, who, totp_sealed=None, totp_used=None)
         accounts.set_recovery_codes(connection, who, [])
         sessions.end_all(connection, who)
@@ -162,7 +144,8 @@ def _make_administrators(connection: Connection) -> None:
         rights.set_group(connection, ADMINISTRATORS, EVERYTHING)
 
 
-def _required(connection: Connection, who: StaffId) -> Account:
+def required(connection: Connection, who: StaffId) -> Account:
+    """The account; raises SchoolbellError where there is none."""
     account = accounts.by_id(connection, who)
     if account is None:
         raise SchoolbellError("There is no such account.", "It may have been taken away.")

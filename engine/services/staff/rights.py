@@ -7,16 +7,16 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.services.actor import Actor
-from engine.services.staff.accounts import require_an_administrator
-from engine.store.staff import accounts, rights
+from engine.services.staff.accounts import require_an_administrator, required
+from engine.store import district
+from engine.store.staff import rights
 from engine.store.staff.accounts import Account
 from engine.store.staff.rights import Group as Group  # the answer of groups
-from engine.store.tables import schools
 from rules.change import SchoolId
 from rules.gates import EVERY_SCHOOL
 from rules.tool_rights import Grant, GroupId, StaffId, ToolRights
@@ -39,7 +39,7 @@ def of(database: Database, who: StaffId) -> Held:
     """What a user may do, and why; raises SchoolbellError where there is no such user."""
     with database.read() as connection:
         return Held(
-            _account(connection, who), rights.of(connection, who),
+            required(connection, who), rights.of(connection, who),
             rights.groups_of(connection, who),
         )  # fmt: skip
 
@@ -103,7 +103,7 @@ def set_group(database: Database, by: Actor, group: GroupId, grants: Collection[
 def join(database: Database, by: Actor, who: StaffId, group: GroupId) -> None:
     """Make somebody a member of a group."""
     with database.write() as connection:
-        account, name = _account(connection, who), _group(connection, group).name
+        account, name = required(connection, who), _group(connection, group).name
         rights.join(connection, who, group)
         by.did(connection, "group.joined", account.username, None, {"group": name})
 
@@ -111,7 +111,7 @@ def join(database: Database, by: Actor, who: StaffId, group: GroupId) -> None:
 def leave(database: Database, by: Actor, who: StaffId, group: GroupId) -> None:
     """End somebody's membership of a group."""
     with database.write() as connection:
-        account, name = _account(connection, who), _group(connection, group).name
+        account, name = required(connection, who), _group(connection, group).name
         rights.leave(connection, who, group)
         require_an_administrator(connection)
         by.did(connection, "group.left", account.username, {"group": name}, None)
@@ -135,8 +135,7 @@ def leave_to_groups(database: Database, by: Actor, who: StaffId, grant: Grant) -
 def school_names(database: Database) -> Mapping[SchoolId, str]:
     """The schools of the district, by name."""
     with database.read() as connection:
-        rows = connection.execute(select(schools.c.id, schools.c.name).order_by(schools.c.name))
-        return {SchoolId(row.id): row.name for row in rows}
+        return district.schools_by_name(connection)
 
 
 _HOW: Final = {
@@ -149,7 +148,7 @@ _HOW: Final = {
 def _change(database: Database, by: Actor, who: StaffId, grant: Grant, act: str) -> None:
     _require_offered([grant])
     with database.write() as connection:
-        account = _account(connection, who)
+        account = required(connection, who)
         _require_schools(connection, {grant.school})
         before = rights.of(connection, who).may(*grant)
         _HOW[act](connection, who, grant)
@@ -158,13 +157,6 @@ def _change(database: Database, by: Actor, who: StaffId, grant: Grant, act: str)
         after = rights.of(connection, who).may(*grant)
         what = {"right": _named(grant)}
         by.did(connection, act, account.username, {**what, "may": before}, {**what, "may": after})
-
-
-def _account(connection: Connection, who: StaffId) -> Account:
-    account = accounts.by_id(connection, who)
-    if account is None:
-        raise SchoolbellError("There is no such account.", "It may have been taken away.")
-    return account
 
 
 def _group(connection: Connection, group: GroupId) -> Group:
@@ -183,7 +175,7 @@ def _require_offered(grants: Collection[Grant]) -> None:
 
 
 def _require_schools(connection: Connection, wanted: Collection[SchoolId]) -> None:
-    known = {EVERY_SCHOOL, *connection.execute(select(schools.c.id)).scalars()}
+    known = {EVERY_SCHOOL, *district.schools_by_name(connection)}
     if unknown := set(wanted) - known:
         raise SchoolbellError(
             f"The directory knows no school {min(unknown)}.",

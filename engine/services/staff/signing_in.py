@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -75,10 +74,24 @@ class Began(NamedTuple):
 
 
 def sign_in(
-    database: Database, username: str, password: str, browser: Browser, now: datetime
-) -> Began | Refused:
+    database: Database, keyring: Keyring, username: str, password: str, browser: Browser,
+    now: datetime,
+) -> Began | Refused:  # fmt: skip
     """Begin a session of who has this password; too many failures are refused unasked."""
-    of_name, of_address = _subjects(username, browser)
+    account = _who_has(database, keyring, username, password, browser, now)
+    if isinstance(account, Refused):
+        return account
+    with database.write() as connection:
+        _tell(connection, account, "sign-in.password", now)
+        return begin(connection, account, browser, now, is_pending=account.has_authenticator)
+
+
+def _who_has(
+    database: Database, keyring: Keyring, username: str, password: str, browser: Browser,
+    now: datetime,
+) -> Account | Refused:  # fmt: skip
+    """Whose password this is. A failure is counted, for the name and for the address."""
+    of_name, of_address = _subjects(keyring, username, browser)
     with database.read() as connection:
         if _has_failed_too_often(connection, of_name, of_address, now):
             return Refused(wait=True)
@@ -93,8 +106,7 @@ def sign_in(
         failures.forgive(connection, of_name)
         if passwords.is_outdated(kept):
             accounts.change(connection, account.id, password_hash=passwords.hashed(password))
-        _tell(connection, account, "sign-in.password", now)
-        return begin(connection, account, browser, now, is_pending=account.has_authenticator)
+    return account
 
 
 def begin(
@@ -120,19 +132,16 @@ def begin(
 
 
 def change_password(
-    database: Database, username: str, password: str, new: str, browser: Browser, now: datetime
-) -> Began | Refused:
+    database: Database, keyring: Keyring, username: str, password: str, new: str,
+    browser: Browser, now: datetime,
+) -> Began | Refused:  # fmt: skip
     """Choose another password, by showing the one of now; every session ends, and one begins.
 
     Raises SchoolbellError for a new one that is too weak.
     """
-    began = sign_in(database, username, password, browser, now)
-    if isinstance(began, Refused):
-        return began
-    with database.read() as connection:
-        account = accounts.by_username(connection, username)
-    if account is None:
-        return Refused()
+    account = _who_has(database, keyring, username, password, browser, now)
+    if isinstance(account, Refused):
+        return account
     set_password(database, Actor(account.name, now, account.id), account.id, new)
     with database.write() as connection:
         return begin(connection, account, browser, now, is_pending=account.has_authenticator)
@@ -150,7 +159,7 @@ def show_second_factor(
         account = accounts.by_id(connection, session.staff) if session else None
         if session is None or account is None or account.is_disabled:
             return Refused()
-        of_name, of_address = _subjects(f"\0code {account.id}", browser)
+        of_name, of_address = _subjects(keyring, f"\0code {account.id}", browser)
         if _has_failed_too_often(connection, of_name, of_address, now):
             sessions.end(connection, session.token_hash)
             return Refused(wait=True)
@@ -217,13 +226,6 @@ def end_others(database: Database, visit: Visit) -> int:
         return sessions.end_all(connection, visit.account.id, but=visit.session.token_hash)
 
 
-def forget_old(database: Database, now: datetime) -> None:
-    """Forget sessions that are over and failures that count no more."""
-    with database.write() as connection:
-        sessions.forget(connection, now)
-        failures.forget(connection, now - _WINDOW)
-
-
 def name_of(session: Session) -> str:
     """What names a session on a page: nothing that opens it."""
     return session.token_hash.hex()[:16]
@@ -261,14 +263,12 @@ def _has_failed_too_often(
     )
 
 
-def _subjects(username: str, browser: Browser) -> tuple[bytes, bytes]:
+def _subjects(keyring: Keyring, username: str, browser: Browser) -> tuple[bytes, bytes]:
     """What failures are counted by. A name may be a password that somebody typed too early."""
-    name = f"name {accounts.folded(username)}".encode(errors="replace")
-    return _digest(name), _digest(f"address {browser.address}".encode())
-
-
-def _digest(words: bytes) -> bytes:
-    return hmac.digest(b"schoolbell sign-in", words, "sha256")
+    return (
+        keyring.hashes(f"sign-in name {accounts.folded(username)!r}")[0],
+        keyring.hashes(f"sign-in address {browser.address}")[0],
+    )
 
 
 def _tell(connection: Connection, account: Account | None, act: str, now: datetime) -> None:

@@ -9,18 +9,17 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from engine.secrets.keyring import Keyring, key_of
-from engine.store.staff.tables import staff, staff_members, staff_recovery_codes, staff_rights
+from engine.store.staff.tables import staff, staff_recovery_codes
 from rules.tool_rights import StaffId
 
 
 class Account(NamedTuple):
-    """One member of staff. *username* is in small letters; *is_local* says they have a password."""
+    """One member of staff. *username* is in small letters."""
 
     id: StaffId
     username: str
     name: str
     language: str
-    is_local: bool
     has_authenticator: bool
     added_at: datetime
     disabled_at: datetime | None
@@ -33,20 +32,26 @@ class Account(NamedTuple):
 
 _ACCOUNT: Final = select(
     staff.c.id, staff.c.username, staff.c.name, staff.c.language,
-    staff.c.password_hash.is_not(None).label("is_local"),
     staff.c.totp_sealed.is_not(None).label("has_authenticator"),
     staff.c.added_at, staff.c.disabled_at,
 )  # fmt: skip
 
 
 def add(
-    connection: Connection, username: str, name: str, language: str, now: datetime
-) -> StaffId | None:
-    """Make an account without any way to sign in; None where the username is taken."""
+    connection: Connection, username: str, name: str, language: str, password_hash: str,
+    now: datetime,
+) -> StaffId | None:  # fmt: skip
+    """Make an account; None where the username is taken."""
     if by_username(connection, username):
         return None
     made = connection.execute(
-        staff.insert().values(username=folded(username), name=name, language=language, added_at=now)
+        staff.insert().values(
+            username=folded(username),
+            name=name,
+            language=language,
+            password_hash=password_hash,
+            added_at=now,
+        )
     ).inserted_primary_key
     return StaffId(int(made[0])) if made else None
 
@@ -66,11 +71,6 @@ def by_id(connection: Connection, who: StaffId) -> Account | None:
     return _one(connection.execute(_ACCOUNT.where(staff.c.id == who)).first())
 
 
-def by_subject(connection: Connection, subject: str) -> Account | None:
-    """The account of somebody whom the district's provider calls *subject*."""
-    return _one(connection.execute(_ACCOUNT.where(staff.c.subject == subject)).first())
-
-
 def every(connection: Connection) -> Sequence[Account]:
     """All accounts, by username."""
     return [_account(row) for row in connection.execute(_ACCOUNT.order_by(staff.c.username))]
@@ -84,13 +84,6 @@ def count(connection: Connection) -> int:
 def change(connection: Connection, who: StaffId, **values: Any) -> None:
     """Set columns of an account."""
     connection.execute(update(staff).where(staff.c.id == who).values(**values))
-
-
-def remove(connection: Connection, who: StaffId) -> None:
-    """Take an account away, with its rights; what it did stays in the audit log."""
-    for table in (staff_members, staff_rights, staff_recovery_codes):
-        connection.execute(delete(table).where(table.c.staff_id == who))
-    connection.execute(delete(staff).where(staff.c.id == who))
 
 
 def password_hash(connection: Connection, who: StaffId) -> str | None:
@@ -170,7 +163,7 @@ def _one(row: Row[Any] | None) -> Account | None:
 
 def _account(row: Row[Any]) -> Account:
     return Account(
-        StaffId(row.id), row.username, row.name, row.language, bool(row.is_local),
+        StaffId(row.id), row.username, row.name, row.language,
         bool(row.has_authenticator), row.added_at, row.disabled_at,
     )  # fmt: skip
 

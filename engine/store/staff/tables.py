@@ -14,23 +14,20 @@ from sqlalchemy import (
 
 from engine.store.tables import BIG_ID, JSON_VALUE, MOMENT, table
 
-# *username* is as it is compared: in small letters. Who signs in at the district's provider has a
-# *subject* there; who has a password here has a *password_hash*. *totp_sealed* is the secret of an
-# authenticator app, and *totp_used* the last time step whose code was taken.
+# *username* is as it is compared: in small letters. *totp_sealed* is the secret of an authenticator
+# app, and *totp_used* the last time step whose code was taken.
 staff = table(
     "staff",
     Column("id", BIG_ID, primary_key=True, autoincrement=True),
     Column("username", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("language", String(8), nullable=False),
-    Column("password_hash", Text),
-    Column("subject", Text),
+    Column("password_hash", Text, nullable=False),
     Column("totp_sealed", LargeBinary),
     Column("totp_used", Integer),
     Column("added_at", MOMENT, nullable=False),
     Column("disabled_at", MOMENT),
     Index(None, "username", unique=True),
-    Index(None, "subject", unique=True),
 )
 
 # Codes that stand in for an authenticator that is lost; each is good for one time.

@@ -31,7 +31,9 @@ def file(tmp_path: Path) -> Path:
 def secret(district: District, file: Path) -> str:
     """The secret of Anna's app."""
     accounts.add(district.database, Actor("a test", NOW), "anna", "Anna", PASSWORD)
-    began = signing_in.sign_in(district.database, "anna", PASSWORD, BROWSER, NOW)
+    began = signing_in.sign_in(
+        district.database, keyrings.in_file(file), "anna", PASSWORD, BROWSER, NOW
+    )
     assert isinstance(began, Began)
     visit = signing_in.visit(district.database, began.token, NOW)
     assert visit is not None

@@ -7,9 +7,11 @@ import pytest
 from sqlalchemy import func, select
 
 from engine.errors import SchoolbellError
+from engine.secrets.keyring import Key, Keyring
 from engine.services.actor import Actor
 from engine.services.staff import accounts, second_factor, signing_in
 from engine.services.staff.signing_in import Began, Browser, Refused, Visit
+from engine.store import housekeeping
 from engine.store.staff import failures
 from engine.store.staff.accounts import Account
 from engine.store.staff.tables import audit, sign_in_failures, staff, staff_sessions
@@ -28,7 +30,7 @@ def anna(district: District) -> Account:
 def try_to_sign_in(
     district: District, password: str = PASSWORD, now: datetime = NOW, username: str = "anna"
 ) -> Began | Refused:
-    return signing_in.sign_in(district.database, username, password, BROWSER, now)
+    return signing_in.sign_in(district.database, KEYRING, username, password, BROWSER, now)
 
 
 def signed_in(district: District, now: datetime = NOW) -> str:
@@ -98,6 +100,33 @@ def test_the_token_itself_is_not_in_the_database(district: District) -> None:
     [(kept,)] = district.rows(select(staff_sessions.c.token_hash))
     assert token.encode() not in bytes(kept)
     assert bytes(kept) == signing_in.token_hash(token)
+
+
+def test_nobody_can_try_out_what_was_typed_without_the_keyring(district: District) -> None:
+    """The hash of a name is made with a key that stands in no database."""
+    other = Keyring(lambda: [Key("0a0b0c0d", NOW, bytes(32))])
+    for keyring in (KEYRING, other):
+        signing_in.sign_in(district.database, keyring, "a password", "x", BROWSER, NOW)
+    kept = {bytes(one) for (one,) in district.rows(select(sign_in_failures.c.subject))}
+    assert len(kept) == 4
+
+
+def test_another_password_is_no_sign_in(district: District) -> None:
+    anna(district)
+    signing_in.change_password(
+        district.database, KEYRING, "anna", PASSWORD, "quite another long sentence", BROWSER, NOW
+    )
+    assert acts(district) == ["staff.added", "staff.password-set"]
+
+
+def test_what_is_over_is_forgotten_with_the_rest(district: District) -> None:
+    anna(district)
+    signed_in(district)
+    try_to_sign_in(district, "wrong wrong wrong")
+    for hours, left in ((11, (1, 2)), (13, (0, 2)), (25, (0, 0))):
+        now = NOW + timedelta(hours=hours)
+        housekeeping.forget(district.database, now, timedelta(days=30), timedelta(days=400))
+        assert (district.count(staff_sessions), district.count(sign_in_failures)) == left
 
 
 def test_ten_failures_shut_a_name_for_a_quarter_of_an_hour(district: District) -> None:
@@ -231,7 +260,9 @@ def test_another_password_ends_every_session(district: District) -> None:
     before = signed_in(district)
     new = "quite another long sentence"
 
-    began = signing_in.change_password(district.database, "anna", PASSWORD, new, BROWSER, NOW)
+    began = signing_in.change_password(
+        district.database, KEYRING, "anna", PASSWORD, new, BROWSER, NOW
+    )
 
     assert isinstance(began, Began)
     assert visit(district, before) is None
