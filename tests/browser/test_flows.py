@@ -272,6 +272,7 @@ def test_the_back_button_shows_nothing_after_signing_out(visitor: Visitor, boss:
     del boss
     visitor.go("/staff")
     visitor.press("Sign out")
+    visitor.page.get_by_label("Password").wait_for()
     visitor.page.go_back()
     visitor.page.get_by_label("Password").wait_for()
     assert visitor.path == "/sign-in"
