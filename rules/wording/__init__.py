@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from rules.wording.short import SHORT
 from rules.wording.templates import BUNDLED, Template, TemplateKey
+from rules.wording.text import Text, TextFault
 from rules.wording.withdrawn import WITHDRAWN
 
 if TYPE_CHECKING:
-    from rules.wording.render import FALLBACK, Text, TextFault, Wording
+    from rules.wording.render import FALLBACK, Wording
 
 __all__ = [
     "BUNDLED",

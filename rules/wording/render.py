@@ -24,6 +24,8 @@ from rules.wording.templates import (
     Template,
     TemplateKey,
 )
+from rules.wording.text import Text as Text  # the answers of Wording
+from rules.wording.text import TextFault as TextFault
 from rules.wording.withdrawn import WITHDRAWN
 
 FALLBACK: Final = "en"
@@ -33,21 +35,6 @@ _HALVES: Final = "\udfff"
 _ANYBODY: Final = {"student": "Ada"}
 _UNKNOWN: Final = r"'\w+' is undefined"
 _MOST_KEPT: Final = 20_000  # short texts: there are few for each student and language
-
-
-class Text(NamedTuple):
-    """What a phone and the inbox show."""
-
-    title: str
-    body: str
-
-
-class TextFault(NamedTuple):
-    """Why there is no text: the reason, the template's name and what is wrong with it."""
-
-    reason: Reason
-    template: str
-    problem: str
 
 
 class _Part(NamedTuple):

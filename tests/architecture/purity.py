@@ -16,6 +16,7 @@ ALLOWED: Final = frozenset(
             "hashlib",
             "re",
             "typing",
+            "unicodedata",
             "jinja2",
             "jinja2.meta",
             "jinja2.runtime",
