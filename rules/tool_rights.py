@@ -156,6 +156,7 @@ class Schools:
 
 
 NOWHERE: Final = Schools(frozenset())
+EVERYWHERE: Final = Schools(frozenset(), everywhere=True)
 
 
 def _schools(grants: Iterable[Grant], tool: Tool, right: Right) -> frozenset[SchoolId]:

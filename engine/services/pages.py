@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from engine.database import Database
-from engine.sources.pages import Chosen, Days, Narrowed, Page
+from engine.sources.pages import EVERYTHING, Chosen, Days, Narrowed, Page
 from engine.sources.pages import Look as Look  # the answer of look
 from engine.sources.pages import Mark as Mark  # where a look goes on
 from engine.sources.source import SqlSource
@@ -17,7 +17,6 @@ from engine.store import candidates
 from rules.audience import Audience, Candidate, DeviceId
 from rules.change import PersonId, StudentId
 
-EVERYTHING: Final = Narrowed()
 _AT_ONCE: Final = 1_000  # students
 
 

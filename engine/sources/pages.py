@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final, NamedTuple, get_type_hints
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy import (
     ColumnElement,
     Row,
@@ -38,6 +39,8 @@ from engine.sources import queries
 from engine.sources.definition import Definition
 from engine.sources.flags import allows
 from rules.change import PersonId, StudentId
+from rules.gates import EVERY_SCHOOL
+from rules.tool_rights import EVERYWHERE, Schools
 
 MOST_ROWS: Final = 500
 _MOST_WORDS: Final = 6
@@ -175,8 +178,7 @@ class Days(NamedTuple):
     last: date
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Narrowed:
+class Narrowed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a page is narrowed to, by its columns; what is empty narrows nothing.
 
     All *words* must stand in the name, whatever capitals and accents either is written with. *days*
@@ -184,18 +186,21 @@ class Narrowed:
     narrowed by what its students have.
     """
 
-    id: Collection[str] = ()
-    student_id: Collection[str] = ()
-    class_id: Collection[str] = ()
-    camp_id: Collection[str] = ()
-    school_id: Collection[str] = ()
-    year: Collection[str] = ()
-    grade: Collection[str] = ()
-    homeroom: Collection[str] = ()
-    type: Collection[str] = ()
+    id: tuple[str, ...] = ()
+    student_id: tuple[str, ...] = ()
+    class_id: tuple[str, ...] = ()
+    camp_id: tuple[str, ...] = ()
+    school_id: tuple[str, ...] = ()
+    year: tuple[str, ...] = ()
+    grade: tuple[str, ...] = ()
+    homeroom: tuple[str, ...] = ()
+    type: tuple[str, ...] = ()
     words: str = ""
     days: Days | None = None
 
+
+EVERYTHING: Final = Narrowed()
+"""What narrows nothing."""
 
 # The columns that a SIS has indexed, the one that leaves fewest rows first.
 _KEYS: Final = ("id", "student_id", "class_id", "camp_id", "school_id")
@@ -221,12 +226,14 @@ class Look(NamedTuple):
 class Chosen(NamedTuple):
     """A student behind *row*, the id of a row that was chosen.
 
-    *people* are those who hear of the student in that row; None is everybody who may.
+    *people* are those who hear of the student in that row; None is everybody who may. *enrollment*
+    is the id of that by which the student is behind a class, a camp or itself.
     """
 
     row: str
     student: StudentId
     people: frozenset[PersonId] | None = None
+    enrollment: str = ""
 
 
 def needed_columns(definition: Definition) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -267,19 +274,21 @@ class SisPages:
     def look(
         self,
         page: Page,
-        to: Narrowed = Narrowed(),
+        to: Narrowed = EVERYTHING,
         *,
+        schools: Schools = EVERYWHERE,
         after: Mark | None = None,
         limit: int = MOST_ROWS,
     ) -> Look:
         """The rows of *page* that come *after* a mark, at most *limit* of them, by their names.
 
-        Raises ConfigError where the SIS has no such page, or the page no such column, and where
-        its query does not run (BrokenQuery).
+        Only those of *schools*: a family is of every school that one of its students goes to, and
+        a row that names no school of those of its student. Raises ConfigError where the SIS has no
+        such page, or the page no such column, and where its query does not run (BrokenQuery).
         """
         limit = max(1, min(limit, MOST_ROWS))
         order = _order(page)
-        query = self._select(page, to)
+        query = self._select(page, to, schools)
         if after is not None:
             query = query.where(tuple_(*order) > tuple_(*map(literal, after)))
         query = query.add_columns(*order).order_by(*order).limit(limit + 1)
@@ -289,24 +298,38 @@ class SisPages:
             _rows(page, found[:limit]), Mark(*last[-len(order) :]) if last is not None else None
         )
 
-    def behind(self, page: Page, to: Narrowed, attending: Days | None = None) -> Iterator[Chosen]:
+    def behind(
+        self,
+        page: Page,
+        to: Narrowed,
+        attending: Days | None = None,
+        schools: Schools = EVERYWHERE,
+    ) -> Iterator[Chosen]:
         """The students behind all rows of *page* that *to* narrows it to, each with its row.
 
         Behind a class or a camp are those whose enrollment is active, and with *attending* those
-        alone who attend on one of these days; enrollments themselves may be of any type. Raises
-        as `look` does.
+        alone who attend on one of these days; enrollments themselves may be of any type. Behind a
+        family are its students at *schools*. Raises as `look` does.
         """
         match page:
             case Page.STUDENTS:
-                for one in self._all(page, to):
+                for one in self._all(page, to, schools):
                     yield Chosen(one.id, StudentId(one.id))
             case Page.FAMILIES:
-                yield from self._of_families(self._ids(page, to))
+                yield from self._of_families(self._ids(page, to, schools), schools)
             case Page.CLASSES | Page.CAMPS:
-                yield from self._taking_part(page, self._ids(page, to), attending)
+                yield from self._taking_part(page, self._ids(page, to, schools), attending)
             case Page.CLASS_ENROLLMENTS | Page.CAMP_ENROLLMENTS:
-                for one in self._all(page, replace(to, days=attending) if attending else to):
-                    yield Chosen(one.id, StudentId(one.student_id))
+                wanted = replace(to, days=attending) if attending else to
+                for one in self._all(page, wanted, schools):
+                    yield Chosen(one.id, StudentId(one.student_id), enrollment=one.id)
+
+    def ids(self, page: Page, to: Narrowed, schools: Schools = EVERYWHERE) -> frozenset[str]:
+        """The ids of the rows of *page* that *to* narrows it to. Raises as `look` does."""
+        query = self._select(page, to, schools).with_only_columns(
+            _words_of("id"), maintain_column_froms=True
+        )
+        return frozenset(_text(cell) for (cell,) in self._asked(page, query))
 
     def families_of(self, students: Iterable[StudentId]) -> Mapping[StudentId, Set[str]]:
         """The families of each student that has any."""
@@ -316,9 +339,9 @@ class SisPages:
                 found[StudentId(member.student_id)].add(member.family_id)
         return found
 
-    def _of_families(self, families: Iterable[str]) -> Iterator[Chosen]:
+    def _of_families(self, families: Iterable[str], schools: Schools) -> Iterator[Chosen]:
         people: dict[tuple[str, StudentId], set[PersonId]] = defaultdict(set)
-        for member in self._members("family_id", families):
+        for member in self._at(schools, self._members("family_id", families)):
             theirs = people[member.family_id, StudentId(member.student_id)]
             if member.person_id:
                 theirs.add(PersonId(member.person_id))
@@ -330,10 +353,21 @@ class SisPages:
     ) -> Iterator[Chosen]:
         enrollments, key = _IN[page]
         for some in _some(ids):
-            of_these: Any = {key: some}
+            of_these: Any = {key: tuple(some)}
             for one in self._all(enrollments, Narrowed(days=attending, **of_these)):
                 if one.active:
-                    yield Chosen(getattr(one, key), StudentId(one.student_id))
+                    yield Chosen(getattr(one, key), StudentId(one.student_id), enrollment=one.id)
+
+    def _at(self, schools: Schools, members: Iterable[Member]) -> Iterator[Member]:
+        """Those *members* whose student goes to one of these schools."""
+        if schools.includes(EVERY_SCHOOL):
+            yield from members
+            return
+        left = iter(members)
+        while some := list(islice(left, _KEYS_AT_ONCE)):
+            students = tuple({one.student_id for one in some})
+            known = self.ids(Page.STUDENTS, Narrowed(id=students), schools)
+            yield from (one for one in some if one.student_id in known)
 
     def _members(self, by: str, keys: Iterable[str]) -> Iterator[Member]:
         query = self._query(_MEMBERS)
@@ -345,14 +379,14 @@ class SisPages:
                 found = queries.select_by(connection, query, by, some)
             yield from _rows(_MEMBERS, found)
 
-    def _ids(self, page: Page, to: Narrowed) -> Iterable[str]:
+    def _ids(self, page: Page, to: Narrowed, schools: Schools) -> Iterable[str]:
         """Each id once; where the ids say all, no row need be read for it."""
-        if to.id and to == Narrowed(id=to.id):
+        if to.id and to == Narrowed(id=to.id) and schools.includes(EVERY_SCHOOL):
             return dict.fromkeys(to.id)
-        return dict.fromkeys(one.id for one in self._all(page, to))
+        return self.ids(page, to, schools)
 
-    def _all(self, page: Page, to: Narrowed) -> Sequence[Any]:
-        return _rows(page, self._asked(page, self._select(page, to)))
+    def _all(self, page: Page, to: Narrowed, schools: Schools = EVERYWHERE) -> Sequence[Any]:
+        return _rows(page, self._asked(page, self._select(page, to, schools)))
 
     def _asked(self, page: Page, query: Select[Any]) -> Sequence[Row[Any]]:
         with (
@@ -361,23 +395,29 @@ class SisPages:
         ):
             return connection.execute(query).all()
 
-    def _select(self, page: Page, to: Narrowed) -> Select[Any]:
+    def _select(self, page: Page, to: Narrowed, schools: Schools) -> Select[Any]:
         """The rows of a page. One column is asked by key, because one index is all that serves."""
-        query, conditions = self._query(page), dict(self._conditions(page, to))
+        query, conditions = self._query(page), dict(self._conditions(page, to, schools))
         by = next((name for name in _KEYS if name in conditions), "")
         if by:
             del conditions[by]
         rows = queries.narrowed(self._database.dialect, query, by, getattr(to, by, ()))
         return select(text("page.*")).select_from(rows).where(*conditions.values())
 
-    def _conditions(self, page: Page, to: Narrowed) -> Iterator[tuple[str, ColumnElement[bool]]]:
+    def _conditions(
+        self, page: Page, to: Narrowed, schools: Schools
+    ) -> Iterator[tuple[str, ColumnElement[bool]]]:
         wanted = {name: values for name in _COLUMNS if (values := getattr(to, name))}
         able = self.narrows(page) if wanted or to.days else ()
         for name in wanted:
             _require(page, name, able)
-        if page is Page.FAMILIES and any(name in wanted for name in _OF_STUDENTS):
+        if page is Page.FAMILIES:
             of_students = {name: wanted.pop(name) for name in _OF_STUDENTS if name in wanted}
-            yield "students", _words_of("id").in_(self._families_with(Narrowed(**of_students)))
+            if of_students or not schools.includes(EVERY_SCHOOL):
+                families = self._families_with(Narrowed(**of_students), schools)
+                yield "students", _words_of("id").in_(families)
+        elif not schools.includes(EVERY_SCHOOL):
+            yield "schools", self._is_at(page, schools)
         for name, values in wanted.items():
             yield name, _words_of(name).in_(list(values))
         if to.days:
@@ -387,14 +427,27 @@ class SisPages:
         for number, word in enumerate(to.words.split()[:_MOST_WORDS]):
             yield f"word {number}", self._holds("name", word)
 
+    def _is_at(self, page: Page, schools: Schools) -> ColumnElement[bool]:
+        """Whether a row is of one of these schools: its own, else that of its student."""
+        given = self._columns(page)
+        if "school_id" not in given and "student_id" in given:
+            students = self._select(Page.STUDENTS, Narrowed(), schools).with_only_columns(
+                _words_of("id"), maintain_column_froms=True
+            )
+            return _words_of("student_id").in_(students)
+        _require(page, "school_id", given)
+        if schools.everywhere:
+            return _words_of("school_id").not_in(sorted(schools.but_not))
+        return _words_of("school_id").in_(sorted(schools.only))
+
     def _holds(self, column: str, word: str) -> ColumnElement[bool]:
         """Whether a column holds a word, whatever capitals and accents either is written with."""
         with self._database.read() as connection:
             return holds(connection, _words_of(column), word)
 
-    def _families_with(self, students: Narrowed) -> Select[Any]:
+    def _families_with(self, students: Narrowed, schools: Schools) -> Select[Any]:
         members = queries.narrowed(self._database.dialect, self._query(_MEMBERS))
-        ids = self._select(Page.STUDENTS, students).with_only_columns(
+        ids = self._select(Page.STUDENTS, students, schools).with_only_columns(
             _words_of("id"), maintain_column_froms=True
         )
         families = select(_words_of("family_id")).select_from(members)

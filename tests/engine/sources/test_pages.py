@@ -133,10 +133,10 @@ def test_a_row_of_each_page_is_what_the_sis_has(pages: SisPages) -> None:
     ("page", "to", "found"),
     [
         (Page.STUDENTS, Narrowed(), ["41", "42", "43"]),
-        (Page.STUDENTS, Narrowed(id=["42", "43", "99"]), ["42", "43"]),
-        (Page.STUDENTS, Narrowed(school_id=["2"]), ["42"]),
-        (Page.STUDENTS, Narrowed(school_id=["1"], grade=["9"]), ["41", "43"]),
-        (Page.STUDENTS, Narrowed(homeroom=["9-1"]), ["41"]),
+        (Page.STUDENTS, Narrowed(id=("42", "43", "99")), ["42", "43"]),
+        (Page.STUDENTS, Narrowed(school_id=("2",)), ["42"]),
+        (Page.STUDENTS, Narrowed(school_id=("1",), grade=("9",)), ["41", "43"]),
+        (Page.STUDENTS, Narrowed(homeroom=("9-1",)), ["41"]),
         (Page.STUDENTS, Narrowed(words="reyes"), ["41", "42"]),
         (Page.STUDENTS, Narrowed(words="ada REYES"), ["41"]),
         (Page.STUDENTS, Narrowed(words="ada ortiz"), []),
@@ -144,21 +144,21 @@ def test_a_row_of_each_page_is_what_the_sis_has(pages: SisPages) -> None:
         (Page.FAMILIES, Narrowed(words="_"), ["3"]),
         (Page.FAMILIES, Narrowed(words="\\"), ["3"]),
         (Page.FAMILIES, Narrowed(words="'; --"), []),
-        (Page.FAMILIES, Narrowed(school_id=["2"]), ["1"]),
-        (Page.FAMILIES, Narrowed(grade=["9"], words="reyes"), ["1", "2"]),
-        (Page.FAMILIES, Narrowed(id=["1", "3"], homeroom=["9-1"]), ["1"]),
-        (Page.CLASSES, Narrowed(year=["2026-27"]), ["71"]),
-        (Page.CLASSES, Narrowed(year=["2024-25"]), []),
+        (Page.FAMILIES, Narrowed(school_id=("2",)), ["1"]),
+        (Page.FAMILIES, Narrowed(grade=("9",), words="reyes"), ["1", "2"]),
+        (Page.FAMILIES, Narrowed(id=("1", "3"), homeroom=("9-1",)), ["1"]),
+        (Page.CLASSES, Narrowed(year=("2026-27",)), ["71"]),
+        (Page.CLASSES, Narrowed(year=("2024-25",)), []),
         (Page.CAMPS, Narrowed(days=Days(date(2026, 12, 31), date(2027, 1, 5))), ["1"]),
         (Page.CAMPS, Narrowed(days=Days(date(2026, 6, 20), date(2026, 12, 27))), []),
-        (Page.CLASS_ENROLLMENTS, Narrowed(class_id=["71"], type=["waitlisted"]), ["2"]),
-        (Page.CLASS_ENROLLMENTS, Narrowed(student_id=["41"]), ["1", "4"]),
+        (Page.CLASS_ENROLLMENTS, Narrowed(class_id=("71",), type=("waitlisted",)), ["2"]),
+        (Page.CLASS_ENROLLMENTS, Narrowed(student_id=("41",)), ["1", "4"]),
         (
             Page.CLASS_ENROLLMENTS,
-            Narrowed(class_id=["71"], days=Days(date(2026, 11, 1), date(2026, 11, 1))),
+            Narrowed(class_id=("71",), days=Days(date(2026, 11, 1), date(2026, 11, 1))),
             ["1", "2"],
         ),
-        (Page.CAMP_ENROLLMENTS, Narrowed(camp_id=["1"], student_id=["42", "43"]), ["2", "3"]),
+        (Page.CAMP_ENROLLMENTS, Narrowed(camp_id=("1",), student_id=("42", "43")), ["2", "3"]),
     ],
 )
 def test_a_page_is_narrowed(pages: SisPages, page: Page, to: Narrowed, found: list[str]) -> None:
@@ -233,7 +233,7 @@ def test_behind_a_camp_are_those_alone_who_attend_on_these_days(pages: SisPages)
 
 
 def test_behind_a_family_are_its_students_and_the_people_of_that_home(pages: SisPages) -> None:
-    found = set(pages.behind(Page.FAMILIES, Narrowed(id=["1", "2"])))
+    found = set(pages.behind(Page.FAMILIES, Narrowed(id=("1", "2"))))
 
     assert found == {
         Chosen("1", ADA, people("31", "32", "34")),
@@ -243,8 +243,8 @@ def test_behind_a_family_are_its_students_and_the_people_of_that_home(pages: Sis
 
 
 def test_all_of_a_page_can_be_chosen_without_naming_ids(pages: SisPages) -> None:
-    families = pages.behind(Page.FAMILIES, Narrowed(grade=["7"]))
-    classes = pages.behind(Page.CLASSES, Narrowed(year=["2026-27"]))
+    families = pages.behind(Page.FAMILIES, Narrowed(grade=("7",)))
+    classes = pages.behind(Page.CLASSES, Narrowed(year=("2026-27",)))
 
     assert {one.student for one in families} == {ADA, BEN}
     assert [(one.row, one.student) for one in classes] == [("71", ADA)]
@@ -281,7 +281,7 @@ def test_a_sis_without_camps_has_no_such_page(database: Database) -> None:
 
 def test_a_page_cannot_be_narrowed_by_what_it_does_not_give(pages: SisPages) -> None:
     with pytest.raises(ConfigError, match="students cannot be narrowed by type"):
-        pages.look(Page.STUDENTS, Narrowed(type=["active"]))
+        pages.look(Page.STUDENTS, Narrowed(type=("active",)))
 
 
 def test_days_that_are_none_narrow_nothing_away_and_stop_nobody(database: Database) -> None:
