@@ -67,7 +67,7 @@ OFFERED: Final[Mapping[Tool, frozenset[Right]]] = {
 }
 """Which rights there are for each tool."""
 
-DISTRICT_ONLY: Final = frozenset({Tool.STAFF, Tool.AUDIT, Tool.MONITOR})
+DISTRICT_ONLY: Final = frozenset({Tool.STAFF, Tool.AUDIT, Tool.MONITOR, Tool.TEMPLATES})
 """Tools that cannot be divided by school."""
 
 

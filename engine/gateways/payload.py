@@ -143,8 +143,20 @@ def _apns_json(push: Push, title: str, body: str) -> bytes:
     return _encode(payload)
 
 
+def room(push: Push) -> int:
+    """How many bytes of JSON the text of a push like this may take at either gateway."""
+    return min(_room_at_fcm(push), LIMIT - len(_apns_json(push, "", "")))
+
+
 def _fitted(push: Push) -> tuple[str, str]:
     """Title and body that FCM takes, counted as JSON, which is never less than FCM counts."""
+    room = _room_at_fcm(push)
+    if size(push.title) + size(push.body) <= room:
+        return push.title, push.body
+    return fit(push.title, push.body, room)
+
+
+def _room_at_fcm(push: Push) -> int:
     data = {"push_id": push.id, "collapse_id": push.collapse_id, "tag": push.collapse_id}
     if push.kind:
         data["kind"] = push.kind
@@ -153,9 +165,7 @@ def _fitted(push: Push) -> tuple[str, str]:
     room = LIMIT - len(_encode({"notification": {"title": "", "body": ""}, "data": data}))
     if push.sealed:
         room //= 2  # an iPhone behind FCM is sent the text twice
-    if size(push.title) + size(push.body) <= room:
-        return push.title, push.body
-    return fit(push.title, push.body, room)
+    return room
 
 
 def _data_names(shape: Shape) -> list[str]:

@@ -75,7 +75,7 @@ BIG_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
 MOMENT: Final = Moment()
 
 
-_NEVER_AGAIN: Final = ("queue_messages", "devices", "staff", "audit")
+_NEVER_AGAIN: Final = ("queue_messages", "devices", "staff", "audit", "broadcast_templates")
 
 
 def table(name: str, *parts: Any, **options: Any) -> Table:

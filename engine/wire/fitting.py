@@ -43,6 +43,11 @@ def shorten(text: str, room: int) -> str:
     return text[:kept].rstrip() + ELLIPSIS
 
 
+def characters(text: str) -> int:
+    """How many characters people see in *text*."""
+    return len(_CHARACTER.findall(text))
+
+
 def size(text: str) -> int:
     """How many bytes *text* takes in JSON, without its quotes."""
     return len(_encode(text)) - 2

@@ -108,6 +108,34 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "schoolbell_broadcast_templates",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("page", sa.String(length=24), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column(
+            "texts",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_broadcast_templates")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("schoolbell_broadcast_templates", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_broadcast_templates_page_name"), ["page", "name"], unique=True
+        )
+
+    op.create_table(
         "schoolbell_calendars",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("school_id", sa.Text(), nullable=False),
@@ -779,6 +807,10 @@ def downgrade() -> None:
 
     op.drop_table("schoolbell_decisions")
     op.drop_table("schoolbell_calendars")
+    with op.batch_alter_table("schoolbell_broadcast_templates", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_broadcast_templates_page_name"))
+
+    op.drop_table("schoolbell_broadcast_templates")
     with op.batch_alter_table("schoolbell_audit", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_audit_staff_id_id"))
         batch_op.drop_index(batch_op.f("ix_schoolbell_audit_act_id"))

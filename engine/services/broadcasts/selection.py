@@ -7,7 +7,6 @@ so a filter means those that it matches then. Rows of schools that are not the r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from itertools import islice
 from typing import Final
 
@@ -18,6 +17,7 @@ from engine.errors import SchoolbellError
 from engine.sources.pages import Chosen, Days, Narrowed, Page
 from engine.sources.source import SqlSource
 from rules.tool_rights import Schools, Tool
+from rules.wording.broadcasts import UNITS, UnitKind
 
 PARTS: Final[Mapping[Tool, Sequence[Page]]] = {
     Tool.FAMILIES: (Page.FAMILIES,),
@@ -30,24 +30,6 @@ PARTS: Final[Mapping[Tool, Sequence[Page]]] = {
 
 MOST_FILTERS: Final = 20
 _IDS_AT_ONCE: Final = 1_000
-
-
-class UnitKind(StrEnum):
-    """What a text is filled from, and what is counted: one message for each of these."""
-
-    FAMILY = "family"
-    STUDENT = "student"
-    ENROLLMENT = "enrollment"
-
-
-UNITS: Final[Mapping[Tool, Sequence[UnitKind]]] = {
-    Tool.FAMILIES: (UnitKind.FAMILY,),
-    Tool.STUDENTS: (UnitKind.STUDENT,),
-    Tool.CLASSES: (UnitKind.FAMILY,),
-    Tool.CAMPS: (UnitKind.FAMILY, UnitKind.STUDENT, UnitKind.ENROLLMENT),
-    Tool.ENROLLMENTS: (UnitKind.ENROLLMENT,),
-}
-"""The units of each page; staff choose where there are several, and the first stands until then."""
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -108,3 +108,17 @@ audit = table(
     Index(None, "act", "id"),
     Index(None, "staff_id", "id"),
 )
+
+# What staff keep to write again, each for one page. *texts* are a title and a message by language;
+# *version* grows with each change, so that of two who change it the later one sees the other's.
+broadcast_templates = table(
+    "broadcast_templates",
+    Column("id", BIG_ID, primary_key=True, autoincrement=True),
+    Column("page", String(24), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("texts", JSON_VALUE, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("changed_at", MOMENT, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Index(None, "page", "name", unique=True),
+)
