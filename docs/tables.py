@@ -5,21 +5,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from docs import language
+from engine.config import Config
 from engine.doctor.remedies import APNS_CURES, FCM_CURES, TOKEN_CURES, Cure
 from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
+from engine.portal.app import application
 from engine.portal.metrics import METRICS
+from engine.portal.portal import Portal
+from engine.runtime.district import District
 from engine.store.gateways import REMEDIES
 from engine.trial.phones.catalogue import sentences
 from rules.outcomes import BACKOFF, DOUBTFUL, Backoff, Concern, Retire, Said, Verdict, fate, trouble
 from rules.wording.allowed import FILTERS, METHODS, TESTS
 from rules.wording.templates import VARIABLES
 
+API: Final = Path(__file__).with_name("openapi.json")
 ANSWERS: Final = Path(__file__).with_name("answers-of-the-gateways.md")
 TEXTS: Final = Path(__file__).with_name("own-texts.md")
 LANGUAGE: Final = Path(__file__).with_name("source-definition.md")
@@ -43,7 +49,14 @@ _DEVICE: Final[Mapping[Retire, str]] = {
 
 def pages() -> Mapping[Path, str]:
     """The pages with their tables as the code has them now."""
-    return {page: _filled(page, tables) for page, tables in _tables().items()}
+    filled = {page: _filled(page, tables) for page, tables in _tables().items()}
+    return filled | {API: _document()}
+
+
+def _document() -> str:
+    """What the portal serves as /openapi.json; it asks no district for it."""
+    made = application(Portal(District(Config()))).openapi()
+    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
 
 def _filled(page: Path, tables: Mapping[str, str]) -> str:

@@ -7,6 +7,11 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from engine.portal.api import audit as audit_api
+from engine.portal.api import me as me_api
+from engine.portal.api import monitor as monitor_api
+from engine.portal.api import settings as settings_api
+from engine.portal.api.document import describe
 from engine.portal.errors import handle_errors
 from engine.portal.pages import (
     account,
@@ -29,6 +34,7 @@ _PAGES: Final = (
     health, metrics, static_files, sign_in, home, account, push_notifications, monitor, staff,
     audit, why,
 )  # fmt: skip
+_API: Final = (me_api, settings_api, monitor_api, audit_api)
 
 
 def build(portal: Portal) -> ASGIApp:
@@ -46,4 +52,7 @@ def application(portal: Portal) -> FastAPI:
     handle_errors(app)
     for module in _PAGES:
         app.include_router(module.pages)
+    for part in _API:
+        app.include_router(part.api)
+    describe(app)
     return app

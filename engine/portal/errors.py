@@ -12,14 +12,13 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from engine.errors import SchoolbellError, Unavailable
-from engine.portal.guards import UNATTENDED, Forbidden, SignInNeeded, actor
+from engine.portal.guards import UNATTENDED, Forbidden, SignInNeeded, actor, is_api
 from engine.portal.languages import marked as _
 from engine.portal.portal import portal_of
 from engine.portal.rendering import page
 from engine.services.staff import auditing
 from engine.telemetry import Event, emit, frames
 
-_API: Final = "/api/"
 _PROBLEM: Final = "application/problem+json"
 _TITLES: Final = {
     404: (_("There is no such page"), _("Look at the address, or begin at the start page.")),
@@ -41,8 +40,11 @@ def handle_errors(app: FastAPI) -> None:
 
 def _sign_in_needed(request: Request, error: Exception) -> Response:
     del error
-    if _is_api(request):
-        return _problem(401, "Nobody is signed in.", "Sign in first.")
+    if is_api(request):
+        return _problem(
+            401, "Nobody is signed in, or the access token is over.",
+            "Make an access token on your account's page, and show it as Authorization: Bearer.",
+        )  # fmt: skip
     if UNATTENDED in request.headers:
         return PlainTextResponse("Sign in again.", 401)
     address = f"{request.url.path}?{request.url.query}".rstrip("?")
@@ -57,7 +59,7 @@ def _forbidden(request: Request, error: Exception) -> Response:
     auditing.refuse(
         portal.district.database, actor(portal, error.visit), f"{grant.tool}: {grant.right}"
     )
-    if _is_api(request):
+    if is_api(request):
         return _problem(403, f"You may not {grant.right} {grant.tool}.", "Ask an administrator.")
     return page(request, "forbidden.html", status=403, grant=grant, error=error)
 
@@ -93,7 +95,7 @@ def _unexpected(request: Request, error: Exception) -> Response:
 
 
 def _shown(request: Request, status: int, problem: str, remedy: str) -> Response:
-    if _is_api(request):
+    if is_api(request):
         return _problem(status, problem, remedy)
     return page(request, "problem.html", status=status, problem=problem, remedy=remedy)
 
@@ -101,7 +103,3 @@ def _shown(request: Request, status: int, problem: str, remedy: str) -> Response
 def _problem(status: int, title: str, detail: str) -> JSONResponse:
     content = {"type": "about:blank", "status": status, "title": title, "detail": detail}
     return JSONResponse(content, status, media_type=_PROBLEM)
-
-
-def _is_api(request: Request) -> bool:
-    return request.url.path.startswith(_API)

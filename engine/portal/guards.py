@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from engine.portal import cookies
 from engine.portal.portal import Portal, portal_of
 from engine.services.actor import Actor
-from engine.services.staff import signing_in
+from engine.services.staff import signing_in, tokens
 from engine.services.staff.signing_in import Browser, Visit
 from rules.change import SchoolId
 from rules.gates import EVERY_SCHOOL
@@ -17,6 +17,7 @@ from rules.tool_rights import Grant, Right, Tool
 
 UNATTENDED: Final = "schoolbell-unattended"
 """The header of a request that a page makes by itself: it keeps no session alive."""
+API: Final = "/api/"
 _UNKNOWN: Final = "unknown"
 
 
@@ -39,20 +40,38 @@ class Forbidden(Exception):
 
 
 def signed_in(request: Request) -> Visit:
-    """Who is signed in; raises SignInNeeded."""
-    portal = portal_of(request)
-    token = cookies.token_in(request)
-    visit = (
-        signing_in.visit(
-            portal.district.database, token, portal.now, is_use=UNATTENDED not in request.headers
-        )
-        if token
-        else None
-    )
+    """Who is signed in, or, at the API alone, whose access token is shown; raises SignInNeeded."""
+    visit = _visit_of_a_program(request) if is_api(request) else None
+    visit = visit or _visit_of_a_browser(request)
     if visit is None:
         raise SignInNeeded
     request.state.visit = visit
     return visit
+
+
+def is_api(request: Request) -> bool:
+    """Whether a program asks, and no page."""
+    return request.url.path.startswith(API)
+
+
+def _visit_of_a_program(request: Request) -> Visit | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    portal = portal_of(request)
+    visit = tokens.visit_of(portal.district.database, token.strip(), portal.now)
+    if visit is None:
+        raise SignInNeeded
+    return visit
+
+
+def _visit_of_a_browser(request: Request) -> Visit | None:
+    portal, token = portal_of(request), cookies.token_in(request)
+    if not token:
+        return None
+    return signing_in.visit(
+        portal.district.database, token, portal.now, is_use=UNATTENDED not in request.headers
+    )
 
 
 class Needs:

@@ -33,6 +33,7 @@ DONE: Final[Mapping[str, str]] = {
     "added": _("Added."),
     "removed": _("Taken away."),
     "ended": _("The session has ended."),
+    "token-ended": _("The access token has ended."),
     "password": _("The new password holds. Every other session has ended."),
     "factor-ended": _("The authenticator app is not asked for any more."),
 }

@@ -631,6 +631,30 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "schoolbell_staff_tokens",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_staff_tokens")),
+    )
+    with op.batch_alter_table("schoolbell_staff_tokens", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_staff_tokens_staff_id"), ["staff_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_staff_tokens_token_hash"), ["token_hash"], unique=True
+        )
+
+    op.create_table(
         "schoolbell_students",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("school_id", sa.Text(), nullable=False),
@@ -709,6 +733,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_students_identity"))
 
     op.drop_table("schoolbell_students")
+    with op.batch_alter_table("schoolbell_staff_tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_tokens_token_hash"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_tokens_staff_id"))
+
+    op.drop_table("schoolbell_staff_tokens")
     with op.batch_alter_table("schoolbell_staff_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_staff_sessions_staff_id"))
 

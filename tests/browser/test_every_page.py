@@ -88,6 +88,13 @@ def recovery_codes(visitor: Visitor, there: Furnished) -> None:
     visitor.page.locator(".codes").wait_for()
 
 
+def access_token(visitor: Visitor, there: Furnished) -> None:
+    at("/account")(visitor, there)
+    visitor.page.locator("#tokens [name=name]").fill("nightly export")
+    visitor.page.locator("#tokens form").last.locator("button").click()
+    visitor.page.locator("pre").wait_for()
+
+
 def saved(visitor: Visitor, there: Furnished) -> None:
     there.site.switch(enabled=False)
     at("/push-notifications")(visitor, there)
@@ -147,6 +154,7 @@ PAGES: Final = {
     "account-without-app": without_a_code,
     "authenticator": at("/account/authenticator"),
     "recovery-codes": recovery_codes,
+    "access-token": access_token,
     "push-notifications": at("/push-notifications"),
     "push-notifications-saved": saved,
     "staff": at("/staff"),

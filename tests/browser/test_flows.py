@@ -278,6 +278,23 @@ def test_the_back_button_shows_nothing_after_signing_out(visitor: Visitor, boss:
     assert visitor.path == "/sign-in"
 
 
+def test_a_token_for_a_program_is_made_shown_once_and_ended(
+    visitor: Visitor, boss: Account
+) -> None:
+    del boss
+    visitor.go("/account")
+    visitor.page.get_by_label("What is it for?").fill("nightly export")
+    visitor.press("Make a token")
+    visitor.sees("it is not shown again")
+    token = visitor.page.locator("section code").first.inner_text()
+    assert token.startswith("schoolbell_")
+    visitor.page.get_by_role("button", name="I have kept it").click()
+    visitor.sees("nightly export")
+    assert token not in visitor.page.content()
+    visitor.page.get_by_role("button", name="End nightly export").click()
+    visitor.sees("The access token has ended.")
+
+
 def test_two_tabs_see_what_each_other_did(site: Site, visitor: Visitor, boss: Account) -> None:
     """What the older page shows is not what it saves blindly: it saves its own mark, as it says."""
     del boss

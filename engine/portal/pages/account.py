@@ -14,11 +14,12 @@ from engine.portal import cookies
 from engine.portal.guards import SignedIn, ThePortal, browser_of
 from engine.portal.languages import marked as _
 from engine.portal.rendering import page
-from engine.services.staff import accounts, second_factor, signing_in
+from engine.services.staff import accounts, second_factor, signing_in, tokens
 
 pages = APIRouter(include_in_schema=False)
 
 Words = Annotated[str, Form()]
+_LARGEST_ID = 2**63 - 1
 
 
 @pages.get("/account")
@@ -100,12 +101,34 @@ def end_others(portal: ThePortal, visit: SignedIn) -> Response:
     return RedirectResponse("/account?done=ended", 303)
 
 
+@pages.post("/account/tokens")
+def make_token(
+    request: Request, portal: ThePortal, visit: SignedIn, name: Words, days: Annotated[int, Form()]
+) -> Response:
+    """Make an access token for a program, and show it once."""
+    made = tokens.make(portal.district.database, visit, name, days, portal.now)
+    public = portal.district.config.portal.public_url
+    address = f"{public.rstrip('/')}/" if public else str(request.base_url)
+    return page(request, "access_token.html", visit=visit, token=made, name=name, address=address)
+
+
+@pages.post("/account/tokens/end")
+def end_token(
+    portal: ThePortal, visit: SignedIn, token: Annotated[int, Form(ge=1, le=_LARGEST_ID)]
+) -> Response:
+    """End one of one's own access tokens."""
+    tokens.end(portal.district.database, visit, token, portal.now)
+    return RedirectResponse("/account?done=token-ended#tokens", 303)
+
+
 def _show(request: Request, portal: ThePortal, visit: SignedIn, problem: str = "") -> Response:
     return page(
         request, "account.html", visit=visit, status=422 if problem else 200, problem=problem,
         sessions=signing_in.sessions_of(portal.district.database, visit.account.id, portal.now),
         name_of=signing_in.name_of, languages=accounts.LANGUAGES,
         codes_left=second_factor.recovery_codes_left(portal.district.database, visit),
+        tokens=tokens.tokens_of(portal.district.database, visit, portal.now),
+        token_lives=tokens.LIVES,
     )  # fmt: skip
 
 

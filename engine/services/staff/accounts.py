@@ -12,7 +12,7 @@ from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.secrets import passwords
 from engine.services.actor import Actor
-from engine.store.staff import accounts, rights, sessions
+from engine.store.staff import accounts, rights, sessions, tokens
 from engine.store.staff.accounts import Account
 from rules.tool_rights import EVERYTHING, GroupId, Right, StaffId, Tool
 
@@ -92,7 +92,7 @@ def set_password(database: Database, by: Actor, who: StaffId, password: str) -> 
     with database.write() as connection:
         account = required(connection, who)
         accounts.change(connection, who, password_hash=_hashed(password, account.username))
-        sessions.end_all(connection, who)
+        sign_out_everywhere(connection, who)
         by.did(connection, "staff.password-set", account.username, None, None)
 
 
@@ -104,7 +104,7 @@ def disable(database: Database, by: Actor, who: StaffId) -> None:
     with database.write() as connection:
         account = required(connection, who)
         accounts.change(connection, who, disabled_at=by.at)
-        sessions.end_all(connection, who)
+        sign_out_everywhere(connection, who)
         require_an_administrator(connection)
         by.did(connection, "staff.disabled", account.username, None, None)
 
@@ -123,8 +123,14 @@ def forget_second_factor(database: Database, by: Actor, who: StaffId) -> None:
         account = required(connection, who)
         accounts.change(connection, who, totp_sealed=None, totp_used=None)
         accounts.set_recovery_codes(connection, who, [])
-        sessions.end_all(connection, who)
+        sign_out_everywhere(connection, who)
         by.did(connection, "staff.second-factor-forgotten", account.username, None, None)
+
+
+def sign_out_everywhere(connection: Connection, who: StaffId) -> None:
+    """End every session of an account, and every access token of its programs."""
+    sessions.end_all(connection, who)
+    tokens.end_all(connection, who)
 
 
 def require_an_administrator(connection: Connection) -> None:

@@ -11,8 +11,9 @@ from engine.secrets import authenticator
 from engine.secrets.keyring import Keyring
 from engine.services.actor import Actor
 from engine.services.staff import signing_in
+from engine.services.staff.accounts import sign_out_everywhere
 from engine.services.staff.signing_in import Began, Browser, Visit
-from engine.store.staff import accounts, sessions
+from engine.store.staff import accounts
 
 
 def new_secret() -> str:
@@ -52,7 +53,7 @@ def begin_use(
         accounts.set_recovery_codes(
             connection, account.id, [authenticator.recovery_hash(one) for one in codes]
         )
-        sessions.end_all(connection, account.id)
+        sign_out_everywhere(connection, account.id)
         Actor(account.name, now, account.id).did(
             connection, "second-factor.begun", account.username, None, None
         )
@@ -68,7 +69,7 @@ def end_use(database: Database, visit: Visit, now: datetime) -> None:
     with database.write() as connection:
         accounts.change(connection, account.id, totp_sealed=None, totp_used=None)
         accounts.set_recovery_codes(connection, account.id, [])
-        sessions.end_all(connection, account.id)
+        sign_out_everywhere(connection, account.id)
         Actor(account.name, now, account.id).did(
             connection, "second-factor.ended", account.username, None, None
         )

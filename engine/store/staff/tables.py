@@ -52,6 +52,20 @@ staff_sessions = table(
     Index(None, "staff_id"),
 )
 
+# What programs show in place of a sign-in, known by its hash alone; it may do what its owner may.
+staff_tokens = table(
+    "staff_tokens",
+    Column("id", BIG_ID, primary_key=True, autoincrement=True),
+    Column("staff_id", BIG_ID, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("made_at", MOMENT, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Column("used_at", MOMENT),
+    Index(None, "token_hash", unique=True),
+    Index(None, "staff_id"),
+)
+
 # Sign-ins that failed, by hashes of what was typed as a name and of where they came from.
 sign_in_failures = table(
     "sign_in_failures",

@@ -1,0 +1,126 @@
+"""What the district chooses: the one flag, food service, what phones show, display options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict
+
+from engine.portal.api.document import REFUSALS
+from engine.portal.guards import Needs, ThePortal, actor, require
+from engine.portal.portal import Portal
+from engine.services import settings
+from engine.services.staff.signing_in import Visit
+from rules.audience import Audience
+from rules.change import Kind, SchoolId
+from rules.privacy import Level
+from rules.tool_rights import Grant, Right, Tool
+
+api = APIRouter(prefix="/api/v1", tags=["settings"], responses=REFUSALS)
+
+TOOL = Tool.PUSH_NOTIFICATIONS
+May = Annotated[Visit, Depends(Needs(TOOL, Right.READ, anywhere=True))]
+MayChange = Annotated[Visit, Depends(Needs(TOOL, Right.WRITE))]
+MayChangeSome = Annotated[Visit, Depends(Needs(TOOL, Right.WRITE, anywhere=True))]
+
+
+class Settings(BaseModel):
+    """What holds for the whole district, and whom it reaches."""
+
+    enabled: bool
+    food_service: bool
+    privacy: Level
+    end_to_end: bool
+    people_reached: int
+    devices_reached: int
+
+
+class Wished(BaseModel):
+    """What is to hold; what is not named stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool | None = None
+    food_service: bool | None = None
+    privacy: Level | None = None
+    end_to_end: bool | None = None
+
+
+class DisplayOption(BaseModel):
+    """Whether one school shows a tool to an audience."""
+
+    school: str
+    school_name: str
+    kind: Kind
+    audience: Audience
+    shown: bool
+
+
+class Shown(BaseModel):
+    """Whether it is to be shown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    shown: bool
+
+
+@api.get("/settings")
+def read_settings(portal: ThePortal, visit: May) -> Settings:
+    """What the district chose."""
+    del visit
+    return _settings(portal)
+
+
+@api.patch("/settings")
+def change_settings(portal: ThePortal, visit: MayChange, wished: Wished) -> Settings:
+    """Choose for the whole district, from the next batch on."""
+    database, by = portal.district.database, actor(portal, visit)
+    if wished.enabled is not None:
+        (settings.enable if wished.enabled else settings.disable)(database, by)
+    if wished.food_service is not None:
+        settings.set_food_service(database, by, offered=wished.food_service)
+    if wished.privacy is not None:
+        settings.set_privacy(database, by, wished.privacy)
+    if wished.end_to_end is not None:
+        settings.set_end_to_end(database, by, sealed=wished.end_to_end)
+    return _settings(portal)
+
+
+@api.get("/display-options")
+def read_display_options(portal: ThePortal, visit: May) -> list[DisplayOption]:
+    """Every display option of the schools that you may see."""
+    chosen = settings.chosen(portal.district.database)
+    return [
+        DisplayOption(
+            school=school, school_name=name, kind=kind, audience=audience,
+            shown=(school, kind, audience) not in chosen.hidden,
+        )
+        for school, name in chosen.schools.items()
+        if visit.may(Grant(TOOL, Right.READ, school))
+        for kind in Kind
+        for audience in Audience
+    ]  # fmt: skip
+
+
+@api.put("/display-options/{school}/{kind}/{audience}", status_code=204)
+def change_display_option(
+    portal: ThePortal, visit: MayChangeSome, school: str, kind: Kind, audience: Audience,
+    wished: Shown,
+) -> None:  # fmt: skip
+    """Show or hide a tool at one school, to families or to students."""
+    where = SchoolId(school)
+    require(visit, TOOL, Right.WRITE, where)
+    settings.set_display_option(
+        portal.district.database, actor(portal, visit), where, kind, audience, shown=wished.shown
+    )
+
+
+def _settings(portal: Portal) -> Settings:
+    database = portal.district.database
+    chosen, reach = settings.chosen(database), settings.reach(database, portal.now)
+    return Settings(
+        enabled=chosen.enabled, food_service=chosen.food_service, privacy=chosen.privacy.level,
+        end_to_end=chosen.privacy.end_to_end, people_reached=reach.people,
+        devices_reached=reach.devices,
+    )  # fmt: skip
