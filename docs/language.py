@@ -19,6 +19,7 @@ from engine.sources.definition import (
     Query,
     Watch,
 )
+from rules.change import KINDS_OF_CHANGE, Kind
 from rules.wording.templates import VARIABLES
 
 Row = tuple[str, ...]
@@ -205,6 +206,8 @@ def _type(found: inspect.Type) -> str:
             return "tables by name"
         case inspect.DictType(value_type=item):
             return f"table of {_type(item)}s"
+        case inspect.EnumType(cls) if cls is Kind:
+            return " ".join(map(_code, KINDS_OF_CHANGE))
         case inspect.EnumType(cls):
             return " ".join(_code(one.value) for one in cls)
         case inspect.LiteralType(values):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple, NewType
+from typing import Final, NamedTuple, NewType
 
 ChangeId = NewType("ChangeId", str)
 StudentId = NewType("StudentId", str)
@@ -19,13 +19,20 @@ Scalar = str | int | float | bool | None
 
 
 class Kind(StrEnum):
-    """The five kinds of change that families hear about (district-push-notifications)."""
+    """What families hear about: five kinds of change, and what staff write to them."""
 
     ASSIGNMENT = "assignment"
     GRADE = "grade"
     ATTENDANCE = "attendance"
     MEAL_BALANCE = "meal_balance"
     RESPONSIVE_SCHEDULE = "responsive_schedule"
+    BROADCAST = "broadcast"
+
+
+KINDS_OF_CHANGE: Final[tuple[Kind, ...]] = tuple(
+    kind for kind in Kind if kind is not Kind.BROADCAST
+)
+"""The five kinds of change that families hear about (district-push-notifications)."""
 
 
 class Op(StrEnum):

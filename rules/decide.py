@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from rules.audience import Audience, Candidate, DeviceId
+from rules.broadcasts import Message
 from rules.change import ChangeId, Facts, Kind, PersonId, StudentId, Subject
 from rules.gates import (
     Case,
@@ -61,7 +62,7 @@ class HasFacts(Protocol):
     """A subject or a notification: something that a text can be made of."""
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> Facts | Message:
         """What its text is made of."""
         ...
 

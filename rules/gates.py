@@ -161,6 +161,12 @@ def subscribed(case: Case) -> Reason | None:
     return None if subscription and subscription.enabled else Reason.NOT_SUBSCRIBED
 
 
+def broadcasts_on(case: Case) -> Reason | None:
+    """The person has not switched off what the school writes about this student."""
+    subscription = case.candidate.subscription
+    return Reason.BROADCASTS_OFF if subscription and not subscription.enabled else None
+
+
 def not_told_yet(case: Case) -> Reason | None:
     """The last thing that the person was told of this record was not the same."""
     return Reason.ALREADY_TOLD if case.shown and case.shown.says(case.subject) else None
@@ -303,6 +309,33 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("live device", device_live, (Reason.NO_DEVICE,)),
     Gate("worth a push", worth_a_push, (Reason.TOO_LATE,), of_change=True, alike=True),
 )
+
+
+BROADCAST_GATES: Final[tuple[Gate, ...]] = (
+    Gate("district enabled", district_enabled, (Reason.DISTRICT_OFF,), alike=True),
+    Gate(
+        "right to the student",
+        right_effective,
+        (Reason.NO_PORTAL_RIGHT, Reason.RESTRICTED, Reason.RIGHT_NOT_IN_FORCE),
+    ),
+    Gate("messages not switched off", broadcasts_on, (Reason.BROADCASTS_OFF,)),
+    Gate(
+        "stay logged in",
+        stays_logged_in,
+        (Reason.NO_ACCOUNT, Reason.STAY_LOGGED_IN_OFF, Reason.SESSION_ENDED),
+    ),
+    Gate("live device", device_live, (Reason.NO_DEVICE,)),
+)
+"""What is asked about each person and each student of a broadcast. When is asked apart from
+whether: see `rules.plan.moment_of_broadcast`, where quiet hours will be."""
+
+EMERGENCY_GATES: Final = tuple(gate for gate in BROADCAST_GATES if gate.ask is not broadcasts_on)
+"""What is asked of one that the district marks as an emergency: nobody can switch it off."""
+
+
+def broadcast_gates(*, is_emergency: bool) -> Sequence[Gate]:
+    """The gates of a broadcast."""
+    return EMERGENCY_GATES if is_emergency else BROADCAST_GATES
 
 
 def refusal(case: Case, gates: Sequence[Gate] = GATES) -> Reason | None:

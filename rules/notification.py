@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, NewType
 
 from rules.audience import Audience, DeviceId
+from rules.broadcasts import Message
 from rules.change import ChangeId, Facts, PersonId, StudentId
 from rules.timing import WORTH_SENDING_FOR
 
@@ -56,6 +57,8 @@ class Hold(StrEnum):
     STORM = "storm"
     APPROVAL = "approval"
     APART = "apart"  # a phone has just heard of another record of the same change
+    TURN = "turn"  # it is one of many of a broadcast
+    CORRECTION = "correction"  # it goes to the devices alone that showed what it corrects
 
 
 class Notification(NamedTuple):
@@ -63,10 +66,11 @@ class Notification(NamedTuple):
 
     *committed_at* is when what is told at once was committed: its lifetime begins there.
 
-    *id* and *student* name an inbox entry: several students may share a change. *changes* are
-    those that it comes from, none for a broadcast. *position* orders notifications of the same
-    record. *hold* says why a held one is held. *devices* are those that it went to, or goes to.
-    *below* is the threshold of the person's because of which it rings, where they set any.
+    *id* and *student* name an inbox entry: several students may share a change. *changes* are those
+    that it comes from, none for a broadcast. *position* orders notifications of the same record;
+    the record of a broadcast is itself, and its revisions are the positions. *hold* says why a held
+    one is held. *devices* are those that it went to, or goes to. *below* is the threshold of the
+    person's because of which it rings, where they set any.
     """
 
     id: NotificationId
@@ -78,7 +82,7 @@ class Notification(NamedTuple):
     language: str
     record: str
     position: int
-    facts: Facts
+    facts: Facts | Message
     changes: tuple[ChangeId, ...]
     devices: tuple[DeviceId, ...]
     at: datetime

@@ -51,6 +51,15 @@ class StaySilent:
     reason: Reason
 
 
+def moment_of_broadcast(preferences: Preferences, now: datetime, *, is_emergency: bool) -> datetime:
+    """When a person hears of a broadcast that goes out *now*; of an emergency always at once.
+
+    Quiet hours are asked here, once somebody can choose any.
+    """
+    del preferences, is_emergency
+    return now
+
+
 Plan = SendNow | HoldUntil | FoldInto | Correct | StaySilent
 
 AT_ONCE = SendNow()

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     STAY_LOGGED_IN_OFF = "STAY_LOGGED_IN_OFF"
     SESSION_ENDED = "SESSION_ENDED"
     NOT_SUBSCRIBED = "NOT_SUBSCRIBED"
+    BROADCASTS_OFF = "BROADCASTS_OFF"
     ALREADY_TOLD = "ALREADY_TOLD"
     THRESHOLD_NOT_CROSSED = "THRESHOLD_NOT_CROSSED"
     NO_NUMBER = "NO_NUMBER"
@@ -44,6 +45,7 @@ class Reason(StrEnum):
     DEVICE_ALREADY_TOLD = "DEVICE_ALREADY_TOLD"
     TEXT_BLANK = "TEXT_BLANK"
     TEMPLATE_INVALID = "TEMPLATE_INVALID"
+    CANCELLED = "CANCELLED"
 
     @property
     def informs(self) -> bool:
@@ -169,6 +171,10 @@ _SENTENCES = {
         "The person has not switched this kind on for this student.",
         "You have not switched on this kind of notification for this student.",
     ),
+    Reason.BROADCASTS_OFF: (
+        "The person has switched off messages from the school about this student.",
+        "You have switched off messages from the school about this student.",
+    ),
     Reason.ALREADY_TOLD: (
         "The last that this person was told of the record says the same.",
         "You were told this already.",
@@ -206,5 +212,9 @@ _SENTENCES = {
     Reason.TEMPLATE_INVALID: (
         "The template could not be filled in, so nothing was sent; see the background tasks.",
         _OUR_TEXT,
+    ),
+    Reason.CANCELLED: (
+        "The message was cancelled before this person's turn came.",
+        "The school did not send this message.",
     ),
 }

@@ -15,6 +15,7 @@ WORTH_SENDING_FOR: Final[Mapping[Kind, timedelta]] = {
     Kind.ATTENDANCE: timedelta(hours=6),
     Kind.MEAL_BALANCE: timedelta(hours=24),
     Kind.RESPONSIVE_SCHEDULE: timedelta(hours=12),
+    Kind.BROADCAST: timedelta(hours=24),
 }
 
 OFFERED_FOR: Final = min(WORTH_SENDING_FOR.values())

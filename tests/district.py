@@ -36,7 +36,7 @@ from engine.store.partitions import IS_PARTITION
 from engine.store.tables import PREFIX, decisions, parked_changes
 from engine.trial.reference.create import create
 from engine.wire.messages import Push, Token
-from rules.change import Change, Kind, PersonId, StudentId
+from rules.change import KINDS_OF_CHANGE, Change, Kind, PersonId, StudentId
 from rules.plan import plan
 from rules.privacy import Level
 from rules.reasons import Reason
@@ -307,7 +307,7 @@ def build(url: str) -> None:
         for person, token in TOKENS.items():
             app.sign_in(connection, KEYRING, PersonId(person), token, NOW - timedelta(days=30))
         for person, student in _CHOSEN:
-            for kind in Kind:
+            for kind in KINDS_OF_CHANGE:
                 app.subscribe(connection, PersonId(person), StudentId(student), kind)
     database.close()
 

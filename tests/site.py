@@ -32,7 +32,7 @@ from engine.store.tables import accounts, devices, sessions, subscriptions
 from engine.trial.reference.create import create
 from engine.trial.reference.populate import populate
 from engine.wire.messages import DeviceKind, Token
-from rules.change import Kind
+from rules.change import KINDS_OF_CHANGE
 from rules.privacy import Level
 from tests.servers import NginxSink, PostgresServer, RabbitServer, Sandbox
 
@@ -292,7 +292,11 @@ def _sign_everybody_in(
         append(
             connection,
             subscriptions,
-            [(student, person, kind, True, "") for student, person in pairs for kind in Kind],
+            [
+                (student, person, kind, True, "")
+                for student, person in pairs
+                for kind in KINDS_OF_CHANGE
+            ],
         )
     audiences.keep(district.database)  # as schedule does while people sign in, over days
     somebody = Actor("a test", datetime.now(UTC))

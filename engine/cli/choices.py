@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from rules.change import Kind
+from rules.change import KINDS_OF_CHANGE, Kind
 from rules.privacy import Level
 
 _YEARS: Final = range(1970, 9999)  # which every database and every time zone can do with
@@ -43,6 +43,7 @@ def in_zone(moment: datetime, zone: tzinfo) -> datetime:
 
 
 KIND: Final = click.Choice([kind.value for kind in Kind])
+KIND_OF_CHANGE: Final = click.Choice([kind.value for kind in KINDS_OF_CHANGE])
 LEVEL: Final = click.Choice([level.value for level in Level])
 MAY_SHOW: Final = {
     Level.GENERIC: "that there is something to read, and nothing else",

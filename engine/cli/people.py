@@ -83,7 +83,7 @@ def sign_out(district: District, person: str, device: str) -> None:
 @click.command()
 @person_option
 @click.option("--student", required=True, help="The student's id in the SIS.")
-@click.option("--kind", required=True, type=KIND, help="The kind of change to hear of.")
+@click.option("--kind", required=True, type=KIND, help="What to hear of.")
 @click.option(
     "--below",
     multiple=True,

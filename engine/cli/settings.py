@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from engine.cli.choices import KIND, LEVEL, MAY_SHOW
+from engine.cli.choices import KIND_OF_CHANGE, LEVEL, MAY_SHOW
 from engine.cli.command import by_command, with_district
 from engine.runtime.district import District
 from engine.services import settings
@@ -46,7 +46,9 @@ def food_service(district: District, offered: str) -> None:
 
 @click.command("display-option")
 @click.option("--school", required=True, help="The school's id in the SIS.")
-@click.option("--kind", required=True, type=KIND, help="The kind of change that the tool shows.")
+@click.option(
+    "--kind", required=True, type=KIND_OF_CHANGE, help="The kind of change that the tool shows."
+)
 @click.option(
     "--audience",
     required=True,

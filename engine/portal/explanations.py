@@ -99,6 +99,9 @@ CHANGES: Final[Mapping[Reason, Change]] = {
     Reason.NOT_SUBSCRIBED: Change(
         Who.FAMILY, _("Switch this kind on for this student in the app.")
     ),
+    Reason.BROADCASTS_OFF: Change(
+        Who.FAMILY, _("Switch messages from the school on for this student in the app.")
+    ),
     Reason.ALREADY_TOLD: Change(Who.NOBODY, _("It stands in the app’s inbox.")),
     Reason.THRESHOLD_NOT_CROSSED: Change(
         Who.FAMILY, _("Choose another threshold in the app, or none, to hear of every change.")
@@ -114,6 +117,7 @@ CHANGES: Final[Mapping[Reason, Change]] = {
     Reason.DEVICE_ALREADY_TOLD: Change(Who.NOBODY, _("Every device shows one message of it.")),
     Reason.TEXT_BLANK: Change(Who.OPERATOR, _TEXTS),
     Reason.TEMPLATE_INVALID: Change(Who.OPERATOR, _TEXTS),
+    Reason.CANCELLED: Change(Who.NOBODY, _("Who sent it has cancelled it.")),
 }  # fmt: skip
 """Who can change each reason."""
 
@@ -163,6 +167,9 @@ FOR_STAFF: Final[Mapping[Reason, str]] = {
     Reason.STAY_LOGGED_IN_OFF: _("The person signed in without Stay Logged In."),
     Reason.SESSION_ENDED: _("The person has signed out, or the sign-in has run out."),
     Reason.NOT_SUBSCRIBED: _("The person has not switched this kind on for this student."),
+    Reason.BROADCASTS_OFF: _(
+        "The person has switched off messages from the school about this student."
+    ),
     Reason.ALREADY_TOLD: _("The last that this person was told of the record says the same."),
     Reason.THRESHOLD_NOT_CROSSED: _(
         "The value did not fall below a threshold of the person with this change."
@@ -190,6 +197,7 @@ FOR_STAFF: Final[Mapping[Reason, str]] = {
     Reason.TEMPLATE_INVALID: _(
         "The template could not be filled in, so nothing was sent; see the background tasks."
     ),
+    Reason.CANCELLED: _("The message was cancelled before this person's turn came."),
 }  # fmt: skip
 """The sentence of each reason for staff."""
 
@@ -228,6 +236,9 @@ FOR_FAMILIES: Final[Mapping[Reason, str]] = {
     Reason.NOT_SUBSCRIBED: _(
         "You have not switched on this kind of notification for this student."
     ),
+    Reason.BROADCASTS_OFF: _(
+        "You have switched off messages from the school about this student."
+    ),
     Reason.ALREADY_TOLD: _("You were told this already."),
     Reason.THRESHOLD_NOT_CROSSED: _("The value did not fall below a threshold of yours."),
     Reason.NO_NUMBER: _("There was no number to compare with your threshold."),
@@ -237,6 +248,7 @@ FOR_FAMILIES: Final[Mapping[Reason, str]] = {
     Reason.DEVICE_ALREADY_TOLD: _("Your device was notified of this already."),
     Reason.TEXT_BLANK: _OUR_TEXT,
     Reason.TEMPLATE_INVALID: _OUR_TEXT,
+    Reason.CANCELLED: _("The school did not send this message."),
 }  # fmt: skip
 """The sentence of each reason for the person concerned, which staff may pass on."""
 
@@ -277,6 +289,7 @@ STEPS: Final[Mapping[str, str]] = {
     "right to the student": _("The person has a right to the student."),
     "stay logged in": _("The person stays logged in to the app."),
     "subscribed": _("The person has switched this kind on."),
+    "messages not switched off": _("The person has not switched off messages from the school."),
     "text not told yet": _("The person was not told the same before."),
     "threshold crossed": _("The value fell below a threshold, or none is set."),
     "live device": _("A device of the person takes pushes."),

@@ -36,12 +36,17 @@ RIGHTS: Final[Mapping[Right, str]] = {
     Right.EMERGENCY: _("Emergency"),
 }
 
-KINDS: Final[Mapping[Kind, str]] = {
+KINDS_OF_CHANGE: Final[Mapping[Kind, str]] = {
     Kind.ASSIGNMENT: _("Assignments"),
     Kind.GRADE: _("Grades"),
     Kind.ATTENDANCE: _("Attendance"),
     Kind.MEAL_BALANCE: _("Meal balance"),
     Kind.RESPONSIVE_SCHEDULE: _("Responsive schedule"),
+}
+
+KINDS: Final[Mapping[Kind, str]] = {
+    **KINDS_OF_CHANGE,
+    Kind.BROADCAST: _("Messages from the school"),
 }
 
 AUDIENCES: Final[Mapping[Audience, str]] = {

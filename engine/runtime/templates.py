@@ -10,7 +10,7 @@ from typing import Any, Final
 from engine import files
 from engine.errors import ConfigError
 from rules.audience import Audience
-from rules.change import Kind
+from rules.change import KINDS_OF_CHANGE, Kind
 from rules.privacy import Level
 from rules.wording import Template, TemplateKey, Wording
 
@@ -83,6 +83,13 @@ def _by_level(
 def _by_kind(tables: Mapping[str, Any]) -> Iterator[tuple[Kind, bool, Mapping[str, Any]]]:
     for name, table in tables.items():
         if name == _WITHDRAWN:
-            yield from ((Kind(kind), True, audiences) for kind, audiences in table.items())
+            yield from ((_kind(kind), True, audiences) for kind, audiences in table.items())
         else:
-            yield Kind(name), False, table
+            yield _kind(name), False, table
+
+
+def _kind(name: str) -> Kind:
+    kind = Kind(name)
+    if kind not in KINDS_OF_CHANGE:
+        raise ValueError(f"the text of a {kind} is what staff write")
+    return kind

@@ -14,6 +14,7 @@ from engine.ports import Decided
 from engine.services import typed
 from engine.services.texts import text_of
 from engine.store import app, decisions, directory, notifications, reading
+from rules.broadcasts import Message
 from rules.change import Kind, PersonId, StudentId
 from rules.identity import is_origin
 from rules.notification import Notification, NotificationId
@@ -162,7 +163,7 @@ def _entry(
 
 
 def _because(one: Notification) -> str:
-    kind, number = one.facts.kind, one.facts.number
-    if one.below is None or number is None:
+    if isinstance(one.facts, Message) or one.below is None or one.facts.number is None:
         return ""
+    kind, number = one.facts.kind, one.facts.number
     return f"below {written(kind, one.below)}: {written(kind, number)}"

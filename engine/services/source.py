@@ -25,7 +25,7 @@ from engine.sources.source import SqlSource
 from engine.sources.trial import Asked as Asked  # a part of the answers of attempt
 from engine.sources.trial import Listed as Listed
 from rules.audience import Audience
-from rules.change import ChangeId, Kind, PersonId
+from rules.change import KINDS_OF_CHANGE, ChangeId, PersonId
 from rules.wording import Text, TextFault, Wording
 
 SOMEBODY = "(student)"
@@ -105,7 +105,7 @@ def attempt(
     with closing(Database(url or config.source_url, read_only=True)) as database:
         source = SqlSource(database, tried, ZoneInfo(config.district.timezone))
         schema.require_fitting(database, tried)
-        used = {kind: wording.used(kind) for kind in Kind}
+        used = {kind: wording.used(kind) for kind in KINDS_OF_CHANGE}
         try:
             remarks = list(source.remarks(used))
         except BrokenQuery:

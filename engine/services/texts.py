@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from rules.audience import Audience
+from rules.broadcasts import Message
 from rules.change import Facts
 from rules.wording import Text, TextFault, Wording
 
 
 def text_of(
-    wording: Wording, facts: Facts | None, audience: Audience, language: str
+    wording: Wording, facts: Facts | Message | None, audience: Audience, language: str
 ) -> Text | None:
     """What *facts* say; None where they are not kept any more, or cannot be worded."""
     if facts is None or facts.forgotten:

@@ -27,7 +27,7 @@ from engine.store import (
 )
 from engine.store.parked import ParkedChange
 from rules.audience import Candidate, DeviceId
-from rules.change import ChangeId, Facts, Kind, PersonId, SchoolId, StudentId
+from rules.change import KINDS_OF_CHANGE, ChangeId, Facts, Kind, PersonId, SchoolId, StudentId
 from rules.gates import EVERY_SCHOOL, GATES, Case, Whereabouts, standing_case
 from rules.identity import notification_id
 from rules.notification import Hold, Notification, State
@@ -239,13 +239,13 @@ def whole(
 def _standing(
     database: Database, student: StudentId, person: PersonId, now: datetime, today: date
 ) -> list[Answer]:
-    wanted = {(student, kind) for kind in Kind}
+    wanted = {(student, kind) for kind in KINDS_OF_CHANGE}
     with database.read() as connection:
         schools = directory.schools_of(connection, [student]).get(student, [EVERY_SCHOOL])
         found = candidates.fetch(connection, wanted, now).candidates
         circumstances = district.circumstances(connection, today)
     answers = []
-    for kind in Kind:
+    for kind in KINDS_OF_CHANGE:
         if candidate := _candidate(found[student, kind], person):
             answers += [
                 _answer(standing_case(kind, school, candidate, circumstances)) for school in schools

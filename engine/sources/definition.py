@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from engine.sources.lines import Lines, Place, lines_of
-from rules.change import Kind
+from rules.change import KINDS_OF_CHANGE, Kind
 
 Entity = Literal["schools", "calendars", "people", "students", "rights"]
 
@@ -32,7 +32,7 @@ OPTIONAL_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     "calendars": ("active", "starts", "ends"),
     "people": ("stable_id",),
     "students": ("first_name", "last_name", "stable_id"),
-    "rights": tuple(Kind),
+    "rights": KINDS_OF_CHANGE,
 }
 
 # The first columns of each part: there is one row for each of their values.

@@ -20,7 +20,7 @@ from engine.sources.days import day
 from engine.sources.definition import ENTITY_COLUMNS, ENTITY_KEYS, OPTIONAL_COLUMNS, Entity
 from engine.sources.faults import Faults, Trouble
 from engine.sources.flags import understood
-from rules.change import Kind
+from rules.change import KINDS_OF_CHANGE, Kind
 
 DirectoryRow = tuple[Any, ...]
 Key = tuple[Any, ...]
@@ -45,7 +45,7 @@ _FLAGS: Final[Mapping[str, Trouble]] = {
     "enrolled": Trouble.ALLOWANCE,
     "portal": Trouble.ALLOWANCE,
     "restricted": Trouble.PROHIBITION,
-    **dict.fromkeys(Kind, Trouble.ALLOWANCE),
+    **dict.fromkeys(KINDS_OF_CHANGE, Trouble.ALLOWANCE),
 }
 _DAYS: Final = ("starts", "ends")
 _IDS: Final = ("person_id",)
@@ -153,7 +153,7 @@ class Arranger:
 
     def _withheld(self, entity: Entity, given: Mapping[str, Column], keys: Sequence[Key]) -> Column:
         """The kinds whose column does not say yes. One without a column has no limit."""
-        limited = [kind for kind in Kind if kind in given]
+        limited = [kind for kind in KINDS_OF_CHANGE if kind in given]
         if not limited:
             return [""] * len(keys)
         flags = [self._flags(entity, kind, given[kind], keys) for kind in limited]

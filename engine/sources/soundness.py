@@ -20,6 +20,7 @@ from engine.sources.definition import (
 )
 from engine.sources.lines import Place
 from engine.sources.values import COMPARED, canonical
+from rules.change import KINDS_OF_CHANGE
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _MOST_KEY_COLUMNS: Final = 16
@@ -190,6 +191,8 @@ def _problems_of_a_release(watch: Watch, definition: Definition) -> Iterator[tup
 
 def _problems_of_values(watch: Watch) -> Iterator[tuple[str, str]]:
     """What is said of values: of one column, once each, and so that it can be compared."""
+    if watch.kind not in KINDS_OF_CHANGE:
+        yield "kind", f"{watch.kind} is what staff write, and no kind of change"
     said = {key: getattr(watch, key) for key in ("words", "numbers", "ignore", "scale")}
     if several(watch.value)[1:]:
         for key in filter(said.get, said):

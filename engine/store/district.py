@@ -53,6 +53,7 @@ def create(connection: Connection, *, enabled: bool = False, food_service: bool 
             district.insert().values(
                 id=_THE_ONE, enabled=enabled, food_service=food_service,
                 privacy=Level.GENERIC, end_to_end=False, salt=token_urlsafe(16),
+                approval_above=0,
             )
         )  # fmt: skip
 
@@ -88,6 +89,16 @@ def set_privacy(connection: Connection, level: Level) -> None:
 def set_end_to_end(connection: Connection, *, sealed: bool) -> None:
     """Say whether texts are sealed for the phone, so that nobody on the way can read them."""
     connection.execute(update(district).values(end_to_end=sealed))
+
+
+def set_approval_above(connection: Connection, recipients: int) -> None:
+    """Say how many recipients a broadcast may have without a second person's approval."""
+    connection.execute(update(district).values(approval_above=recipients))
+
+
+def approval_above(connection: Connection) -> int:
+    """How many recipients a broadcast may have without one; 0 where it never needs any."""
+    return int(connection.execute(select(district.c.approval_above)).scalar() or 0)
 
 
 def privacy(connection: Connection) -> Privacy:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, not_, select, update
+from sqlalchemy import Connection, Row, Select, not_, select, update
 
+from engine.store import broadcasts
+from engine.store.broadcasts import Texts
 from engine.store.bulk import append, one_of
 from engine.store.tables import notifications
 from rules.audience import Audience, DeviceId
+from rules.broadcasts import BroadcastId, Message, Unit
 from rules.change import ChangeId, Facts, Kind, PersonId, StudentId, Subject
 from rules.notification import Hold, Notification, NotificationId, Origin, State
 
@@ -25,10 +28,8 @@ def by_id(connection: Connection, ids: Collection[str]) -> dict[str, Notificatio
     """Notifications by their ids."""
     if not ids:
         return {}
-    found = connection.execute(
-        select(notifications).where(one_of(connection, notifications.c.id, ids))
-    )
-    return {row.id: _notification(row) for row in found}
+    query = select(notifications).where(one_of(connection, notifications.c.id, ids))
+    return {one.id: one for one in _found(connection, query)}
 
 
 def of_person(
@@ -42,7 +43,7 @@ def of_person(
 
     None about the students whom they are *apart_from*.
     """
-    found = connection.execute(
+    query = (
         select(notifications)
         .where(
             notifications.c.person_id == person,
@@ -52,12 +53,14 @@ def of_person(
         .order_by(notifications.c.at.desc())
         .limit(limit)
     )
-    return [_notification(row) for row in found]
+    return _found(connection, query)
 
 
 def fold(connection: Connection, name: NotificationId, subject: Subject) -> None:
     """Add the change of *subject* to a notification; the words are those of the latest change."""
     for one in by_id(connection, [name]).values():
+        if isinstance(one.facts, Message):
+            raise ValueError("a change is folded into what tells of changes")
         latest = subject.position >= one.position
         connection.execute(
             update(notifications)
@@ -77,7 +80,7 @@ def told_between(
     window = [notifications.c.state == State.TOLD, notifications.c.at < before]
     if since is not None:
         window.append(notifications.c.at >= since)
-    return [_notification(row) for row in connection.execute(select(notifications).where(*window))]
+    return _found(connection, select(notifications).where(*window))
 
 
 def save(connection: Connection, one: Notification) -> None:
@@ -89,6 +92,14 @@ def save(connection: Connection, one: Notification) -> None:
     )
 
 
+def _found(connection: Connection, query: Select[Any]) -> list[Notification]:
+    """What a query finds. The words of broadcasts stand by themselves: they are many people's."""
+    rows = connection.execute(query).all()
+    which = {(row.record, row.position) for row in rows if row.origin == Origin.BROADCAST}
+    texts = broadcasts.texts_of(connection, which) if which else {}
+    return [_notification(row, texts) for row in rows]
+
+
 def _row(one: Notification) -> tuple[Any, ...]:
     return (
         one.id, one.origin, one.state, one.hold, one.person, one.student, one.audience,
@@ -97,18 +108,35 @@ def _row(one: Notification) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _words(facts: Facts, below: Decimal | None) -> list[Any]:
+def _words(facts: Facts | Message, below: Decimal | None) -> list[Any]:
+    if isinstance(facts, Message):
+        units = [[one.student, dict(one.variables)] for one in facts.units]
+        return [facts.is_emergency, units]
     numbers = (None if one is None else str(one) for one in (facts.number, below))
     return [facts.student_name, facts.before, facts.after, dict(facts.details), *numbers]
 
 
-def _notification(row: Row[Any]) -> Notification:
-    name, before, after, details, *numbers = row.facts
-    number, below = (None if one is None else Decimal(one) for one in numbers)
+def _notification(row: Row[Any], texts: Mapping[tuple[str, int], Texts]) -> Notification:
+    facts, below = _facts(row, texts)
     return Notification(
         NotificationId(row.id), Origin(row.origin), State(row.state), PersonId(row.person_id),
         StudentId(row.student_id), Audience(row.audience), row.language, row.record, row.position,
-        Facts(Kind(row.kind), name, before, after, details, number),
+        facts,
         tuple(ChangeId(one) for one in row.changes), tuple(DeviceId(one) for one in row.devices),
         row.at, Hold(row.hold) if row.hold else None, below=below,
     )  # fmt: skip
+
+
+def _facts(
+    row: Row[Any], texts: Mapping[tuple[str, int], Texts]
+) -> tuple[Facts | Message, Decimal | None]:
+    if row.origin == Origin.BROADCAST:
+        is_emergency, units = row.facts
+        return Message(
+            BroadcastId(row.record), texts.get((row.record, row.position), {}),
+            tuple(Unit(StudentId(student), variables) for student, variables in units),
+            is_emergency,
+        ), None  # fmt: skip
+    name, before, after, details, *numbers = row.facts
+    number, below = (None if one is None else Decimal(one) for one in numbers)
+    return Facts(Kind(row.kind), name, before, after, details, number), below

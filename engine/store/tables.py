@@ -96,6 +96,7 @@ district = table(
     Column("privacy", String(8), nullable=False),
     Column("end_to_end", Boolean, nullable=False),
     Column("salt", String(22), nullable=False),
+    Column("approval_above", Integer, nullable=False),  # recipients of a broadcast; 0 is never
 )
 
 display_options = table(
@@ -342,6 +343,74 @@ notifications = table(
     Column("devices", JSON_VALUE, nullable=False),
     Column("at", MOMENT, nullable=False),
     Index(None, "person_id", "at"),
+    Index(
+        "ix_schoolbell_notifications_broadcast",
+        "record",
+        "state",
+        postgresql_where=text("origin = 'broadcast'"),
+        sqlite_where=text("origin = 'broadcast'"),
+    ),
+)
+
+# Messages that staff compose for families. *schools* are those that whoever sent it may send to.
+# *version* counts every change of the row. *revision* counts what it says to whom: 0 in a draft, 1
+# when it is sent, more for each correction; those up to *expanded* were made into notifications.
+# *problem* is why that does not go on.
+broadcasts = table(
+    "broadcasts",
+    Column("id", _Id, primary_key=True),
+    Column("page", String(24), nullable=False),
+    Column("unit", String(16), nullable=False),
+    Column("selection", JSON_VALUE, nullable=False),
+    Column("texts", JSON_VALUE, nullable=False),
+    Column("is_emergency", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("expanded", Integer, nullable=False),
+    Column("author_id", BIG_ID),
+    Column("author", Text, nullable=False),
+    Column("approver", Text),
+    Column("schools", JSON_VALUE),
+    Column("made_at", MOMENT, nullable=False),
+    Column("changed_at", MOMENT, nullable=False),
+    Column("send_at", MOMENT),
+    Column("begun_at", MOMENT),
+    Column("sent_at", MOMENT),
+    Column("problem", Text),
+    Column("remedy", Text),
+    Index(None, "state", "changed_at"),
+    Index(None, "changed_at"),
+)
+
+# What a revision says, in each language, and since when: words are forgotten before the rest.
+broadcast_texts = table(
+    "broadcast_texts",
+    Column("broadcast_id", _Id, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("texts", JSON_VALUE, nullable=False),
+    Column("at", MOMENT, nullable=False),
+)
+
+# Everybody who has to do with whom a broadcast is about, and what became of it for them.
+broadcast_recipients = table(
+    "broadcast_recipients",
+    Column("broadcast_id", _Id, primary_key=True),
+    Column("person_id", Text, primary_key=True),
+    Column("audience", String(16), nullable=False),
+    Column("reason", String(24), nullable=False),
+    Column("students", JSON_VALUE, nullable=False),
+    Column("problem", Text),  # of a text that could not be made
+    Index(None, "broadcast_id", "reason"),
+    Index(None, "person_id"),
+)
+
+# Which phones heard, and because of whom: one that two people share hears once.
+broadcast_devices = table(
+    "broadcast_devices",
+    Column("broadcast_id", _Id, primary_key=True),
+    Column("device_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("person_id", Text, nullable=False),
 )
 
 # Who was ever told about whom: where a person's inbox is looked for, also when the relation ended.

@@ -108,6 +108,43 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "schoolbell_broadcast_devices",
+        sa.Column("broadcast_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "broadcast_id", "device_id", name=op.f("pk_schoolbell_broadcast_devices")
+        ),
+    )
+    op.create_table(
+        "schoolbell_broadcast_recipients",
+        sa.Column("broadcast_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("audience", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=24), nullable=False),
+        sa.Column(
+            "students",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint(
+            "broadcast_id", "person_id", name=op.f("pk_schoolbell_broadcast_recipients")
+        ),
+    )
+    with op.batch_alter_table("schoolbell_broadcast_recipients", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_broadcast_recipients_broadcast_id_reason"),
+            ["broadcast_id", "reason"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_broadcast_recipients_person_id"), ["person_id"], unique=False
+        )
+
+    op.create_table(
         "schoolbell_broadcast_templates",
         sa.Column(
             "id",
@@ -133,6 +170,75 @@ def upgrade() -> None:
     with op.batch_alter_table("schoolbell_broadcast_templates", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_schoolbell_broadcast_templates_page_name"), ["page", "name"], unique=True
+        )
+
+    op.create_table(
+        "schoolbell_broadcast_texts",
+        sa.Column("broadcast_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "texts",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "broadcast_id", "revision", name=op.f("pk_schoolbell_broadcast_texts")
+        ),
+    )
+    op.create_table(
+        "schoolbell_broadcasts",
+        sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("page", sa.String(length=24), nullable=False),
+        sa.Column("unit", sa.String(length=16), nullable=False),
+        sa.Column(
+            "selection",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column(
+            "texts",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("is_emergency", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("expanded", sa.Integer(), nullable=False),
+        sa.Column("author_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("approver", sa.Text(), nullable=True),
+        sa.Column(
+            "schools",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("send_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.Column("remedy", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_broadcasts")),
+    )
+    with op.batch_alter_table("schoolbell_broadcasts", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_broadcasts_changed_at"), ["changed_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_broadcasts_state_changed_at"),
+            ["state", "changed_at"],
+            unique=False,
         )
 
     op.create_table(
@@ -254,6 +360,7 @@ def upgrade() -> None:
         sa.Column("privacy", sa.String(length=8), nullable=False),
         sa.Column("end_to_end", sa.Boolean(), nullable=False),
         sa.Column("salt", sa.String(length=22), nullable=False),
+        sa.Column("approval_above", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_district")),
     )
     op.create_table(
@@ -373,6 +480,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_notifications")),
     )
     with op.batch_alter_table("schoolbell_notifications", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_schoolbell_notifications_broadcast",
+            ["record", "state"],
+            unique=False,
+            postgresql_where=sa.text("origin = 'broadcast'"),
+            sqlite_where=sa.text("origin = 'broadcast'"),
+        )
         batch_op.create_index(
             batch_op.f("ix_schoolbell_notifications_person_id_at"),
             ["person_id", "at"],
@@ -792,6 +906,11 @@ def downgrade() -> None:
     op.drop_table("schoolbell_openings")
     with op.batch_alter_table("schoolbell_notifications", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_notifications_person_id_at"))
+        batch_op.drop_index(
+            "ix_schoolbell_notifications_broadcast",
+            postgresql_where=sa.text("origin = 'broadcast'"),
+            sqlite_where=sa.text("origin = 'broadcast'"),
+        )
 
     op.drop_table("schoolbell_notifications")
     with op.batch_alter_table("schoolbell_missing", schema=None) as batch_op:
@@ -836,10 +955,22 @@ def downgrade() -> None:
 
     op.drop_table("schoolbell_decisions")
     op.drop_table("schoolbell_calendars")
+    with op.batch_alter_table("schoolbell_broadcasts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_broadcasts_state_changed_at"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_broadcasts_changed_at"))
+
+    op.drop_table("schoolbell_broadcasts")
+    op.drop_table("schoolbell_broadcast_texts")
     with op.batch_alter_table("schoolbell_broadcast_templates", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_broadcast_templates_page_name"))
 
     op.drop_table("schoolbell_broadcast_templates")
+    with op.batch_alter_table("schoolbell_broadcast_recipients", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_broadcast_recipients_person_id"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_broadcast_recipients_broadcast_id_reason"))
+
+    op.drop_table("schoolbell_broadcast_recipients")
+    op.drop_table("schoolbell_broadcast_devices")
     with op.batch_alter_table("schoolbell_audit", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_audit_staff_id_id"))
         batch_op.drop_index(batch_op.f("ix_schoolbell_audit_act_id"))

@@ -11,10 +11,12 @@ from jinja2 import meta, nodes
 from jinja2.runtime import Context
 
 from rules.audience import Audience
+from rules.broadcasts import Message
 from rules.change import Facts, Kind
 from rules.privacy import Level
 from rules.reasons import Reason
 from rules.wording.allowed import LONGEST_TEXT, LONGEST_VARIABLE, Environment, TooLong, refusals
+from rules.wording.broadcasts import say
 from rules.wording.short import SHORT
 from rules.wording.templates import (
     ATTENDANCE_WORDS,
@@ -87,8 +89,13 @@ class Wording:
         keys = [key for key in self._sources if key.kind is kind and key.level is Level.FULL]
         return frozenset().union(*map(self._variables, keys))
 
-    def render(self, facts: Facts, audience: Audience, language: str) -> Text | TextFault:
-        """Say *facts* to *audience*; es-MX falls back to es, then to en."""
+    def render(self, facts: Facts | Message, audience: Audience, language: str) -> Text | TextFault:
+        """Say *facts* to *audience*; es-MX falls back to es, then to en.
+
+        What staff wrote falls back to the language that they wrote first.
+        """
+        if isinstance(facts, Message):
+            return say(facts.texts, [unit.variables for unit in facts.units], language)
         key = self._key(facts.kind, audience, language, Level.FULL, facts.is_withdrawn)
         return self._said_by(key, _variables_of(facts, key.language))
 
@@ -110,7 +117,10 @@ class Wording:
         Where an own template gives no text, the bundled one does: nobody may get more to see, or
         nothing, because of it.
         """
-        of_kind, who = (kind, student) if level is Level.NAMED else (None, "")
+        if level is Level.NAMED or kind is Kind.BROADCAST:
+            of_kind, who = kind, student
+        else:
+            of_kind, who = None, ""
         withdrawn = withdrawn and level is Level.NAMED
         which = (level, of_kind, audience, language, who, withdrawn)
         text = self._said.get(which)

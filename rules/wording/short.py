@@ -1,6 +1,8 @@
 """The bundled templates for lock screens that may not show all, by language and audience.
 
-A generic one knows no variable. A named one knows `student` alone, so no value can slip in.
+A generic one knows no variable. Of what the school writes both say only that: it is about no
+student alone, and to say so tells nothing about any. A named one knows `student` alone, so no value
+can slip in.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ _GENERIC: Final = {
         Template("Aviso de la escuela", "Hay una novedad sobre un estudiante."),
         Template("Aviso de la escuela", "Hay una novedad para ti."),
     ),
+}
+_MESSAGE: Final = {
+    "en": Template("Message from school", "You have a message from the school."),
+    "es": Template("Mensaje de la escuela", "Tiene un mensaje de la escuela."),
 }
 _LOOK_INSIDE: Final = {"en": "Open the app to see it.", "es": "Abre la aplicación para verla."}
 _NEWS: Final[Mapping[str, Mapping[Kind, str]]] = {
@@ -46,6 +52,10 @@ def _templates() -> Iterator[tuple[TemplateKey, Template]]:
     for language, (to_guardian, to_student) in _GENERIC.items():
         yield TemplateKey(language, None, Audience.GUARDIAN, Level.GENERIC), to_guardian
         yield TemplateKey(language, None, Audience.STUDENT, Level.GENERIC), to_student
+    for language, message in _MESSAGE.items():
+        for audience in Audience:
+            for level in (Level.GENERIC, Level.NAMED):
+                yield TemplateKey(language, Kind.BROADCAST, audience, level), message
     for language, kinds in _NEWS.items():
         for kind, news in kinds.items():
             to_guardian = Template("{{ student }}: " + news, _LOOK_INSIDE[language])

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from rules import gates
 from rules.audience import Audience, Right, SignIn, Subscription
-from rules.change import CalendarId, Kind, Value
+from rules.change import KINDS_OF_CHANGE, CalendarId, Kind, Value
 from rules.gates import GATES, Case, Gate, refusal
 from rules.reasons import Reason
 from rules.told import Shown
@@ -292,13 +292,13 @@ TABLE: Final[tuple[Row, ...]] = (
     (
         gates.right_effective,
         "another kind than those that are withheld",
-        as_guardian(Right(withheld=frozenset(Kind) - {Kind.ASSIGNMENT})),
+        as_guardian(Right(withheld=frozenset(KINDS_OF_CHANGE) - {Kind.ASSIGNMENT})),
         None,
     ),
     (
         gates.right_effective,
         "a kind that is withheld behind a restriction",
-        as_guardian(Right(restricted=True, withheld=frozenset(Kind))),
+        as_guardian(Right(restricted=True, withheld=frozenset(KINDS_OF_CHANGE))),
         Reason.RESTRICTED,
     ),
     (gates.right_effective, "the student, who needs no right", a_case(candidate=a_student()), None),

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from rules.gates import GATES
+from rules.gates import BROADCAST_GATES, GATES
 from rules.reasons import Reason
 
 # Said after the gates, when a text is made and devices are counted; or instead of any answer.
@@ -17,7 +17,10 @@ SAID_BY_NO_GATE = {
     Reason.DEVICE_ALREADY_TOLD,
     Reason.TEXT_BLANK,
     Reason.TEMPLATE_INVALID,
+    Reason.CANCELLED,
 }
+# Said of broadcasts alone.
+SAID_OF_BROADCASTS = {Reason.BROADCASTS_OFF}
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -39,7 +42,15 @@ def test_a_reason_fits_the_column_that_holds_it(reason: Reason) -> None:
 def test_every_reason_of_a_gate_is_said_by_exactly_one() -> None:
     said = Counter(reason for gate in GATES for reason in gate.says)
 
-    assert said == Counter(set(Reason) - SAID_BY_NO_GATE)
+    assert said == Counter(set(Reason) - SAID_BY_NO_GATE - SAID_OF_BROADCASTS)
+
+
+def test_the_gates_of_a_broadcast_say_what_others_say_and_that_it_is_switched_off() -> None:
+    said = Counter(reason for gate in BROADCAST_GATES for reason in gate.says)
+
+    others = {reason for gate in GATES for reason in gate.says}
+    assert set(said) - others == SAID_OF_BROADCASTS
+    assert set(said.values()) == {1}
 
 
 @pytest.mark.parametrize(

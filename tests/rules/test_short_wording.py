@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from rules.audience import Audience
-from rules.change import Kind
+from rules.change import KINDS_OF_CHANGE, Kind
 from rules.privacy import Level
 from rules.reasons import Reason
 from rules.wording import SHORT, Template, TemplateKey, Text, Wording
@@ -20,12 +20,27 @@ def brief(level: Level, audience: Audience = GUARDIAN, language: str = "en") -> 
 
 
 def test_every_kind_has_a_named_text_and_all_together_a_generic_one() -> None:
-    named = {TemplateKey(*which, Level.NAMED) for which in product(LANGUAGES, Kind, Audience)}
+    named = {
+        TemplateKey(*which, Level.NAMED) for which in product(LANGUAGES, KINDS_OF_CHANGE, Audience)
+    }
     generic = {
         TemplateKey(language, None, audience, Level.GENERIC)
         for language, audience in product(LANGUAGES, Audience)
     }
-    assert set(SHORT) == named | generic
+    of_staff = {
+        TemplateKey(language, Kind.BROADCAST, audience, level)
+        for language, audience, level in product(LANGUAGES, Audience, (Level.GENERIC, Level.NAMED))
+    }
+    assert set(SHORT) == named | generic | of_staff
+
+
+@pytest.mark.parametrize("level", [Level.GENERIC, Level.NAMED])
+def test_of_what_staff_write_a_short_text_says_only_that_the_school_has_written(
+    level: Level,
+) -> None:
+    text = Wording().brief(level, Kind.BROADCAST, GUARDIAN, "es-MX", "Ava")
+
+    assert text == Text("Mensaje de la escuela", "Tiene un mensaje de la escuela.")
 
 
 def test_a_named_text_says_whom_and_what_kind() -> None:
@@ -49,7 +64,9 @@ def test_a_generic_text_says_that_there_is_something(
     assert brief(Level.GENERIC, audience, language).body == body
 
 
-@pytest.mark.parametrize(("kind", "audience", "language"), list(product(Kind, Audience, LANGUAGES)))
+@pytest.mark.parametrize(
+    ("kind", "audience", "language"), list(product(KINDS_OF_CHANGE, Audience, LANGUAGES))
+)
 def test_a_generic_text_is_the_same_for_every_kind_and_student(
     kind: Kind, audience: Audience, language: str
 ) -> None:

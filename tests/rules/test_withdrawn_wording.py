@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from rules.audience import Audience
-from rules.change import Facts, Kind
+from rules.change import KINDS_OF_CHANGE, Facts, Kind
 from rules.privacy import Level
 from rules.wording import WITHDRAWN, Template, TemplateKey, Text, Wording
 from tests.builders import DETAILS
@@ -24,11 +24,14 @@ def test_each_kind_has_one_in_each_language_for_each_audience_and_level() -> Non
     levels = (Level.FULL, Level.NAMED)
 
     assert set(WITHDRAWN) == {
-        TemplateKey(*which, withdrawn=True) for which in product(LANGUAGES, Kind, Audience, levels)
+        TemplateKey(*which, withdrawn=True)
+        for which in product(LANGUAGES, KINDS_OF_CHANGE, Audience, levels)
     }
 
 
-@pytest.mark.parametrize(("kind", "audience", "language"), [*product(Kind, Audience, LANGUAGES)])
+@pytest.mark.parametrize(
+    ("kind", "audience", "language"), [*product(KINDS_OF_CHANGE, Audience, LANGUAGES)]
+)
 def test_it_says_that_it_is_a_correction_and_of_what(
     kind: Kind, audience: Audience, language: str
 ) -> None:
@@ -40,7 +43,7 @@ def test_it_says_that_it_is_a_correction_and_of_what(
     assert ("Ada" in text.title + text.body) is (audience is Audience.GUARDIAN)
 
 
-@pytest.mark.parametrize(("kind", "language"), [*product(Kind, LANGUAGES)])
+@pytest.mark.parametrize(("kind", "language"), [*product(KINDS_OF_CHANGE, LANGUAGES)])
 def test_a_named_one_says_that_it_is_a_correction_and_no_value(kind: Kind, language: str) -> None:
     text = WORDING.brief(Level.NAMED, kind, Audience.GUARDIAN, language, "Ada", withdrawn=True)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from rules.audience import Audience, Candidate, Right, Subscription
-from rules.change import Kind, Subject, Value
+from rules.change import KINDS_OF_CHANGE, Kind, Subject, Value
 from rules.decide import CandidateKey
 from rules.gates import Case, Circumstances
 from tests.builders import (
@@ -78,7 +78,7 @@ CIRCUMSTANCES: Final = (
     circumstances(enabled=False),
     circumstances(food_service=False),
     circumstances(active_calendars=()),
-    circumstances(hidden=tuple(("1", kind, Audience.GUARDIAN) for kind in Kind)),
+    circumstances(hidden=tuple(("1", kind, Audience.GUARDIAN) for kind in KINDS_OF_CHANGE)),
 )
 
 
@@ -123,7 +123,7 @@ def worlds(draw: st.DrawFn) -> World:
     some_people = st.sampled_from([("34",), ("31", "34"), ("34", "32", "31"), ()])
     concerned = []
     for change in draw(st.sampled_from([CHANGES, CHANGES[:1], ()])):
-        kind = draw(st.sampled_from(Kind))
+        kind = draw(st.sampled_from(KINDS_OF_CHANGE))
         concerned += [draw(subjects(change, kind, one)) for one in draw(some_students)]
     related = {
         key: [draw(candidates(key[0], person)) for person in draw(some_people)]
@@ -136,7 +136,7 @@ def worlds(draw: st.DrawFn) -> World:
 def cases(draw: st.DrawFn) -> Case:
     """One subject and one candidate, with any number of flaws."""
     student, person = draw(st.sampled_from(STUDENTS)), draw(st.sampled_from(PEOPLE))
-    subject = draw(subjects(CHANGES[0], draw(st.sampled_from(Kind)), student))
+    subject = draw(subjects(CHANGES[0], draw(st.sampled_from(KINDS_OF_CHANGE)), student))
     candidate = draw(candidates(student, person))
     another = draw(candidates(student, person))
     mixed = candidate._replace(subscription=another.subscription, enrolled=another.enrolled)

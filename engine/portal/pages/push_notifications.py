@@ -15,7 +15,7 @@ from engine.portal.rendering import page
 from engine.services import channel, settings
 from engine.services.staff.signing_in import Visit
 from rules.audience import Audience
-from rules.change import Kind, SchoolId
+from rules.change import KINDS_OF_CHANGE, SchoolId
 from rules.privacy import Level
 from rules.tool_rights import Grant, Right, Tool
 
@@ -71,7 +71,7 @@ def set_display_options(
     """Show or hide the tools of one school; *shown* are those with a mark, `kind audience`."""
     where = SchoolId(school)
     require(visit, TOOL, Right.WRITE, where)
-    for kind in Kind:
+    for kind in KINDS_OF_CHANGE:
         for audience in Audience:
             settings.set_display_option(
                 portal.district.database, actor(portal, visit), where, kind, audience,

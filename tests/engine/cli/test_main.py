@@ -19,7 +19,7 @@ from engine.store import district as settings
 from engine.store.tables import PREFIX
 from engine.wire.messages import Changes, Token, encode
 from rules.audience import Audience
-from rules.change import Change, Kind, PersonId
+from rules.change import KINDS_OF_CHANGE, Change, Kind, PersonId
 from tests.builders import NOW, TODAY, a_change, publications
 from tests.district import ADA, GRANDMOTHER, KEYRING, MOTHER, UNCLE, scored
 from tests.engine.cli.commands import Bell
@@ -255,7 +255,9 @@ def test_why_without_any_decision_says_so_and_how_things_stand(bell: Bell) -> No
     said = bell("why", "--student", ADA, "--person", GRANDMOTHER)
 
     assert said.startswith("No change about this student was ever decided on for this person.")
-    assert said.count("The relation to the student carries no portal right.") == len(Kind)
+    assert said.count("The relation to the student carries no portal right.") == len(
+        KINDS_OF_CHANGE
+    )
 
 
 def test_why_of_one_change_shows_that_alone(bell: Bell) -> None:

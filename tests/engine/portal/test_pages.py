@@ -8,7 +8,7 @@ import pytest
 from engine.services import settings
 from engine.services.staff import accounts, auditing, rights
 from rules.audience import Audience
-from rules.change import Kind, SchoolId
+from rules.change import KINDS_OF_CHANGE, Kind, SchoolId
 from rules.privacy import Level
 from rules.tool_rights import Grant, Right, Tool
 from tests.district import HIGH_SCHOOL
@@ -50,7 +50,7 @@ def test_the_flag_says_for_how_many_it_is(boss: Browser) -> None:
 def test_display_options_of_a_school_are_saved_as_they_are_marked(boss: Browser) -> None:
     marks = [
         f"{kind} {audience}"
-        for kind in Kind
+        for kind in KINDS_OF_CHANGE
         for audience in Audience
         if (kind, audience) != (Kind.ATTENDANCE, Audience.GUARDIAN)
     ]

@@ -12,7 +12,7 @@ from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer
 from engine.show.why import told
 from engine.store import app
 from engine.store import district as settings
-from rules.change import Change, ChangeId, Kind, PersonId, StudentId
+from rules.change import KINDS_OF_CHANGE, Change, ChangeId, Kind, PersonId, StudentId
 from rules.gates import GATES
 from rules.outcomes import Verdict
 from rules.reasons import Reason
@@ -247,7 +247,7 @@ def test_a_parked_change_is_said_to_be_so_with_its_remedy(district: District) ->
 def test_who_would_be_told_is_told_so_for_every_kind(district: District) -> None:
     found = standing(district, MOTHER)
 
-    assert set(found) == set(Kind)
+    assert set(found) == set(KINDS_OF_CHANGE)
     assert {answer.reason for answer in found.values()} == {Reason.TOLD}
 
 

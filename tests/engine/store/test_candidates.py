@@ -11,7 +11,7 @@ from engine.store import app, candidates
 from engine.store.devices import opened
 from engine.wire.messages import Token
 from rules.audience import Audience, Candidate, DeviceId, Right, SignIn, Subscription
-from rules.change import Kind, PersonId, StudentId
+from rules.change import KINDS_OF_CHANGE, Kind, PersonId, StudentId
 from tests.builders import NOW
 from tests.district import (
     ADA,
@@ -170,7 +170,7 @@ def test_the_candidates_of_many_students_take_as_many_queries_as_those_of_one(
         def note(*called_with: Any) -> None:
             sent.append(called_with[2])
 
-        wanted = {(StudentId(student), kind) for student in students for kind in Kind}
+        wanted = {(StudentId(student), kind) for student in students for kind in KINDS_OF_CHANGE}
         event.listen(district.database.engine, "before_cursor_execute", note)
         district.read(candidates.fetch, wanted, NOW)
         event.remove(district.database.engine, "before_cursor_execute", note)

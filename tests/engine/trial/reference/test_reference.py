@@ -24,7 +24,7 @@ from engine.trial.reference.create import create
 from engine.trial.reference.load import TABLES
 from engine.trial.reference.populate import populate
 from engine.trial.reference.sample import SampleSchool, find
-from rules.change import Kind, StudentId
+from rules.change import KINDS_OF_CHANGE, StudentId
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -585,7 +585,7 @@ def test_the_definition_names_only_what_is_there(
 
 
 def test_the_definition_covers_all_five_kinds(definition: Definition) -> None:
-    assert {watch.kind for watch in definition.watch} == set(Kind)
+    assert {watch.kind for watch in definition.watch} == set(KINDS_OF_CHANGE)
 
 
 def test_every_query_gives_what_the_engine_needs(

@@ -1,0 +1,198 @@
+"""Broadcasts as staff keep them: what each says, to whom, and where it is in its life."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from secrets import token_hex
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, Select, delete, select, update
+
+from engine.store.bulk import one_of
+from engine.store.tables import broadcast_texts, broadcasts
+from rules.broadcasts import BroadcastId, BroadcastState
+from rules.change import SchoolId
+from rules.identity import first_id_at
+from rules.tool_rights import Schools, StaffId, Tool
+from rules.wording.broadcasts import UnitKind
+from rules.wording.templates import Template
+
+Texts = Mapping[str, Template]
+"""A title and a body for each language; the first stands in for others."""
+
+_TIME_PART = 13
+
+
+class Broadcast(NamedTuple):
+    """A message of staff.
+
+    *selection* is JSON, as `msgspec` makes it of a Selection. *texts* are those that are written
+    now: what was sent stands with each revision. *schools* are there once it was sent, scheduled
+    or asked for: those that whoever did so may send to. *version* is of the row. *revision* is 0
+    until it is sent and grows with each correction; what is *expanded* has notifications. *problem*
+    and *remedy* say why it does not go on.
+    """
+
+    id: BroadcastId
+    page: Tool
+    unit: UnitKind
+    selection: Any
+    texts: Texts
+    is_emergency: bool
+    state: BroadcastState
+    version: int
+    revision: int
+    expanded: int
+    author_id: StaffId | None
+    author: str
+    approver: str | None
+    schools: Schools | None
+    made_at: datetime
+    changed_at: datetime
+    send_at: datetime | None
+    begun_at: datetime | None
+    sent_at: datetime | None
+    problem: str | None = None
+    remedy: str | None = None
+
+
+def new_id(now: datetime) -> BroadcastId:
+    """An id for what is made *now*: a time-ordered UUID."""
+    drawn = token_hex(10)
+    return BroadcastId(
+        f"{first_id_at(now)[:_TIME_PART]}-7{drawn[:3]}-{'89ab'[int(drawn[3], 16) & 3]}"
+        f"{drawn[4:7]}-{drawn[7:19]}"
+    )
+
+
+def add(connection: Connection, one: Broadcast) -> None:
+    """Store a new one."""
+    connection.execute(broadcasts.insert().values(**_columns(one._asdict())))
+
+
+def change(
+    connection: Connection, name: BroadcastId, version: int, now: datetime, **values: Any
+) -> bool:
+    """Change some fields; False where it has another *version* by now, or is gone."""
+    done = connection.execute(
+        update(broadcasts)
+        .where(broadcasts.c.id == name, broadcasts.c.version == version)
+        .values(version=version + 1, changed_at=now, **_columns(values))
+    )
+    return bool(done.rowcount)
+
+
+def remove(connection: Connection, name: BroadcastId, version: int) -> bool:
+    """Delete one; False where it has another *version* by now, or is gone."""
+    done = connection.execute(
+        delete(broadcasts).where(broadcasts.c.id == name, broadcasts.c.version == version)
+    )
+    return bool(done.rowcount)
+
+
+def one(connection: Connection, name: str, *, for_change: bool = False) -> Broadcast | None:
+    """One of them; *for_change* nobody else changes it until the transaction ends."""
+    query = select(broadcasts).where(broadcasts.c.id == name)
+    rows = _all(connection, query.with_for_update() if for_change else query)
+    return rows[0] if rows else None
+
+
+def some(connection: Connection, names: Collection[str]) -> Mapping[BroadcastId, Broadcast]:
+    """Those of these ids, which nobody changes until the transaction ends."""
+    if not names:
+        return {}
+    query = (
+        select(broadcasts)
+        .where(one_of(connection, broadcasts.c.id, names))
+        .order_by(broadcasts.c.id)
+        .with_for_update(read=True)
+    )
+    return {each.id: each for each in _all(connection, query)}
+
+
+def newest(
+    connection: Connection,
+    *,
+    states: Collection[BroadcastState] = (),
+    author: StaffId | None = None,
+    before: datetime | None = None,
+    limit: int = 100,
+) -> Sequence[Broadcast]:
+    """Those that were changed last, first; of some *states* or of one *author* where given."""
+    query = select(broadcasts).order_by(broadcasts.c.changed_at.desc(), broadcasts.c.id.desc())
+    if states:
+        query = query.where(broadcasts.c.state.in_(sorted(states)))
+    if author is not None:
+        query = query.where(broadcasts.c.author_id == author)
+    if before is not None:
+        query = query.where(broadcasts.c.changed_at < before)
+    return _all(connection, query.limit(limit))
+
+
+def keep_texts(
+    connection: Connection, name: BroadcastId, revision: int, texts: Texts, now: datetime
+) -> None:
+    """Keep what a revision says."""
+    connection.execute(
+        broadcast_texts.insert().values(
+            broadcast_id=name, revision=revision, texts=_texts_json(texts), at=now
+        )
+    )
+
+
+def texts_of(
+    connection: Connection, which: Collection[tuple[str, int]]
+) -> Mapping[tuple[str, int], Texts]:
+    """What revisions say, as long as the words are kept."""
+    if not which:
+        return {}
+    names = {name for name, _ in which}
+    rows = connection.execute(
+        select(broadcast_texts).where(one_of(connection, broadcast_texts.c.broadcast_id, names))
+    )
+    return {(row.broadcast_id, row.revision): _texts(row.texts) for row in rows}
+
+
+def _all(connection: Connection, query: Select[Any]) -> list[Broadcast]:
+    return [_broadcast(row) for row in connection.execute(query)]
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(values)
+    if "texts" in found:
+        found["texts"] = _texts_json(found["texts"])
+    schools = found.get("schools")
+    if schools is not None:
+        found["schools"] = {
+            "only": sorted(schools.only),
+            "but_not": sorted(schools.but_not),
+            "everywhere": schools.everywhere,
+        }
+    return found
+
+
+def _texts_json(texts: Texts) -> list[tuple[str, str, str]]:
+    """A list, because their order says which is the first."""
+    return [(language, text.title, text.body) for language, text in texts.items()]
+
+
+def _texts(stored: Sequence[tuple[str, str, str]]) -> Texts:
+    return {language: Template(title, body) for language, title, body in stored}
+
+
+def _schools(stored: Mapping[str, Any]) -> Schools:
+    return Schools(
+        frozenset(map(SchoolId, stored["only"])), frozenset(map(SchoolId, stored["but_not"])),
+        stored["everywhere"],
+    )  # fmt: skip
+
+
+def _broadcast(row: Row[Any]) -> Broadcast:
+    return Broadcast(
+        BroadcastId(row.id), Tool(row.page), UnitKind(row.unit), row.selection, _texts(row.texts),
+        row.is_emergency, BroadcastState(row.state), row.version, row.revision, row.expanded,
+        None if row.author_id is None else StaffId(row.author_id), row.author, row.approver,
+        None if row.schools is None else _schools(row.schools), row.made_at, row.changed_at,
+        row.send_at, row.begun_at, row.sent_at, row.problem, row.remedy,
+    )  # fmt: skip
