@@ -9,13 +9,16 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from engine.database import Database
+from engine.sources.pages import BY_NAME as BY_NAME  # how a look is ordered
 from engine.sources.pages import EVERYTHING, Chosen, Days, Narrowed, Page
 from engine.sources.pages import Look as Look  # the answer of look
 from engine.sources.pages import Mark as Mark  # where a look goes on
+from engine.sources.pages import Order as Order
 from engine.sources.source import SqlSource
 from engine.store import candidates
 from rules.audience import Audience, Candidate, DeviceId
 from rules.change import PersonId, StudentId
+from rules.tool_rights import EVERYWHERE, Schools
 
 _AT_ONCE: Final = 1_000  # students
 
@@ -59,11 +62,16 @@ def look(
     page: Page,
     to: Narrowed = EVERYTHING,
     *,
+    schools: Schools = EVERYWHERE,
+    order: Order = BY_NAME,
     after: Mark | None = None,
+    before: Mark | None = None,
     limit: int = 100,
 ) -> Look:
     """Some rows of a page; see `engine.sources.pages.SisPages.look`."""
-    return source.pages.look(page, to, after=after, limit=limit)
+    return source.pages.look(
+        page, to, schools=schools, order=order, after=after, before=before, limit=limit
+    )
 
 
 def behind(

@@ -1,8 +1,8 @@
 """The pages from which staff send broadcasts, as the queries of the definition give them.
 
-In:         a page, what it is narrowed to, and where the reader stopped.
-Out:        a bounded slice of its rows, in the order of their names; or the students behind all
-            rows that are chosen.
+In:         a page, what it is narrowed to, its order, and where the reader stopped.
+Out:        a bounded slice of its rows; how many there are; or the students behind all rows that
+            are chosen.
 A page gives nobody a right: who may be told about a student, the directory says.
 """
 
@@ -23,6 +23,7 @@ from sqlalchemy import (
     Select,
     String,
     cast,
+    desc,
     func,
     literal,
     literal_column,
@@ -45,6 +46,8 @@ from rules.tool_rights import EVERYWHERE, Schools
 MOST_ROWS: Final = 500
 _MOST_WORDS: Final = 6
 _KEYS_AT_ONCE: Final = 1_000
+_LONGEST_PLACE: Final = 100  # characters
+_DIGITS: Final = 12
 
 
 class Page(StrEnum):
@@ -206,21 +209,39 @@ EVERYTHING: Final = Narrowed()
 _KEYS: Final = ("id", "student_id", "class_id", "camp_id", "school_id")
 _COLUMNS: Final = (*_KEYS, "year", "grade", "homeroom", "type")
 _OF_STUDENTS: Final = ("school_id", "year", "grade", "homeroom")
+_FILTERS: Final = ("school_id", "year", "grade", "homeroom", "type")
+_NOT_SHOWN: Final = ("id", "student_id", "class_id", "camp_id", "active")
+
+
+class Order(NamedTuple):
+    """The column that rows are ordered by; where two have the same, their names tell."""
+
+    by: str = "name"
+    descending: bool = False
+
+
+BY_NAME: Final = Order()
 
 
 class Mark(NamedTuple):
-    """Where a reader stopped: the last row's place in the order of a page."""
+    """A row's place in the order of a page; *value* is that of the column it is ordered by."""
 
     name: str
     id: str
     school: str
+    value: str = ""
 
 
 class Look(NamedTuple):
-    """Some rows of a page, and where the next look begins; None at the end."""
+    """Some rows of a page.
+
+    *after* is where the next look begins, and *before* where the one before it ends; None at the
+    end, and at the beginning.
+    """
 
     rows: Sequence[PageRow]
     after: Mark | None
+    before: Mark | None = None
 
 
 class Chosen(NamedTuple):
@@ -271,32 +292,78 @@ class SisPages:
         by_days = ("days",) if given.issuperset({"starts", "ends"}) else ()
         return (*(name for name in _COLUMNS if name in given), "words", *by_days)
 
+    def shows(self, page: Page) -> Sequence[str]:
+        """The columns that a page has, ids left out: what it can be ordered by."""
+        given = self._columns(page)
+        return [name for name in _ROWS[page]._fields if name in given and name not in _NOT_SHOWN]
+
     def look(
         self,
         page: Page,
         to: Narrowed = EVERYTHING,
         *,
         schools: Schools = EVERYWHERE,
+        order: Order = BY_NAME,
         after: Mark | None = None,
+        before: Mark | None = None,
         limit: int = MOST_ROWS,
     ) -> Look:
-        """The rows of *page* that come *after* a mark, at most *limit* of them, by their names.
+        """The rows of *page* that come *after* a mark or *before* one, at most *limit* of them.
 
         Only those of *schools*: a family is of every school that one of its students goes to, and
         a row that names no school of those of its student. Raises ConfigError where the SIS has no
         such page, or the page no such column, and where its query does not run (BrokenQuery).
         """
         limit = max(1, min(limit, MOST_ROWS))
-        order = _order(page)
+        _require_order(page, order.by, self.shows(page))
+        places = _places(page, order.by)
         query = self._select(page, to, schools)
-        if after is not None:
-            query = query.where(tuple_(*order) > tuple_(*map(literal, after)))
-        query = query.add_columns(*order).order_by(*order).limit(limit + 1)
-        found = self._asked(page, query)
-        last = found[limit - 1] if len(found) > limit else None
+        mark, is_backwards = (before, True) if before else (after, False)
+        downwards = order.descending != is_backwards
+        if mark is not None:
+            here, there = tuple_(*places), tuple_(*map(literal, _values(mark, order.by)))
+            query = query.where(here < there if downwards else here > there)
+        ordered = [desc(one) for one in places] if downwards else places
+        found = self._asked(page, query.add_columns(*places).order_by(*ordered).limit(limit + 1))
+        there_are_more, found = len(found) > limit, found[:limit]
+        if is_backwards:
+            found = found[::-1]
+        marks = [_mark(row[-len(places) :], order.by) for row in (*found[:1], *found[-1:])]
         return Look(
-            _rows(page, found[:limit]), Mark(*last[-len(order) :]) if last is not None else None
+            _rows(page, found),
+            marks[-1] if marks and (is_backwards or there_are_more) else None,
+            marks[0] if marks and (there_are_more if is_backwards else after) else None,
         )
+
+    def how_many(self, page: Page, to: Narrowed, schools: Schools = EVERYWHERE) -> int:
+        """How many rows of *page* there are that *to* narrows it to; raises as `look` does."""
+        ids = self._select(page, to, schools).with_only_columns(
+            func.count(_words_of("id").distinct()), maintain_column_froms=True
+        )
+        return int(self._asked(page, ids)[0][0])
+
+    def values(
+        self, page: Page, limit: int, schools: Schools = EVERYWHERE
+    ) -> Mapping[str, Sequence[str]]:
+        """What the columns hold by which a page can be narrowed, where that are at most *limit*.
+
+        Those of families are those of students. Raises as `look` does.
+        """
+        page = Page.STUDENTS if page is Page.FAMILIES and self._pages.students else page
+        names = [name for name in _FILTERS if name in self._columns(page)]
+        if not names:
+            return {}
+        columns: Sequence[Any] = [_words_of(name) for name in names]
+        query = self._select(page, EVERYTHING, schools).with_only_columns(
+            *columns, maintain_column_froms=True
+        )
+        found = self._asked(page, query.distinct())
+        held = {name: {cells[place] for cells in found} for place, name in enumerate(names)}
+        return {
+            name: sorted(one for one in values if one)
+            for name, values in held.items()
+            if len(values) <= limit
+        }  # fmt: skip
 
     def behind(
         self,
@@ -330,6 +397,39 @@ class SisPages:
             _words_of("id"), maintain_column_froms=True
         )
         return frozenset(_text(cell) for (cell,) in self._asked(page, query))
+
+    def known(
+        self, page: Page, ids: Collection[str], schools: Schools = EVERYWHERE
+    ) -> frozenset[str]:
+        """Those of *ids* that a row of these schools has, whatever somebody has sent for an id."""
+        query, found = self._query(page), set[str]()
+        for some in _some(ids):
+            with (
+                self._database.read() as connection,
+                queries.asking(self._database, f"[pages.{page}]"),
+            ):
+                rows = queries.select_by(connection, query, "id", some)
+            found.update(_text(row.id) for row in rows)
+        if not found or schools.includes(EVERY_SCHOOL):
+            return frozenset(found)
+        return self.ids(page, Narrowed(id=tuple(found)), schools)
+
+    def names(
+        self, students: Iterable[StudentId], schools: Schools = EVERYWHERE
+    ) -> Mapping[StudentId, str]:
+        """What those of *students* are called who go to *schools*."""
+        names: dict[StudentId, str] = {}
+        for some in _some(students):
+            for one in self._all(Page.STUDENTS, Narrowed(id=tuple(some)), schools):
+                names[StudentId(one.id)] = one.name
+        return names
+
+    def students_of(self, families: Iterable[str]) -> Mapping[str, Set[StudentId]]:
+        """The students of each of these families that has any."""
+        found: dict[str, set[StudentId]] = defaultdict(set)
+        for member in self._members("family_id", families):
+            found[member.family_id].add(StudentId(member.student_id))
+        return found
 
     def families_of(self, students: Iterable[StudentId]) -> Mapping[StudentId, Set[str]]:
         """The families of each student that has any."""
@@ -482,14 +582,44 @@ def _words_of(name: str) -> ColumnElement[str]:
     return cast(literal_column(f'page."{name}"'), String)
 
 
-def _order(page: Page) -> Sequence[ColumnElement[str]]:
-    """By name; the id tells rows of one name apart, and the school those of one student."""
+def _places(page: Page, by: str) -> Sequence[ColumnElement[str]]:
+    """The place of a row: the id tells rows of one name apart, the school those of one student."""
     school = _words_of("school_id") if page is Page.STUDENTS else literal("")
-    return (
-        func.lower(func.coalesce(_words_of("name"), "")),
-        func.coalesce(_words_of("id"), ""),
-        func.coalesce(school, ""),
-    )
+    places = [_small("name"), func.coalesce(_words_of("id"), ""), func.coalesce(school, "")]
+    return places if by == BY_NAME.by else [_value(by), *places]
+
+
+def _value(by: str) -> ColumnElement[str]:
+    """A column's value as it is ordered: days by the calendar, and grade 9 before grade 10."""
+    if by in ("starts", "ends"):
+        return func.coalesce(_day_of(by), "")
+    if by == "grade":
+        grade = _small(by)
+        return func.substr(literal("0" * _DIGITS) + grade, func.length(grade) + 1)
+    return _small(by)
+
+
+def _small(name: str) -> ColumnElement[str]:
+    """In small letters; what is longer than a name needs no place of its own."""
+    return func.lower(func.substr(func.coalesce(_words_of(name), ""), 1, _LONGEST_PLACE))
+
+
+def _values(mark: Mark, by: str) -> Sequence[str]:
+    places = [mark.name, mark.id, mark.school]
+    return places if by == BY_NAME.by else [mark.value, *places]
+
+
+def _mark(values: Sequence[str], by: str) -> Mark:
+    value, name, key, school = ("", *values) if by == BY_NAME.by else values
+    return Mark(name, key, school, value)
+
+
+def _require_order(page: Page, name: str, able: Collection[str]) -> None:
+    if name not in able:
+        raise ConfigError(
+            f"The page {page} cannot be ordered by {name}: its query gives no such column.",
+            f"Add it to [pages.{page}] in the source definition, or choose another column.",
+        )
 
 
 def _on_or_before(name: str, day: date) -> ColumnElement[bool]:

@@ -9,10 +9,11 @@ from sqlalchemy import Connection, delete
 
 from engine.database import Database
 from engine.store import alarms, partitions, tallies
-from engine.store.staff import failures, sessions, tokens
+from engine.store.staff import failures, selections, sessions, tokens
 from engine.store.tables import decisions, facts, inbox_reads, notifications, outcomes
 
 _KEEP_FAILURES: Final = timedelta(days=1)
+_KEEP_SELECTIONS: Final = timedelta(days=30)
 
 
 def forget(
@@ -21,9 +22,9 @@ def forget(
     """Forget old texts, and old decisions and outcomes; return how many partitions and rows went.
 
     Texts go first: who was told of what, and why, is kept much longer than the words. Alarms that
-    are over, old tallies, staff's sessions and access tokens that are over and sign-ins that failed
-    the day before go, too. What has no partition to drop goes in slices, each a transaction of its
-    own, until nothing is left.
+    are over, old tallies, staff's sessions and access tokens that are over, sign-ins that failed
+    the day before and selections of a month ago go, too. What has no partition to drop goes in
+    slices, each a transaction of its own, until nothing is left.
     """
     with database.write() as connection:
         alarms.forget(connection, now)
@@ -31,6 +32,7 @@ def forget(
         sessions.forget(connection, now)
         tokens.forget(connection, now)
         failures.forget(connection, now - _KEEP_FAILURES)
+        selections.forget(connection, now - _KEEP_SELECTIONS)
         gone = _forget_own_notifications(connection, now - keep_content)
     for table, keep in (
         (facts, keep_content), (outcomes, keep_decisions), (decisions, keep_decisions),

@@ -625,6 +625,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_schools")),
     )
     op.create_table(
+        "schoolbell_selections",
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("page", sa.String(length=24), nullable=False),
+        sa.Column(
+            "selection",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("staff_id", "page", name=op.f("pk_schoolbell_selections")),
+    )
+    with op.batch_alter_table("schoolbell_selections", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_selections_changed_at"), ["changed_at"], unique=False
+        )
+
+    op.create_table(
         "schoolbell_sessions",
         sa.Column("person_id", sa.Text(), nullable=False),
         sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -880,6 +899,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_sessions_device_id"))
 
     op.drop_table("schoolbell_sessions")
+    with op.batch_alter_table("schoolbell_selections", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_selections_changed_at"))
+
+    op.drop_table("schoolbell_selections")
     op.drop_table("schoolbell_schools")
     with op.batch_alter_table("schoolbell_rights", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_rights_person_id"))

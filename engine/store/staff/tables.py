@@ -108,6 +108,16 @@ staff_rights = table(
     Column("taken", Boolean, nullable=False),
 )
 
+# What somebody ticked on a page; only rows and filters, nobody's name.
+selections = table(
+    "selections",
+    Column("staff_id", BIG_ID, primary_key=True),
+    Column("page", String(24), primary_key=True),
+    Column("selection", JSON_VALUE, nullable=False),
+    Column("changed_at", MOMENT, nullable=False),
+    Index(None, "changed_at"),
+)
+
 # Who did what; the database refuses to change or delete a row. *who* is a name as it was then.
 audit = table(
     "audit",

@@ -12,10 +12,10 @@ from engine.services.broadcasts.selection import (
     Part,
     Selection,
     UnitKind,
+    among,
     chosen,
     count,
     shown_ticked,
-    with_all,
 )
 from engine.sources.definition import Query
 from engine.sources.loading import load
@@ -36,6 +36,13 @@ def source(database_url: str) -> Iterator[SqlSource]:
     database = in_pages(database_url)
     yield SqlSource(database, load("reference"))
     database.close()
+
+
+def with_all(
+    source: SqlSource, selection: Selection, part: Page, to: Narrowed, schools: Schools
+) -> Selection:
+    back = among(source, part, to, selection.of(part).unticked, schools)
+    return selection.with_all(part, to, back)
 
 
 def students(source: SqlSource, selection: Selection, schools: Schools = EVERYWHERE) -> list[str]:
