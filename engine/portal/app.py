@@ -24,6 +24,7 @@ from engine.portal.pages import (
     sign_in,
     staff,
     static_files,
+    templates,
     why,
 )
 from engine.portal.portal import Portal
@@ -32,7 +33,7 @@ from engine.portal.protection import Protection
 _LARGEST_BODY: Final = 1_000_000  # bytes
 _PAGES: Final = (
     health, metrics, static_files, sign_in, home, account, push_notifications, monitor, staff,
-    audit, why,
+    audit, why, templates,
 )  # fmt: skip
 _API: Final = (me_api, settings_api, monitor_api, audit_api)
 

@@ -11,6 +11,7 @@ from rules.change import Kind
 from rules.gateway_state import GatewayState
 from rules.privacy import Level
 from rules.tool_rights import Right, Tool
+from rules.wording.broadcasts import Group, Problem, UnitKind
 
 TOOLS: Final[Mapping[Tool, str]] = {
     Tool.PUSH_NOTIFICATIONS: _("Push Notifications"),
@@ -93,3 +94,68 @@ GATEWAY_STATES: Final[Mapping[GatewayState, str]] = {
     GatewayState.PAUSING: _("Pausing: it makes us wait"),
     GatewayState.STOPPED: _("Stopped: see the alarm"),
 }
+
+LANGUAGES: Final[Mapping[str, str]] = {"en": _("English"), "es": _("Spanish")}
+
+UNITS: Final[Mapping[UnitKind, str]] = {
+    UnitKind.FAMILY: _("One message for each family"),
+    UnitKind.STUDENT: _("One message for each student"),
+    UnitKind.ENROLLMENT: _("One message for each enrollment"),
+}
+
+GROUPS: Final[Mapping[Group, str]] = {
+    Group.FAMILY: _("Family"),
+    Group.STUDENT: _("Student"),
+    Group.CLASS: _("Class"),
+    Group.CAMP: _("Camp"),
+    Group.ENROLLMENT: _("Enrollment"),
+    Group.DISTRICT: _("School and district"),
+    Group.DATE: _("Date"),
+}
+
+VARIABLES: Final[Mapping[str, str]] = {
+    "family_name": _("Family’s name"),
+    "student_first_name": _("Student’s first name"),
+    "student_last_name": _("Student’s last name"),
+    "student_grade": _("Student’s grade level"),
+    "student_homeroom": _("Student’s homeroom"),
+    "student_year": _("Student’s school year"),
+    "class_name": _("Name of the class"),
+    "class_teacher": _("Teacher of the class"),
+    "class_meets": _("When the class meets"),
+    "class_place": _("Where the class meets"),
+    "class_starts": _("First day of the class"),
+    "class_ends": _("Last day of the class"),
+    "camp_name": _("Name of the camp"),
+    "camp_place": _("Where the camp is"),
+    "camp_starts": _("First day of the camp"),
+    "camp_ends": _("Last day of the camp"),
+    "enrollment_title": _("Class or camp of the enrollment"),
+    "enrollment_session": _("Session of the enrollment"),
+    "enrollment_type": _("Type of the enrollment"),
+    "enrollment_starts": _("First day of the enrollment"),
+    "enrollment_ends": _("Last day of the enrollment"),
+    "school_name": _("Name of the school"),
+    "district_name": _("Name of the district"),
+    "date": _("Day on which it is sent"),
+    "weekday": _("Weekday on which it is sent"),
+}
+
+PROBLEMS: Final[Mapping[Problem, str]] = {
+    Problem.BLANK: _("Nothing is written here."),
+    Problem.TOO_LONG: _("This is too long: at most %(what)s characters."),
+    Problem.UNREADABLE: _("There is a character here that nobody can read (%(what)s)."),
+    Problem.UNCLOSED: _("A variable begins here with {{ and does not end with }}."),
+    Problem.UNKNOWN: _("There is no variable “%(what)s”."),
+    Problem.NOT_HERE: _("Messages like this one do not know the variable “%(what)s”."),
+}
+
+ERRORS: Final = (
+    *(_("There is no such template."), _("It may have been taken away.")),
+    *(_("This can be no name of a template."), _("Write 1 to 100 characters.")),
+    *(_("There is a template of this name for this page already."), _("Choose another name.")),
+    _("Somebody else has changed this template meanwhile."),
+    _("Open it in another window, and put what is yours into it there."),
+    *(_("Nobody writes to families from such a page."), _("Choose one of the pages.")),
+)
+"""What services say where something did not work, to be translated where it is shown."""

@@ -31,6 +31,7 @@ class Section(NamedTuple):
 
 
 SECTIONS: Final = (
+    Section(_("Messages to families"), (Entry("/templates", Tool.TEMPLATES),)),
     Section(_("Support"), (Entry("/why", Tool.WHY),)),
     Section(
         _("System Settings"),

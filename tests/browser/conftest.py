@@ -7,6 +7,7 @@ after it in the same worker may run loops of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from argon2 import PasswordHasher
 from playwright.sync_api import Browser, sync_playwright
 
 from engine.secrets import passwords
+from engine.store.staff.accounts import Account
 from tests.browser.site import Site, serving
 from tests.browser.visitor import Visitor
 from tests.servers.browser import OPTIONS, chromium
 
 Open = Callable[..., Visitor]
+_numbers = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +58,23 @@ def opened(site: Site, chrome: Browser) -> Iterator[Open]:
     for one in visitors:
         one.context.close()
     assert not [words for one in visitors for words in one.complaints]
+
+
+@pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
+def visitor(request: pytest.FixtureRequest, opened: Open) -> Visitor:
+    """Somebody whose browser runs scripts, and somebody whose browser does not."""
+    return opened(java_script_enabled=request.param)
+
+
+@pytest.fixture
+def new_account(site: Site) -> Callable[..., Account]:
+    """Makes accounts, each with a username of its own."""
+    return lambda *grants, **choices: site.account(f"anna{next(_numbers)}", *grants, **choices)
+
+
+@pytest.fixture
+def boss(site: Site, visitor: Visitor, new_account: Callable[..., Account]) -> Account:
+    """An administrator, signed in with a code."""
+    made = new_account(admin=True)
+    visitor.context.add_cookies([site.cookie(made, proved=True)])  # type: ignore[list-item]
+    return made

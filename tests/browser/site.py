@@ -19,6 +19,8 @@ from engine.runtime.district import District as Installation
 from engine.secrets import keyring
 from engine.services import settings
 from engine.services.actor import Actor
+from engine.services.broadcasts import templates
+from engine.services.broadcasts.writing import typed
 from engine.services.staff import accounts, rights, second_factor, signing_in
 from engine.services.staff.signing_in import Began, Browser
 from engine.store.staff.accounts import Account
@@ -147,8 +149,23 @@ def furnish(site: Site) -> tuple[Account, Account, GroupId]:
     rights.join(database, _somebody(), long.id, group)
     rights.give(database, _somebody(), long.id, Grant(Tool.AUDIT, Right.READ))
     rights.take(database, _somebody(), long.id, Grant(Tool.BROADCASTS, Right.READ))
+    _keep_a_template(site)
     _let_something_happen(site)
     return boss, long, group
+
+
+def _keep_a_template(site: Site) -> None:
+    """In both languages, with a name that is long."""
+    templates.add(
+        site.installation.database, _somebody(), Tool.CLASSES,
+        "A class does not meet, because its teacher is away for the day",
+        typed({
+            "title-en": "{{ class_name }} does not meet",
+            "message-en": "Dear {{ family_name }} family,\n{{ student_first_name }} is free today.",
+            "title-es": "{{ class_name }} no se reúne",
+            "message-es": "{{ student_first_name }} no tiene clase hoy.",
+        }),
+    )  # fmt: skip
 
 
 def _let_something_happen(site: Site) -> None:

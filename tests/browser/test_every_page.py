@@ -118,6 +118,17 @@ def monitor(visitor: Visitor, there: Furnished) -> None:
     visitor.page.locator("summary").click()
 
 
+def faulty_template(visitor: Visitor, there: Furnished) -> None:
+    at("/templates/new?page=camps")(visitor, there)
+    page = visitor.page
+    page.locator("#title-en").fill("{{ camp }}")
+    page.locator("#message-en").fill("{{ camp_name }} " * 200)
+    page.locator(".variables summary").click()
+    page.locator("[value=save]").click()
+    page.locator(".fault").first.wait_for()
+    page.locator(".variables summary").click()
+
+
 def without_a_code(visitor: Visitor, there: Furnished) -> None:
     _as(visitor, there.somebody)
     visitor.go("/account")
@@ -162,6 +173,9 @@ PAGES: Final = {
     "group": at("/staff/groups/{group}"),
     "audit": at("/audit"),
     "monitor": monitor,
+    "templates": at("/templates"),
+    "template": at("/templates/1"),
+    "template-new": faulty_template,
     "why": at("/why"),
     "why-found": at("/why?q=reyes"),
     "why-nobody": at("/why?q=nobody"),

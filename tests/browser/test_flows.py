@@ -22,26 +22,6 @@ SEES_STAFF: Final = Grant(Tool.STAFF, Right.READ)
 _numbers = count(1)
 
 
-@pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
-def visitor(request: pytest.FixtureRequest, opened: Open) -> Visitor:
-    """Somebody whose browser runs scripts, and somebody whose browser does not."""
-    return opened(java_script_enabled=request.param)
-
-
-@pytest.fixture
-def new_account(site: Site) -> Callable[..., Account]:
-    """Makes accounts, each with a username of its own."""
-    return lambda *grants, **choices: site.account(f"anna{next(_numbers)}", *grants, **choices)
-
-
-@pytest.fixture
-def boss(site: Site, visitor: Visitor, new_account: Callable[..., Account]) -> Account:
-    """An administrator, signed in with a code."""
-    made = new_account(admin=True)
-    visitor.context.add_cookies([site.cookie(made, proved=True)])  # type: ignore[list-item]
-    return made
-
-
 @pytest.fixture(autouse=True)
 def _on(site: Site) -> Iterator[None]:
     """The district is on at the beginning, and afterwards."""

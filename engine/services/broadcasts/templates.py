@@ -62,8 +62,8 @@ def change(
         _require_free(connection, was.page, name, but=which)
         if not templates.change(connection, which, version, name, texts, by.at, by.name):
             raise SchoolbellError(
-                f"{was.changed_by} has changed this template meanwhile.",
-                "Look at it again, and put what is yours into it.",
+                "Somebody else has changed this template meanwhile.",
+                "Open it in another window, and put what is yours into it there.",
             )
         before, after = (
             _known(was.page, was.name, was.texts), _known(was.page, name, texts),

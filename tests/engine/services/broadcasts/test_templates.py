@@ -84,7 +84,7 @@ def test_nothing_of_another_is_lost_unseen(district: District) -> None:
     templates.change(district.database, BEN, made, 1, "Late bus", typed({
         "title-en": "Ben's", "message-en": "x",
     }))  # fmt: skip
-    with pytest.raises(SchoolbellError, match="Ben has changed this template meanwhile"):
+    with pytest.raises(SchoolbellError, match="Somebody else has changed this template"):
         templates.change(district.database, ANNA, made, 1, "Late bus", BUS)
     kept = templates.one(district.database, made)
     assert (kept.texts["en"].title, kept.version, kept.changed_by) == ("Ben's", 2, "Ben")
