@@ -6,18 +6,19 @@ from collections.abc import Mapping
 
 import click
 
-from tests.benchmarks import alone, capture_cost, full_way, hub, outage, peer
+from tests.benchmarks import alone, capture_cost, full_way, hub, outage, pages, peer
 from tests.benchmarks.alone import Alone
 from tests.benchmarks.capture_cost import CaptureCost
 from tests.benchmarks.full_way import Latency, Run
 from tests.benchmarks.hub import Hub
 from tests.benchmarks.outage import Outage
+from tests.benchmarks.pages import Pages
 from tests.benchmarks.peer import Peer
 from tests.servers import NginxSink, Sandbox
 from tests.site import Site, embedded_site, nginx_apns, nginx_gateway, production_site
 
 _MB = 1024 * 1024
-ON_SERVERS = ("way", "times-ten", "latency", "alone", "faults", "capture")
+ON_SERVERS = ("way", "times-ten", "latency", "alone", "faults", "capture", "pages")
 PARTS = (*ON_SERVERS, "outage", "hub", "embedded", "peer")
 
 
@@ -69,6 +70,19 @@ def _on_servers(site: Site, gateway: int, changes: int, wanted: set[str]) -> Non
         _show_alone(alone.deliver_with_faults(site, 1, 5 * changes), "deliver alone, faults")
     if "capture" in wanted:
         _show_capture(capture_cost.measure(site))
+    if "pages" in wanted:
+        _show_pages(pages.measure(site, 1, 64, 1_000, 20.0))
+
+
+def _show_pages(found: Pages) -> None:
+    click.echo(
+        f"\n{found.people} people on the portal's pages beside {found.changes:,.0f} changes a "
+        f"second, {found.asked:,} pages: p50 {found.p50:.0f} ms, p95 {found.p95:.0f} ms, "
+        f"p99 {found.p99:.0f} ms; {found.cpu:.1f} ms of the portal's processor time each"
+    )
+    click.echo("| page | p95, ms |\n|---|---|")
+    for path, took in pages.slowest(found):
+        click.echo(f"| {path} | {took:.0f} |")
 
 
 def _show_latency(found: Latency) -> None:
