@@ -128,7 +128,9 @@ class Subject(NamedTuple):
     the moment from which families may see it, None where that is past; *closes* is when they may
     not any more, and *closed* is true where that is past. *release_is_watched* says whether it
     would be noticed when the SIS shows it. *of_others* is true where changes of other rows may tell
-    of the same record. The directory knows the *student_name*, which is empty until it was asked.
+    of the same record. *as_now* is true where its value is what the SIS said when it was asked, and
+    not what the change says. The directory knows the *student_name*, which is empty until it was
+    asked.
     """
 
     change: ChangeId
@@ -153,6 +155,7 @@ class Subject(NamedTuple):
     closed: bool = False
     release_is_watched: bool = True
     of_others: bool = False
+    as_now: bool = False
 
     @property
     def place(self) -> Place:

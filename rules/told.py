@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from rules.audience import DeviceId
 from rules.change import ChangeId, Facts, PersonId, Place, Subject
+from rules.identity import is_captured
 from rules.wording.templates import VARIABLES
 
 REMEMBERED_FOR: Final = timedelta(days=30)
@@ -43,9 +44,10 @@ class Shown(NamedTuple):
 
 
 class LastTold(NamedTuple):
-    """The newest decision about a record: its position, and what each person knows since."""
+    """The newest decision about a record: its position and change, and what people know since."""
 
     position: int
+    change: ChangeId
     shown: Mapping[PersonId, Shown]
 
 
@@ -54,11 +56,31 @@ class Memory:
 
     def __init__(self, found: Mapping[Place, LastTold] | None = None) -> None:
         self._position = {place: one.position for place, one in (found or {}).items()}
+        self._change = {place: one.change for place, one in (found or {}).items()}
         self._shown = {place: dict(one.shown) for place, one in (found or {}).items()}
 
     def is_behind(self, subject: Subject) -> bool:
         """Whether a later change of the same record was decided before."""
         return self._position.get(subject.place, subject.position) > subject.position
+
+    def is_level(self, subject: Subject) -> bool:
+        """Whether another change of the same record was decided at its position.
+
+        One that was decided above its own may stand there; a second look at a change does.
+        """
+        position, change = subject.position, self._change.get(subject.place, subject.change)
+        return (
+            0 < position == self._position.get(subject.place)
+            and change != subject.change
+            and is_captured(change)
+            and is_captured(subject.change)
+        )
+
+    def above(self, subject: Subject) -> Subject:
+        """The same at a position above that of each decision about its record."""
+        position = self._position.get(subject.place, 0) + 1
+        self._position[subject.place], self._change[subject.place] = position, subject.change
+        return subject._replace(position=position)
 
     def of(self, place: Place) -> Mapping[PersonId, Shown]:
         """What each person was last told of a record."""
@@ -68,6 +90,11 @@ class Memory:
         """What was last told of a record to anybody."""
         shown = self._shown.get(place)
         return max(shown.values(), key=_order) if shown else None
+
+    def has_told(self, subject: Subject) -> bool:
+        """Whether the last thing that anybody was told of its record says the same."""
+        last = self.last(subject.place)
+        return last is not None and last.says(subject)
 
     def was(self, place: Place) -> str | None:
         """What was last told of a record to anybody: what it was before the next text."""

@@ -26,7 +26,7 @@ from engine.ports.broker import (
     Queue,
 )
 from engine.ports.clock import Clock
-from engine.ports.decisions import Audiences, Decided, DecidedFor, Opening
+from engine.ports.decisions import Audiences, Decided, DecidedFor, Earlier, Opening
 from engine.ports.gateway import Gateway
 from engine.ports.ledger import (
     PARKED_ALARM,
@@ -67,6 +67,7 @@ __all__ = [
     "Depth",
     "Directory",
     "Due",
+    "Earlier",
     "Gateway",
     "Known",
     "Ledger",

@@ -50,6 +50,15 @@ class DecidedFor(NamedTuple):
         return bool(self.devices) or self.reason is Reason.TOO_LATE
 
 
+class Earlier(NamedTuple):
+    """A decision that was made about a place: its change, of which watch, and when it was made."""
+
+    change: ChangeId
+    watch: str
+    position: int
+    decided_at: datetime
+
+
 class Decided(NamedTuple):
     """What became of one change for one student: the row that holds it.
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from engine.errors import Unprocessable
-from engine.ports.decisions import Audiences, Decided, Opening
+from engine.ports.decisions import Audiences, Decided, Earlier, Opening
 from rules.audience import DeviceId
 from rules.breaker import Trust
 from rules.change import Change, ChangeId, PersonId, Place, SchoolId, StudentId, Subject
@@ -81,6 +81,12 @@ class Deciding(Protocol):
 
         It is looked for among changes between those moments.
         """
+        ...
+
+    def earlier(
+        self, places: Collection[Place], since: datetime, until: datetime
+    ) -> Mapping[Place, Sequence[Earlier]]:
+        """All decisions about each place, the highest position first, as far as remembered."""
         ...
 
     def places_of(

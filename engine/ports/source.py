@@ -24,12 +24,19 @@ class Source(Protocol):
         """Tell changes of records from changes of the directory and from what nobody watches."""
         ...
 
-    def find(self, changes: Sequence[Change]) -> Sequence[Subject]:
+    def find(
+        self, changes: Sequence[Change], as_now: Collection[ChangeId] = ()
+    ) -> Sequence[Subject]:
         """Everyone whom *changes* concern, still without names; those of one change together.
 
+        For those of *as_now* the value is what the SIS says now, whatever they say themselves.
         A handful of queries, however many changes there are. Raises BrokenQuery where the SIS
         refuses one of them.
         """
+        ...
+
+    def is_of_one_row(self, change: Change, record: str) -> bool:
+        """Whether only changes of the same row as *change*, and releases, tell of this *record*."""
         ...
 
     def rows_gone(self, changes: Sequence[Change]) -> Mapping[ChangeId, str]:

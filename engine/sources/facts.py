@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from itertools import chain
@@ -43,6 +43,7 @@ class _Found(NamedTuple):
     fact: Fact
     meaning: Meaning
     release_is_watched: bool
+    as_now: bool
     not_words: frozenset[str]
 
 
@@ -61,7 +62,7 @@ def _subject(found: _Found) -> Subject:
         student_name="",
         school=SchoolId(_text(fact["school_id"])),
         calendar=CalendarId(_text(fact["calendar_id"])),
-        released=allows(fact["released"]) and seen.clear and not _hides(change, found.watch),
+        released=allows(fact["released"]) and seen.clear and not _hides(found),
         before=before,
         after=after,
         details={
@@ -77,6 +78,7 @@ def _subject(found: _Found) -> Subject:
         closes=seen.closes,
         release_is_watched=found.release_is_watched,
         of_others=not is_of_one_row(found.definition, found.watch, change, record),
+        as_now=found.as_now or found.watch.from_facts,
     )
 
 
@@ -87,13 +89,14 @@ def find(
     zone: tzinfo,
     patience: Patience,
     unclear: Unclear,
+    as_now: Collection[ChangeId] = (),
 ) -> list[Subject]:
     """Everyone whom *changes* concern, by one query for each watch and each kind of label.
 
     A change of a record that is gone, or that turned nothing visible, concerns nobody. Students
     come in the order of their ids: a phone that siblings' families share is told of the first.
     Moments are told by the clock of the *zone*. Conditions that cannot be read are noted in
-    *unclear*.
+    *unclear*. What is told of changes in *as_now* is what the facts say, and not the changes.
     Raises BrokenQuery where the SIS refuses a query, SlowQuery where one takes too long or did
     lately, and Unprocessable where what a row holds
     makes it fail.
@@ -117,12 +120,24 @@ def find(
             labels: Mapping[str, Label] = {}
             if own.labels:
                 with asking(f"[labels.{own.labels}]", definition.labels[own.labels]):
-                    labels = _labels(connection, definition, own, _raw(watch, of_watch, facts))
+                    values = _raw(watch, of_watch, facts, as_now)
+                    labels = _labels(connection, definition, own, values)
             meaning = Meaning(own, zone, labels)
             watched = _release_is_watched(definition, watch)
             not_words = _NOT_WORDS.union(watch.by_columns)
             found += (
-                _subject(_Found(definition, change, watch, fact, meaning, watched, not_words))
+                _subject(
+                    _Found(
+                        definition,
+                        change,
+                        watch,
+                        fact,
+                        meaning,
+                        watched,
+                        change.id in as_now,
+                        not_words,
+                    )
+                )
                 for change in of_watch
                 for fact in facts.get(change.key, ())
             )
@@ -184,8 +199,11 @@ def _counts(change: Change, watch: Watch) -> bool:
     return _becomes(watch, change.before) != _becomes(watch, change.after)
 
 
-def _hides(change: Change, watch: Watch) -> bool:
+def _hides(found: _Found) -> bool:
     """Whether it takes back a release, whatever the SIS says meanwhile: that is a later change."""
+    change, watch = found.change, found.watch
+    if found.as_now:
+        return False
     if watch.becomes:
         return not _becomes(watch, change.after)
     after = change.after
@@ -234,12 +252,17 @@ def _forms(value: Any) -> set[str]:
     return {value, plainly} if isinstance(value, str) else {plainly}
 
 
-def _raw(watch: Watch, changes: Sequence[Change], facts: Mapping[str, list[Fact]]) -> Iterator[Any]:
+def _raw(
+    watch: Watch,
+    changes: Sequence[Change],
+    facts: Mapping[str, list[Fact]],
+    as_now: Collection[ChangeId],
+) -> Iterator[Any]:
     """Every value that is to be told of."""
-    if watch.from_facts:
-        yield from (fact["value"] for change in changes for fact in facts.get(change.key, ()))
-        return
     for change in changes:
+        if watch.from_facts or change.id in as_now:
+            yield from (fact["value"] for fact in facts.get(change.key, ()))
+            continue
         for row in (change.before, change.after):
             if row:
                 yield from (row.get(column) for column in watch.values)
@@ -248,7 +271,7 @@ def _raw(watch: Watch, changes: Sequence[Change], facts: Mapping[str, list[Fact]
 def _values(found: _Found) -> tuple[Value | None, Value | None]:
     """What families saw before, and what they see now."""
     watch, change = found.watch, found.change
-    if watch.from_facts:
+    if watch.from_facts or found.as_now:
         fact = found.fact
         return None, found.meaning.of([fact["value"]], fact.get("text"), fact.get("out_of"))
     before = _of_row(found, change.before)

@@ -21,6 +21,7 @@ from engine.sources.definition import (
 )
 from engine.sources.pages import SisPages
 from engine.sources.patience import Patience
+from engine.sources.rows import is_of_one_row
 from engine.sources.unclear import Unclear
 from rules.change import Change, ChangeId, Kind, Op, Subject
 
@@ -50,6 +51,10 @@ class Era(NamedTuple):
     def record(self, name: str) -> str:
         """A record's name that no record of an earlier database has."""
         return name if self.is_first else f"{self.number}:{name}"
+
+    def name_of(self, record: str) -> str:
+        """The name that a record of this database has there."""
+        return record if self.is_first else record.removeprefix(f"{self.number}:")
 
 
 def _ignore(_unclear: Unclear) -> None:
@@ -238,14 +243,16 @@ class SqlSource:
         """Whether this is a change of the directory, and not of a record."""
         return isinstance(self.definition.watch_named(change.watch), DirectoryWatch)
 
-    def find(self, changes: Sequence[Change]) -> Sequence[Subject]:
+    def find(
+        self, changes: Sequence[Change], as_now: Collection[ChangeId] = ()
+    ) -> Sequence[Subject]:
         """See ports.Source.find."""
         watched = self._watched(changes)
         if not watched:
             return []
         unclear = Unclear(self.definition)
         found = facts.find(
-            self.database, self.definition, watched, self.zone, self.patience, unclear
+            self.database, self.definition, watched, self.zone, self.patience, unclear, as_now
         )
         self._report(unclear)
         era = self._era()
@@ -255,6 +262,14 @@ class SqlSource:
             one._replace(record=era.record(one.record), row=one.row and era.record(one.row))
             for one in found
         ]
+
+    def is_of_one_row(self, change: Change, record: str) -> bool:
+        """See ports.Source.is_of_one_row."""
+        name = self._era().name_of(record)
+        return any(
+            is_of_one_row(self.definition, watch, change, name)
+            for _, watch in self._watched([change])
+        )
 
     def _watched(self, changes: Sequence[Change]) -> Sequence[tuple[Change, Watch]]:
         return [

@@ -17,9 +17,9 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cache
-from typing import Any, assert_never
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from typing import Any, Final, assert_never
 
 from engine.errors import BrokenQuery, ConfigError, Misconfigured, Unavailable, Unprocessable
 from engine.ports import (
@@ -33,8 +33,10 @@ from engine.ports import (
     DecidedFor,
     Deciding,
     Directory,
+    Earlier,
     Ledger,
     Opening,
+    Sorted,
     Source,
 )
 from engine.secrets.addresses import Device
@@ -81,6 +83,11 @@ from rules.wording import TextFault
 
 Parked = dict[ChangeId, tuple[Change, Unprocessable]]
 Broken = list[tuple[BrokenQuery, Sequence[Change]]]
+_ASKED_AT_MOST: Final = 50  # times, while others decide about the same records
+# So long another's transaction may last, and so much its clock differ, that decided meanwhile.
+_DECIDES_FOR: Final = timedelta(minutes=2)
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 Planner = Callable[[Decision, Sequence[Notification], Preferences, datetime], Plan]
 
 
@@ -119,10 +126,33 @@ class Evaluate:
         fresh = [one for one in in_order if one.id not in seen]
         whole = [one for one in fresh if not one.too_large]
         kinds = self.source.sort(whole)
-        broken: Broken = []
+        unread: Broken = []
         if kinds.of_directory:
-            _ask(self._follow, kinds.of_directory, broken)
-        found = _ask(self.source.find, kinds.of_records, broken)
+            _ask(self._follow, kinds.of_directory, unread)
+        asked = _Asked()
+        for _ in range(_ASKED_AT_MOST):
+            asked.at = self.clock()
+            pushes = self._decided(in_order, seen, fresh, kinds, unread, asked)
+            if pushes is not None:
+                return sorted(pushes, key=lambda push: push.position)
+        raise Unavailable(
+            "Others decided about the same records each time before what the SIS says was used.",
+            "It is tried again by itself. Where it comes often, look at how slow the queries of"
+            " the source definition are.",
+        )
+
+    def _decided(
+        self,
+        in_order: Sequence[Change],
+        seen: Collection[ChangeId],
+        fresh: Sequence[Change],
+        kinds: Sorted,
+        unread: Broken,
+        asked: _Asked,
+    ) -> Sequence[Push] | None:
+        """What is to be published; None, and nothing done, where the SIS must be asked again."""
+        broken = list(unread)
+        found = _ask(partial(self.source.find, as_now=asked.as_now), kinds.of_records, broken)
         names, doubted = self.directory.known({one.student for one in found})
         parked: Parked = {one.id: (one, _too_large(one)) for one in fresh if one.too_large}
         parked |= {one.id: (one, _unknown(one)) for one in kinds.unknown}
@@ -137,12 +167,14 @@ class Evaluate:
         alone = bool(gone) or any(one.of_others for one in subjects)
         with self.ledger.deciding(alone=alone) as deciding:
             batch = _Batch(deciding, self.composer, self.plan, self.clock())
+            if not batch.recall(subjects, fresh, gone, self.source.is_of_one_row, asked):
+                return None
             pushes = batch.published_again([one for one in in_order if one.id in seen])
-            batch.decide(subjects, fresh, gone)
+            batch.decide()
             batch.store(fresh, {one.id for one in kinds.of_directory}, parked)
             batch.report_broken(broken)
             batch.report_doubts(doubted)
-        return sorted([*pushes, *batch.pushes], key=lambda push: push.position)
+        return [*pushes, *batch.pushes]
 
     def _follow(self, changes: Sequence[Change]) -> Sequence[Subject]:
         self.directory.follow(changes)
@@ -156,6 +188,52 @@ class Evaluate:
             batch = _Batch(deciding, self.composer, self.plan, self.clock())
             batch.store([change], set(), {change.id: (change, problem)}, trace)
         return []
+
+
+@dataclass(slots=True)
+class _Asked:
+    """How the SIS is asked about a batch: when, and of which changes what holds now.
+
+    What a release says is what the SIS says, and so is what comes after a later change of its
+    record through another row: which of the two was committed first their positions do not tell.
+    It holds only if nobody has decided about the record since the SIS was asked; *known* is what
+    was decided before.
+    """
+
+    at: datetime = _NEVER
+    as_now: set[ChangeId] = field(default_factory=set)
+    known: set[tuple[Place, ChangeId]] = field(default_factory=set)
+
+    def is_outdated(
+        self,
+        unsure: Sequence[Subject],
+        watches: Mapping[ChangeId, str],
+        earlier: Mapping[Place, Sequence[Earlier]],
+        memory: Memory,
+    ) -> bool:
+        """Whether the SIS must be asked again, by what was decided *earlier*; notes of what."""
+        again = {
+            one.change
+            for one in unsure
+            if self._must_ask(
+                one, watches[one.change], earlier.get(one.place, ()), memory.is_behind(one)
+            )
+        }
+        self.as_now |= again
+        self.known |= {(place, row.change) for place, rows in earlier.items() for row in rows}
+        return bool(again)
+
+    def _must_ask(
+        self, one: Subject, watch: str, earlier: Sequence[Earlier], is_behind: bool
+    ) -> bool:
+        if not one.as_now:
+            return not one.of_others and any(row.watch != watch for row in earlier[:1])
+        if is_behind and one.change not in self.as_now:
+            return True
+        since = self.at - _DECIDES_FOR
+        return any(
+            row.decided_at > since and (one.place, row.change) not in self.known for row in earlier
+        )
 
 
 @dataclass(slots=True)
@@ -184,12 +262,8 @@ class _Batch:
         default_factory=lambda: defaultdict(list)
     )
 
-    def decide(
-        self, subjects: Sequence[Subject], changes: Sequence[Change], gone: Mapping[ChangeId, str]
-    ) -> None:
-        """Decide what *changes* mean, plan, and compose what is told now; *gone* are rows."""
-        self._committed = {one.id: one.at for one in changes}
-        self._subjects = self._in_order(subjects, [one for one in changes if one.id in gone], gone)
+    def decide(self) -> None:
+        """Decide what is recalled, plan, and compose what is told now."""
         audiences = self.deciding.audiences(
             {(one.student, one.kind) for one in self._subjects}, self.now
         )
@@ -272,40 +346,70 @@ class _Batch:
         fits = cache(lambda: self.deciding.keyring_fits(keyring.ids))
         return self.composer.at(self.deciding.privacy(), self.now, fits, texts)
 
-    def _in_order(
-        self, found: Sequence[Subject], gone: Sequence[Change], rows: Mapping[ChangeId, str]
-    ) -> Sequence[Subject]:
-        """In the order of the outbox, with what comes after a later change of its record marked."""
-        moments = [moment_of(one) for one in (*(it.change for it in found), *rows)]
+    def recall(
+        self,
+        found: Sequence[Subject],
+        changes: Sequence[Change],
+        gone: Mapping[ChangeId, str],
+        is_of_one_row: Callable[[Change, str], bool],
+        asked: _Asked,
+    ) -> bool:
+        """Put what *changes* mean in order, and find what was told before; *gone* are rows.
+
+        Says whether it may be decided. Else the SIS is to be asked again, as *asked* says then.
+        """
+        self._committed = {one.id: one.at for one in changes}
+        deleted = [one for one in changes if one.id in gone]
+        moments = [moment_of(one) for one in (*(it.change for it in found), *gone)]
         if not moments:
-            return found
+            return True
         since, until = min(moments), max(*moments, self.now)
-        places = self.deciding.places_of({*rows.values()}, since, until) if rows else {}
+        places = self.deciding.places_of({*gone.values()}, since, until) if gone else {}
         wanted = {one.place for one in found}.union(*places.values())
         self._memory = Memory(self.deciding.last_told(wanted, since, until))
-        subjects = [
-            *found,
-            *self._withdrawn([(one, places.get(rows[one.id], ())) for one in gone], found),
-        ]
+        where = [(one, places.get(gone[one.id], ())) for one in deleted]
+        subjects = [*found, *self._withdrawn(where, found, is_of_one_row)]
+        unsure = [one for one in subjects if _may_be_outdated(one) or self._memory.is_behind(one)]
+        if unsure:
+            earlier = self.deciding.earlier({one.place for one in unsure}, since, until)
+            watches = {one.id: one.watch for one in changes}
+            if asked.is_outdated(unsure, watches, earlier, self._memory):
+                return False
         met = Counter(one.place for one in subjects)
         self._met_again = {place for place, times in met.items() if times > 1}
-        return [self._marked(one) for one in sorted(subjects, key=_position)]
+        marked = [self._marked(one) for one in sorted(subjects, key=_position)]
+        self._subjects = sorted(marked, key=_position)
+        return True
 
     def _marked(self, one: Subject) -> Subject:
         """With whether it came after a later change of its record, or too late for a push."""
         marks: dict[str, Any] = {}
         if is_late(one.kind, self._committed[one.change], self.now):
             marks["late"] = True
-        if self._memory.is_behind(one):
-            marks["superseded"] = True
         if one.opens and one.opens <= self.now:
             marks["opens"] = None
         if one.closes and one.closes <= self.now:
             marks["closed"] = True
-        return one._replace(**marks) if marks else one
+        one = one._replace(**marks) if marks else one
+        if self._memory.is_behind(one):
+            return self._after_what_is_told(one)
+        return self._memory.above(one) if self._memory.is_level(one) else one
+
+    def _after_what_is_told(self, one: Subject) -> Subject:
+        """A later change of the record was decided before it, and did not know of it, or did.
+
+        What holds now is the newest of all, wherever its row was written.
+        """
+        is_shown = one.released and not one.opens and not one.closed
+        if not one.as_now or (is_shown and self._memory.has_told(one)):
+            return one._replace(superseded=True)
+        return self._memory.above(one)
 
     def _withdrawn(
-        self, gone: Sequence[tuple[Change, Collection[Place]]], found: Sequence[Subject]
+        self,
+        gone: Sequence[tuple[Change, Collection[Place]]],
+        found: Sequence[Subject],
+        is_of_one_row: Callable[[Change, str], bool],
     ) -> Iterator[Subject]:
         """What it means that rows are gone: the SIS says nothing of them, so it is what was told.
 
@@ -322,7 +426,7 @@ class _Batch:
                         change.id, place.kind, place.record, place.student,
                         told.facts.student_name, schools.get(place.student, (EVERY_SCHOOL,))[0],
                         CalendarId(""), True, None, None, told.facts.details, change.position,
-                        withdrawn=True,
+                        withdrawn=True, as_now=is_of_one_row(change, place.record),
                     )  # fmt: skip
 
     def _carry_out(self, one: Decision, audiences: Audiences, composing: Composing) -> None:
@@ -410,8 +514,11 @@ class _Batch:
         if subject is not None:
             people = self._people.get((subject.change, subject.student), ())
         is_told = subject is not None and (subject.change, subject.student) in self._informing
+        # What nobody heard of has no place above what was decided before.
+        is_known = subject is not None and (is_told or self._memory.last(subject.place) is not None)
         return Decided(
-            change.id, subject.place if subject else None, change.position, change.watch,
+            change.id, subject.place if subject else None,
+            subject.position if subject and is_known else change.position, change.watch,
             change.at, self.now, tuple(people),
             self._facts_of(subject) if subject and is_told else None,
             subject.row if subject and is_told else "",
@@ -450,6 +557,11 @@ class _Batch:
             {unsent: [phone for _, phone in found] for unsent, found in self._unsent.items()},
             self.now,
         )
+
+
+def _may_be_outdated(one: Subject) -> bool:
+    """Whether others may have decided about it by what the SIS said later."""
+    return one.as_now and one.of_others
 
 
 def _position(one: Change | Subject) -> int:

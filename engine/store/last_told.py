@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, String, cast, select
+from sqlalchemy import Connection, String, and_, cast, select
 
+from engine.ports import Earlier
 from engine.store.bulk import one_of, tuples
 from engine.store.decisions import CLOCKS_DIFFER, PLACE, Knowing, facts_of, knowing, spanning
 from engine.store.tables import decisions, facts
@@ -55,9 +56,34 @@ def last_told(
     rows |= _rows(connection, earlier)
     words = _words(connection, {key for key, row in rows.items() if row.tells})
     return {
-        place: LastTold(row.position, dict(_shown(place, row, rows, words)))
+        place: LastTold(row.position, row.change, dict(_shown(place, row, rows, words)))
         for place, row in newest.items()
     }
+
+
+def earlier(
+    connection: Connection, places: Collection[Place], since: datetime, until: datetime
+) -> dict[Place, list[Earlier]]:
+    """All decisions about each place, the highest position first, as far as is remembered."""
+    if not places:
+        return {}
+    wanted = tuples(connection, PLACE, sorted(places))
+    found = connection.execute(
+        select(
+            *PLACE, decisions.c.change_id, decisions.c.watch, decisions.c.position,
+            decisions.c.decided_at,
+        )
+        .join(wanted, and_(*(column == wanted.c[column.name] for column in PLACE)))
+        .where(
+            decisions.c.change_id >= first_id_at(since - REMEMBERED_FOR),
+            decisions.c.change_id <= first_id_at(until + CLOCKS_DIFFER),
+        )
+        .order_by(decisions.c.position.desc())
+    )  # fmt: skip
+    rows: dict[Place, list[Earlier]] = defaultdict(list)
+    for student, kind, record, *rest in found.all():
+        rows[Place(StudentId(student), Kind(kind), record)].append(Earlier(*rest))
+    return rows
 
 
 def places_of(

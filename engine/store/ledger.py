@@ -20,6 +20,7 @@ from engine.ports import (
     Audiences,
     Decided,
     Due,
+    Earlier,
     NotificationKey,
     Opening,
     Try,
@@ -192,6 +193,12 @@ class SqlDeciding(_Asking):
     ) -> Mapping[Place, LastTold]:
         """See ports.Deciding.last_told."""
         return last_told.last_told(self._connection, places, since, until)
+
+    def earlier(
+        self, places: Collection[Place], since: datetime, until: datetime
+    ) -> Mapping[Place, Sequence[Earlier]]:
+        """See ports.Deciding.earlier."""
+        return last_told.earlier(self._connection, places, since, until)
 
     def places_of(
         self, rows: Collection[str], since: datetime, until: datetime

@@ -1,6 +1,6 @@
 """Evaluate over a small district: each gate to the end, and what a bad change does to others."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -567,13 +567,18 @@ class StubbornSource:
     def sort(self, changes: Sequence[Change]) -> Sorted:
         return self.real.sort(changes)
 
-    def find(self, changes: Sequence[Change]) -> Sequence[Subject]:
+    def find(
+        self, changes: Sequence[Change], as_now: Collection[ChangeId] = ()
+    ) -> Sequence[Subject]:
         if any(change.key in self.keys for change in changes):
             raise self.error
-        return self.real.find(changes)
+        return self.real.find(changes, as_now)
 
     def rows_gone(self, changes: Sequence[Change]) -> Mapping[ChangeId, str]:
         return self.real.rows_gone(changes)
+
+    def is_of_one_row(self, change: Change, record: str) -> bool:
+        return self.real.is_of_one_row(change, record)
 
     def is_meant(self, subject: Subject, changes: Sequence[Change]) -> bool:
         return any(one.id == subject.change and one.key in self.keys for one in changes)
@@ -588,10 +593,12 @@ def stubborn(district: District, *keys: str, error: Exception | None = None) -> 
 class ForgetfulSource(StubbornSource):
     """Says of some keys that they concern a student of whom nobody has heard."""
 
-    def find(self, changes: Sequence[Change]) -> Sequence[Subject]:
+    def find(
+        self, changes: Sequence[Change], as_now: Collection[ChangeId] = ()
+    ) -> Sequence[Subject]:
         return [
             found._replace(student=StudentId("999")) if self.is_meant(found, changes) else found
-            for found in self.real.find(changes)
+            for found in self.real.find(changes, as_now)
         ]
 
 
@@ -651,8 +658,10 @@ def test_a_student_whom_the_facts_list_twice_parks_the_change(district: District
     """Else the same decision would be stored twice, and the whole batch fail for ever."""
 
     class DoublingSource(StubbornSource):
-        def find(self, changes: Sequence[Change]) -> Sequence[Subject]:
-            found = self.real.find(changes)
+        def find(
+            self, changes: Sequence[Change], as_now: Collection[ChangeId] = ()
+        ) -> Sequence[Subject]:
+            found = self.real.find(changes, as_now)
             return [*found, *(one for one in found if self.is_meant(one, changes))]
 
     odd, neighbour = scored(50, 60, HIDDEN_SCORE), scored(9, 17)
