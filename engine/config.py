@@ -46,6 +46,9 @@ _OTHER_CLOCKS: Final = ("posix/", "right/", "posixrules")
 _LISTEN: Final = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]{16,200}")
 _LAST_PORT: Final = 65_535
+_LONGEST_LABEL: Final = 60
+_CLAIM: Final = re.compile(r"[A-Za-z0-9_:./-]{1,200}")
+_DOMAIN: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 _RELATIVE_SQLITE: Final = re.compile(rf"{_SQLITE}(?!/|:memory:|file:)")
 
 
@@ -79,6 +82,24 @@ def _require_plain(value: str) -> str:
     return value
 
 
+def _require_claim(value: str) -> str:
+    if not _CLAIM.fullmatch(value):
+        raise ValueError("write it as the provider does, without blanks, like preferred_username")
+    return value
+
+
+def _require_domain(value: str) -> str:
+    if value and not _DOMAIN.fullmatch(value):
+        raise ValueError("write it in small letters and without an @, like district.example")
+    return value
+
+
+def _require_shown(value: str) -> str:
+    if not value.strip() or len(value) > _LONGEST_LABEL or not value.isprintable():
+        raise ValueError(f"write 1 to {_LONGEST_LABEL} characters on one line")
+    return value
+
+
 def _require_token(value: str) -> str:
     if value and not _TOKEN.fullmatch(value):
         raise ValueError(
@@ -108,6 +129,7 @@ OptionalPath = Annotated[Path | None, BeforeValidator(_path_or_none)]
 RequiredPath = Annotated[Path, BeforeValidator(_require_name)]
 HttpsUrl = Annotated[str, AfterValidator(_require_https)]
 Listen = Annotated[str, AfterValidator(_require_listen)]
+Label = Annotated[str, AfterValidator(_require_shown)]
 MetricsToken = Annotated[str, AfterValidator(_require_token)]
 OptionalHttpsUrl = Annotated[str, AfterValidator(lambda value: value and _require_https(value))]
 # What is sent to Google and Apple within an address or a header.
@@ -116,6 +138,8 @@ Moments = Annotated[timedelta, Field(ge=timedelta(milliseconds=1), le=timedelta(
 Patience = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(minutes=5))]
 Duration = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=7))]
 Memory = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=36_525))]
+ClaimName = Annotated[str, AfterValidator(_require_claim)]
+OptionalDomain = Annotated[str, AfterValidator(_require_domain)]
 DistrictId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 # At a hub, users and files of these names are something else.
 TAKEN_BY_THE_HUB: Final = frozenset({"hub", "server", "ca"})
@@ -313,6 +337,34 @@ class WordingSettings(Section):
     templates_file: OptionalPath = None
 
 
+class OidcSettings(Section):
+    """The district's own sign-in, by OpenID Connect. Without an *issuer* there is none.
+
+    The claim *account_claim* is the username here, and with a *domain* it ends with it. The values
+    of `amr` or `acr` in *second_factor* say that the provider has asked for one.
+    """
+
+    issuer: OptionalHttpsUrl = ""
+    client_id: str = ""
+    client_secret: str = Field(default="", repr=False)
+    client_secret_file: OptionalPath = None
+    label: Label = "the district's account"
+    account_claim: ClaimName = "email"
+    domain: OptionalDomain = ""
+    scopes: tuple[ClaimName, ...] = ("openid", "email", "profile")
+    second_factor: tuple[str, ...] = ()
+    ca_file: OptionalPath = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        self._require_beside("issuer", {"client_id": "what the provider calls this portal"})
+        if self.issuer and bool(self.client_secret) == bool(self.client_secret_file):
+            raise ValueError("write either client_secret or client_secret_file beside issuer")
+        if "openid" not in self.scopes:
+            raise ValueError("scopes lacks openid, without which it is no OpenID Connect")
+        return self
+
+
 class PortalSettings(Section):
     """Where the portal listens, and by which address browsers reach it.
 
@@ -323,6 +375,7 @@ class PortalSettings(Section):
     listen: Listen = "127.0.0.1:8460"
     public_url: OptionalHttpsUrl = ""
     metrics_token: MetricsToken = Field(default="", repr=False)
+    oidc: OidcSettings = OidcSettings()
 
     @property
     def host(self) -> str:
@@ -392,25 +445,29 @@ def _path_from(environ: Mapping[str, str]) -> Path | None:
     return Path(value) if value else None
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, object]]:
+def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """The settings of the environment, section by section.
 
     Raises ConfigError for a variable of no section; keys are checked with the file's.
     """
-    found: dict[str, dict[str, object]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, value in environ.items():
         if not name.startswith(ENV_PREFIX) or name == CONFIG_VARIABLE:
             continue
         rest = name.removeprefix(ENV_PREFIX)
-        section, nested, key = rest.lower().partition("__")
-        if not nested or section not in Config.model_fields:
+        section, *keys = rest.lower().split("__")
+        if not keys or section not in Config.model_fields:
             raise ConfigError(
                 f"The environment variable {name} is no setting.",
                 _suggestion(rest, _variables(), ENV_PREFIX)
                 or "Settings are named SCHOOLBELL_SECTION__KEY, like SCHOOLBELL_BROKER__URL.",
             )
-        default = getattr(Config.model_fields[section].default, key, None)
-        found.setdefault(section, {})[key] = _list(value) if isinstance(default, tuple) else value
+        default: object = Config.model_fields[section].default
+        table = found.setdefault(section, {})
+        for inner in keys[:-1]:
+            default, table = getattr(default, inner, None), table.setdefault(inner, {})
+        is_list = isinstance(getattr(default, keys[-1], None), tuple)
+        table[keys[-1]] = _list(value) if is_list else value
     return found
 
 
@@ -422,14 +479,15 @@ def _list(value: str) -> object:
         return value
 
 
-def _overlaid(
-    written: Mapping[str, Any], environment: Mapping[str, Mapping[str, object]]
-) -> dict[str, Any]:
+def _overlaid(written: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
     """What the file says, with the environment over it, setting by setting."""
     merged = dict(written)
-    for section, settings in environment.items():
-        below = written.get(section, {})
-        merged[section] = {**below, **settings} if isinstance(below, dict) else below
+    for key, value in environment.items():
+        below = written.get(key, {})
+        if isinstance(value, dict):
+            merged[key] = _overlaid(below, value) if isinstance(below, dict) else below
+        else:
+            merged[key] = value
     return merged
 
 
@@ -462,14 +520,25 @@ class _Origin(NamedTuple):
 
     file: Path | None
     text: str
-    environment: Mapping[str, Mapping[str, object]]
+    environment: Mapping[str, Mapping[str, Any]]
 
     def of(self, keys: Sequence[str]) -> str:
         """Where one is written, in brackets."""
-        if len(keys) > 1 and keys[1] in self.environment.get(keys[0], {}):
-            return f" ({ENV_PREFIX}{keys[0]}__{keys[1]})".upper()
-        line = files.line_of(self.text, keys[:2])
+        named = [key for key in keys if not key.isdecimal()]
+        if _holds(self.environment, named):
+            return f" ({ENV_PREFIX}{'__'.join(named)})".upper()
+        line = files.line_of(self.text, named)
         return f" (line {line})" if line else ""
+
+
+def _holds(tables: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Whether a value, and no table, stands where *keys* lead."""
+    found: Any = tables
+    for key in keys:
+        if not isinstance(found, Mapping):
+            break
+        found = found.get(key)
+    return found is not None and not isinstance(found, Mapping)
 
 
 def _explained(error: ValidationError, origin: _Origin) -> ConfigError:
@@ -492,8 +561,11 @@ def _explained(error: ValidationError, origin: _Origin) -> ConfigError:
 def _known_beside(keys: list[str]) -> Iterable[str]:
     if len(keys) == 1:
         return Config.model_fields
-    section = Config.model_fields.get(keys[0])
-    return section.default.__class__.model_fields if section else ()
+    found = Config.model_fields.get(keys[0])
+    section: object = found.default if found else None
+    for key in keys[1:-1]:
+        section = getattr(section, key, None)
+    return type(section).model_fields if isinstance(section, Section) else ()
 
 
 def _suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
@@ -504,17 +576,21 @@ def _suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
 def _anchored(config: Config, folder: Path) -> Config:
     """Make the file's relative paths relative to the file, not to who reads it."""
 
-    def anchor(section: Section) -> Section:
-        moved = {name: _in_folder(folder, value) for name, value in section}
-        return section.model_copy(update=moved)
+    moved = {name: _anchored_section(folder, section) for name, section in config}
+    return config.model_copy(update=moved)
 
-    return config.model_copy(update={name: anchor(section) for name, section in config})
+
+def _anchored_section(folder: Path, section: Section) -> Section:
+    moved = {name: _in_folder(folder, value) for name, value in section}
+    return section.model_copy(update=moved)
 
 
 def _in_folder(folder: Path, value: object) -> object:
     """*value* itself, unless it names a file: by its path, a SQLite URL or as a definition."""
     if isinstance(value, Path):
         return folder / value
+    if isinstance(value, Section):
+        return _anchored_section(folder, value)
     if isinstance(value, str) and _RELATIVE_SQLITE.match(value):
         return f"{_SQLITE}{folder / value.removeprefix(_SQLITE)}"
     if isinstance(value, str) and value.endswith(".toml"):

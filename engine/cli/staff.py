@@ -23,17 +23,26 @@ def staff_() -> None:
 @click.option("--name", help="As it is shown. [default: the username]")
 @click.option("--admin", is_flag=True, help="With every right, also to give rights to others.")
 @click.option("--language", type=click.Choice(accounts.LANGUAGES), default="en", show_default=True)
+@click.option("--by-provider", is_flag=True, help="Signs in by the provider of [portal.oidc].")
 @with_district
-def add(district: District, username: str, name: str | None, admin: bool, language: str) -> None:
-    """Make an account, and show its first password once."""
-    password = secrets.token_urlsafe(_PASSWORD_BYTES)
+def add(
+    district: District, username: str, name: str | None, admin: bool, language: str,
+    by_provider: bool,
+) -> None:  # fmt: skip
+    """Make an account, and show its first password once.
+
+    With --by-provider USERNAME is what the provider knows it by, mostly an e-mail address.
+    """
+    if by_provider:
+        accounts.require_provider(district.config.portal.oidc)
+    password = None if by_provider else secrets.token_urlsafe(_PASSWORD_BYTES)
     made = accounts.add(
         district.database, by_command(), username, name or username, password,
         admin=admin, language=language,
     )  # fmt: skip
-    click.echo(
-        f"The account {made.username} is made. Its password, shown only now:\n\n  {password}\n"
-    )
+    click.echo(f"The account {made.username} is made.")
+    if password:
+        click.echo(f"Its password, shown only now:\n\n  {password}\n")
     where = district.config.portal
     click.echo(f"Sign in at {where.public_url or f'http://{where.listen}'}/sign-in.")
 

@@ -22,6 +22,7 @@ from engine.portal.pages import (
     monitor,
     push_notifications,
     sign_in,
+    single_sign_on,
     staff,
     static_files,
     templates,
@@ -32,8 +33,8 @@ from engine.portal.protection import Protection
 
 _LARGEST_BODY: Final = 1_000_000  # bytes
 _PAGES: Final = (
-    health, metrics, static_files, sign_in, home, account, push_notifications, monitor, staff,
-    audit, why, templates,
+    health, metrics, static_files, sign_in, single_sign_on, home, account, push_notifications,
+    monitor, staff, audit, why, templates,
 )  # fmt: skip
 _API: Final = (me_api, settings_api, monitor_api, audit_api)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.portal.languages import marked as _
+from engine.services.staff.single_sign_on import Trouble
 from rules.audience import Audience
 from rules.change import Kind
 from rules.gateway_state import GatewayState
@@ -159,3 +160,28 @@ ERRORS: Final = (
     *(_("Nobody writes to families from such a page."), _("Choose one of the pages.")),
 )
 """What services say where something did not work, to be translated where it is shown."""
+
+TROUBLES: Final[Mapping[Trouble, str]] = {
+    Trouble.AWAY: _(
+        "The district’s sign-in does not answer now. Try again in a while; if you have a password "
+        "here, sign in with it."
+    ),
+    Trouble.FAULTY: _(
+        "The district’s sign-in and this portal do not understand each other. Tell whoever runs "
+        "Schoolbell: its log says what is wrong."
+    ),
+    Trouble.REFUSED: _("The district’s sign-in was cancelled. Try again when you like."),
+    Trouble.STALE: _(
+        "This sign-in was begun too long ago, in another browser, or was finished before. Begin "
+        "again here."
+    ),
+    Trouble.UNKNOWN: _(
+        "The district knows you, and this portal has no account for you. Ask an administrator of "
+        "the portal to make one under your address."
+    ),
+    Trouble.SOMEBODY_ELSE: _(
+        "The account under your address belongs to somebody else at the district’s sign-in. An "
+        "administrator of the portal can let it go."
+    ),
+    Trouble.DISABLED: _("Your account is disabled. Ask an administrator of the portal."),
+}

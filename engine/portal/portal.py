@@ -14,6 +14,7 @@ from fastapi import Request
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
 from engine.services.monitor import Watch
+from engine.services.staff.provider import Provider
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,17 @@ class Portal:
     def watch(self) -> Watch:
         """Who looks at the district, once for all that want to see it."""
         return Watch(self.district)
+
+    @cached_property
+    def provider(self) -> Provider | None:
+        """Where staff sign in besides here; None where there is no such place."""
+        settings = self.district.config.portal.oidc
+        return Provider(settings) if settings.issuer else None
+
+    def address(self, request: Request) -> str:
+        """The address by which browsers reach the portal, without a slash at its end."""
+        public = self.district.config.portal.public_url.rstrip("/")
+        return public or f"{request.url.scheme}://{request.url.netloc}"
 
     @property
     def zone(self) -> ZoneInfo:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete
 
 from engine.database import Database
 from engine.store import alarms, partitions, tallies
-from engine.store.staff import failures, selections, sessions, tokens
+from engine.store.staff import attempts, failures, selections, sessions, tokens
 from engine.store.tables import decisions, facts, inbox_reads, notifications, outcomes
 
 _KEEP_FAILURES: Final = timedelta(days=1)
@@ -22,15 +22,16 @@ def forget(
     """Forget old texts, and old decisions and outcomes; return how many partitions and rows went.
 
     Texts go first: who was told of what, and why, is kept much longer than the words. Alarms that
-    are over, old tallies, staff's sessions and access tokens that are over, sign-ins that failed
-    the day before and selections of a month ago go, too. What has no partition to drop goes in
-    slices, each a transaction of its own, until nothing is left.
+    are over, old tallies, staff's sessions and access tokens that are over, sign-ins that were not
+    finished, those that failed the day before and selections of a month ago go, too. What has no
+    partition to drop goes in slices, each a transaction of its own, until nothing is left.
     """
     with database.write() as connection:
         alarms.forget(connection, now)
         tallies.forget(connection, now)
         sessions.forget(connection, now)
         tokens.forget(connection, now)
+        attempts.forget(connection, now)
         failures.forget(connection, now - _KEEP_FAILURES)
         selections.forget(connection, now - _KEEP_SELECTIONS)
         gone = _forget_own_notifications(connection, now - keep_content)

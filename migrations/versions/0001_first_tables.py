@@ -659,6 +659,26 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "schoolbell_sign_in_attempts",
+        sa.Column("key_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("browser_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("purpose", sa.String(length=24), nullable=False),
+        sa.Column(
+            "carried",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_schoolbell_sign_in_attempts")),
+    )
+    with op.batch_alter_table("schoolbell_sign_in_attempts", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_sign_in_attempts_expires_at"), ["expires_at"], unique=False
+        )
+
+    op.create_table(
         "schoolbell_sign_in_failures",
         sa.Column(
             "id",
@@ -695,7 +715,7 @@ def upgrade() -> None:
         sa.Column("username", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("language", sa.String(length=8), nullable=False),
-        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
         sa.Column("totp_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("totp_used", sa.Integer(), nullable=True),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
@@ -714,6 +734,19 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("schoolbell_staff_groups", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_schoolbell_staff_groups_name"), ["name"], unique=True)
+
+    op.create_table(
+        "schoolbell_staff_identities",
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("bound_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("issuer", "subject", name=op.f("pk_schoolbell_staff_identities")),
+    )
+    with op.batch_alter_table("schoolbell_staff_identities", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_staff_identities_staff_id"), ["staff_id"], unique=True
+        )
 
     op.create_table(
         "schoolbell_staff_members",
@@ -881,6 +914,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_staff_members_staff_id"))
 
     op.drop_table("schoolbell_staff_members")
+    with op.batch_alter_table("schoolbell_staff_identities", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_identities_staff_id"))
+
+    op.drop_table("schoolbell_staff_identities")
     with op.batch_alter_table("schoolbell_staff_groups", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_staff_groups_name"))
 
@@ -895,6 +932,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_sign_in_failures_at"))
 
     op.drop_table("schoolbell_sign_in_failures")
+    with op.batch_alter_table("schoolbell_sign_in_attempts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_sign_in_attempts_expires_at"))
+
+    op.drop_table("schoolbell_sign_in_attempts")
     with op.batch_alter_table("schoolbell_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_sessions_device_id"))
 

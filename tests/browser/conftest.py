@@ -24,15 +24,21 @@ Open = Callable[..., Visitor]
 _numbers = count(1)
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The portal."""
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """Passwords are hashed in no time."""
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_hasher", hasher)
         patch.setattr(passwords, "_NOBODYS", hasher.hash("nobody's"))
-        with serving(tmp_path_factory.mktemp("portal")) as found:
-            yield found
+        yield
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The portal."""
+    with serving(tmp_path_factory.mktemp("portal")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +55,9 @@ def opened(site: Site, chrome: Browser) -> Iterator[Open]:
     """Opens contexts; afterwards the browser must not have complained of anything."""
     visitors: list[Visitor] = []
 
-    def open_(**options: Any) -> Visitor:
+    def open_(where: Site = site, **options: Any) -> Visitor:
         context = chrome.new_context(**{"reduced_motion": "reduce", "locale": "en-US", **options})
-        visitors.append(Visitor(site, context))
+        visitors.append(Visitor(where, context))
         return visitors[-1]
 
     yield open_

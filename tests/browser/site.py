@@ -11,7 +11,14 @@ from typing import Any, Final
 
 import pyotp
 
-from engine.config import Config, DatabaseSettings, DistrictSettings, KeysSettings, PortalSettings
+from engine.config import (
+    Config,
+    DatabaseSettings,
+    DistrictSettings,
+    KeysSettings,
+    OidcSettings,
+    PortalSettings,
+)
 from engine.portal import cookies
 from engine.portal.server import PortalStage
 from engine.runtime.clock import utc_now
@@ -45,10 +52,12 @@ class Site:
     url: str
     installation: Installation
 
-    def account(self, username: str, *grants: Grant, admin: bool = False) -> Account:
-        """A new account, with rights of its own."""
+    def account(
+        self, username: str, *grants: Grant, admin: bool = False, password: str | None = PASSWORD
+    ) -> Account:
+        """A new account, with rights of its own; without a *password* it is the provider's."""
         made = accounts.add(
-            self.installation.database, _somebody(), username, username.title(), PASSWORD,
+            self.installation.database, _somebody(), username, username.title(), password,
             admin=admin,
         )  # fmt: skip
         for one in grants:
@@ -106,8 +115,8 @@ class Site:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Site]:
-    """The portal of the small district, at a free port of this machine."""
+def serving(folder: Path, port: int = 0, oidc: OidcSettings | None = None) -> Iterator[Site]:
+    """The portal of the small district, at a free port of this machine, perhaps with a provider."""
     url = f"sqlite:///{folder / 'district.db'}"
     district.build(url)
     keys = folder / "schoolbell.keys"
@@ -116,7 +125,7 @@ def serving(folder: Path) -> Iterator[Site]:
         district=DistrictSettings(id="lincoln", timezone="America/Chicago"),
         database=DatabaseSettings(url=url),
         keys=KeysSettings(file=keys),
-        portal=PortalSettings(listen="127.0.0.1:0"),
+        portal=PortalSettings(listen=f"127.0.0.1:{port}", oidc=oidc or OidcSettings()),
     )
     file = folder / "schoolbell.toml"
     file.write_text(f'[database]\nurl = "{url}"\n[keys]\nfile = "{keys}"\n')

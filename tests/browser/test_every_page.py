@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import pyotp
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from engine.runtime.clock import utc_now
 from engine.store import alarms, tallies
@@ -18,21 +16,10 @@ from engine.store.staff.accounts import Account
 from engine.store.tallies import CHANGES, Tallied
 from rules.tool_rights import GroupId
 from tests.browser.conftest import Open
+from tests.browser.looks import LANGUAGES, look_at
 from tests.browser.site import PASSWORD, Site, furnish
 from tests.browser.visitor import Visitor
 from tests.district import ADA, MOTHER, UNCLE
-
-SCREENSHOTS: Final = Path(__file__).parents[2] / "screenshots"
-LANGUAGES: Final = ("en", "es")
-THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
-WIDTHS: Final = (320, 1280)
-AXE: Final = {
-    "runOnly": {
-        "type": "tag",
-        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    },
-    "resultTypes": ["violations"],
-}
 
 
 class Furnished(NamedTuple):
@@ -198,31 +185,6 @@ def test_a_page_is_for_everybody(
         furnished.site.speak(account, language)
     visitor = opened(locale=language, viewport={"width": 1280, "height": 800})
     PAGES[name](visitor, furnished)
-    page = visitor.page
-    assert page.locator("html").get_attribute("lang") == language
-    found = []
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 800})
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        if wide > width:
-            found.append(f"{wide} px wide in a window of {width}")
-        for theme in THEMES:
-            page.emulate_media(color_scheme=theme)
-            keep(visitor, f"{name}-{language}-{theme}-{width}")
-            found += [f"{theme} {width}: {one}" for one in violations(visitor)]
+    assert visitor.page.locator("html").get_attribute("lang") == language
+    found = look_at(visitor, f"{name}-{language}")
     assert not found, "\n".join(found)
-
-
-def keep(visitor: Visitor, name: str) -> None:
-    """Keep a picture of the whole page."""
-    SCREENSHOTS.mkdir(exist_ok=True)
-    visitor.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-
-
-def violations(visitor: Visitor) -> list[str]:
-    """What axe found, with the elements."""
-    results = Axe().run(visitor.page, options=AXE).response["violations"]
-    return [
-        f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
-        for one in results
-    ]

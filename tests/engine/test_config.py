@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from engine.config import Config, load
+from engine.config import Config, OidcSettings, load
 from engine.errors import ConfigError
 
 EXAMPLE: Final = Path(__file__).parents[2] / "config.example.toml"
@@ -60,6 +60,12 @@ def test_the_example_names_every_setting() -> None:
     }
 
 
+def test_the_example_names_every_setting_of_a_section_in_a_section() -> None:
+    named = tomllib.loads(EXAMPLE.read_text("utf-8"))["portal"]["oidc"]
+
+    assert set(named) == set(OidcSettings.model_fields)
+
+
 def test_the_example_can_be_used_as_it_is() -> None:
     assert load(EXAMPLE).broker.embedded
 
@@ -106,6 +112,57 @@ def test_the_environment_wins_over_the_file_setting_by_setting(
     config = load(written("[relay]\nbatch = 5\npoll_interval = 3\n"))
 
     assert (config.relay.batch, config.relay.poll_interval) == (7, timedelta(seconds=3))
+
+
+def test_the_environment_reaches_into_a_section_in_a_section(
+    written: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written('[portal.oidc]\nissuer = "https://id.example"\nclient_id = "bell"\n')
+    monkeypatch.setenv("SCHOOLBELL_PORTAL__OIDC__CLIENT_SECRET", PASSWORD)
+    monkeypatch.setenv("SCHOOLBELL_PORTAL__OIDC__SCOPES", '["openid"]')
+
+    oidc = load(file).portal.oidc
+
+    assert (oidc.client_id, oidc.client_secret, oidc.scopes) == ("bell", PASSWORD, ("openid",))
+    assert PASSWORD not in repr(oidc)
+
+
+def test_a_file_of_a_section_in_a_section_is_beside_the_configuration(
+    written: Callable[[str], Path],
+) -> None:
+    file = written('[portal.oidc]\nca_file = "district.pem"\n')
+
+    assert load(file).portal.oidc.ca_file == file.parent / "district.pem"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('issuer = "http://id.example"', "[portal] oidc.issuer: write an address"),
+        ('issuer = "https://id.example"', "client_id is empty"),
+        ('issuer = "https://id.example"\nclient_id = "x"', "either client_secret or"),
+        ('scopes = ["email"]', "scopes lacks openid"),
+        ('domain = "@lincoln"', "[portal] oidc.domain: write it in small letters"),
+        ('label = ""', "[portal] oidc.label: write 1 to 60 characters"),
+        ('isuer = ""', "[portal] oidc.isuer is no setting (line 2)"),
+        ("scopes = [7]", "[portal] oidc.scopes.0: write it in quotes (line 2)"),
+    ],
+)
+def test_a_provider_is_described_wholly(
+    written: Callable[[str], Path], text: str, problem: str
+) -> None:
+    assert problem in complaint(written(f"[portal.oidc]\n{text}\n")).problem
+
+
+def test_a_wrong_variable_of_a_section_in_a_section_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SCHOOLBELL_PORTAL__OIDC__ISUER", "x")
+
+    refused = complaint(None)
+
+    assert "[portal] oidc.isuer is no setting (SCHOOLBELL_PORTAL__OIDC__ISUER)" in refused.problem
+    assert refused.remedy == "Did you mean issuer?"
 
 
 def test_a_list_in_the_environment_is_written_as_in_the_file(

@@ -8,6 +8,7 @@ started it, even when that process is killed.
 from tests.servers.browser import chromium
 from tests.servers.certificates import CertificateAuthority, IssuedCertificate
 from tests.servers.nginx import NginxSink
+from tests.servers.oidc_provider import OidcProvider
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import (
@@ -28,6 +29,7 @@ __all__ = [
     "IssuedCertificate",
     "MissingServerError",
     "NginxSink",
+    "OidcProvider",
     "PgBouncer",
     "PostgresServer",
     "RabbitServer",

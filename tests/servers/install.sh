@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the servers that the tests start, and the browser that they drive, as far as they are
-# missing: for `make servers`.
+# missing: for `make servers`. The provider of OpenID Connect comes from npm, as its lock file says.
 #
 # The tests start servers of their own on free ports. So what a package would start by itself,
 # on its usual port, is neither started now nor at the next boot; a server that was installed
@@ -37,8 +37,23 @@ present /usr/sbin/pgbouncer /usr/local/sbin/pgbouncer /usr/local/bin/pgbouncer /
 present /usr/bin/chromium /usr/local/bin/chromium /snap/bin/chromium ||
     packages="$packages chromium fonts-dejavu-core"
 
+present /usr/bin/node /usr/local/bin/node || packages="$packages nodejs"
+command -v npm >/dev/null || packages="$packages npm"
+
+# npm keeps beside what it installed a copy of the lock file, which is older than a changed one.
+install_provider() {
+    provider=$(dirname "$0")/provider
+    installed=$provider/node_modules/.package-lock.json
+    if [ -e "$installed" ] && [ -z "$(find "$provider/package-lock.json" -newer "$installed")" ]; then
+        return
+    fi
+    echo "Installing: oidc-provider, from npm"
+    (cd "$provider" && npm ci --silent)
+}
+
 if [ -z "$packages" ]; then
-    echo "PostgreSQL, PgBouncer, RabbitMQ, nginx and Chromium are installed."
+    install_provider
+    echo "PostgreSQL, PgBouncer, RabbitMQ, nginx, Chromium, Node.js and oidc-provider are installed."
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -74,3 +89,5 @@ for service in $services; do
         service "$service" stop
     fi
 done
+
+install_provider

@@ -10,19 +10,30 @@ from fastapi.responses import RedirectResponse
 
 from engine.portal import cookies
 from engine.portal.guards import ThePortal, browser_of
+from engine.portal.labels import TROUBLES
+from engine.portal.languages import marked as _
+from engine.portal.portal import Portal
 from engine.portal.rendering import page
 from engine.services.staff import accounts, signing_in
 from engine.services.staff.signing_in import Began, Refused
+from engine.services.staff.single_sign_on import Trouble
 
 pages = APIRouter(include_in_schema=False)
 
 Words = Annotated[str, Form()]
 
+_WAIT = _("Too many tries. Wait a quarter of an hour, or ask an administrator.")
+_WRONG = _("The username or the password is not right.")
+
 
 @pages.get("/sign-in")
-def ask(request: Request, portal: ThePortal, next: str = "/") -> Response:  # noqa: A002 - the query's
+def ask(
+    request: Request, portal: ThePortal,
+    next: str = "/",  # noqa: A002 - the query's
+    left: str = "",
+) -> Response:  # fmt: skip
     """Ask for a username and a password."""
-    return _ask(request, portal, local(next))
+    return _ask(request, portal, local(next), left=left)
 
 
 @pages.post("/sign-in")
@@ -36,9 +47,8 @@ def sign_in(
         portal.district.database, portal.district.keyring, username, password, browser, portal.now
     )
     if isinstance(began, Refused):
-        return _ask(request, portal, local(next), username=username, refused=began)
-    where = f"/sign-in/code?next={quote(local(next))}" if began.is_pending else local(next)
-    return _with_session(began, where)
+        return _refuse(request, portal, local(next), began, username)
+    return with_session(began, local(next))
 
 
 @pages.get("/sign-in/code")
@@ -63,16 +73,17 @@ def show_code(
     )
     if isinstance(began, Refused):
         if not signing_in.is_pending(portal.district.database, token, portal.now):
-            return _ask(request, portal, local(next), refused=began)
+            return _refuse(request, portal, local(next), began)
         return page(request, "sign_in_code.html", status=403, next=local(next), refused=began)
-    return _with_session(began, local(next))
+    return with_session(began, local(next))
 
 
 @pages.post("/sign-out")
 def sign_out(request: Request, portal: ThePortal) -> Response:
-    """End the session."""
-    signing_in.sign_out(portal.district.database, cookies.token_in(request))
-    answer = RedirectResponse("/sign-in", 303)
+    """End the session; who came by the provider is told that they are still signed in there."""
+    gone = signing_in.sign_out(portal.district.database, cookies.token_in(request))
+    is_there = gone is not None and not gone.has_password and portal.provider is not None
+    answer = RedirectResponse("/sign-in?left=provider" if is_there else "/sign-in", 303)
     cookies.drop(answer)
     return answer
 
@@ -85,17 +96,32 @@ def local(address: str) -> str:
     return address if is_path and is_plain and not address.startswith("/sign-") else "/"
 
 
+def ask_again(request: Request, portal: Portal, trouble: Trouble) -> Response:
+    """Say why the provider's sign-in did not work; a password still does."""
+    status = 503 if trouble is Trouble.AWAY else 403
+    return _ask(request, portal, "/", status=status, problem=TROUBLES[trouble])
+
+
+def _refuse(
+    request: Request, portal: Portal, after: str, refused: Refused, username: str = ""
+) -> Response:
+    problem = _WAIT if refused.wait else _WRONG
+    return _ask(request, portal, after, status=403, problem=problem, username=username)
+
+
 def _ask(
-    request: Request, portal: ThePortal, after: str, *, username: str = "",
-    refused: Refused | None = None,
+    request: Request, portal: Portal, after: str, *, status: int = 200, problem: str = "",
+    username: str = "", left: str = "",
 ) -> Response:  # fmt: skip
     return page(
-        request, "sign_in.html", status=403 if refused else 200, next=after, username=username,
-        refused=refused, nobody_yet=not accounts.exist(portal.district.database),
+        request, "sign_in.html", status=status, next=after, username=username, problem=problem,
+        left=left, nobody_yet=not accounts.exist(portal.district.database),
     )  # fmt: skip
 
 
-def _with_session(began: Began, where: str) -> Response:
+def with_session(began: Began, after: str) -> Response:
+    """Go on to *after* with a session, by way of a code where one is to be shown."""
+    where = f"/sign-in/code?next={quote(after)}" if began.is_pending else after
     answer = RedirectResponse(where, 303)
     cookies.keep(answer, began.token)
     return answer

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from engine.errors import SchoolbellError
 from engine.portal.guards import Needs, ThePortal, actor
 from engine.portal.rendering import page
-from engine.services.staff import accounts, rights
+from engine.services.staff import accounts, rights, single_sign_on
 from engine.services.staff.signing_in import Visit
 from rules.change import SchoolId
 from rules.tool_rights import DISTRICT_ONLY, OFFERED, Grant, GroupId, Right, StaffId, Tool
@@ -22,6 +22,7 @@ MayChange = Annotated[Visit, Depends(Needs(Tool.STAFF, Right.WRITE))]
 Words = Annotated[str, Form()]
 Marks = Annotated[list[str], Form()]
 
+_BY_PROVIDER = "provider"
 _CHANGES = {
     "give": rights.give,
     "take": rights.take,
@@ -38,13 +39,16 @@ def show(request: Request, portal: ThePortal, visit: May) -> Response:
 @pages.post("")
 def add(
     request: Request, portal: ThePortal, visit: MayChange, username: Words, name: Words,
-    password: Words,
+    password: Words = "", way: Words = "password",
 ) -> Response:  # fmt: skip
-    """Make an account."""
+    """Make an account, which signs in with a password or by the provider."""
     try:
+        if way == _BY_PROVIDER:
+            accounts.require_provider(portal.district.config.portal.oidc)
         made = accounts.add(
-            portal.district.database, actor(portal, visit), username, name, password
-        )
+            portal.district.database, actor(portal, visit), username, name,
+            None if way == _BY_PROVIDER else password,
+        )  # fmt: skip
     except SchoolbellError as error:
         return _show(request, portal, visit, error, username=username, name=name)
     return RedirectResponse(f"/staff/{made.id}?done=added", 303)
@@ -100,6 +104,7 @@ def show_account(request: Request, portal: ThePortal, visit: May, who: int) -> R
         groups=groups, names={one.id: one.name for one in groups}, offered=OFFERED,
         district_only=DISTRICT_ONLY,
         schools=rights.school_names(portal.district.database),
+        bound=single_sign_on.bound(portal.district.database, StaffId(who)),
     )  # fmt: skip
 
 
@@ -134,6 +139,14 @@ def set_groups(portal: ThePortal, visit: MayChange, who: int, group: Marks = [])
 def set_password(portal: ThePortal, visit: MayChange, who: int, password: Words) -> Response:
     """Set a new password, and end every session of the account."""
     accounts.set_password(portal.district.database, actor(portal, visit), StaffId(who), password)
+    return RedirectResponse(f"/staff/{who}?done=saved", 303)
+
+
+@pages.post("/{who}/provider")
+def sign_in_by_provider(portal: ThePortal, visit: MayChange, who: int) -> Response:
+    """Let the account sign in by the provider alone, bound to nobody yet."""
+    accounts.require_provider(portal.district.config.portal.oidc)
+    accounts.sign_in_by_provider(portal.district.database, actor(portal, visit), StaffId(who))
     return RedirectResponse(f"/staff/{who}?done=saved", 303)
 
 

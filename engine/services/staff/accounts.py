@@ -8,11 +8,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from engine.config import OidcSettings
 from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.secrets import passwords
 from engine.services.actor import Actor
-from engine.store.staff import accounts, rights, sessions, tokens
+from engine.store.staff import accounts, identities, rights, sessions, tokens
 from engine.store.staff.accounts import Account
 from rules.tool_rights import EVERYTHING, GroupId, Right, StaffId, Tool
 
@@ -28,17 +29,18 @@ def add(
     by: Actor,
     username: str,
     name: str,
-    password: str,
+    password: str | None,
     *,
     admin: bool = False,
     language: str = "en",
 ) -> Account:
     """Make an account; an *admin*'s is in the group of administrators, made when missing.
 
+    Without a *password* it signs in by the district's provider, which knows it by the username.
     Raises SchoolbellError for a username that is taken or none, and for a weak password.
     """
     username, name = _username(username), _name(name)
-    kept = _hashed(password, username)
+    kept = None if password is None else _hashed(password, username)
     with database.write() as connection:
         who = accounts.add(connection, username, name, _language(language), kept, by.at)
         if who is None:
@@ -50,7 +52,7 @@ def add(
             rights.join(connection, who, ADMINISTRATORS)
         by.did(
             connection, "staff.added", username, None,
-            {"name": name, "administrator": admin},
+            {"name": name, "administrator": admin, "by_provider": password is None},
         )  # fmt: skip
         return required(connection, who)
 
@@ -85,15 +87,38 @@ def set_language(database: Database, who: StaffId, language: str) -> None:
 
 
 def set_password(database: Database, by: Actor, who: StaffId, password: str) -> None:
-    """Set a new password, and end every session of the account.
+    """Set a new password, and end every session; the provider's sign-in holds no more.
 
     Raises SchoolbellError for one that is too weak.
     """
     with database.write() as connection:
         account = required(connection, who)
         accounts.change(connection, who, password_hash=_hashed(password, account.username))
+        identities.forget(connection, who)
         sign_out_everywhere(connection, who)
         by.did(connection, "staff.password-set", account.username, None, None)
+
+
+def sign_in_by_provider(database: Database, by: Actor, who: StaffId) -> None:
+    """Let somebody sign in by the provider alone, bound to whoever does next under the username.
+
+    The password holds no more, and every session ends.
+    """
+    with database.write() as connection:
+        account = required(connection, who)
+        accounts.change(connection, who, password_hash=None)
+        identities.forget(connection, who)
+        sign_out_everywhere(connection, who)
+        by.did(connection, "staff.signs-in-by-provider", account.username, None, None)
+
+
+def require_provider(settings: OidcSettings) -> None:
+    """Raise SchoolbellError where there is no provider to sign in by."""
+    if not settings.issuer:
+        raise SchoolbellError(
+            "This portal has no provider to sign in by.",
+            "Whoever runs it describes one in [portal.oidc]; until then choose a password.",
+        )
 
 
 def disable(database: Database, by: Actor, who: StaffId) -> None:

@@ -199,10 +199,14 @@ def is_pending(database: Database, token: str, now: datetime) -> bool:
     return session is not None and session.is_pending
 
 
-def sign_out(database: Database, token: str) -> None:
-    """End the session of a token."""
+def sign_out(database: Database, token: str) -> Account | None:
+    """End the session of a token; whose it was."""
     with database.write() as connection:
-        sessions.end(connection, token_hash(token))
+        session = sessions.find(connection, token_hash(token))
+        if session is None:
+            return None
+        sessions.end(connection, session.token_hash)
+        return accounts.by_id(connection, session.staff)
 
 
 def sessions_of(database: Database, who: StaffId, now: datetime) -> Sequence[Session]:

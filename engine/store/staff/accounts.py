@@ -14,12 +14,16 @@ from rules.tool_rights import StaffId
 
 
 class Account(NamedTuple):
-    """One member of staff. *username* is in small letters."""
+    """One member of staff. *username* is in small letters.
+
+    Who has no password signs in by the district's provider.
+    """
 
     id: StaffId
     username: str
     name: str
     language: str
+    has_password: bool
     has_authenticator: bool
     added_at: datetime
     disabled_at: datetime | None
@@ -32,16 +36,17 @@ class Account(NamedTuple):
 
 _ACCOUNT: Final = select(
     staff.c.id, staff.c.username, staff.c.name, staff.c.language,
+    staff.c.password_hash.is_not(None).label("has_password"),
     staff.c.totp_sealed.is_not(None).label("has_authenticator"),
     staff.c.added_at, staff.c.disabled_at,
 )  # fmt: skip
 
 
 def add(
-    connection: Connection, username: str, name: str, language: str, password_hash: str,
+    connection: Connection, username: str, name: str, language: str, password_hash: str | None,
     now: datetime,
 ) -> StaffId | None:  # fmt: skip
-    """Make an account; None where the username is taken."""
+    """Make an account, without a password for the provider's; None where the username is taken."""
     if by_username(connection, username):
         return None
     made = connection.execute(
@@ -69,6 +74,11 @@ def by_username(connection: Connection, username: str) -> Account | None:
 def by_id(connection: Connection, who: StaffId) -> Account | None:
     """The account with this id."""
     return _one(connection.execute(_ACCOUNT.where(staff.c.id == who)).first())
+
+
+def lock(connection: Connection, who: StaffId) -> None:
+    """Let nobody else change an account until this transaction ends."""
+    connection.execute(select(staff.c.id).where(staff.c.id == who).with_for_update())
 
 
 def every(connection: Connection) -> Sequence[Account]:
@@ -164,7 +174,7 @@ def _one(row: Row[Any] | None) -> Account | None:
 def _account(row: Row[Any]) -> Account:
     return Account(
         StaffId(row.id), row.username, row.name, row.language,
-        bool(row.has_authenticator), row.added_at, row.disabled_at,
+        bool(row.has_password), bool(row.has_authenticator), row.added_at, row.disabled_at,
     )  # fmt: skip
 
 

@@ -15,19 +15,42 @@ from sqlalchemy import (
 from engine.store.tables import BIG_ID, JSON_VALUE, MOMENT, table
 
 # *username* is as it is compared: in small letters. *totp_sealed* is the secret of an authenticator
-# app, and *totp_used* the last time step whose code was taken.
+# app, and *totp_used* the last time step whose code was taken. Who has no *password_hash* signs in
+# by the district's provider.
 staff = table(
     "staff",
     Column("id", BIG_ID, primary_key=True, autoincrement=True),
     Column("username", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("language", String(8), nullable=False),
-    Column("password_hash", Text, nullable=False),
+    Column("password_hash", Text),
     Column("totp_sealed", LargeBinary),
     Column("totp_used", Integer),
     Column("added_at", MOMENT, nullable=False),
     Column("disabled_at", MOMENT),
     Index(None, "username", unique=True),
+)
+
+# Who somebody is at a provider of OpenID Connect; known from their first sign-in on.
+staff_identities = table(
+    "staff_identities",
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("staff_id", BIG_ID, nullable=False),
+    Column("bound_at", MOMENT, nullable=False),
+    Index(None, "staff_id", unique=True),
+)
+
+# What a browser was sent out with, until it comes back: *key_hash* is of what it shows then, and
+# *browser_hash* of the cookie that it had. Each is taken once.
+sign_in_attempts = table(
+    "sign_in_attempts",
+    Column("key_hash", LargeBinary, primary_key=True),
+    Column("browser_hash", LargeBinary, nullable=False),
+    Column("purpose", String(24), nullable=False),
+    Column("carried", JSON_VALUE, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Index(None, "expires_at"),
 )
 
 # Codes that stand in for an authenticator that is lost; each is good for one time.

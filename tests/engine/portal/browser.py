@@ -48,6 +48,10 @@ class Browser:
     def sign_in_with_an_app(self, username: str) -> None:
         """Sign in, set an app up, and so have shown a second factor."""
         assert self.sign_in(username).status_code == 303
+        self.use_an_app()
+
+    def use_an_app(self) -> None:
+        """Set an app up."""
         secret = self.offered_secret()
         code = pyotp.TOTP(secret).at(self.portal.now)
         answer = self.post("/account/authenticator", {"secret": secret, "code": code})

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from engine.config import Config, DatabaseSettings, DistrictSettings, KeysSettings, PortalSettings
+from engine.config import (
+    Config,
+    DatabaseSettings,
+    DistrictSettings,
+    KeysSettings,
+    OidcSettings,
+    PortalSettings,
+)
 from engine.portal.app import build
 from engine.portal.portal import Portal
 from engine.runtime.district import District as Installation
@@ -18,7 +25,15 @@ from tests.engine.portal.browser import HOST, Browser
 
 
 @pytest.fixture
-def portal(quick_passwords: None, district: District, tmp_path: Path) -> Iterator[Portal]:
+def oidc() -> OidcSettings:
+    """The provider that staff sign in by: none."""
+    return OidcSettings()
+
+
+@pytest.fixture
+def portal(
+    quick_passwords: None, district: District, oidc: OidcSettings, tmp_path: Path
+) -> Iterator[Portal]:
     """The portal of the small district, on each kind of database."""
     del quick_passwords
     file = tmp_path / "schoolbell.keys"
@@ -27,7 +42,7 @@ def portal(quick_passwords: None, district: District, tmp_path: Path) -> Iterato
         district=DistrictSettings(timezone="America/Chicago"),
         database=DatabaseSettings(url=district.url),
         keys=KeysSettings(file=file),
-        portal=PortalSettings(public_url=f"https://{HOST}"),
+        portal=PortalSettings(public_url=f"https://{HOST}", oidc=oidc),
     )
     with closing(Installation(config)) as installation:
         yield Portal(installation, tmp_path / "schoolbell.toml")

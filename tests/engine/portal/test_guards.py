@@ -21,7 +21,7 @@ from tests.engine.portal.browser import HOST, PASSWORD, SOMEBODY, Browser
 
 PUBLIC = {
     "/health/live", "/health/ready", "/metrics", "/static/{name:path}", "/sign-in", "/sign-in/code",
-    "/sign-out",
+    "/sign-out", "/sign-in/oidc", "/sign-in/oidc/callback", "/sign-in/oidc/end",
 }  # fmt: skip
 OF_EVERYBODY = {"/", *(f"/account{rest}" for rest in (
     "", "/language", "/password", "/authenticator", "/authenticator/end", "/sessions/end",

@@ -1,0 +1,64 @@
+"""Signing in by the district's provider: the way out, the way back, and out of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.exceptions import HTTPException
+
+from engine.errors import SchoolbellError
+from engine.portal import cookies
+from engine.portal.guards import ThePortal, browser_of
+from engine.portal.pages.sign_in import ask_again, local, with_session
+from engine.portal.portal import Portal
+from engine.services.staff import single_sign_on
+from engine.services.staff.provider import Provider
+from engine.services.staff.single_sign_on import LIFE, Trouble
+
+pages = APIRouter(prefix="/sign-in/oidc", include_in_schema=False)
+
+_BACK: Final = "/sign-in/oidc/callback"
+
+
+@pages.get("")
+def send(request: Request, portal: ThePortal, next: str = "/") -> Response:  # noqa: A002
+    """Send the browser to the provider."""
+    sent = single_sign_on.send(
+        portal.district.database, _provider(portal), portal.address(request) + _BACK,
+        cookies.under_way_in(request), local(next), portal.now,
+    )  # fmt: skip
+    if isinstance(sent, Trouble):
+        return ask_again(request, portal, sent)
+    answer = RedirectResponse(sent.address, 303)
+    cookies.keep_under_way(answer, sent.token, LIFE)
+    return answer
+
+
+@pages.get("/callback")
+def receive(request: Request, portal: ThePortal) -> Response:
+    """Sign in who comes back."""
+    returned = single_sign_on.receive(
+        portal.district.database, _provider(portal), portal.address(request) + _BACK,
+        cookies.under_way_in(request), request.query_params, browser_of(request), portal.now,
+    )  # fmt: skip
+    if isinstance(returned, Trouble):
+        return ask_again(request, portal, returned)
+    return with_session(returned.began, returned.next)
+
+
+@pages.get("/end")
+def end(request: Request, portal: ThePortal) -> Response:
+    """Sign out at the provider, too."""
+    try:
+        address = _provider(portal).end_address(f"{portal.address(request)}/sign-in")
+    except SchoolbellError:
+        return ask_again(request, portal, Trouble.AWAY)
+    return RedirectResponse(address or "/sign-in", 303)
+
+
+def _provider(portal: Portal) -> Provider:
+    if portal.provider is None:
+        raise HTTPException(404)
+    return portal.provider

@@ -1,0 +1,52 @@
+"""How a page looks: light and dark, narrow and wide, to axe and in pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.visitor import Visitor
+
+SCREENSHOTS: Final = Path(__file__).parents[2] / "screenshots"
+LANGUAGES: Final = ("en", "es")
+THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+WIDTHS: Final = (320, 1280)
+AXE: Final = {
+    "runOnly": {
+        "type": "tag",
+        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    },
+    "resultTypes": ["violations"],
+}
+
+
+def look_at(visitor: Visitor, name: str) -> list[str]:
+    """What is wrong with the page that is open; pictures of it are kept as *name*."""
+    page, found = visitor.page, []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            found.append(f"{wide} px wide in a window of {width}")
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme)
+            keep(visitor, f"{name}-{theme}-{width}")
+            found += [f"{theme} {width}: {one}" for one in violations(visitor)]
+    return found
+
+
+def keep(visitor: Visitor, name: str) -> None:
+    """Keep a picture of the whole page."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    visitor.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def violations(visitor: Visitor) -> list[str]:
+    """What axe found, with the elements."""
+    results = Axe().run(visitor.page, options=AXE).response["violations"]
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in results
+    ]
