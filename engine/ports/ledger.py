@@ -99,6 +99,10 @@ class Deciding(Protocol):
         """The schools at which each student is enrolled; all that are listed where at none."""
         ...
 
+    def doubted(self, students: Collection[StudentId], now: datetime) -> Collection[StudentId]:
+        """Those about whom nobody knows who may be told: their rights could not be read."""
+        ...
+
     def privacy(self) -> Privacy:
         """What phones of the district may show, and how its ids are hidden."""
         ...
@@ -265,6 +269,14 @@ class Releasing(Protocol):
 
     def privacy(self) -> Privacy:
         """As in Deciding."""
+        ...
+
+    def doubted(self, students: Collection[StudentId], now: datetime) -> Collection[StudentId]:
+        """As in Deciding."""
+        ...
+
+    def wait(self, dues: Collection[Due], until: datetime) -> None:
+        """Let these be due later, as they are."""
         ...
 
     def published(self, dues: Collection[Due], now: datetime) -> None:

@@ -111,7 +111,10 @@ class District:
         from engine.store.ledger import SqlLedger
 
         timezone = self.config.district.timezone
-        return SqlLedger(self.database, timezone, by_hub=self.config.hub.used)
+        return SqlLedger(
+            self.database, timezone, by_hub=self.config.hub.used,
+            trusted=self.config.schedule.directory_trusted,
+        )  # fmt: skip
 
     @cached_property
     def composer(self) -> Composer:

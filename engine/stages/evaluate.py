@@ -279,6 +279,7 @@ class _Batch:
         """The pushes of changes decided before whose publishing may have failed.
 
         What a newer text has replaced is not: it gets an outcome, by which a late one is known.
+        Nor is what nobody knows to whom it may be told: it is found to be lost, and judged again.
         """
         if not changes:
             return []
@@ -293,12 +294,13 @@ class _Batch:
         newer = self.deciding.newer([one for _, _, one in waiting.values()])
         old = {which for which, (_, _, one) in waiting.items() if (one.id, one.person) in newer}
         self.deciding.refuse([(which, 1, SUPERSEDED) for which in sorted(old)], self.now)
+        doubted = self.deciding.doubted({one.student for _, _, one in waiting.values()}, self.now)
         phones = self.deciding.phones({device for _, device, _ in waiting.values()})
         composing = self._composing(Texts(self.composer.wording))
         made = [
             composing.push(change, one, phones[device])
             for which, (change, device, one) in waiting.items()
-            if which not in old and device in phones
+            if which not in old and device in phones and one.student not in doubted
         ]
         return [push for push in made if isinstance(push, Push)]
 

@@ -3,8 +3,9 @@
 In:         further tries of pushes, and held notifications, whose moment has come.
 Out:        pushes, published; what may not be told any more ends, with the reason.
 Guarantee:  each is judged again, so nobody is told who may not be told now, and made anew, so a
-            text shows what the district and the person allow now. A text older than one that was
-            told of the same place is never published. Nothing that is held is lost.
+            text shows what the district and the person allow now. While nobody knows who may be
+            told of a student, it waits. A text older than one that was told of the same place is
+            never published. Nothing that is held is lost.
 
 While a transaction of release lasts, nothing is decided: a newer text is published after what is
 published within it.
@@ -13,13 +14,23 @@ published within it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
 
-from engine.ports import Audiences, Clock, Due, Ledger, NotificationKey, Publisher, Releasing
+from engine.ports import (
+    DIRECTORY_ALARM,
+    UNREAD,
+    Audiences,
+    Clock,
+    Due,
+    Ledger,
+    NotificationKey,
+    Publisher,
+    Releasing,
+)
 from engine.secrets.addresses import Device
 from engine.stages.composing import Composer, Composing, Unsent
 from engine.stages.publishing import publish_pushes
@@ -39,6 +50,7 @@ from rules.reasons import Reason
 from rules.wording import TextFault
 
 AT_ONCE: Final = 1_000
+UNTIL_RIGHTS_ARE_LOOKED_AT: Final = timedelta(minutes=1)
 
 # A push that is not sent for one of these reasons has its own words in the ledger.
 _IN_THE_LEDGER: Final[Mapping[Reason, str]] = {
@@ -81,6 +93,7 @@ class _Batch:
     _done: list[Due] = field(default_factory=list)
     _refused: list[tuple[PushId, int, str]] = field(default_factory=list)
     _postponed: list[PushId] = field(default_factory=list)
+    _waiting: list[Due] = field(default_factory=list)
     _changed: list[Notification] = field(default_factory=list)
     _unsent: dict[Unsent, list[Device]] = field(default_factory=lambda: defaultdict(list))
     _faults: dict[str, TextFault] = field(default_factory=dict)
@@ -99,9 +112,7 @@ class _Batch:
                 self._try_again(one, told[which], judging)
         for one in dues:
             if one.device is None:
-                self._done.append(one)
-                if one.origin in held:
-                    self._tell(held[one.origin], judging)
+                self._tell_held(one, held.get(one.origin), judging)
         return sorted(self._pushes, key=lambda push: push.position)
 
     def store(self) -> None:
@@ -110,6 +121,15 @@ class _Batch:
         self.releasing.forget(self._done)
         self.releasing.refuse(self._refused, self.now)
         self.releasing.postpone(self._postponed, self.now + UNTIL_A_KEY_IS_LOOKED_FOR)
+        self.releasing.wait(self._waiting, self.now + UNTIL_RIGHTS_ARE_LOOKED_AT)
+        if self._waiting:
+            self.releasing.report(
+                DIRECTORY_ALARM, UNREAD,
+                "Pushes that are to be tried again wait: who may be told could not be read.",
+                "See the alarm about the query of the directory. They go by themselves when all of"
+                " it was read.",
+                self.now,
+            )  # fmt: skip
         for one in self._changed:
             self.releasing.save(one)
         report_unsent(self.releasing, self._unsent, self.now)
@@ -130,11 +150,15 @@ class _Batch:
             self.releasing.schools({one.student for one in found}),
             self.releasing.circumstances(self.now),
             self.releasing.overtaken(found),
+            self.releasing.doubted({one.student for one in found}, self.now),
             self.composer.at(self.releasing.privacy(), self.now, fits),
         )
 
     def _try_again(self, due: Due, one: Notification, judging: _Judging) -> None:
         """Send one push again, or end it with the reason."""
+        if judging.is_doubted(one, self.now):
+            self._waiting.append(due)
+            return
         device = due.device or DeviceId("")
         ends = judging.refusal(one, device, self.now)
         phone = judging.audiences.devices.get(device)
@@ -159,10 +183,18 @@ class _Batch:
                 self._faults[push.template] = push
                 self._end(due, push.reason)
 
+    def _tell_held(self, due: Due, one: Notification | None, judging: _Judging) -> None:
+        """Tell what was held, or let it wait until somebody knows who may be told."""
+        is_held = one is not None and one.state is State.HELD
+        if one and is_held and judging.is_doubted(one, self.now):
+            self._waiting.append(due)
+            return
+        self._done.append(due)
+        if one and is_held:
+            self._tell(one, judging)
+
     def _tell(self, one: Notification, judging: _Judging) -> None:
         """Tell what was held, if it may be told now."""
-        if one.state is not State.HELD:
-            return
         candidate = judging.candidate(one)
         if judging.is_superseded(one):
             self._changed.append(one.moved(State.REPLACED))
@@ -209,7 +241,13 @@ class _Judging:
     schools: Mapping[StudentId, Sequence[SchoolId]]
     circumstances: Circumstances
     overtaken: Mapping[NotificationKey, str]
+    doubted: Collection[StudentId]
     composing: Composing
+
+    def is_doubted(self, one: Notification, now: datetime) -> bool:
+        """Whether it may still be told, and nobody knows to whom."""
+        ends = one.worth_sending_until <= now or (one.id, one.person) in self.overtaken
+        return not ends and one.student in self.doubted
 
     def is_superseded(self, one: Notification) -> bool:
         """A newer text of the same place was told to the same person."""

@@ -85,7 +85,12 @@ def waiting(connection: Connection, now: datetime, limit: int) -> list[Due]:
 
 def published(connection: Connection, found: Collection[Due], now: datetime) -> None:
     """Remember that these are on their way; they stay until their outcome."""
-    _each(connection, [_key_of(one) for one in found], now)
+    _each(connection, [_key_of(one) for one in found], published_at=now)
+
+
+def wait(connection: Connection, found: Collection[Due], until: datetime) -> None:
+    """Let these be due later."""
+    _each(connection, [_key_of(one) for one in found], due_at=until)
 
 
 def forget(connection: Connection, found: Collection[Due]) -> None:
@@ -192,13 +197,13 @@ def _planned(connection: Connection, keys: Collection[_Key]) -> dict[_Key, tuple
     return {key: planned[key] for key in keys if key in planned}
 
 
-def _each(connection: Connection, keys: Sequence[_Key], now: datetime) -> None:
+def _each(connection: Connection, keys: Sequence[_Key], **moment: datetime) -> None:
     if keys:
         wanted = tuples(connection, (due.c.origin_id, due.c.device_id), keys)
         connection.execute(
             update(due)
             .where(due.c.origin_id == wanted.c.origin_id, due.c.device_id == wanted.c.device_id)
-            .values(published_at=now)
+            .values(**moment)
         )
 
 

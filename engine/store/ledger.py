@@ -33,6 +33,7 @@ from engine.store import (
     devices,
     directory,
     district,
+    doubts,
     due,
     gateways,
     lags,
@@ -65,10 +66,21 @@ _LONGEST_DECISION: Final = timedelta(minutes=1)  # a change may concern all stud
 
 
 class SqlLedger:
-    """Implements ports.Ledger. *by_hub*: it is a hub that delivers the pushes."""
+    """Implements ports.Ledger. *by_hub*: it is a hub that delivers the pushes.
 
-    def __init__(self, database: Database, timezone: str, *, by_hub: bool = False) -> None:
+    For longer than *trusted* the last full read of the directory is not believed; None is for ever.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        timezone: str,
+        *,
+        by_hub: bool = False,
+        trusted: timedelta | None = None,
+    ) -> None:
         self._database = database
+        self._trusted = trusted
         self._zone = ZoneInfo(timezone)
         self._by_hub = by_hub
         self._listeners: set[tuple[PersonId, StudentId]] = set()
@@ -93,7 +105,7 @@ class SqlLedger:
                 dialect_of(connection).exclude(connection, _RELEASING, _LONGEST_DECISION)
             else:
                 dialect_of(connection).share(connection, _RELEASING)
-            deciding = SqlDeciding(connection, self._zone, self._listeners)
+            deciding = SqlDeciding(connection, self._zone, self._trusted, self._listeners)
             yield deciding
         if len(self._listeners) > _MOST_LISTENERS:
             self._listeners.clear()
@@ -110,7 +122,7 @@ class SqlLedger:
         """See ports.Ledger.releasing."""
         with self._database.write() as connection:
             dialect_of(connection).exclude(connection, _RELEASING, _LONGEST_RELEASE)
-            yield SqlReleasing(connection, self._zone)
+            yield SqlReleasing(connection, self._zone, self._trusted)
 
     def opened(self, now: datetime, limit: int) -> Sequence[Opening]:
         """See ports.Ledger.opened."""
@@ -141,9 +153,10 @@ class SqlLedger:
 class _Asking:
     """What several transactions ask for alike."""
 
-    def __init__(self, connection: Connection, zone: ZoneInfo) -> None:
+    def __init__(self, connection: Connection, zone: ZoneInfo, trusted: timedelta | None) -> None:
         self._connection = connection
         self._zone = zone
+        self._trusted = trusted
 
     def audiences(self, wanted: Collection[CandidateKey], now: datetime) -> Audiences:
         """See ports.Deciding.audiences."""
@@ -156,6 +169,16 @@ class _Asking:
     def schools(self, wanted: Collection[StudentId]) -> Mapping[StudentId, Sequence[SchoolId]]:
         """See ports.Deciding.schools."""
         return directory.schools_of(self._connection, wanted)
+
+    def doubted(self, wanted: Collection[StudentId], now: datetime) -> Collection[StudentId]:
+        """See ports.Deciding.doubted."""
+        if not wanted:
+            return ()
+        if self._trusted is not None:
+            read_at = directory.read_at(self._connection)
+            if read_at is not None and now - read_at > self._trusted:
+                return wanted
+        return doubts.about(self._connection, wanted)
 
     def privacy(self) -> Privacy:
         """See ports.Deciding.privacy."""
@@ -182,9 +205,13 @@ class SqlDeciding(_Asking):
     """Implements ports.Deciding. *known* are listeners that are stored."""
 
     def __init__(
-        self, connection: Connection, zone: ZoneInfo, known: Collection[tuple[PersonId, StudentId]]
+        self,
+        connection: Connection,
+        zone: ZoneInfo,
+        trusted: timedelta | None,
+        known: Collection[tuple[PersonId, StudentId]],
     ) -> None:
-        super().__init__(connection, zone)
+        super().__init__(connection, zone, trusted)
         self._known = known
         self.new_listeners: set[tuple[PersonId, StudentId]] = set()
 
@@ -383,6 +410,10 @@ class SqlReleasing(_Asking):
     def published(self, found: Collection[Due], now: datetime) -> None:
         """See ports.Releasing.published."""
         due.published(self._connection, found, now)
+
+    def wait(self, found: Collection[Due], until: datetime) -> None:
+        """See ports.Releasing.wait."""
+        due.wait(self._connection, found, until)
 
     def save(self, notification: Notification) -> None:
         """See ports.Releasing.save."""

@@ -9,14 +9,18 @@ from msgspec.structs import replace
 from engine.errors import ConfigError
 from engine.ports import DIRECTORY_ALARM, UNREAD, Queue
 from engine.runtime.alarms import Alarms
+from engine.runtime.directory import SisDirectory
 from engine.runtime.jobs import parked_changes, retry_parked, sync_or_report
 from engine.services import why
 from engine.sources.definition import Query
 from engine.sources.loading import load
+from engine.store.ledger import SqlLedger
+from engine.store.tables import due
 from engine.wire.messages import Changes, decode
 from rules.change import Change, PersonId, StudentId
+from rules.outcomes import Verdict
 from rules.reasons import Reason
-from tests.builders import a_change
+from tests.builders import a_change, an_outcome
 from tests.district import ADA, CHENS_SCORE, FATHER, MIDDLE_SCHOOL, MOTHER, District, paid, scored
 from tests.fakes import FakeBroker
 
@@ -122,6 +126,90 @@ def test_a_calendar_that_could_not_be_read_casts_no_doubt_on_rights(district: Di
     district.evaluate(a_change("calendar", "13", row, row), score)
 
     assert district.reasons(score)[FATHER] is Reason.TOLD
+
+
+# What was decided before
+
+
+def deferred(district: District) -> Sequence[str]:
+    """The phones that a score is to be tried again on."""
+    pushes = district.evaluate(scored(9, 17))
+    now = district.clock()
+    district.record(
+        [an_outcome(one, Verdict.DEFERRED, reason="UNAVAILABLE", at=now) for one in pushes]
+    )
+    district.clock.forward(timedelta(minutes=2))
+    return sorted(push.device_id for push in pushes)
+
+
+def test_a_further_try_waits_until_the_order_can_be_read(district: District) -> None:
+    phones = deferred(district)
+    breaks(district)
+    district.evaluate(court_order(district))
+
+    assert district.due() == []
+    assert unread(district)
+
+    district.speak(REFERENCE)
+    synced(district)
+    district.clock.forward(timedelta(minutes=1))
+    assert sorted(push.device_id for push in district.due()) == sorted(
+        set(phones) - {district.devices()[FATHER]}
+    )
+
+
+def test_a_further_try_that_waited_for_too_long_ends(district: District) -> None:
+    deferred(district)
+    breaks(district)
+    district.evaluate(court_order(district))
+    district.due()
+    district.clock.forward(timedelta(days=2))
+
+    assert district.due() == []
+    assert district.count(due) == 0
+
+
+def test_what_is_told_apart_waits_too(district: District) -> None:
+    district.evaluate(district.release())
+    breaks(district, "people")
+    row = {"first_name": "Lucía", "last_name": "Reyes", "language": "es-MX"}
+    district.evaluate(a_change("person", MOTHER, row, row))
+    district.clock.forward(timedelta(seconds=1))
+    assert district.due() == []
+
+    district.speak(REFERENCE)
+    synced(district)
+    district.clock.forward(timedelta(minutes=1))
+
+    assert [push.device_id for push in district.due()] == [district.devices()[MOTHER]]
+
+
+def test_a_change_that_comes_again_is_not_published_meanwhile(district: District) -> None:
+    """Evaluate was killed before it published what it had stored."""
+    score = scored(9, 17)
+    assert district.evaluate(score)
+    breaks(district)
+    district.evaluate(court_order(district))
+
+    assert district.evaluate(score) == []
+
+
+def test_a_further_try_waits_for_a_directory_that_nobody_could_read_for_a_day(
+    district: District,
+) -> None:
+    trusted = timedelta(hours=1)
+    database, zone = district.database, district.settings.timezone
+    district.ledger = SqlLedger(database, zone, trusted=trusted)
+    district.directory = SisDirectory(database, district.source, district.clock, trusted=trusted)
+    district.directory.sync()
+    deferred(district)
+    district.clock.forward(timedelta(hours=1))
+
+    assert district.due() == []
+
+    district.directory.sync()
+    district.clock.forward(timedelta(minutes=1))
+    assert district.due()
 
 
 # For too long
