@@ -42,8 +42,9 @@ format: $(TESTS) ## bring the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(TESTS) ## write the tables that pages take from the code
+docs: $(TESTS) ## write the tables that pages take from the code, and collect the portal's words
 	$(BIN)/python -m docs.tables
+	$(BIN)/python -m docs.words
 
 bench: $(TESTS) servers ## measure speed and memory, beside a peer
 	@$(INSTALL) -e '.[dev,bench]'

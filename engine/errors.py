@@ -20,13 +20,15 @@ from __future__ import annotations
 class SchoolbellError(Exception):
     """A problem in one sentence and its remedy in another; both are shown to people.
 
-    Neither may hold a token, a person's name or a score.
+    Neither may hold a token, a person's name or a score. Where a page shows them they are
+    translated: then they are given as *words* with *values* for `%(name)s` in them.
     """
 
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy
+    def __init__(self, problem: str, remedy: str, **values: object) -> None:
+        self.words = (problem, remedy)
+        self.values = values
+        self.problem, self.remedy = (one % values if values else one for one in self.words)
+        super().__init__(f"{self.problem} {self.remedy}")
 
 
 class ConfigError(SchoolbellError):

@@ -66,8 +66,13 @@ def _forbidden(request: Request, error: Exception) -> Response:
 
 def _explained(request: Request, error: Exception) -> Response:
     assert isinstance(error, SchoolbellError)  # noqa: S101 - registered for it alone
-    return _shown(request, 503 if isinstance(error, Unavailable) else 422,
-                  error.problem, error.remedy)  # fmt: skip
+    status = 503 if isinstance(error, Unavailable) else 422
+    if is_api(request):
+        return _problem(status, error.problem, error.remedy)
+    return page(
+        request, "problem.html", status=status, problem=error.words[0], remedy=error.words[1],
+        values=error.values,
+    )  # fmt: skip
 
 
 def _not_as_expected(request: Request, error: Exception) -> Response:
@@ -97,7 +102,7 @@ def _unexpected(request: Request, error: Exception) -> Response:
 def _shown(request: Request, status: int, problem: str, remedy: str) -> Response:
     if is_api(request):
         return _problem(status, problem, remedy)
-    return page(request, "problem.html", status=status, problem=problem, remedy=remedy)
+    return page(request, "problem.html", status=status, problem=problem, remedy=remedy, values={})
 
 
 def _problem(status: int, title: str, detail: str) -> JSONResponse:

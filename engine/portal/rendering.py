@@ -88,8 +88,9 @@ def environment(language: str) -> Environment:
     made.policies["ext.i18n.trimmed"] = True
     made.install_gettext_translations(catalogues()[language], newstyle=True)  # type: ignore[attr-defined]
     made.globals.update(
-        language=language, static=static, labels=labels, Tool=Tool, Right=Right, Grant=Grant
-    )
+        language=language, static=static, labels=labels, Tool=Tool, Right=Right, Grant=Grant,
+        said=lambda words, values=None: _said(words, values or {}, language),
+    )  # fmt: skip
     made.filters.update(
         moment=lambda when, zone: _moment(when, zone, language),
         day=lambda when: _day(when, language),
@@ -115,6 +116,12 @@ def _may(visit: Visit | None) -> Any:
         return visit is not None and visit.may(Grant(tool, right))
 
     return may
+
+
+def _said(words: str, values: Mapping[str, object], language: str) -> str:
+    """Words that a template does not know, translated; without values they are no format."""
+    translated: str = catalogues()[language].ugettext(words)
+    return translated % values if values else translated
 
 
 def _moment(when: datetime, zone: Any, language: str) -> str:

@@ -7,7 +7,8 @@ composition.
 from __future__ import annotations
 
 import threading
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
@@ -22,16 +23,28 @@ _AT_ONCE: Final = threading.BoundedSemaphore(4)
 _hasher: Final = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 
 
-def fault(password: str, username: str) -> str | None:
-    """What is wrong with a new password, as a sentence; None where it is good."""
+class Weakness(NamedTuple):
+    """What to do about a password, as a sentence with values for `%(name)s` in it."""
+
+    words: str
+    values: Mapping[str, object] = {}
+
+
+def weakness(password: str, username: str) -> Weakness | None:
+    """What is wrong with a new password; None where it is good."""
     if len(password) < SHORTEST:
-        return f"Use at least {SHORTEST} characters: a short sentence is easy to remember."
+        return Weakness(
+            "Use at least %(fewest)s characters: a short sentence is easy to remember.",
+            {"fewest": SHORTEST},
+        )
     if len(password) > LONGEST:
-        return f"Use at most {LONGEST} characters."
+        return Weakness("Use at most %(most)s characters.", {"most": LONGEST})
     if len(set(password.casefold())) < _FEWEST_DIFFERENT:
-        return f"Use at least {_FEWEST_DIFFERENT} different characters."
+        return Weakness(
+            "Use at least %(fewest)s different characters.", {"fewest": _FEWEST_DIFFERENT}
+        )
     if username and len(password.casefold().replace(username.casefold(), "")) < SHORTEST // 2:
-        return "Use something else than your username."
+        return Weakness("Use something else than your username.")
     return None
 
 

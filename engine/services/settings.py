@@ -148,6 +148,7 @@ def _set_enabled(database: Database, by: Actor, *, enabled: bool) -> None:
 def _require_school(connection: Connection, school: SchoolId) -> None:
     if not district.knows_school(connection, school):
         raise SchoolbellError(
-            f"The directory knows no school {school}.",
+            "The directory knows no school %(school)s.",
             "Check the id in the SIS; what is new there arrives with `schoolbell sync`.",
+            school=school,
         )

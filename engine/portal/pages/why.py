@@ -180,7 +180,10 @@ def _no_student(request: Request, portal: Portal, visit: Visit, student: str) ->
 
 def _problem(request: Request, visit: Visit, words: tuple[str, str]) -> Response:
     problem, remedy = words
-    return page(request, "problem.html", status=404, visit=visit, problem=problem, remedy=remedy)
+    return page(
+        request, "problem.html", status=404, visit=visit, problem=problem, remedy=remedy,
+        values={},
+    )  # fmt: skip
 
 
 def _note(portal: Portal, visit: Visit, seen: Collection[StudentId]) -> None:

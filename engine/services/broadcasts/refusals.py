@@ -21,8 +21,9 @@ class NotNow(SchoolbellError):
 def not_there(name: BroadcastId) -> NotThere:
     """A broadcast that nobody knows."""
     return NotThere(
-        f"There is no broadcast {name}.",
+        "There is no broadcast %(name)s.",
         "It may have been removed: look at the list of broadcasts.",
+        name=name,
     )
 
 

@@ -92,7 +92,9 @@ def _checked(page: Tool, name: str, texts: Texts) -> str:
     name = " ".join(name.split())
     if not name or len(name) > _LONGEST_NAME:
         raise SchoolbellError(
-            "This can be no name of a template.", f"Write 1 to {_LONGEST_NAME} characters."
+            "This can be no name of a template.",
+            "Write 1 to %(most)s characters.",
+            most=_LONGEST_NAME,
         )
     return name
 

@@ -45,7 +45,9 @@ def add(
         who = accounts.add(connection, username, name, _language(language), kept, by.at)
         if who is None:
             raise SchoolbellError(
-                f"There is an account {username} already.", "Choose another username."
+                "There is an account %(username)s already.",
+                "Choose another username.",
+                username=username,
             )
         if admin:
             _make_administrators(connection)
@@ -195,7 +197,9 @@ def _name(words: str) -> str:
     name = " ".join(words.split())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise SchoolbellError(
-            "This can be no name.", f"Write 1 to {_LONGEST_NAME} characters on one line."
+            "This can be no name.",
+            "Write 1 to %(most)s characters on one line.",
+            most=_LONGEST_NAME,
         )
     return name
 
@@ -203,12 +207,14 @@ def _name(words: str) -> str:
 def _language(language: str) -> str:
     if language not in LANGUAGES:
         raise SchoolbellError(
-            "The pages are not in this language.", f"Choose one of {', '.join(LANGUAGES)}."
+            "The pages are not in this language.",
+            "Choose one of %(languages)s.",
+            languages=", ".join(LANGUAGES),
         )
     return language
 
 
 def _hashed(password: str, username: str) -> str:
-    if fault := passwords.fault(password, username):
-        raise SchoolbellError("This password is too weak.", fault)
+    if weakness := passwords.weakness(password, username):
+        raise SchoolbellError("This password is too weak.", weakness.words, **weakness.values)
     return passwords.hashed(password)

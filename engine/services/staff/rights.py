@@ -69,7 +69,7 @@ def add_group(database: Database, by: Actor, name: str) -> GroupId:
     group = GroupId(_slug(name))
     if not group or len(name) > _LONGEST_NAME:
         raise SchoolbellError(
-            "This can be no name of a group.", f"Write 1 to {_LONGEST_NAME} characters."
+            "This can be no name of a group.", "Write 1 to %(most)s characters.", most=_LONGEST_NAME
         )
     with database.write() as connection:
         if not rights.add_group(connection, group, name):
@@ -170,7 +170,9 @@ def _require_offered(grants: Collection[Grant]) -> None:
     for one in grants:
         if not one.is_offered:
             raise SchoolbellError(
-                f"There is no right {_named(one)}.", "Choose one of those on the page."
+                "There is no right %(right)s.",
+                "Choose one of those on the page.",
+                right=_named(one),
             )
 
 
@@ -178,8 +180,9 @@ def _require_schools(connection: Connection, wanted: Collection[SchoolId]) -> No
     known = {EVERY_SCHOOL, *district.schools_by_name(connection)}
     if unknown := set(wanted) - known:
         raise SchoolbellError(
-            f"The directory knows no school {min(unknown)}.",
+            "The directory knows no school %(school)s.",
             "What is new in the SIS arrives with `schoolbell sync`.",
+            school=min(unknown),
         )
 
 

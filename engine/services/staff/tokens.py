@@ -45,19 +45,24 @@ def make(database: Database, visit: Visit, name: str, days: int, now: datetime) 
         )
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise SchoolbellError(
-            "This can be no name.", f"Write 1 to {_LONGEST_NAME} characters on one line."
+            "This can be no name.",
+            "Write 1 to %(most)s characters on one line.",
+            most=_LONGEST_NAME,
         )
     if days not in LIVES:
         raise SchoolbellError(
             "A token cannot be made for so long.",
-            f"Choose {', '.join(map(str, LIVES))} days.",
+            "Choose %(lives)s days.",
+            lives=", ".join(map(str, LIVES)),
         )
     made = PREFIX + secrets.token_urlsafe(_BYTES)
     account = visit.account
     with database.write() as connection:
         if len(tokens.of(connection, account.id, now)) >= MOST:
             raise SchoolbellError(
-                f"There are {MOST} tokens already.", "End one that no program needs any more."
+                "There are %(most)s tokens already.",
+                "End one that no program needs any more.",
+                most=MOST,
             )
         ends = now + timedelta(days=days)
         tokens.add(connection, account.id, name, token_hash(made), now, ends)

@@ -4,53 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 import engine.portal
+from docs import words
 from engine.portal.languages import LOCALES
 
 HERE = Path(engine.portal.__file__).parent
 TEMPLATES = sorted((HERE / "templates").glob("*.html"))
-OPTIONS = {"**.html": {"trimmed": "true", "extensions": "jinja2.ext.i18n"}}
-METHODS = [("**.py", "python"), ("**.html", "jinja2")]
-KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "marked": None}
-
-
-def extracted() -> Iterator[str]:
-    for _, _, message, _, _ in extract_from_dir(
-        HERE, METHODS, OPTIONS, keywords=KEYWORDS, strip_comment_tags=True
-    ):
-        yield message if isinstance(message, str) else message[0]
 
 
 @pytest.mark.parametrize("file", sorted(LOCALES.glob("*.po")), ids=lambda file: file.stem)
 def test_no_translation_is_missing_and_none_is_left_over(file: Path) -> None:
-    with file.open("rb") as words:
-        catalogue = read_po(words, locale=file.stem)
+    with file.open("rb") as opened:
+        catalogue = read_po(opened, locale=file.stem)
     there = {
         (one.id if isinstance(one.id, str) else one.id[0])
         for one in catalogue
         if one.id and all([one.string] if isinstance(one.string, str) else one.string)
     }
-    assert there == set(extracted())
+    said = {one if isinstance(one, str) else one[0] for one in words.collected()}
+    assert there == said
     assert not [one.id for one in catalogue if one.fuzzy and one.id]
 
 
 @pytest.mark.parametrize("file", sorted(LOCALES.glob("*.po")), ids=lambda file: file.stem)
 def test_a_translation_has_the_same_variables(file: Path) -> None:
-    with file.open("rb") as words:
-        for one in read_po(words, locale=file.stem):
+    with file.open("rb") as opened:
+        for one in read_po(opened, locale=file.stem):
             if not one.id:
                 continue
             ids = [one.id] if isinstance(one.id, str) else list(one.id)
             strings = [one.string] if isinstance(one.string, str) else list(one.string)
             wanted = set(re.findall(r"%\((\w+)\)s", ids[-1]))
-            assert all(set(re.findall(r"%\((\w+)\)s", words)) <= wanted for words in strings), ids
+            assert all(set(re.findall(r"%\((\w+)\)s", one)) <= wanted for one in strings), ids
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda file: file.name)
@@ -81,3 +71,12 @@ def test_what_is_vendored_is_what_was_published() -> None:
     assert {f"{name.partition('.')[0]}.LICENSE" for name in found} <= {
         file.name for file in vendor.iterdir()
     }
+
+
+def test_what_is_collected_must_be_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words that are put together before they are translated have no translation."""
+    file = tmp_path / "service.py"
+    file.write_text("raise SchoolbellError(f'No school {one}.', 'Look.')\n")
+    monkeypatch.setattr(words, "REFUSING", (file,))
+    with pytest.raises(ValueError, match=r"service\.py, line 1"):
+        words.collected()

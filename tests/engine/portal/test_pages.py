@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyotp
 import pytest
 
+from engine.errors import ConfigError
 from engine.services import settings
 from engine.services.staff import accounts, auditing, rights
 from rules.audience import Audience
@@ -213,3 +214,29 @@ def test_health(browser: Browser) -> None:
     assert "schoolbell install" in behind.text
     with browser.portal.district.database.write() as connection:
         connection.exec_driver_sql("UPDATE schoolbell_version SET version_num = '0001'")
+
+
+def test_a_refusal_is_in_the_language_of_the_reader_with_what_they_typed_as_they_typed_it(
+    browser: Browser,
+) -> None:
+    browser.make_account("boss", admin=True)
+    browser.sign_in_with_an_app("boss")
+    odd = "<b>100%s</b>"
+    browser.make_account(odd)
+    browser.post("/account/language", {"language": "es"})
+    answer = browser.post("/staff", {"username": odd, "name": "x", "password": PASSWORD})
+    assert answer.status_code == 422
+    assert "Ya existe una cuenta &lt;b&gt;100%s&lt;/b&gt;." in answer.text
+
+
+def test_a_problem_with_a_percent_sign_has_its_page(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ConfigError("It is 100% (wrong).", "Take 50 % away.")
+
+    monkeypatch.setattr("engine.services.settings.chosen", broken)
+    browser.make_account("boss", admin=True)
+    browser.sign_in("boss")
+    answer = browser.get("/push-notifications")
+    assert (answer.status_code, "100% (wrong)" in answer.text) == (422, True)
