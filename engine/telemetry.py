@@ -42,6 +42,7 @@ class Event(StrEnum):
     OUTCOMES_RECORDED = "outcomes.recorded"
     OUTCOMES_DROPPED = "outcomes.dropped"
     PUSHES_REPUBLISHED = "pushes.republished"
+    BROADCASTS_PUBLISHED = "broadcasts.published"
     DIRECTORY_SYNCED = "directory.synced"
     MESSAGE_PARKED = "message.parked"
     CHANGE_PARKED = "change.parked"

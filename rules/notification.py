@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, NewType
 from rules.audience import Audience, DeviceId
 from rules.broadcasts import Message
 from rules.change import ChangeId, Facts, PersonId, StudentId
+from rules.lanes import Lane
 from rules.timing import WORTH_SENDING_FOR
 
 NotificationId = NewType("NotificationId", str)
@@ -89,6 +90,11 @@ class Notification(NamedTuple):
     hold: Hold | None = None
     committed_at: datetime | None = None
     below: Decimal | None = None
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of its pushes."""
+        return Lane.BROADCASTS if self.origin is Origin.BROADCAST else Lane.ORDINARY
 
     @property
     def begun_at(self) -> datetime:

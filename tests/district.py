@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Table, func, select, text
 
 from engine.config import DistrictSettings
 from engine.database import Database
-from engine.ports import Decided, Source
+from engine.ports import LANES, Decided, Source
 from engine.runtime.alarms import Alarms
 from engine.runtime.directory import SisDirectory
 from engine.secrets.keyring import Key, Keyring
@@ -37,6 +37,7 @@ from engine.store.tables import PREFIX, decisions, parked_changes
 from engine.trial.reference.create import create
 from engine.wire.messages import Push, Token
 from rules.change import KINDS_OF_CHANGE, Change, Kind, PersonId, StudentId
+from rules.lanes import Lane
 from rules.plan import plan
 from rules.privacy import Level
 from rules.reasons import Reason
@@ -174,15 +175,16 @@ class District:
         )
         return evaluate(changes)
 
-    def due(self) -> Sequence[Push]:
-        """What release publishes now."""
+    def due(self, lane: Lane = Lane.ORDINARY) -> Sequence[Push]:
+        """What release publishes now of a lane."""
         publisher = FakePublisher()
-        Release(self.ledger, self.composer, publisher, self.clock)()
-        return publisher.pushes()
+        Release(self.ledger, self.composer, publisher, self.clock, lane)()
+        return publisher.pushes(LANES[lane])
 
     def plan_lost(self) -> int:
         """How many pushes schedule finds to be lost, while no queue holds anything."""
-        return self.ledger.plan_lost(self.clock() - LOST_AFTER, self.clock())
+        before, now = self.clock() - LOST_AFTER, self.clock()
+        return sum(self.ledger.plan_lost(before, now, lane) for lane in Lane)
 
     def push_of(self, change: Change) -> Push:
         """Evaluate a change, and return the push to the mother's phone."""

@@ -83,9 +83,9 @@ class FakePublisher:
     def close(self) -> None:
         self.closed = True
 
-    def pushes(self) -> list[Push]:
+    def pushes(self, queue: Queue = Queue.PUSHES) -> list[Push]:
         """The pushes of all messages, in order."""
-        return [push for body in self.bodies(Queue.PUSHES) for push in decode(body, Pushes).items]
+        return [push for body in self.bodies(queue) for push in decode(body, Pushes).items]
 
     def bodies(self, queue: Queue) -> list[bytes]:
         """What is in one queue."""

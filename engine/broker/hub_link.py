@@ -9,9 +9,9 @@ from engine.broker import open_broker
 from engine.config import Config
 from engine.database import Database
 from engine.errors import ConfigError, Misconfigured, SchoolbellError, Unavailable
-from engine.ports import Broker, Consumer, Depth, Parked, Publication, Publisher, Queue
+from engine.ports import LANES, Broker, Consumer, Depth, Parked, Publication, Publisher, Queue
 
-AT_THE_HUB: Final = (Queue.PUSHES, Queue.OUTCOMES)
+AT_THE_HUB: Final = (*LANES.values(), Queue.OUTCOMES)
 OUR_OWN: Final = (Queue.CHANGES,)
 
 
@@ -80,11 +80,11 @@ class LinkedBroker:
 
     def requeue_parked(self, queue: Queue, limit: int) -> int:
         """See ports.Broker. Parked pushes are the hub's to look at."""
-        return 0 if queue is Queue.PUSHES else self._of(queue).requeue_parked(queue, limit)
+        return 0 if queue in LANES.values() else self._of(queue).requeue_parked(queue, limit)
 
     def parked(self, queue: Queue, limit: int) -> Sequence[Parked]:
         """See ports.Broker. Parked pushes are the hub's to look at."""
-        return [] if queue is Queue.PUSHES else self._of(queue).parked(queue, limit)
+        return [] if queue in LANES.values() else self._of(queue).parked(queue, limit)
 
     def _at_the_hub(self) -> Mapping[Queue, Depth]:
         try:

@@ -40,11 +40,12 @@ from engine.config import BrokerSettings, Config
 from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
 from engine.doctor.network_probe import PATIENCE, Place, connect, expiry, greet, look_up
 from engine.errors import Unavailable
-from engine.ports import Queue
+from engine.ports import LANES, Queue
 
 IMPATIENT: Final = Timeouts(connect=PATIENCE, reply=5.0, blocked=5.0)
 CARRIES: Final = "AMQP 0-9-1 over TLS (AMQPS)"
 CARRIES_PLAINTEXT: Final = "AMQP 0-9-1"
+_PUSHES: Final = tuple(LANES.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,10 @@ class Side:
         """The vhosts that we use there; raises ConfigError."""
         settings, district = self.settings(config), config.district.id
         if settings is config.hub:
-            return [_vhost(district, settings, [Queue.PUSHES], [Queue.OUTCOMES])]
+            return [_vhost(district, settings, _PUSHES, [Queue.OUTCOMES])]
         if config.deliver.districts:
             return [
-                _vhost(one, in_vhost(settings, one), [Queue.OUTCOMES], [Queue.PUSHES])
+                _vhost(one, in_vhost(settings, one), [Queue.OUTCOMES], _PUSHES)
                 for one in config.deliver.districts
             ]
         ours = OUR_OWN if config.hub.used else tuple(Queue)

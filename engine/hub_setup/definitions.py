@@ -30,7 +30,7 @@ MOST_BYTES_WAITING: Final = 256 * 1024 * 1024
 MOST_BYTES_PARKED: Final = 64 * 1024 * 1024
 # The broker weighs bodies alone; one that is empty costs memory, too.
 MOST_MESSAGES: Final = 400_000
-# A district's stages need about ten and the hub three; what runs wild is refused the next one.
+# A district's stages need about a dozen and the hub six; what runs wild is refused the next one.
 MOST_CONNECTIONS: Final = 100
 
 _HASHING: Final = "rabbit_password_hashing_sha256"

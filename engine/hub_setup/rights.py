@@ -6,6 +6,8 @@ Nobody may make or delete anything: the definitions make it all. In a district's
     district   outcomes, outcomes.dead   pushes, and what it parks or puts back of its outcomes
     hub        pushes, pushes.dead       outcomes, and what it parks or puts back of the pushes
 
+(`broadcasts` is the second lane of the pushes, and is like `pushes` in everything)
+
 and a user of one district cannot enter the vhost of another.
 """
 
@@ -21,7 +23,7 @@ from engine.broker.rabbitmq.topology import (
     partition_names,
     routing_key,
 )
-from engine.ports import Queue
+from engine.ports import LANES, Queue
 
 HUB: Final = "hub"
 
@@ -30,7 +32,7 @@ _NOTHING: Final = "^$"
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What *user* may do in the vhost of *district*: take from a queue, and publish to others.
+    """What *user* may do in the vhost of *district*: take from queues, and publish to others.
 
     Each queue has so many *partitions*.
     """
@@ -38,8 +40,8 @@ class Rights:
     user: str
     district: str
     partitions: int
-    takes: Queue
-    publishes: Queue
+    takes: Sequence[Queue]
+    publishes: Sequence[Queue]
 
     @property
     def configure(self) -> str:
@@ -54,7 +56,7 @@ class Rights:
     @property
     def read(self) -> str:
         """What the user may consume."""
-        return one_of(*self._taken, self.takes.dead, consumers_name(self.takes))
+        return one_of(*self._taken, *self._dead, *map(consumers_name, self.takes))
 
     @property
     def topic_write(self) -> str:
@@ -63,8 +65,7 @@ class Rights:
         Parking a message and putting it back are a publish each. What a user could forge by the
         latter it could only tell itself: the queue is the one that it takes from.
         """
-        published = partition_names(self.publishes, self.partitions)
-        names = (*published, *self._taken, self.takes.dead)
+        names = (*self._partitions_of(self.publishes), *self._taken, *self._dead)
         return one_of(*(routing_key(self.district, name) for name in names))
 
     @property
@@ -74,13 +75,21 @@ class Rights:
 
     @property
     def _taken(self) -> Sequence[str]:
-        return partition_names(self.takes, self.partitions)
+        return self._partitions_of(self.takes)
+
+    @property
+    def _dead(self) -> Sequence[str]:
+        return [queue.dead for queue in self.takes]
+
+    def _partitions_of(self, queues: Sequence[Queue]) -> Sequence[str]:
+        return [name for queue in queues for name in partition_names(queue, self.partitions)]
 
 
 def rights(district: str, partitions: int) -> Iterator[Rights]:
     """What each user may do in the vhost of *district*; who is not named may not enter it."""
-    yield Rights(district, district, partitions, takes=Queue.OUTCOMES, publishes=Queue.PUSHES)
-    yield Rights(HUB, district, partitions, takes=Queue.PUSHES, publishes=Queue.OUTCOMES)
+    pushes, outcomes = tuple(LANES.values()), (Queue.OUTCOMES,)
+    yield Rights(district, district, partitions, takes=outcomes, publishes=pushes)
+    yield Rights(HUB, district, partitions, takes=pushes, publishes=outcomes)
 
 
 def one_of(*names: str) -> str:

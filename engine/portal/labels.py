@@ -75,6 +75,7 @@ STAGES: Final[Mapping[str, str]] = {
     "relay": _("Relay: takes from the SIS"),
     "evaluate": _("Evaluate: decides who hears"),
     "deliver": _("Deliver: sends to Google and Apple"),
+    "broadcasts": _("Deliver: sends broadcasts, after the news"),
     "record": _("Record: keeps the answers"),
 }
 

@@ -16,6 +16,7 @@ is at home is for the reader. Both adapters of a port are held to one behaviour 
 from __future__ import annotations
 
 from engine.ports.broker import (
+    LANES,
     Broker,
     Consumer,
     Delivery,
@@ -52,6 +53,7 @@ from engine.ports.source import (
 
 __all__ = [
     "DIRECTORY_ALARM",
+    "LANES",
     "PARKED_ALARM",
     "SOURCE_ALARM",
     "UNREAD",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+from rules.lanes import Lane
 
 
 class Queue(StrEnum):
@@ -18,12 +20,20 @@ class Queue(StrEnum):
 
     CHANGES = "changes"
     PUSHES = "pushes"
+    BROADCASTS = "broadcasts"
     OUTCOMES = "outcomes"
 
     @property
     def dead(self) -> str:
         """The name of this queue's dead-letter queue."""
         return f"{self.value}.dead"
+
+
+LANES: Final[Mapping[Lane, Queue]] = {
+    Lane.ORDINARY: Queue.PUSHES,
+    Lane.BROADCASTS: Queue.BROADCASTS,
+}
+"""The queue of each lane: what waits in one holds up nothing in the other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from rules.breaker import Trust
 from rules.change import Change, ChangeId, PersonId, Place, SchoolId, StudentId, Subject
 from rules.gates import Circumstances
 from rules.identity import PushId
+from rules.lanes import Lane
 from rules.notification import Notification, NotificationId
 from rules.privacy import Privacy
 from rules.told import LastTold
@@ -47,6 +48,7 @@ class Try(NamedTuple):
     attempt: int
     at: datetime
     again: bool = False
+    lane: Lane = Lane.ORDINARY
 
 
 class Appended(NamedTuple):
@@ -157,7 +159,7 @@ class Deciding(Protocol):
         """Raise an alarm for an operator, or count one up that is there."""
         ...
 
-    def postpone(self, pushes: Collection[PushId], until: datetime) -> None:
+    def postpone(self, pushes: Collection[PushId], until: datetime, lane: Lane) -> None:
         """Plan a first try of pushes for later."""
         ...
 
@@ -229,10 +231,10 @@ class Recording(Protocol):
 
 
 class Releasing(Protocol):
-    """One transaction of release."""
+    """One transaction of release, for one lane."""
 
     def due(self, now: datetime, limit: int) -> Sequence[Due]:
-        """What is due and not on its way, the longest due first."""
+        """What of the lane is due and not on its way, the longest due first."""
         ...
 
     def told(self, pushes: Collection[PushId]) -> Mapping[PushId, Notification]:
@@ -299,7 +301,7 @@ class Releasing(Protocol):
         """As in Recording."""
         ...
 
-    def postpone(self, pushes: Collection[PushId], until: datetime) -> None:
+    def postpone(self, pushes: Collection[PushId], until: datetime, lane: Lane) -> None:
         """Plan pushes for later."""
         ...
 
@@ -343,10 +345,11 @@ class Ledger(Protocol):
         """Forget what was looked at; let what a broker lost go again."""
         ...
 
-    def releasing(self) -> AbstractContextManager[Releasing]:
-        """A transaction of release. While it lasts, nothing is decided.
+    def releasing(self, lane: Lane) -> AbstractContextManager[Releasing]:
+        """A transaction of release. While one of ordinary news lasts, nothing is decided.
 
         So a text that is published within it is never overtaken by a newer one on its way to the
-        broker.
+        broker. Broadcasts have places of their own on a screen, on which nothing is decided: while
+        one of those lasts, no other of them does.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from engine.config import Config
 from engine.gateways.apns import APNS, ApnsGateway
@@ -13,16 +14,23 @@ from engine.runtime.clock import utc_now
 from engine.runtime.district_queues import DeliverStage, DistrictQueues
 from engine.runtime.stage import Stage
 from engine.stages.deliver import Deliver
+from rules.lanes import Lane
+
+# Messages of each partition. What is held here when a broadcast is cancelled still goes out.
+_BROADCASTS_AHEAD: Final = 20
 
 
 def make_deliver(config: Config, brokers: Mapping[str, Broker]) -> Stage:
     """The deliver stage for the districts whose *brokers* these are; it needs no database."""
     prefetch = max(4, config.deliver.waiting // (20 * len(brokers)))
-    districts = [
-        DistrictQueues(district, broker, prefetch, utc_now) for district, broker in brokers.items()
+    ahead = {Lane.ORDINARY: prefetch, Lane.BROADCASTS: min(prefetch, _BROADCASTS_AHEAD)}
+    queues = [
+        DistrictQueues(district, broker, ahead[lane], utc_now, lane=lane)
+        for district, broker in brokers.items()
+        for lane in Lane
     ]
     deliver = Deliver(gateways(config), utc_now, waiting=config.deliver.waiting)
-    return DeliverStage(districts, deliver)
+    return DeliverStage(queues, deliver)
 
 
 def gateways(config: Config) -> Mapping[str, Gateway]:

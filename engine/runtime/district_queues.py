@@ -2,9 +2,10 @@
 
 A district's own deliver serves one district. A hub serves many, and what comes out of a district's
 queue is that district's alone: a push that names another is set aside, and outcomes go back to the
-district that the push came from.
+district that the push came from. Each district has two lanes, for ordinary news and for broadcasts,
+and what is wrong with one is nothing to the other.
 
-Each district's queues have a thread of their own. A broker that does not confirm, or that cannot be
+Each lane of a district has a thread of its own. A broker that does not confirm, or that cannot be
 reached, would otherwise hold up every district and both gateways, whose answers have a time limit.
 
 A message that the broker delivers a second time is not sent: an earlier consumer may have sent it,
@@ -25,11 +26,12 @@ from threading import Event as Flag
 from typing import Final, NamedTuple
 
 from engine.errors import SchoolbellError, Unprocessable
-from engine.ports import Broker, Clock, Delivery, Queue
+from engine.ports import LANES, Broker, Clock, Delivery
 from engine.stages.deliver import Deliver, Elapsed, outcome_of_ours, seconds_since_boot
 from engine.stages.publishing import publish_outcomes
 from engine.telemetry import Event, emit, frames
 from engine.wire.messages import MAX_PACKED, Outcome, Push, Pushes, decode
+from rules.lanes import Lane
 from rules.outcomes import REDELIVERED, Verdict
 
 _IDLE: Final = 1.0  # seconds to wait for a first push
@@ -37,6 +39,7 @@ _GLANCE: Final = 0.005  # seconds to wait for answers, or for more pushes, befor
 _FLUSH_AFTER: Final = 0.01  # seconds that an outcome waits for company
 _FLUSH_AT: Final = 1_000  # outcomes
 _AHEAD: Final = 20  # messages that are read and not yet submitted
+_BROADCASTS_AHEAD: Final = 2  # of broadcasts
 _DRAIN_LIMIT: Final = 20.0  # seconds
 _NAP: Final = 0.25  # seconds without any push before looking whether to stop
 _GOODBYE: Final = 10.0  # seconds that the broker has for the last outcomes
@@ -61,7 +64,7 @@ class Arrived(NamedTuple):
 
 
 class DistrictQueues:
-    """One district: where its pushes come from, and where their outcomes go.
+    """One lane of a district: where its pushes come from, and where their outcomes go.
 
     *prefetch* is how many messages the broker may deliver ahead of the acks. *news* is set when
     pushes have arrived. `turn` is for the district's own thread, all else for the stage's.
@@ -74,15 +77,19 @@ class DistrictQueues:
         prefetch: int,
         clock: Clock,
         elapsed: Elapsed = seconds_since_boot,
+        lane: Lane = Lane.ORDINARY,
     ) -> None:
         self.district = district
+        self.lane = lane
         self.trouble: SchoolbellError | None = None
         self.news = Flag()
         self._broker = broker
         self._prefetch = prefetch
         self._clock = clock
         self._elapsed = elapsed
-        self._consumer = broker.consumer(Queue.PUSHES, prefetch)
+        self._queue = LANES[lane]
+        self._ahead = _AHEAD if lane is Lane.ORDINARY else _BROADCASTS_AHEAD
+        self._consumer = broker.consumer(self._queue, prefetch)
         self._publisher = broker.publisher()
         self._in_hand: deque[Delivery] = deque()
         self._received_at = 0.0
@@ -107,7 +114,7 @@ class DistrictQueues:
         """Begin to talk with the broker, in a thread of its own."""
         if self._thread is None:
             self._thread = threading.Thread(
-                target=self._run, name=f"queues of {self.district}", daemon=True
+                target=self._run, name=f"{self._queue} of {self.district}", daemon=True
             )
             self._thread.start()
 
@@ -173,7 +180,7 @@ class DistrictQueues:
             self._open_anew()
         if self._is_due():
             self._publish()
-        if len(self._arrived) < _AHEAD and not self._is_lost:
+        if len(self._arrived) < self._ahead and not self._is_lost:
             self._take(patience)
         elif patience:
             self._stop.wait(patience)
@@ -202,7 +209,7 @@ class DistrictQueues:
         self._in_hand.clear()
         self._held = 0
         self._consumer.close()
-        self._consumer = self._broker.consumer(Queue.PUSHES, self._prefetch)
+        self._consumer = self._broker.consumer(self._queue, self._prefetch)
         self._opening = opening
 
     def _is_due(self) -> bool:
@@ -228,8 +235,8 @@ class DistrictQueues:
     def _take(self, patience: float) -> None:
         if not self._in_hand:
             self._received_at = self._elapsed()
-            self._in_hand.extend(self._receive(_AHEAD - len(self._arrived), patience))
-        while self._in_hand and len(self._arrived) < _AHEAD:
+            self._in_hand.extend(self._receive(self._ahead - len(self._arrived), patience))
+        while self._in_hand and len(self._arrived) < self._ahead:
             delivery = self._in_hand[0]
             pushes = self._read(delivery)
             self._in_hand.popleft()
@@ -250,7 +257,7 @@ class DistrictQueues:
             pushes = self._own(decode(delivery.body, Pushes).items)
         except Unprocessable as error:
             emit(
-                Event.MESSAGE_PARKED, queue=Queue.PUSHES, district=self.district,
+                Event.MESSAGE_PARKED, queue=self._queue, district=self.district,
                 problem=error.problem,
             )  # fmt: skip
             self._consumer.park(delivery, str(error))
@@ -310,7 +317,7 @@ class DistrictQueues:
         if self.trouble is None:
             emit(
                 Event.DISTRICT_FAILED, level=logging.ERROR, district=self.district,
-                problem=error.problem, remedy=error.remedy, **more,
+                queue=self._queue, problem=error.problem, remedy=error.remedy, **more,
             )  # fmt: skip
         self.trouble = error
         self._pause = min(self._pause * 2 or _FIRST_PAUSE, _LONGEST_PAUSE)
@@ -319,37 +326,45 @@ class DistrictQueues:
     def _is_well(self) -> None:
         if self.trouble is not None:
             self.trouble, self._pause = None, 0.0
-            emit(Event.DISTRICT_RECOVERED, district=self.district)
+            emit(Event.DISTRICT_RECOVERED, district=self.district, queue=self._queue)
 
 
 class DeliverStage:
-    """Takes pushes of every district, hands them to deliver, and gives each its outcomes back."""
+    """Takes pushes of every district, hands them to deliver, and gives each its outcomes back.
+
+    In a step all ordinary news is taken for which there is room, and then one message of
+    broadcasts, of each district in its turn: so news that comes in meanwhile waits for no more.
+    """
 
     def __init__(
         self,
-        districts: Sequence[DistrictQueues],
+        queues: Sequence[DistrictQueues],
         deliver: Deliver,
         elapsed: Elapsed = seconds_since_boot,
     ) -> None:
-        self._districts = {one.district: one for one in districts}
+        self._queues = {(one.lane, one.district): one for one in queues}
+        self._ordinary = [one for one in queues if one.lane is Lane.ORDINARY]
+        self._broadcasts = deque(one for one in queues if one.lane is Lane.BROADCASTS)
         self._deliver = deliver
         self._elapsed = elapsed
         self._stepped_at = elapsed()
         self._news = Flag()
-        for one in districts:
+        for one in queues:
             one.news = self._news
 
     def step(self, stop: Flag) -> None:
         """Submit what has arrived, and collect answers.
 
-        Raises the trouble of its districts when there is none without: then the stage fails.
+        Raises the trouble of its queues when there is none without: then the stage fails.
         """
         self._news.clear()
         self._drop_what_may_be_anothers()
-        for district in self._districts.values():
-            district.start()
-            self._submit(district)
-        has_more = any(self._may_submit(one) for one in self._districts.values())
+        for one in self._queues.values():
+            one.start()
+        for one in self._ordinary:
+            self._submit(one)
+        self._submit_broadcasts()
+        has_more = any(self._may_submit(one) for one in self._queues.values())
         if self._collect(0.0 if has_more else _GLANCE) or has_more or self._deliver.is_sending:
             return
         if self._deliver.in_flight:
@@ -370,8 +385,8 @@ class DeliverStage:
     def close(self) -> None:
         """Give everything back; a message that is not acked is delivered again."""
         self._deliver.close()
-        for district in self._districts.values():
-            district.close()
+        for one in self._queues.values():
+            one.close()
 
     def _drop_what_may_be_anothers(self) -> None:
         """Drop what is not handed over where the broker may have given it to another consumer."""
@@ -379,30 +394,44 @@ class DeliverStage:
         was_stalled = self._stepped_at - last > STALLED_AFTER
         if was_stalled:
             emit(Event.DELIVER_STALLED, level=logging.WARNING, seconds=self._stepped_at - last)
-        for name, district in self._districts.items():
-            if was_stalled or district.is_lost:
-                district.start_over(self._deliver.forget(name))
+        for (lane, district), one in self._queues.items():
+            if was_stalled or one.is_lost:
+                one.start_over(self._deliver.forget(district, lane))
 
-    def _submit(self, district: DistrictQueues) -> None:
+    def _submit(self, queues: DistrictQueues) -> None:
         """Submit messages as long as there is room for the district's pushes."""
         for _ in range(_AHEAD):
-            if not self._may_submit(district):
+            if not self._may_submit(queues):
                 return
-            if one := district.arrived():
-                self._deliver.submit(one.pushes, one.received_at, crowded=district.is_crowded)
+            self._submit_one(queues)
 
-    def _may_submit(self, district: DistrictQueues) -> bool:
-        return district.has_more and self._deliver.has_room(district.district)
+    def _submit_broadcasts(self) -> None:
+        """Submit one message, of the first district that has any, which then is last."""
+        for _ in range(len(self._broadcasts)):
+            queues = self._broadcasts[0]
+            self._broadcasts.rotate(-1)
+            if self._may_submit(queues):
+                self._submit_one(queues)
+                return
+
+    def _submit_one(self, queues: DistrictQueues) -> None:
+        if one := queues.arrived():
+            self._deliver.submit(
+                one.pushes, one.received_at, lane=queues.lane, crowded=queues.is_crowded
+            )
+
+    def _may_submit(self, queues: DistrictQueues) -> bool:
+        return queues.has_more and self._deliver.has_room(queues.district, queues.lane)
 
     def _collect(self, timeout: float) -> bool:
-        """Give each district its outcomes; whether there were any."""
+        """Give each lane of each district its outcomes; whether there were any."""
         answered = self._deliver.collect(timeout)
-        for outcome in answered:
-            self._districts[outcome.district].add(outcome)
+        for lane, outcome in answered:
+            self._queues[lane, outcome.district].add(outcome)
         return bool(answered)
 
     def _require_one_without_trouble(self) -> None:
-        troubles = [one.trouble for one in self._districts.values()]
+        troubles = [one.trouble for one in self._queues.values()]
         if troubles[0] is not None and all(troubles):
             raise troubles[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from typing import Final
 
@@ -12,6 +13,7 @@ from engine.runtime.clock import utc_now
 from engine.runtime.delivery import make_deliver
 from engine.runtime.district import District
 from engine.runtime.jobs import (
+    ReleaseBroadcasts,
     check_capture,
     check_source,
     forget,
@@ -33,6 +35,7 @@ from engine.store.lease import Lease
 from engine.telemetry import Event, emit
 from engine.wire.messages import Outcome
 from rules.change import Change
+from rules.lanes import Lane
 
 _SCHEDULE_LOCK: Final = 0x5C4001BE12
 _OUTCOMES_BATCH: Final = 50  # messages
@@ -87,36 +90,34 @@ def _record(district: District) -> Stage:
 
 
 def _schedule(district: District) -> Stage:
-    publisher = district.broker.publisher()
     lease = Lease(district.database, _SCHEDULE_LOCK)
-
-    def close() -> None:
-        try:
-            publisher.close()
-        finally:
-            lease.release()
-
-    return ScheduleStage(_jobs(district, publisher), lease.acquire, close)
+    with ExitStack() as opened:
+        opened.callback(lease.release)
+        jobs = _jobs(district, lambda: opened.enter_context(closing(district.broker.publisher())))
+        return ScheduleStage(jobs, lease.acquire, opened.pop_all().close)
 
 
 def _jobs(
-    district: District, publisher: Publisher
+    district: District, publisher: Callable[[], Publisher]
 ) -> Sequence[tuple[Callable[[], object], timedelta]]:
-    """What schedule does, and how often."""
-    settings = district.config.schedule
-    release = Release(district.ledger, district.composer, publisher, utc_now)
+    """What schedule does, and how often; who publishes has a publisher, for jobs are threads."""
+    settings, ledger, composer = district.config.schedule, district.ledger, district.composer
+    release = Release(ledger, composer, publisher(), utc_now)
+    broadcasts = Release(ledger, composer, publisher(), utc_now, Lane.BROADCASTS)
+    of_lost = publisher()
     lost = LostChanges(
-        district.outbox, district.ledger, district.broker,
-        lambda changes: publish_changes(publisher, changes, district.source.is_of_directory),
+        district.outbox, ledger, district.broker,
+        lambda changes: publish_changes(of_lost, changes, district.source.is_of_directory),
         settings.lost_after, utc_now,
     )  # fmt: skip
-    look_again = LookAgain(district.ledger, publisher, utc_now, settings.lost_after)
+    look_again = LookAgain(ledger, publisher(), utc_now, settings.lost_after)
     return (
         (lambda: release_all(release), settings.retries_every),
+        (ReleaseBroadcasts(broadcasts, district.broker), settings.retries_every),
         (lambda: look_again_at_all(look_again), settings.retries_every),
         (lambda: keep_audiences(district.database), settings.retries_every),
         (
-            lambda: plan_lost(district.ledger, district.broker, settings.lost_after, utc_now()),
+            lambda: plan_lost(ledger, district.broker, settings.lost_after, utc_now()),
             _SWEEP_EVERY,
         ),
         (lambda: relay_lost(lost), _SWEEP_EVERY),

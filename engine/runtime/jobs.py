@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Final
 
 from engine.config import Config
 from engine.database import Database
 from engine.errors import BrokenQuery, Misconfigured, SchoolbellError, Unavailable
-from engine.ports import DIRECTORY_ALARM, SOURCE_ALARM, UNREAD, Broker, Outbox
+from engine.ports import DIRECTORY_ALARM, SOURCE_ALARM, UNREAD, Broker, Outbox, Queue
 from engine.runtime.alarms import CAPTURE, CAPTURE_SUBJECT, CONCERN, Alarms
 from engine.runtime.clock import utc_now
 from engine.runtime.directory import SisDirectory
@@ -25,12 +27,45 @@ from engine.telemetry import Event, emit
 from rules.change import Change
 
 _RETRIED_AT_ONCE: Final = 10_000
+_MOST_WAITING: Final = 100  # messages of broadcasts at the broker, before more are published
+_PORTIONS: Final = 8  # that are published before anybody looks how many wait
+_LONGEST_PAUSE: Final = 0.1  # seconds
 
 
 def release_all(release: Release) -> None:
     """Tell everything that is due."""
     while count := release():
         emit(Event.PUSHES_REPUBLISHED, count=count)
+
+
+@dataclass(slots=True)
+class ReleaseBroadcasts:
+    """Tells of broadcasts what is due, in portions, as fast as it is delivered.
+
+    What is not published yet can still be cancelled. After each portion there is a pause: who
+    waits to write to an SQLite does it then. The broker is not asked while nothing is due.
+    """
+
+    release: Callable[[], int]
+    broker: Broker
+    pause: Callable[[float], None] = time.sleep
+    _asks_first: bool = False
+
+    def __call__(self) -> None:
+        """Publish until nothing more is due, or enough waits to be delivered."""
+        while not self._asks_first or self._may_publish():
+            for _ in range(_PORTIONS):
+                began = time.monotonic()
+                count = self.release()
+                if not count:
+                    self._asks_first = False
+                    return
+                emit(Event.BROADCASTS_PUBLISHED, level=logging.DEBUG, count=count)
+                self.pause(min(_LONGEST_PAUSE, time.monotonic() - began))
+            self._asks_first = True
+
+    def _may_publish(self) -> bool:
+        return self.broker.depths()[Queue.BROADCASTS].ready < _MOST_WAITING
 
 
 def look_again_at_all(look_again: LookAgain) -> None:

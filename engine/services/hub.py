@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.errors import SchoolbellError
-from engine.ports import Broker, Depth, Queue
+from engine.ports import LANES, Broker, Depth, Queue
 
 _NOBODY = "Pushes are waiting, and nobody takes them."
 
@@ -46,7 +46,7 @@ def look(brokers: Mapping[str, Broker]) -> HubStatus:
 def _look(name: str, broker: Broker) -> ServedDistrict:
     try:
         queues = broker.depths()
-        if queues[Queue.PUSHES].ready and queues[Queue.PUSHES].consumers == 0:
+        if any(queues[one].ready and queues[one].consumers == 0 for one in LANES.values()):
             return ServedDistrict(name, queues, _NOBODY, "Start `schoolbell run` here.")
         return ServedDistrict(name, queues)
     except SchoolbellError as error:

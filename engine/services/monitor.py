@@ -18,7 +18,7 @@ from engine.runtime.disk import look_at_disk
 from engine.runtime.district import District
 from engine.services import install
 from engine.services.asking import Asked, Trouble
-from engine.services.status import TAKERS, stalled
+from engine.services.status import stalled
 from engine.store import alarms, district, due, gateways, lags, parked, tallies
 from engine.store.alarms import Alarm
 from engine.store.gateways import NAMES as NAMES
@@ -37,11 +37,12 @@ _PATIENCE: Final = 2.0  # seconds
 _OFTEN: Final = 2.0
 _SELDOM: Final = 30.0
 
-_STEPS: Final = {
-    Queue.CHANGES: Step.DECIDED,
-    Queue.PUSHES: Step.ANSWERED,
-    Queue.OUTCOMES: Step.RECORDED,
-}
+_STAGES: Final = (
+    ("evaluate", Queue.CHANGES, Step.DECIDED),
+    ("deliver", Queue.PUSHES, Step.ANSWERED),
+    ("broadcasts", Queue.BROADCASTS, None),
+    ("record", Queue.OUTCOMES, Step.RECORDED),
+)
 
 T = TypeVar("T")
 
@@ -310,21 +311,21 @@ class StageNow:
 
 
 def stages(seen: Monitor) -> Sequence[StageNow]:
-    """The stages in the order in which a change passes them."""
+    """The stages in the order in which a change passes them; deliver's second lane is apart."""
     outbox = seen.outbox
     relay = StageNow(
         "relay", outbox.rows if outbox else None, None, None, outbox.lag if outbox else None, None
     )
-    return [relay, *(_stage(seen, queue, step) for queue, step in _STEPS.items())]
+    return [relay, *(_stage(seen, *one) for one in _STAGES)]
 
 
-def _stage(seen: Monitor, queue: Queue, step: Step) -> StageNow:
-    depth, passed = seen.queues.get(queue), seen.lags[step]
+def _stage(seen: Monitor, name: str, queue: Queue, step: Step | None) -> StageNow:
+    depth = seen.queues.get(queue)
     return StageNow(
-        TAKERS[queue],
+        name,
         depth.ready if depth else None,
         depth.dead if depth else None,
         depth.consumers if depth else None,
         None,
-        passed.average,
+        seen.lags[step].average if step else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.ports import Broker, Queue
+from engine.ports import LANES, Broker, Queue
 from engine.runtime.district import District
 from engine.runtime.hub import Hub
 from engine.runtime.installation import Installation
@@ -60,8 +60,9 @@ def retry(installation: Installation) -> Retried:
     match installation:
         case Hub():
             requeued = (
-                broker.requeue_parked(Queue.PUSHES, _AT_ONCE)
+                broker.requeue_parked(queue, _AT_ONCE)
                 for broker in installation.brokers.values()
+                for queue in LANES.values()
             )
             return Retried(0, sum(requeued))
         case District():
@@ -75,11 +76,13 @@ def retry(installation: Installation) -> Retried:
 
 def _at_hub(brokers: Mapping[str, Broker]) -> Parked:
     messages = [
-        ParkedMessage(Queue.PUSHES, message.reason, name)
+        ParkedMessage(queue, message.reason, name)
         for name, broker in brokers.items()
-        for message in broker.parked(Queue.PUSHES, _MESSAGES_SHOWN)
+        for queue in LANES.values()
+        for message in broker.parked(queue, _MESSAGES_SHOWN)
     ]
-    dead = sum(broker.depths()[Queue.PUSHES].dead for broker in brokers.values())
+    depths = [broker.depths() for broker in brokers.values()]
+    dead = sum(found[queue].dead for found in depths for queue in LANES.values())
     return Parked([], messages, dead)
 
 

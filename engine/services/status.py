@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from engine.errors import SchoolbellError, Unavailable
-from engine.ports import Depth, Queue
+from engine.ports import LANES, Depth, Queue
 from engine.runtime.disk import look_at_disk
 from engine.runtime.district import District
 from engine.runtime.hub import Hub
@@ -23,7 +23,12 @@ _RECENT = timedelta(hours=1)
 _ALARMS_SHOWN = 10
 _LONG = timedelta(minutes=1)  # for a row to wait; usually it is milliseconds
 
-TAKERS = {Queue.CHANGES: "evaluate", Queue.PUSHES: "deliver", Queue.OUTCOMES: "record"}
+TAKERS = {
+    Queue.CHANGES: "evaluate",
+    Queue.PUSHES: "deliver",
+    Queue.BROADCASTS: "deliver",
+    Queue.OUTCOMES: "record",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ def stalled(
 
 
 def _what_to_do(queue: Queue, *, hub: bool) -> str:
-    if hub and queue is Queue.PUSHES:
+    if hub and queue in LANES.values():
         return "the hub does not run; tell its operator"
     return f"start `schoolbell run {TAKERS[queue]}`"
 

@@ -63,6 +63,7 @@ from rules.change import (
 from rules.decide import Decision, Texts, decide
 from rules.gates import EVERY_SCHOOL, whereabouts
 from rules.identity import PushId, entry_id, moment_of, notification_id, push_id
+from rules.lanes import Lane
 from rules.notification import Hold, Notification, Origin, State
 from rules.outcomes import SUPERSEDED
 from rules.plan import (
@@ -553,6 +554,7 @@ class _Batch:
         self.deciding.postpone(
             [push for push, _ in self._unsent[Unsent.KEY_UNKNOWN]],
             self.now + UNTIL_A_KEY_IS_LOOKED_FOR,
+            Lane.ORDINARY,
         )
         report_unsent(
             self.deciding,

@@ -1,8 +1,9 @@
-"""A fair queue: what waits for a gateway, one district after the other.
+"""A fair queue: what waits for a gateway, one district after the other, in two lanes.
 
 In a single line a district's storm would go first, however long it is. Here each district has a
 line of its own and the lines take turns, so that what a quiet district sends goes after one item
-of each other.
+of each other. Ordinary news goes before broadcasts in the same way: it waits for one of them at
+most, however many there are.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+from rules.lanes import Lane
+
+BROADCAST_AFTER: Final = 9
+"""While both wait, one broadcast goes after so many of ordinary news."""
 
 T = TypeVar("T")
 
@@ -75,3 +81,37 @@ class FairQueue(Generic[T]):
     def clear(self, whose: str) -> None:
         """Forget one line."""
         self._count -= len(self._lines.pop(whose, ()))
+
+
+class TwoLanes(Generic[T]):
+    """A fair queue for each lane; which item is next is decided when it is taken."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[Lane, FairQueue[T]] = {lane: FairQueue() for lane in Lane}
+        self._ordinary = self._lanes[Lane.ORDINARY]
+        self._broadcasts = self._lanes[Lane.BROADCASTS]
+        self._passed = 0
+
+    def __len__(self) -> int:
+        return len(self._ordinary) + len(self._broadcasts)
+
+    def __getitem__(self, lane: Lane) -> FairQueue[T]:
+        return self._lanes[lane]
+
+    def take(self) -> T:
+        """The next item; raises when nothing waits.
+
+        *_passed* counts how many went before a broadcast that waits.
+        """
+        if not self._broadcasts:
+            return self._ordinary.take()
+        if self._ordinary and self._passed < BROADCAST_AFTER:
+            self._passed += 1
+            return self._ordinary.take()
+        self._passed = 0
+        return self._broadcasts.take()
+
+    def take_while(self, is_over: Callable[[T], bool]) -> Iterator[T]:
+        """From the head of each line of both lanes what *is_over*."""
+        for queue in self._lanes.values():
+            yield from queue.take_while(is_over)

@@ -65,10 +65,12 @@ def publish_changes(
     )
 
 
-def publish_pushes(publisher: Publisher, pushes: Sequence[Push]) -> None:
-    """Publish *pushes*, those for a device in order."""
-    parts = divided(pushes, hash_of_push, publisher.partitions(Queue.PUSHES))
-    _publish(publisher, Queue.PUSHES, list(_packed(parts, Pushes)))
+def publish_pushes(
+    publisher: Publisher, pushes: Sequence[Push], queue: Queue = Queue.PUSHES
+) -> None:
+    """Publish *pushes* into the *queue* of their lane, those for a device in order."""
+    parts = divided(pushes, hash_of_push, publisher.partitions(queue))
+    _publish(publisher, queue, list(_packed(parts, Pushes)))
 
 
 def publish_outcomes(publisher: Publisher, outcomes: Sequence[Outcome]) -> None:

@@ -80,6 +80,7 @@ class _Recorded:
         self._retired: Sequence[str] = ()
         self._distrusted: Sequence[str] = ()
         self._misconfigured: Sequence[Outcome] = ()
+        self._told: Mapping[PushId, Notification] = {}
 
     def record(self, found: Sequence[Outcome]) -> None:
         """Store outcomes, retire dead devices, plan what is to be tried again and when."""
@@ -152,7 +153,7 @@ class _Recorded:
     def _judge(self, new: Sequence[Outcome]) -> list[tuple[Outcome, Fate]]:
         """What follows from each outcome that is more than an accepted push."""
         deferred = {PushId(one.push_id) for one in new if one.verdict is Verdict.DEFERRED}
-        told = self._recording.told(deferred) if deferred else {}
+        told = self._told = self._recording.told(deferred) if deferred else {}
         since = self._recording.first_answers(deferred) if deferred else {}
         judged = []
         for one in new:
@@ -179,7 +180,7 @@ class _Recorded:
         last = self._recording.last_attempts(going_on.keys())
         self._recording.plan(
             [
-                Try(push, last[push] + 1, end.retry_at)
+                Try(push, last[push] + 1, end.retry_at, lane=self._told[push].lane)
                 for push, end in going_on.items()
                 if end.retry_at
             ]
@@ -209,8 +210,14 @@ class _Recorded:
         attempts = self._recording.last_attempts(over.keys()) if over else {}
         self._recording.plan(
             [
-                Try(push, attempts.get(push, 1) + 1, self._now + UNTIL_SHOWN_AGAIN, again=True)
-                for push in over
+                Try(
+                    push,
+                    attempts.get(push, 1) + 1,
+                    self._now + UNTIL_SHOWN_AGAIN,
+                    again=True,
+                    lane=newest.lane,
+                )
+                for push, newest in over.items()
             ]
         )
 

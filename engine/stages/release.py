@@ -1,14 +1,15 @@
 """Release: what is due, told now.
 
-In:         further tries of pushes, and held notifications, whose moment has come.
+In:         further tries of pushes of one lane, and held notifications, whose moment has come.
 Out:        pushes, published; what may not be told any more ends, with the reason.
 Guarantee:  each is judged again, so nobody is told who may not be told now, and made anew, so a
             text shows what the district and the person allow now. While nobody knows who may be
             told of a student, it waits. A text older than one that was told of the same place is
             never published. Nothing that is held is lost.
 
-While a transaction of release lasts, nothing is decided: a newer text is published after what is
-published within it.
+While a transaction of release for ordinary news lasts, nothing is decided: a newer text is
+published after what is published within it. Broadcasts are released beside that, for nothing is
+decided on their places on a screen.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Final
 
 from engine.ports import (
     DIRECTORY_ALARM,
+    LANES,
     UNREAD,
     Audiences,
     Clock,
@@ -44,12 +46,14 @@ from rules.audience import Candidate, DeviceId
 from rules.change import SchoolId, StudentId
 from rules.gates import EVERY_SCHOOL, STANDING, Circumstances, refusal, standing_case
 from rules.identity import PushId, push_id
+from rules.lanes import Lane
 from rules.notification import Notification, State
 from rules.outcomes import DEVICE_GONE, EXPIRED, SIGNED_OUT, SUPERSEDED
 from rules.reasons import Reason
 from rules.wording import TextFault
 
-AT_ONCE: Final = 1_000
+AT_ONCE: Final[Mapping[Lane, int]] = {Lane.ORDINARY: 1_000, Lane.BROADCASTS: 250}
+"""How many are told in one transaction: on SQLite ordinary news waits for one of broadcasts."""
 UNTIL_RIGHTS_ARE_LOOKED_AT: Final = timedelta(minutes=1)
 
 # A push that is not sent for one of these reasons has its own words in the ledger.
@@ -62,21 +66,22 @@ _IN_THE_LEDGER: Final[Mapping[Reason, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Tells what is due."""
+    """Tells what of one lane is due."""
 
     ledger: Ledger
     composer: Composer
     publisher: Publisher
     clock: Clock
+    lane: Lane = Lane.ORDINARY
 
     def __call__(self) -> int:
         """Publish a batch of what is due, in order; return how many tries were looked at."""
         now = self.clock()
-        with self.ledger.releasing() as releasing:
-            dues = releasing.due(now, AT_ONCE)
+        with self.ledger.releasing(self.lane) as releasing:
+            dues = releasing.due(now, AT_ONCE[self.lane])
             if dues:
-                batch = _Batch(releasing, self.composer, now)
-                publish_pushes(self.publisher, batch.made(dues))
+                batch = _Batch(releasing, self.composer, now, self.lane)
+                publish_pushes(self.publisher, batch.made(dues), LANES[self.lane])
                 batch.store()
             return len(dues)
 
@@ -88,6 +93,7 @@ class _Batch:
     releasing: Releasing
     composer: Composer
     now: datetime
+    lane: Lane
     _pushes: list[Push] = field(default_factory=list)
     _going: list[Due] = field(default_factory=list)
     _done: list[Due] = field(default_factory=list)
@@ -120,7 +126,7 @@ class _Batch:
         self.releasing.published(self._going, self.now)
         self.releasing.forget(self._done)
         self.releasing.refuse(self._refused, self.now)
-        self.releasing.postpone(self._postponed, self.now + UNTIL_A_KEY_IS_LOOKED_FOR)
+        self.releasing.postpone(self._postponed, self.now + UNTIL_A_KEY_IS_LOOKED_FOR, self.lane)
         self.releasing.wait(self._waiting, self.now + UNTIL_RIGHTS_ARE_LOOKED_AT)
         if self._waiting:
             self.releasing.report(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from engine.ports import Broker, Clock, Looked, Queue
+from engine.ports import LANES, Broker, Clock, Looked, Queue
 from rules.change import Change
+from rules.lanes import Lane
 
 _AT_ONCE: Final = 1_000
 _PAGES_AT_A_TIME: Final = 100
@@ -24,20 +25,22 @@ _ALL_EVERY: Final = timedelta(hours=1)
 class Sweeping(Protocol):
     """The part of the ledger that knows what has no outcome."""
 
-    def plan_lost(self, before: datetime, now: datetime) -> int:
-        """Plan for now what was published *before* and has no outcome; how many pushes."""
+    def plan_lost(self, before: datetime, now: datetime, lane: Lane) -> int:
+        """Plan for now what of a lane was published *before* and has no outcome; how many."""
         ...
 
 
 def plan_lost(ledger: Sweeping, broker: Broker, lost_after: timedelta, now: datetime) -> int:
     """Plan a further try for pushes that a broker lost, and return how many.
 
-    While anything waits in the queues a push without an outcome is late, not lost.
+    While anything waits in the queue of its lane, or of the outcomes, a push without an outcome is
+    late, not lost.
     """
     depths = broker.depths()
-    if any(depths[queue].ready for queue in (Queue.PUSHES, Queue.OUTCOMES)):
+    if depths[Queue.OUTCOMES].ready:
         return 0
-    return ledger.plan_lost(now - lost_after, now)
+    empty = [lane for lane, queue in LANES.items() if not depths[queue].ready]
+    return sum(ledger.plan_lost(now - lost_after, now, lane) for lane in empty)
 
 
 class Relayed(Protocol):

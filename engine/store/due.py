@@ -15,8 +15,9 @@ from engine.store.decisions import of_changes
 from engine.store.tables import decisions, due, outcomes, watermarks
 from rules.audience import DeviceId
 from rules.identity import PushId, parts_of
+from rules.lanes import Lane
 
-_SWEEP: Final = "sweep"
+_SWEEPS: Final = {Lane.ORDINARY: "sweep", Lane.BROADCASTS: "sweep of broadcasts"}
 _WHOLE: Final = 0  # the device of a notification that is held
 
 _Key = tuple[str, int]
@@ -34,7 +35,7 @@ def plan(connection: Connection, tries: Collection[Try]) -> None:
         connection,
         due,
         [
-            (*key, one.attempt, one.at, None, one.again)
+            (*key, one.attempt, one.at, None, one.again, one.lane)
             for key, one in wanted.items()
             if key not in known
         ],
@@ -47,28 +48,30 @@ def plan(connection: Connection, tries: Collection[Try]) -> None:
             )
 
 
-def plan_held(connection: Connection, moments: Mapping[str, datetime]) -> None:
+def plan_held(connection: Connection, moments: Mapping[str, datetime], lane: Lane) -> None:
     """Plan notifications that are held."""
     append(
         connection,
         due,
-        [(origin, _WHOLE, 1, moment, None, False) for origin, moment in moments.items()],
+        [(origin, _WHOLE, 1, moment, None, False, lane) for origin, moment in moments.items()],
     )
 
 
-def postpone(connection: Connection, pushes: Collection[PushId], until: datetime) -> None:
+def postpone(
+    connection: Connection, pushes: Collection[PushId], until: datetime, lane: Lane
+) -> None:
     """Plan a try for later, the second where none was planned."""
     for key, push in {_key(push): push for push in pushes}.items():
         changed = connection.execute(_this(key).values(due_at=until))
         if not changed.rowcount:
-            plan(connection, [Try(push, 2, until)])
+            plan(connection, [Try(push, 2, until, lane=lane)])
 
 
-def waiting(connection: Connection, now: datetime, limit: int) -> list[Due]:
-    """What is due and not on its way, the longest due first."""
+def waiting(connection: Connection, now: datetime, limit: int, lane: Lane) -> list[Due]:
+    """What of a lane is due and not on its way, the longest due first."""
     found = connection.execute(
         select(due.c.origin_id, due.c.device_id, due.c.attempt, due.c.again)
-        .where(due.c.due_at <= now, due.c.published_at.is_(None))
+        .where(due.c.lane == lane, due.c.due_at <= now, due.c.published_at.is_(None))
         .order_by(due.c.due_at)
         .limit(limit)
     )
@@ -123,31 +126,49 @@ def count(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(due)).scalar_one()
 
 
-def plan_lost(connection: Connection, before: datetime, now: datetime) -> int:
-    """Plan for now what was published *before* and has no outcome; return how many pushes.
+def plan_lost(connection: Connection, before: datetime, now: datetime, lane: Lane) -> int:
+    """Plan for now what of a lane was published *before* and has no outcome; how many pushes.
 
     A first try is looked at once, because a watermark moves past it, and becomes a second; a
     further try goes again as the same.
     """
     mark = connection.execute(
-        select(watermarks.c.at).where(watermarks.c.name == _SWEEP)
+        select(watermarks.c.at).where(watermarks.c.name == _SWEEPS[lane])
     ).scalar_one_or_none()
     lost = [
-        Try(PushId(f"{origin}.{device}"), 2, now)
-        for origin, device in _without_outcome(connection, mark, before)
+        Try(PushId(f"{origin}.{device}"), 2, now, lane=lane)
+        for origin, device in _without_outcome(connection, mark, before, lane)
     ]
     again = connection.execute(
-        update(due).where(due.c.published_at < before).values(due_at=now, published_at=None)
+        update(due)
+        .where(due.c.lane == lane, due.c.published_at < before)
+        .values(due_at=now, published_at=None)
     )
     plan(connection, lost)
-    _move_watermark(connection, mark, before)
+    _move_watermark(connection, _SWEEPS[lane], mark, before)
     return len(lost) + again.rowcount
 
 
 def _without_outcome(
-    connection: Connection, since: datetime | None, before: datetime
+    connection: Connection, since: datetime | None, before: datetime, lane: Lane
 ) -> Sequence[_Key]:
     """Devices that were told in that time and have neither an outcome nor a try planned."""
+    told = _told_at_once(connection, since, before) if lane is Lane.ORDINARY else set()
+    for one in notifications.told_between(connection, since, before, lane):
+        told |= {(one.id, int(device)) for device in one.devices}
+    origins = {origin for origin, _ in told}
+    for table in (outcomes, due):
+        found = connection.execute(
+            select(table.c.origin_id, table.c.device_id).where(
+                one_of(connection, table.c.origin_id, origins)
+            )
+        )
+        told -= {(row.origin_id, row.device_id) for row in found}
+    return sorted(told)
+
+
+def _told_at_once(connection: Connection, since: datetime | None, before: datetime) -> set[_Key]:
+    """Devices that were told of changes in that time, where some have no outcome."""
     answered = (
         select(func.count(outcomes.c.device_id.distinct()))
         .where(outcomes.c.origin_id == decisions.c.change_id)
@@ -163,23 +184,12 @@ def _without_outcome(
         .group_by(decisions.c.change_id)
         .having(func.sum(decisions.c.pushes) > answered)
     )
-    told: set[_Key] = {
+    return {
         (row.change, int(device))
         for row in of_changes(connection, [row.change_id for row in connection.execute(short)])
         for person in row.people
         for device in person.devices
     }
-    for one in notifications.told_between(connection, since, before):
-        told |= {(one.id, int(device)) for device in one.devices}
-    origins = {origin for origin, _ in told}
-    for table in (outcomes, due):
-        found = connection.execute(
-            select(table.c.origin_id, table.c.device_id).where(
-                one_of(connection, table.c.origin_id, origins)
-            )
-        )
-        told -= {(row.origin_id, row.device_id) for row in found}
-    return sorted(told)
 
 
 def _planned(connection: Connection, keys: Collection[_Key]) -> dict[_Key, tuple[int, bool]]:
@@ -239,10 +249,10 @@ def _key(push: PushId) -> _Key:
     return parts[0], int(parts[1])
 
 
-def _move_watermark(connection: Connection, mark: datetime | None, to: datetime) -> None:
+def _move_watermark(connection: Connection, name: str, mark: datetime | None, to: datetime) -> None:
     if mark is None:
-        connection.execute(watermarks.insert().values(name=_SWEEP, at=to))
+        connection.execute(watermarks.insert().values(name=name, at=to))
     else:
         connection.execute(
-            update(watermarks).where(watermarks.c.name == _SWEEP).values(at=max(mark, to))
+            update(watermarks).where(watermarks.c.name == name).values(at=max(mark, to))
         )

@@ -54,12 +54,16 @@ from rules.change import Change, ChangeId, PersonId, Place, SchoolId, StudentId,
 from rules.decide import CandidateKey
 from rules.gates import Circumstances
 from rules.identity import PushId
+from rules.lanes import Lane
 from rules.notification import Notification, NotificationId
 from rules.privacy import Privacy
 from rules.told import LastTold
 
 # Shared by who decides, held alone by who releases, and by who decides on records of other rows.
 _RELEASING: Final = 0x5C4001BE13
+# Held alone by who releases broadcasts: nothing else is told of their places on a screen.
+_RELEASING_BROADCASTS: Final = 0x5C4001BE15
+_LOCKS: Final = {Lane.ORDINARY: _RELEASING, Lane.BROADCASTS: _RELEASING_BROADCASTS}
 _MOST_LISTENERS: Final = 50_000  # that are kept in mind, so as not to be stored again
 _LONGEST_RELEASE: Final = timedelta(seconds=10)  # that it may stand still
 _LONGEST_DECISION: Final = timedelta(minutes=1)  # a change may concern all students of a district
@@ -118,11 +122,11 @@ class SqlLedger:
             yield SqlRecording(connection, self._by_hub)
 
     @contextmanager
-    def releasing(self) -> Iterator[SqlReleasing]:
+    def releasing(self, lane: Lane) -> Iterator[SqlReleasing]:
         """See ports.Ledger.releasing."""
         with self._database.write() as connection:
-            dialect_of(connection).exclude(connection, _RELEASING, _LONGEST_RELEASE)
-            yield SqlReleasing(connection, self._zone, self._trusted)
+            dialect_of(connection).exclude(connection, _LOCKS[lane], _LONGEST_RELEASE)
+            yield SqlReleasing(connection, self._zone, self._trusted, lane)
 
     def opened(self, now: datetime, limit: int) -> Sequence[Opening]:
         """See ports.Ledger.opened."""
@@ -144,10 +148,10 @@ class SqlLedger:
         with self._database.write() as connection:
             openings.settle(connection, lost_before, limit)
 
-    def plan_lost(self, before: datetime, now: datetime) -> int:
-        """See ports.Ledger.plan_lost."""
+    def plan_lost(self, before: datetime, now: datetime, lane: Lane) -> int:
+        """See schedule.Sweeping.plan_lost."""
         with self._database.write() as connection:
-            return due.plan_lost(connection, before, now)
+            return due.plan_lost(connection, before, now, lane)
 
 
 class _Asking:
@@ -184,9 +188,9 @@ class _Asking:
         """See ports.Deciding.privacy."""
         return district.privacy(self._connection)
 
-    def postpone(self, pushes: Collection[PushId], until: datetime) -> None:
+    def postpone(self, pushes: Collection[PushId], until: datetime, lane: Lane) -> None:
         """See ports.Deciding.postpone."""
-        due.postpone(self._connection, pushes, until)
+        due.postpone(self._connection, pushes, until, lane)
 
     def keyring_fits(self, keys: Sequence[str]) -> bool:
         """See ports.Deciding.keyring_fits."""
@@ -242,7 +246,7 @@ class SqlDeciding(_Asking):
         counts = {tallies.CHANGES: len(changes), **lags.of_changes(changes, now)}
         tallies.add(self._connection, counts, now)
         notifications.hold(self._connection, held)
-        due.plan_held(self._connection, {one.id: one.at for one in held})
+        due.plan_held(self._connection, {one.id: one.at for one in held}, Lane.ORDINARY)
         self.new_listeners = {
             (person.person, one.place.student)
             for one in decided
@@ -387,9 +391,15 @@ class SqlRecording:
 class SqlReleasing(_Asking):
     """Implements ports.Releasing."""
 
+    def __init__(
+        self, connection: Connection, zone: ZoneInfo, trusted: timedelta | None, lane: Lane
+    ) -> None:
+        super().__init__(connection, zone, trusted)
+        self._lane = lane
+
     def due(self, now: datetime, limit: int) -> Sequence[Due]:
         """See ports.Releasing.due."""
-        return due.waiting(self._connection, now, limit)
+        return due.waiting(self._connection, now, limit, self._lane)
 
     def told(self, pushes: Collection[PushId]) -> Mapping[PushId, Notification]:
         """See ports.Recording.told."""

@@ -16,6 +16,7 @@ from engine.store.tables import notifications
 from rules.audience import Audience, DeviceId
 from rules.broadcasts import BroadcastId, Message, Unit
 from rules.change import ChangeId, Facts, Kind, PersonId, StudentId, Subject
+from rules.lanes import Lane
 from rules.notification import Hold, Notification, NotificationId, Origin, State
 
 
@@ -74,10 +75,15 @@ def fold(connection: Connection, name: NotificationId, subject: Subject) -> None
 
 
 def told_between(
-    connection: Connection, since: datetime | None, before: datetime
+    connection: Connection, since: datetime | None, before: datetime, lane: Lane
 ) -> list[Notification]:
-    """Those that were told in that time."""
-    window = [notifications.c.state == State.TOLD, notifications.c.at < before]
+    """Those of a lane that were told in that time."""
+    is_broadcast = notifications.c.origin == Origin.BROADCAST
+    window = [
+        is_broadcast if lane is Lane.BROADCASTS else not_(is_broadcast),
+        notifications.c.state == State.TOLD,
+        notifications.c.at < before,
+    ]
     if since is not None:
         window.append(notifications.c.at >= since)
     return _found(connection, select(notifications).where(*window))

@@ -343,6 +343,7 @@ notifications = table(
     Column("devices", JSON_VALUE, nullable=False),
     Column("at", MOMENT, nullable=False),
     Index(None, "person_id", "at"),
+    Index(None, "at"),
     Index(
         "ix_schoolbell_notifications_broadcast",
         "record",
@@ -447,7 +448,8 @@ outcomes = table(
 )
 
 # What is due by the clock: a further try of a push, or a whole notification that is held
-# (device_id 0). *again* is true where a push was answered and an older text may lie over it.
+# (device_id 0). *again* is true where a push was answered and an older text may lie over it; *lane*
+# is 0 for ordinary news and 1 for broadcasts.
 due = table(
     "due",
     Column("origin_id", _Id, primary_key=True),
@@ -456,7 +458,8 @@ due = table(
     Column("due_at", MOMENT, nullable=False),
     Column("published_at", MOMENT),
     Column("again", Boolean, nullable=False),
-    Index(None, "published_at", "due_at"),
+    Column("lane", SmallInteger, nullable=False),
+    Index(None, "lane", "published_at", "due_at"),
 )
 
 # Changes of records that families may see from a later moment on: each is looked at again then.

@@ -371,12 +371,13 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("again", sa.Boolean(), nullable=False),
+        sa.Column("lane", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("origin_id", "device_id", name=op.f("pk_schoolbell_due")),
     )
     with op.batch_alter_table("schoolbell_due", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_schoolbell_due_published_at_due_at"),
-            ["published_at", "due_at"],
+            batch_op.f("ix_schoolbell_due_lane_published_at_due_at"),
+            ["lane", "published_at", "due_at"],
             unique=False,
         )
 
@@ -480,6 +481,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_notifications")),
     )
     with op.batch_alter_table("schoolbell_notifications", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_schoolbell_notifications_at"), ["at"], unique=False)
         batch_op.create_index(
             "ix_schoolbell_notifications_broadcast",
             ["record", "state"],
@@ -975,6 +977,7 @@ def downgrade() -> None:
             postgresql_where=sa.text("origin = 'broadcast'"),
             sqlite_where=sa.text("origin = 'broadcast'"),
         )
+        batch_op.drop_index(batch_op.f("ix_schoolbell_notifications_at"))
 
     op.drop_table("schoolbell_notifications")
     with op.batch_alter_table("schoolbell_missing", schema=None) as batch_op:
@@ -991,7 +994,7 @@ def downgrade() -> None:
     op.drop_table("schoolbell_group_rights")
     op.drop_table("schoolbell_facts")
     with op.batch_alter_table("schoolbell_due", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_schoolbell_due_published_at_due_at"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_due_lane_published_at_due_at"))
 
     op.drop_table("schoolbell_due")
     op.drop_table("schoolbell_district")

@@ -6,8 +6,18 @@ from collections.abc import Mapping
 
 import click
 
-from tests.benchmarks import alone, capture_cost, full_way, hub, outage, pages, peer
+from tests.benchmarks import (
+    alone,
+    broadcast,
+    capture_cost,
+    full_way,
+    hub,
+    outage,
+    pages,
+    peer,
+)
 from tests.benchmarks.alone import Alone
+from tests.benchmarks.broadcast import Broadcast
 from tests.benchmarks.capture_cost import CaptureCost
 from tests.benchmarks.full_way import Latency, Run
 from tests.benchmarks.hub import Hub
@@ -19,7 +29,7 @@ from tests.site import Site, embedded_site, nginx_apns, nginx_gateway, productio
 
 _MB = 1024 * 1024
 ON_SERVERS = ("way", "times-ten", "latency", "alone", "faults", "capture", "pages")
-PARTS = (*ON_SERVERS, "outage", "hub", "embedded", "peer")
+PARTS = (*ON_SERVERS, "broadcast", "outage", "hub", "embedded", "peer")
 
 
 @click.command()
@@ -34,6 +44,9 @@ def main(changes: int, students: int, only: tuple[str, ...]) -> None:
         if wanted & set(ON_SERVERS):
             with production_site(students, sections) as site:
                 _on_servers(site, gateway.pid, changes, wanted)
+        if "broadcast" in wanted:
+            with production_site(students, sections) as site:
+                _show_broadcast(broadcast.measure(site))
         if "outage" in wanted:
             with NginxSink() as other:
                 both = {**sections, **nginx_apns(sandbox.folder, other)}
@@ -89,6 +102,16 @@ def _show_latency(found: Latency) -> None:
     click.echo(
         f"\n50 changes a second, commit to gateway answer: p50 {found.p50:.0f} ms, "
         f"p95 {found.p95:.0f} ms, p99 {found.p99:.0f} ms"
+    )
+
+
+def _show_broadcast(found: Broadcast) -> None:
+    alone, beside = found.alone, found.beside
+    click.echo(
+        f"\n50 changes a second, commit to gateway answer: p50 {alone.p50:.0f} ms, p99 "
+        f"{alone.p99:.0f} ms; while a broadcast to {found.people:,} people goes out, "
+        f"{found.rate:,.0f} a second, p50 {beside.p50:.0f} ms, p99 {beside.p99:.0f} ms: "
+        f"{beside.p99 / alone.p99:.1f} times"
     )
 
 

@@ -88,6 +88,7 @@ def test_the_number_of_partitions_is_that_of_the_queues_and_is_handed_over(
     assert [one["name"] for one in made["exchanges"]] == ["schoolbell.2"]
     assert [one["name"] for one in made["queues"]] == [
         *("pushes.dead", "pushes.consumers", "pushes.0", "pushes.1"),
+        *("broadcasts.dead", "broadcasts.consumers", "broadcasts.0", "broadcasts.1"),
         *("outcomes.dead", "outcomes.consumers", "outcomes.0", "outcomes.1"),
     ]
 

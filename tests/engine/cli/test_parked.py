@@ -21,11 +21,12 @@ districts = ["north"]
 class Spoiled(FakeBroker):
     """Has one parked push whose reason would rewrite the screen."""
 
-    def parked(self, _queue: Queue, _limit: int) -> list[Parked]:
-        return [Parked(b"", "\x1b]0;owned\x07\nmessage in pushes.dead of south")]
+    def parked(self, queue: Queue, _limit: int) -> list[Parked]:
+        reason = "\x1b]0;owned\x07\nmessage in pushes.dead of south"
+        return [Parked(b"", reason)] if queue is Queue.PUSHES else []
 
     def depths(self) -> dict[Queue, Depth]:
-        return {queue: Depth(0, 1) for queue in Queue}
+        return {queue: Depth(0, int(queue is Queue.PUSHES)) for queue in Queue}
 
 
 def test_what_is_parked_at_a_hub_cannot_rewrite_the_screen(

@@ -123,6 +123,7 @@ def test_a_broker_that_is_well_and_nothing_is_left_behind_or_touched(
     assert {queue: (depth.ready, depth.dead) for queue, depth in broker.depths().items()} == {
         Queue.CHANGES: (0, 0),
         Queue.PUSHES: (2, 0),
+        Queue.BROADCASTS: (0, 0),
         Queue.OUTCOMES: (0, 0),
     }
     with closing(broker.consumer(Queue.PUSHES, 10)) as consumer:
@@ -242,6 +243,7 @@ def test_a_vhost_of_somebody_else(rabbit: Rabbit, patient: Patient) -> None:
         ({"write": "^$"}, "publish into changes.0"),
         ({"read": "^$"}, "consume changes.0"),
         ({"topic_write": rf"^{DISTRICT}\.(changes\.0|changes\.dead)$"}, "publish into pushes.0"),
+        ({"topic_write": rf"^{DISTRICT}\.(changes|pushes)\..*$"}, "publish into broadcasts.0"),
         ({"topic_write": r"^shelbyville\..*$"}, "publish into changes.0"),
     ],
 )

@@ -25,7 +25,7 @@ from engine.config import BrokerSettings, HubSettings
 from engine.errors import Misconfigured, SchoolbellError, Unavailable
 from engine.hub_setup.configuration import LARGEST_MESSAGE
 from engine.hub_setup.definitions import MOST_BYTES_PARKED, MOST_BYTES_WAITING, MOST_MESSAGES
-from engine.ports import Consumer, Delivery, Depth, Parked, Publisher, Queue
+from engine.ports import LANES, Consumer, Delivery, Depth, Parked, Publisher, Queue
 from tests.builders import publications
 from tests.contracts.brokers import bodies, eventually, publish, receive, received_bodies
 from tests.engine.broker.rabbits import IMPATIENT, allow_old_tls
@@ -176,9 +176,10 @@ def refused(broker: RabbitBroker) -> str:
 @pytest.mark.parametrize("district", ["north", "south"])
 def test_pushes_go_to_the_hub_and_outcomes_come_back(hub: Hub, district: str) -> None:
     ours, theirs = hub.district(district), hub.serving(district)
-    publish(ours, Queue.PUSHES, bodies(3, district))
-    with closing(theirs.consumer(Queue.PUSHES, 10)) as consumer:
-        assert received_bodies(consumer, 3) == bodies(3, district)
+    for queue in LANES.values():
+        publish(ours, queue, bodies(3, district))
+        with closing(theirs.consumer(queue, 10)) as consumer:
+            assert received_bodies(consumer, 3) == bodies(3, district)
     publish(theirs, Queue.OUTCOMES, bodies(3, district))
     with closing(ours.consumer(Queue.OUTCOMES, 10)) as consumer:
         assert received_bodies(consumer, 3) == bodies(3, district)
@@ -188,7 +189,11 @@ def test_pushes_go_to_the_hub_and_outcomes_come_back(hub: Hub, district: str) ->
 
 def test_each_side_parks_what_it_takes_looks_at_it_and_puts_it_back(hub: Hub) -> None:
     ours, theirs = hub.district("north"), hub.serving("north")
-    for sender, taker, queue in ((ours, theirs, Queue.PUSHES), (theirs, ours, Queue.OUTCOMES)):
+    for sender, taker, queue in (
+        (ours, theirs, Queue.PUSHES),
+        (ours, theirs, Queue.BROADCASTS),
+        (theirs, ours, Queue.OUTCOMES),
+    ):
         publish(sender, queue, bodies(1))
         with closing(taker.consumer(queue, 1)) as consumer:
             consumer.park(receive(consumer, 1)[0], "unreadable")
@@ -225,9 +230,9 @@ def test_no_queue_of_a_district_can_fill_the_disk(hub: Hub) -> None:
     of_dead, nobody_publishes = (str(MOST_BYTES_PARKED), str(MOST_MESSAGES)), "undefined"
     limits = zip(of_each_queue("max-length-bytes"), of_each_queue("max-length"), strict=True)
     assert Counter(limits) == {
-        of_partition: 2 * PARTITIONS,
-        of_dead: 2,
-        (nobody_publishes, nobody_publishes): 2,
+        of_partition: len(AT_THE_HUB) * PARTITIONS,
+        of_dead: len(AT_THE_HUB),
+        (nobody_publishes, nobody_publishes): len(AT_THE_HUB),
     }
 
 
@@ -412,6 +417,7 @@ def test_neither_side_can(hub: Hub, act: str, user: str) -> None:
     ("user", "queues"),
     [
         ("north", ["pushes.0", "pushes.1", "pushes.dead", "pushes.consumers"]),
+        ("north", ["broadcasts.0", "broadcasts.1", "broadcasts.dead", "broadcasts.consumers"]),
         ("hub", ["outcomes.0", "outcomes.1", "outcomes.dead", "outcomes.consumers"]),
     ],
 )
@@ -447,6 +453,7 @@ def drain(hub: Hub, district: str = "north") -> None:
     """Take what a test has left."""
     for broker, queue in (
         (hub.serving(district), Queue.PUSHES),
+        (hub.serving(district), Queue.BROADCASTS),
         (hub.district(district), Queue.OUTCOMES),
     ):
         with closing(broker.consumer(queue, 10)) as consumer:

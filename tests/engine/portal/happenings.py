@@ -28,7 +28,7 @@ class Neighbours:
     queues: dict[Queue, Depth] = field(
         default_factory=lambda: {
             Queue.CHANGES: Depth(7, 0, 1), Queue.PUSHES: Depth(4321, 2, 3),
-            Queue.OUTCOMES: Depth(0, 0, 1),
+            Queue.BROADCASTS: Depth(58, 0, 3), Queue.OUTCOMES: Depth(0, 0, 1),
         }
     )  # fmt: skip
     capture: list[Finding] = field(default_factory=list)

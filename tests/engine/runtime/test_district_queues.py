@@ -14,8 +14,9 @@ import pytest
 from engine.errors import Unavailable
 from engine.ports import Delivery, Publication, Queue
 from engine.runtime.district_queues import STALLED_AFTER, DeliverStage, DistrictQueues
-from engine.stages.deliver import UNBUILDABLE, Deliver
+from engine.stages.deliver import BROADCASTS_AT_A_GATEWAY, UNBUILDABLE, Deliver
 from engine.wire.messages import MAX_PACKED, Outcome, Outcomes, Push, Pushes, Token, decode, encode
+from rules.lanes import Lane
 from rules.outcomes import REDELIVERED, Verdict
 from tests.builders import a_push
 from tests.fakes import (
@@ -50,10 +51,14 @@ class QueuesByHand(DistrictQueues):
 
 
 def by_hand(
-    district: str, consumer: FakeConsumer, publisher: FakePublisher, seconds: Seconds
+    district: str,
+    consumer: FakeConsumer,
+    publisher: FakePublisher,
+    seconds: Seconds,
+    lane: Lane = Lane.ORDINARY,
 ) -> QueuesByHand:
     broker = FakeBroker(made=publisher, waiting=consumer)
-    return QueuesByHand(district, broker, PREFETCH, StoppedClock(), seconds)
+    return QueuesByHand(district, broker, PREFETCH, StoppedClock(), seconds, lane)
 
 
 def queue_of(*messages: Sequence[Push] | bytes) -> FakeConsumer:
@@ -585,6 +590,148 @@ def test_a_message_that_cannot_be_parked_now_holds_up_none_that_came_with_it() -
     bench.steps_until(2)
     assert len(bench.consumer.parked) == 1
     assert sorted(bench.consumer.acked) == [1, 3]
+
+
+# --- two lanes ----------------------------------------------------------------------------------
+
+
+class TwoLanes:
+    """A stage with both lanes of a district, whose gateway takes so many and answers each look."""
+
+    def __init__(
+        self, news: FakeConsumer, broadcasts: FakeConsumer, gateway: FakeGateway | None = None
+    ) -> None:
+        self.gateway = gateway or FakeGateway(room=100)
+        self.seconds = Seconds()
+        self.consumers = {Lane.ORDINARY: news, Lane.BROADCASTS: broadcasts}
+        self.publishers = {lane: FakePublisher() for lane in Lane}
+        self.lanes = {
+            lane: by_hand("district", queue, self.publishers[lane], self.seconds, lane)
+            for lane, queue in self.consumers.items()
+        }
+        deliver = Deliver({"fcm_token": self.gateway}, StoppedClock(), elapsed=self.seconds)
+        self.stage = DeliverStage(list(self.lanes.values()), deliver, self.seconds)
+
+    def step(self) -> None:
+        """Each lane has its turn, and the gateway answers all that it has."""
+        self.stage.step(stopped())
+        for one in self.lanes.values():
+            with suppress(Unavailable):
+                one.turn()
+        self.stage.step(stopped())
+        self.gateway.answer()
+
+    def outcomes(self, lane: Lane) -> list[Outcome]:
+        bodies = self.publishers[lane].bodies(Queue.OUTCOMES)
+        return [one for body in bodies for one in decode(body, Outcomes).items]
+
+
+def storm(messages: int) -> FakeConsumer:
+    """A broadcast in so many messages; its phones share a push, for only their number counts."""
+    body = encode(Pushes(phones(MAX_PACKED, kind="broadcast")))
+    return FakeConsumer([Delivery(1_000 + number, body) for number in range(messages)])
+
+
+def test_news_overtakes_a_hundred_thousand_waiting_pushes_of_broadcasts() -> None:
+    """Between the arrival of news and its handing over, a bounded number of broadcasts goes."""
+    bench = TwoLanes(FakeConsumer(), storm(1_000))
+    for _ in range(5):
+        bench.step()
+    assert len(bench.consumers[Lane.BROADCASTS].deliveries) > 900
+    for number in range(20):
+        news = a_push(device_id=f"late-{number}")
+        bench.consumers[Lane.ORDINARY].deliveries.append(Delivery(number, encode(Pushes([news]))))
+        before = len(bench.gateway.submitted)
+        while news not in bench.gateway.submitted[before:]:
+            bench.step()
+        went_first = bench.gateway.submitted[before:].index(news)
+        assert went_first <= 2 * BROADCASTS_AT_A_GATEWAY
+    assert len(bench.consumers[Lane.BROADCASTS].deliveries) > 500, "all waited when news came"
+
+
+def test_a_broadcast_is_not_starved_by_a_storm_of_news() -> None:
+    bench = TwoLanes(storm_of("district", 500), storm(10))
+    while bench.consumers[Lane.BROADCASTS].acked == []:
+        bench.step()
+    assert bench.consumers[Lane.ORDINARY].deliveries, "the storm is not over"
+
+
+def test_outcomes_of_a_lane_are_published_and_acked_by_that_lane() -> None:
+    news, message = phones(2), phones(3, kind="broadcast")
+    bench = TwoLanes(queue_of(news), queue_of(message))
+    while len(bench.outcomes(Lane.BROADCASTS)) < 3 or len(bench.outcomes(Lane.ORDINARY)) < 2:
+        bench.step()
+    assert {one.push_id for one in bench.outcomes(Lane.ORDINARY)} == {one.id for one in news}
+    assert [bench.consumers[lane].acked for lane in Lane] == [[1], [1]]
+
+
+@pytest.mark.parametrize("broken", Lane)
+def test_a_lane_that_is_broken_does_not_stop_the_other(broken: Lane) -> None:
+    whole = next(lane for lane in Lane if lane is not broken)
+    queues = {broken: Cut(), whole: queue_of(phones(3), phones(3))}
+    bench = TwoLanes(queues[Lane.ORDINARY], queues[Lane.BROADCASTS])
+    while sorted(bench.consumers[whole].acked) != [1, 2]:
+        bench.step()
+    assert bench.outcomes(broken) == []
+
+
+@pytest.mark.parametrize("stuck", Lane)
+def test_a_lane_whose_outcomes_are_not_confirmed_does_not_stop_the_other(stuck: Lane) -> None:
+    moving = next(lane for lane in Lane if lane is not stuck)
+    bench = TwoLanes(queue_of(phones(3)), queue_of(phones(3)))
+    bench.publishers[stuck].refuse = lambda _: True
+    while bench.consumers[moving].acked != [1]:
+        bench.step()
+    assert bench.consumers[stuck].acked == []
+    bench.publishers[stuck].refuse = lambda _: False
+    while bench.consumers[stuck].acked != [1]:
+        bench.step()
+    assert len(bench.gateway.submitted) == 6, "nothing was sent a second time"
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_what_is_redelivered_is_deferred_in_its_own_lane(lane: Lane) -> None:
+    again = FakeConsumer([redelivered(phones(3))])
+    other = queue_of(phones(1))
+    queues = {lane: again} | {one: other for one in Lane if one is not lane}
+    bench = TwoLanes(queues[Lane.ORDINARY], queues[Lane.BROADCASTS])
+    while again.acked != [9] or other.acked != [1]:
+        bench.step()
+    assert fates(bench.outcomes(lane)) == {(Verdict.DEFERRED, REDELIVERED): 3}
+    assert len(bench.gateway.submitted) == 1
+
+
+@pytest.mark.parametrize("lost", Lane)
+def test_when_one_lane_is_lost_only_what_it_held_is_dropped(lost: Lane) -> None:
+    """It comes again, redelivered; the other lane's is sent."""
+    kept = next(lane for lane in Lane if lane is not lost)
+    queues = {lane: RequeueingConsumer(queue_of(phones(2)).deliveries) for lane in Lane}
+    bench = TwoLanes(queues[Lane.ORDINARY], queues[Lane.BROADCASTS], FakeGateway(room=0))
+    bench.step()
+    bench.lanes[lost]._is_lost = True
+    bench.stage.step(stopped())
+    bench.gateway.room = 10
+    while not queues[lost].acked or not queues[kept].acked:
+        bench.step()
+    assert fates(bench.outcomes(lost)) == {(Verdict.DEFERRED, REDELIVERED): 2}
+    assert fates(bench.outcomes(kept)) == {(Verdict.ACCEPTED, ""): 2}
+
+
+def test_districts_take_turns_with_their_broadcasts() -> None:
+    gateway, seconds = FakeGateway(room=0), Seconds()
+    queues = [
+        by_hand(name, storm_of(name, 5), FakePublisher(), seconds, Lane.BROADCASTS)
+        for name in ("north", "south")
+    ]
+    deliver = Deliver({"fcm_token": gateway}, StoppedClock(), elapsed=seconds)
+    stage = DeliverStage(queues, deliver, seconds)
+    for one in queues:
+        one.turn()
+    stage.step(stopped())
+    stage.step(stopped())
+    gateway.room = 100
+    stage.step(stopped())
+    assert Counter(push.district for push in gateway.submitted) == {"north": 50, "south": 50}
 
 
 # --- with threads -----------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from engine.broker.hub_link import LinkedBroker
 from engine.cli.main import cli
 from engine.config import load
 from engine.errors import ConfigError, SchoolbellError, Unavailable
-from engine.ports import Depth, Parked, Queue
+from engine.ports import LANES, Depth, Parked, Queue
 from engine.runtime.installation import Installation, open_installation
 from engine.runtime.stage import STAGES
 from engine.services import hub
+from rules.lanes import Lane
 from tests.builders import publications
 from tests.fakes import FakeBroker
 
@@ -146,12 +147,13 @@ def test_changes_stay_in_the_district_and_the_rest_goes_to_the_hub() -> None:
         publisher.publish(queue, publications([queue.encode()]))
         linked.consumer(queue, 1)
     assert [queue for queue, _ in own.made.published] == [Queue.CHANGES]
-    assert [queue for queue, _ in far.made.published] == [Queue.PUSHES, Queue.OUTCOMES]
+    assert [queue for queue, _ in far.made.published] == [*LANES.values(), Queue.OUTCOMES]
     assert [queue for queue, _ in own.asked] == [Queue.CHANGES]
-    assert [queue for queue, _ in far.asked] == [Queue.PUSHES, Queue.OUTCOMES]
+    assert [queue for queue, _ in far.asked] == [*LANES.values(), Queue.OUTCOMES]
     assert {queue: depth.ready for queue, depth in linked.depths().items()} == {
         Queue.CHANGES: 3,
         Queue.PUSHES: 10,
+        Queue.BROADCASTS: 10,
         Queue.OUTCOMES: 10,
     }
     assert linked.install() == ["own", "at the hub"]
@@ -160,16 +162,16 @@ def test_changes_stay_in_the_district_and_the_rest_goes_to_the_hub() -> None:
 def test_parked_pushes_are_the_hubs_to_look_at() -> None:
     class Refusing(FakeBroker):
         def parked(self, queue: Queue, limit: int) -> Sequence[Parked]:
-            assert queue is not Queue.PUSHES
+            assert queue not in LANES.values()
             return [Parked(b"", f"{queue}, {limit} at most")]
 
         def requeue_parked(self, queue: Queue, limit: int) -> int:
-            assert queue is not Queue.PUSHES
+            assert queue not in LANES.values()
             return limit
 
     linked = LinkedBroker(Refusing(), Refusing())
-    assert [len(linked.parked(queue, 3)) for queue in Queue] == [1, 0, 1]
-    assert [linked.requeue_parked(queue, 3) for queue in Queue] == [3, 0, 3]
+    assert [len(linked.parked(queue, 3)) for queue in Queue] == [1, 0, 0, 1]
+    assert [linked.requeue_parked(queue, 3) for queue in Queue] == [3, 0, 0, 3]
 
 
 def test_what_is_wrong_at_the_hub_is_said_to_be_wrong_there() -> None:
@@ -177,10 +179,12 @@ def test_what_is_wrong_at_the_hub_is_said_to_be_wrong_there() -> None:
         LinkedBroker(FakeBroker(), BrokerAway()).depths()
 
 
-def test_pushes_that_nobody_takes_are_seen_at_the_hub() -> None:
+@pytest.mark.parametrize("lane", Lane)
+def test_pushes_that_nobody_takes_are_seen_at_the_hub(lane: Lane) -> None:
     class NobodyThere(FakeBroker):
         def depths(self) -> Mapping[Queue, Depth]:
-            return {queue: Depth(2, 0, consumers=0) for queue in Queue}
+            empty = {queue: Depth(0, 0, consumers=0) for queue in Queue}
+            return empty | {LANES[lane]: Depth(2, 0, consumers=0)}
 
     (north,) = hub.look({"north": NobodyThere()}).districts
     assert not north.healthy

@@ -8,8 +8,17 @@ from datetime import timedelta
 
 import pytest
 
-from engine.stages.deliver import HELD_FOR, NO_GATEWAY, SLOW, UNBUILDABLE, Deliver
+from engine.stages.deliver import (
+    BROADCASTS_AT_A_GATEWAY,
+    BROADCASTS_WAITING,
+    HELD_FOR,
+    NO_GATEWAY,
+    SLOW,
+    UNBUILDABLE,
+    Deliver,
+)
 from engine.wire.messages import Outcome, Push, Token
+from rules.lanes import Lane
 from rules.outcomes import EXPIRED, GATEWAY_BUSY, SUPERSEDED, Verdict
 from tests.builders import NOW, a_push
 from tests.fakes import FakeGateway, Seconds, StoppedClock
@@ -42,6 +51,10 @@ def deliver_to(
     return Deliver(gateways, clock or StoppedClock(), waiting=waiting, elapsed=seconds or Seconds())
 
 
+def collected(deliver: Deliver) -> list[Outcome]:
+    return [answer.outcome for answer in deliver.collect(0.0)]
+
+
 def fates(outcomes: Sequence[Outcome]) -> Counter[tuple[Verdict, str]]:
     return Counter((outcome.verdict, outcome.reason) for outcome in outcomes)
 
@@ -66,10 +79,10 @@ def test_outcomes_of_all_gateways_come_in_together() -> None:
     deliver = deliver_to(fcm=fcm, apns=apns)
     deliver.submit([a_phone(1), a_phone(2, token=IPHONE)])
     assert deliver.in_flight == 2
-    assert deliver.collect(0.0) == []
+    assert collected(deliver) == []
     fcm.answer()
     apns.answer()
-    assert len(deliver.collect(0.0)) == 2
+    assert len(collected(deliver)) == 2
     assert deliver.in_flight == 0
 
 
@@ -79,7 +92,7 @@ def test_a_gateway_for_two_kinds_of_token_is_counted_and_asked_once() -> None:
     deliver.submit([a_phone(1), a_phone(2, token=Token("fcm_fid", "an-installation"))])
     assert deliver.in_flight == 2
     fcm.answer()
-    assert len(deliver.collect(0.0)) == 2
+    assert len(collected(deliver)) == 2
 
 
 def test_an_expired_push_is_refused_without_sending() -> None:
@@ -87,13 +100,13 @@ def test_an_expired_push_is_refused_without_sending() -> None:
     deliver = deliver_to(fcm=fcm)
     deliver.submit([a_phone(1, expires_at=NOW), a_phone(2, expires_at=NOW + timedelta(seconds=1))])
     assert len(fcm.submitted) == 1
-    assert fates(deliver.collect(0.0)) == {(Verdict.REFUSED, EXPIRED): 1}
+    assert fates(collected(deliver)) == {(Verdict.REFUSED, EXPIRED): 1}
 
 
 def test_a_token_that_no_gateway_is_set_up_for_is_deferred_as_our_fault() -> None:
     deliver = deliver_to(fcm=FakeGateway())
     deliver.submit([a_phone(1, token=IPHONE)])
-    (outcome,) = deliver.collect(0.0)
+    (outcome,) = collected(deliver)
     assert (outcome.verdict, outcome.reason) == (Verdict.DEFERRED, NO_GATEWAY)
     assert outcome.misconfigured
 
@@ -105,7 +118,7 @@ def test_a_push_that_cannot_be_built_disturbs_no_other() -> None:
     deliver.submit([one, bad, other])
     assert deliver.in_flight == 3
     fcm.answer()
-    outcomes = deliver.collect(0.0)
+    outcomes = collected(deliver)
     assert fates(outcomes) == {(Verdict.REFUSED, UNBUILDABLE): 1, (Verdict.ACCEPTED, ""): 2}
     assert deliver.in_flight == 0
 
@@ -115,7 +128,7 @@ def test_a_silent_gateway_holds_up_none_of_the_other() -> None:
     deliver = deliver_to(fcm=fcm, apns=apns)
     deliver.submit([a_phone(1), a_phone(2, token=IPHONE)])
     apns.answer()
-    (outcome,) = deliver.collect(0.0)
+    (outcome,) = collected(deliver)
     assert outcome.device_id == "phone-2"
     assert deliver.in_flight == 1
 
@@ -138,10 +151,10 @@ def test_a_newer_text_is_sent_when_the_older_one_is_answered() -> None:
     assert fcm.submitted == [older]
     assert deliver.in_flight == 2
     fcm.answer()
-    assert len(deliver.collect(0.0)) == 1
+    assert len(collected(deliver)) == 1
     assert fcm.submitted == [older, newer]
     fcm.answer()
-    assert len(deliver.collect(0.0)) == 1
+    assert len(collected(deliver)) == 1
     assert deliver.in_flight == 0
 
 
@@ -168,7 +181,7 @@ def test_texts_about_one_record_are_sent_in_their_order() -> None:
     deliver.submit(texts)
     while deliver.in_flight:
         fcm.answer()
-        deliver.collect(0.0)
+        collected(deliver)
     assert fcm.submitted == texts
 
 
@@ -180,7 +193,7 @@ def test_a_text_that_cannot_be_built_lets_the_next_one_pass() -> None:
     outcomes: list[Outcome] = []
     while deliver.in_flight:
         fcm.answer()
-        outcomes += deliver.collect(0.0)
+        outcomes += collected(deliver)
     assert fcm.submitted == [older, newer]
     assert [outcome.reason for outcome in outcomes] == ["", UNBUILDABLE, ""]
 
@@ -190,7 +203,7 @@ def test_a_newer_text_takes_the_place_of_an_older_one_that_was_not_handed_over()
     deliver = deliver_to(fcm=fcm)
     older, newer = a_phone(1, position=7), a_phone(1, position=8)
     deliver.submit([older, newer])
-    (outcome,) = deliver.collect(0.0)
+    (outcome,) = collected(deliver)
     assert (outcome.push_id, outcome.reason) == (older.id, SUPERSEDED)
     fcm.room = 10
     assert sent_to_the_end(deliver, fcm) == [newer]
@@ -201,7 +214,7 @@ def test_an_older_text_that_comes_later_is_not_sent() -> None:
     deliver = deliver_to(fcm=fcm)
     newer, older = a_phone(1, position=8), a_phone(1, position=7)
     deliver.submit([newer, older])
-    (outcome,) = deliver.collect(0.0)
+    (outcome,) = collected(deliver)
     assert (outcome.push_id, outcome.verdict) == (older.id, Verdict.REFUSED)
     assert sent_to_the_end(deliver, fcm) == [newer]
 
@@ -212,7 +225,7 @@ def test_behind_a_text_that_was_handed_over_only_the_newest_waits() -> None:
     first, second, third = (a_phone(1, position=position) for position in (6, 7, 8))
     deliver.submit([first])
     deliver.submit([second, third])
-    assert fates(deliver.collect(0.0)) == {(Verdict.REFUSED, SUPERSEDED): 1}
+    assert fates(collected(deliver)) == {(Verdict.REFUSED, SUPERSEDED): 1}
     assert sent_to_the_end(deliver, fcm) == [first, third]
 
 
@@ -220,7 +233,7 @@ def sent_to_the_end(deliver: Deliver, gateway: FakeGateway) -> list[Push]:
     """What the gateway was handed over when all is answered."""
     while deliver.in_flight:
         gateway.answer()
-        deliver.collect(0.0)
+        collected(deliver)
     return gateway.submitted
 
 
@@ -242,7 +255,7 @@ def test_a_gateway_is_handed_over_no_more_than_it_admits() -> None:
     deliver.submit(phones(10))
     assert len(fcm.submitted) == 3
     fcm.answer()
-    deliver.collect(0.0)
+    collected(deliver)
     assert len(fcm.submitted) == 6
 
 
@@ -252,7 +265,7 @@ def test_districts_take_turns_at_a_gateway() -> None:
     deliver.submit([a_phone(number, district="storm") for number in range(100)])
     deliver.submit([a_phone(1, district="quiet")])
     fcm.room = 4
-    deliver.collect(0.0)
+    collected(deliver)
     assert [push.district for push in fcm.submitted] == ["storm", "quiet", "storm", "storm"]
 
 
@@ -276,7 +289,7 @@ def test_a_stopped_gateway_holds_up_none_of_the_other_though_all_come_in_shared_
         deliver.submit(messages.pop())
     assert len(apns.submitted) == 50 * 50
     apns.answer()
-    outcomes = deliver.collect(0.0)
+    outcomes = collected(deliver)
     assert fates(outcomes)[Verdict.ACCEPTED, ""] == 50 * 50
     assert fates(outcomes)[Verdict.DEFERRED, GATEWAY_BUSY] >= 48 * 50
 
@@ -288,7 +301,7 @@ def test_in_the_ramp_of_a_gateway_more_may_wait_and_what_is_too_much_is_deferred
         assert deliver.has_room("district")
         deliver.submit(mixed(100 * number))
     assert len(apns.submitted) == 20 * 50
-    assert fates(deliver.collect(0.0)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 20 * 50 - 500}
+    assert fates(collected(deliver)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 20 * 50 - 500}
 
 
 def test_a_gateway_that_is_alone_is_waited_for_however_slow_it_is() -> None:
@@ -297,7 +310,7 @@ def test_a_gateway_that_is_alone_is_waited_for_however_slow_it_is() -> None:
     deliver.submit(phones(10))
     seconds.forward(SLOW + 0.1)
     assert not deliver.has_room("district")
-    assert deliver.collect(0.0) == []
+    assert collected(deliver) == []
 
 
 def test_whoever_holds_many_messages_waits_for_no_slow_gateway() -> None:
@@ -307,7 +320,7 @@ def test_whoever_holds_many_messages_waits_for_no_slow_gateway() -> None:
     seconds.forward(SLOW + 0.1)
     deliver.submit([a_phone(2)])
     deliver.submit([a_phone(3)], crowded=True)
-    (outcome,) = deliver.collect(0.0)
+    (outcome,) = collected(deliver)
     assert (outcome.device_id, outcome.reason) == ("phone-3", GATEWAY_BUSY)
 
 
@@ -318,7 +331,7 @@ def test_what_expired_while_it_waited_is_not_sent_any_more() -> None:
     deliver.submit([short, long])
     clock.forward(timedelta(seconds=3))
     fcm.room = 2
-    assert fates(deliver.collect(0.0)) == {(Verdict.REFUSED, EXPIRED): 1}
+    assert fates(collected(deliver)) == {(Verdict.REFUSED, EXPIRED): 1}
     assert fcm.submitted == [long]
 
 
@@ -330,7 +343,7 @@ def test_what_waited_so_long_that_another_may_have_it_is_not_sent() -> None:
     fcm.room = 10
     late = a_phone(9)
     deliver.submit([late])
-    assert fates(deliver.collect(0.0)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 3}
+    assert fates(collected(deliver)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 3}
     assert fcm.submitted == [late]
 
 
@@ -338,7 +351,7 @@ def test_what_was_received_long_ago_is_not_sent() -> None:
     fcm, seconds = FakeGateway(), Seconds()
     deliver = deliver_to(fcm=fcm, seconds=seconds)
     deliver.submit([a_phone(1)], seconds() - HELD_FOR - 0.1)
-    assert fates(deliver.collect(0.0)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 1}
+    assert fates(collected(deliver)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 1}
     assert fcm.submitted == []
 
 
@@ -355,7 +368,7 @@ def test_a_process_that_is_stopped_in_the_middle_of_a_turn_sends_none_of_the_res
     deliver = deliver_to(fcm=fcm, seconds=seconds)
     deliver.submit(phones(10))
     assert len(fcm.submitted) == 2
-    assert fates(deliver.collect(0.0)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 8}
+    assert fates(collected(deliver)) == {(Verdict.DEFERRED, GATEWAY_BUSY): 8}
 
 
 def test_what_is_dropped_is_not_sent_and_what_was_handed_over_is_still_answered() -> None:
@@ -370,3 +383,97 @@ def test_what_is_dropped_is_not_sent_and_what_was_handed_over_is_still_answered(
     again = a_phone(1)
     deliver.submit([again])
     assert sent_to_the_end(deliver, fcm) == [sent, other, again]
+
+
+# --- two lanes -----------------------------------------------------------------------------------
+
+
+def a_broadcast(phones_: int, **differences: object) -> list[Push]:
+    """A message of staff to so many phones."""
+    return [
+        a_push(device_id=f"phone-{number}", kind="broadcast", **differences)
+        for number in range(phones_)
+    ]
+
+
+def test_a_push_comes_back_with_the_lane_that_it_came_by() -> None:
+    fcm = FakeGateway()
+    deliver = deliver_to(fcm=fcm)
+    news, message = a_phone(1), a_phone(2)
+    deliver.submit([message, a_phone(3, token=IPHONE)], lane=Lane.BROADCASTS)
+    deliver.submit([news, a_phone(4, expires_at=NOW)])
+    fcm.answer()
+    lanes = {answer.outcome.device_id: answer.lane for answer in deliver.collect(0.0)}
+    assert lanes == {
+        "phone-1": Lane.ORDINARY,
+        "phone-2": Lane.BROADCASTS,
+        "phone-3": Lane.BROADCASTS,
+        "phone-4": Lane.ORDINARY,
+    }
+
+
+def test_news_goes_before_all_of_a_broadcast_that_waits() -> None:
+    fcm = FakeGateway(room=0)
+    deliver = deliver_to(fcm=fcm)
+    deliver.submit(a_broadcast(500), lane=Lane.BROADCASTS)
+    news = a_phone(1)
+    deliver.submit([news])
+    fcm.room = 1
+    collected(deliver)
+    assert fcm.submitted == [news]
+
+
+def test_a_gateway_has_never_so_much_of_a_broadcast_that_news_finds_no_room() -> None:
+    fcm = FakeGateway()
+    deliver = deliver_to(fcm=fcm)
+    deliver.submit(a_broadcast(BROADCASTS_WAITING), lane=Lane.BROADCASTS)
+    assert fcm.in_flight == BROADCASTS_AT_A_GATEWAY
+    news = phones(50)
+    deliver.submit(news)
+    assert [push for push in fcm.submitted if push.kind != "broadcast"] == news
+    assert fcm.in_flight <= BROADCASTS_AT_A_GATEWAY + 50 + 50 // 9
+
+
+def test_a_broadcast_goes_on_beside_news_that_never_ends() -> None:
+    """At a gateway that is full of news all the time, and takes ten at each look."""
+    fcm = FakeGateway(room=10)
+    deliver = deliver_to(fcm=fcm)
+    deliver.submit(a_broadcast(20), lane=Lane.BROADCASTS)
+    for number in range(20):
+        deliver.submit(phones(10), number)
+        fcm.answer()
+        collected(deliver)
+    kinds = Counter(push.kind for push in fcm.submitted)
+    assert kinds["broadcast"] >= len(fcm.submitted) // 10 > 0
+
+
+def test_a_broadcast_that_fills_its_lane_leaves_the_room_of_news_alone() -> None:
+    deliver = deliver_to(fcm=FakeGateway(room=0), waiting=10)
+    deliver.submit(a_broadcast(10), lane=Lane.BROADCASTS)
+    assert not deliver.has_room("district", Lane.BROADCASTS)
+    assert deliver.has_room("district")
+
+
+def test_order_for_one_place_on_a_screen_is_kept_in_each_lane() -> None:
+    fcm = FakeGateway()
+    deliver = deliver_to(fcm=fcm)
+    older, newer = a_phone(1, position=1, body="at 9"), a_phone(1, position=2, body="at 10")
+    news = a_phone(1, position=3)
+    deliver.submit([older], lane=Lane.BROADCASTS)
+    deliver.submit([newer], lane=Lane.BROADCASTS)
+    deliver.submit([news])
+    assert fcm.submitted == [older, news]
+    assert sent_to_the_end(deliver, fcm) == [older, news, newer]
+
+
+def test_what_is_dropped_of_one_lane_leaves_the_other() -> None:
+    fcm = FakeGateway(room=1)
+    deliver = deliver_to(fcm=fcm)
+    sent, *rest = a_broadcast(3)
+    deliver.submit([sent, *rest], lane=Lane.BROADCASTS)
+    news = phones(2)
+    deliver.submit(news)
+    assert deliver.forget("district", Lane.ORDINARY) == frozenset()
+    assert deliver.forget("district", Lane.BROADCASTS) == {(sent.id, 1)}
+    fcm.room = 10
+    assert sent_to_the_end(deliver, fcm) == [sent]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.stages.fair_queue import FairQueue
+from engine.stages.fair_queue import BROADCAST_AFTER, FairQueue, TwoLanes
+from rules.lanes import Lane
 
 
 def queue_of(**items: str) -> FairQueue[str]:
@@ -75,3 +76,48 @@ def test_nothing_is_lost_and_each_line_keeps_its_order(items: list[tuple[str, in
         assert [one for one in found if one[0] == whose] == [
             one for one in items if one[0] == whose
         ]
+
+
+# --- two lanes -----------------------------------------------------------------------------------
+
+
+def lanes_of(*, news: str = "", broadcasts: str = "") -> TwoLanes[str]:
+    """All of one district."""
+    lanes: TwoLanes[str] = TwoLanes()
+    for lane, letters in ((Lane.ORDINARY, news), (Lane.BROADCASTS, broadcasts)):
+        for letter in letters:
+            lanes[lane].append("district", letter)
+    return lanes
+
+
+def test_ordinary_news_goes_before_broadcasts_that_came_earlier() -> None:
+    lanes = lanes_of(broadcasts="ABC")
+    lanes[Lane.ORDINARY].append("district", "n")
+    assert [lanes.take() for _ in range(len(lanes))] == ["n", "A", "B", "C"]
+
+
+def test_while_both_wait_one_broadcast_goes_after_so_many_of_ordinary_news() -> None:
+    lanes = lanes_of(news="n" * 3 * BROADCAST_AFTER, broadcasts="ABCD")
+    turn = "n" * BROADCAST_AFTER
+    taken = "".join(lanes.take() for _ in range(len(lanes)))
+    assert taken == f"{turn}A{turn}B{turn}CD"
+
+
+def test_news_that_comes_in_after_a_broadcast_waits_for_none_of_the_rest() -> None:
+    lanes = lanes_of(broadcasts="ABCD")
+    assert [lanes.take(), lanes.take()] == ["A", "B"]
+    lanes[Lane.ORDINARY].append("district", "n")
+    assert lanes.take() == "n"
+
+
+def test_districts_take_turns_in_each_lane() -> None:
+    lanes = lanes_of(news="ab", broadcasts="AB")
+    lanes[Lane.ORDINARY].append("another", "x")
+    lanes[Lane.BROADCASTS].append("another", "X")
+    assert "".join(lanes.take() for _ in range(len(lanes))) == "axbAXB"
+
+
+def test_what_is_over_goes_from_both_lanes() -> None:
+    lanes = lanes_of(news="aab", broadcasts="aB")
+    assert list(lanes.take_while(lambda item: item == "a")) == ["a", "a", "a"]
+    assert "".join(lanes.take() for _ in range(len(lanes))) == "bB"

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from engine.ports import Looked, Queue
+from engine.ports import LANES, Looked, Queue
 from engine.stages.schedule import LostChanges, plan_lost
 from rules.change import Change
+from rules.lanes import Lane
 from tests.builders import NOW, a_change
 from tests.fakes import FakeBroker
 
@@ -17,35 +18,44 @@ AFTER = timedelta(minutes=15)
 
 @dataclass
 class SweptLedger:
-    """A ledger with *lost* pushes, which notes when it was asked for them."""
+    """A ledger with *lost* pushes in each lane, which notes when it was asked for which."""
 
     lost: int
-    asked: tuple[datetime, datetime] | None = None
+    asked: list[tuple[datetime, datetime, Lane]] = field(default_factory=list)
 
-    def plan_lost(self, before: datetime, now: datetime) -> int:
-        self.asked = before, now
+    def plan_lost(self, before: datetime, now: datetime, lane: Lane) -> int:
+        self.asked.append((before, now, lane))
         return self.lost
 
 
 def test_pushes_without_an_outcome_are_lost_when_nothing_waits() -> None:
     ledger = SweptLedger(lost=7)
 
-    assert plan_lost(ledger, FakeBroker(), AFTER, NOW) == 7
-    assert ledger.asked == (NOW - AFTER, NOW)
+    assert plan_lost(ledger, FakeBroker(), AFTER, NOW) == 14
+    assert ledger.asked == [(NOW - AFTER, NOW, lane) for lane in Lane]
 
 
-@pytest.mark.parametrize("queue", [Queue.PUSHES, Queue.OUTCOMES])
-def test_while_something_waits_a_push_is_late_and_not_lost(queue: Queue) -> None:
+def test_while_outcomes_wait_a_push_is_late_and_not_lost() -> None:
     ledger = SweptLedger(lost=7)
 
-    assert plan_lost(ledger, FakeBroker({queue: 1}), AFTER, NOW) == 0
-    assert ledger.asked is None
+    assert plan_lost(ledger, FakeBroker({Queue.OUTCOMES: 1}), AFTER, NOW) == 0
+    assert ledger.asked == []
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_while_pushes_wait_those_of_their_lane_are_late_and_the_others_are_looked_for(
+    lane: Lane,
+) -> None:
+    ledger = SweptLedger(lost=7)
+
+    assert plan_lost(ledger, FakeBroker({LANES[lane]: 1}), AFTER, NOW) == 7
+    assert [asked for _, _, asked in ledger.asked] == [one for one in Lane if one is not lane]
 
 
 def test_changes_that_wait_are_no_reason_to_wait_for_pushes() -> None:
     broker = FakeBroker({Queue.CHANGES: 1_000})
 
-    assert plan_lost(SweptLedger(lost=7), broker, AFTER, NOW) == 7
+    assert plan_lost(SweptLedger(lost=7), broker, AFTER, NOW) == 14
 
 
 @dataclass
