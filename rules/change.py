@@ -85,7 +85,8 @@ class Facts(NamedTuple):
     *before* and *after* are what families saw and see, None for nothing: without *after* the text
     corrects what was told of a record that is gone. *details* are the words
     that wording may use (title, course, period, room, day ...). *number* is that of *after*.
-    *closes* is when families may not see the record any more.
+    *closes* is when families may not see the record any more. *school* is the record's, empty where
+    that is not known.
     """
 
     kind: Kind
@@ -95,6 +96,7 @@ class Facts(NamedTuple):
     details: Mapping[str, str]
     number: Decimal | None = None
     closes: datetime | None = None
+    school: SchoolId = SchoolId("")
 
     @property
     def forgotten(self) -> bool:
@@ -175,4 +177,5 @@ class Subject(NamedTuple):
             self.details,
             number,
             self.closes,
+            self.school,
         )

@@ -84,7 +84,7 @@ def something_to_tell(case: Case) -> Reason | None:
 
 
 def _something_to_withdraw(case: Case) -> Reason | None:
-    if case.shown is None:
+    if case.shown is None or case.shown.waits:
         return Reason.NEVER_TOLD
     told = case.shown.facts
     is_harmless = told.kind is Kind.ATTENDANCE and told.after == PRESENT

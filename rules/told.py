@@ -23,12 +23,16 @@ _NOTHING: Final[Mapping[PersonId, Shown]] = {}
 
 
 class Shown(NamedTuple):
-    """What one person was last told of a record, by which change, and on which devices."""
+    """What one person was last told of a record, by which change, and on which devices.
+
+    It *waits* where it is still to be told, by a notification of its own.
+    """
 
     change: ChangeId
     position: int
     facts: Facts
     devices: tuple[DeviceId, ...] = ()
+    waits: bool = False
 
     def says(self, subject: Subject) -> bool:
         """Whether what there is to say now was said by it."""
@@ -102,11 +106,16 @@ class Memory:
         return last.facts.after if last else None
 
     def told(
-        self, subject: Subject, facts: Facts, person: PersonId, devices: tuple[DeviceId, ...]
+        self,
+        subject: Subject,
+        facts: Facts,
+        person: PersonId,
+        devices: tuple[DeviceId, ...],
+        waits: bool,
     ) -> None:
-        """Note that *person* knows the *facts* of a subject, on some *devices*."""
+        """Note that *person* knows the *facts* of a subject, on some *devices*, or will."""
         self._shown.setdefault(subject.place, {})[person] = Shown(
-            subject.change, subject.position, facts, devices
+            subject.change, subject.position, facts, devices, waits
         )
 
     def forget(self, place: Place, person: PersonId) -> None:

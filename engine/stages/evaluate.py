@@ -416,8 +416,8 @@ class _Batch:
     ) -> Iterator[Subject]:
         """What it means that rows are gone: the SIS says nothing of them, so it is what was told.
 
-        A record that a later change of the batch tells of was only written anew. Of which of a
-        student's schools it was, nothing is kept.
+        A record that a later change of the batch tells of was only written anew. Where its school
+        is not kept, it is one of the student's.
         """
         anew = {one.place: one.position for one in found}
         schools = self.deciding.schools({place.student for _, places in gone for place in places})
@@ -427,7 +427,8 @@ class _Batch:
                 if told and anew.get(place, -1) < change.position:
                     yield Subject(
                         change.id, place.kind, place.record, place.student,
-                        told.facts.student_name, schools.get(place.student, (EVERY_SCHOOL,))[0],
+                        told.facts.student_name,
+                        told.facts.school or schools.get(place.student, (EVERY_SCHOOL,))[0],
                         CalendarId(""), True, None, None, told.facts.details, change.position,
                         withdrawn=True, as_now=is_of_one_row(change, place.record),
                     )  # fmt: skip
@@ -493,7 +494,8 @@ class _Batch:
         if place not in self._met_again:
             return
         if reason.informs:
-            self._memory.told(one.subject, self._facts_of(one.subject), one.person, devices)
+            waits = reason is Reason.TOLD_APART
+            self._memory.told(one.subject, self._facts_of(one.subject), one.person, devices, waits)
         elif not one.shown:
             self._memory.forget(place, one.person)
 

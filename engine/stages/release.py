@@ -43,7 +43,7 @@ from engine.stages.reporting import (
 )
 from engine.wire.messages import Push
 from rules.audience import Candidate, DeviceId
-from rules.change import SchoolId, StudentId
+from rules.change import Facts, SchoolId, StudentId
 from rules.gates import EVERY_SCHOOL, STANDING, Circumstances, refusal, standing_case
 from rules.identity import PushId, push_id
 from rules.lanes import Lane
@@ -266,14 +266,19 @@ class _Judging:
     def reason(self, one: Notification, candidate: Candidate) -> Reason | None:
         """Why the person may not be told now.
 
-        It was told at a school that showed it; of which one it was, nothing is kept. So for a
-        student of several one that shows it is enough.
+        It is asked at the record's own school. Where that is not kept, one of the student's that
+        shows it is enough.
         """
         reasons = [
             refusal(standing_case(one.facts.kind, school, candidate, self.circumstances), STANDING)
-            for school in self.schools.get(one.student, (EVERY_SCHOOL,))
+            for school in self._schools_of(one)
         ]
         return None if None in reasons else reasons[0]
+
+    def _schools_of(self, one: Notification) -> Sequence[SchoolId]:
+        if isinstance(one.facts, Facts) and one.facts.school:
+            return (one.facts.school,)
+        return self.schools.get(one.student, (EVERY_SCHOOL,))
 
     def refusal(self, one: Notification, device: DeviceId, now: datetime) -> str:
         """Why a further try is not made; empty where it is."""

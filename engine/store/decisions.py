@@ -61,6 +61,7 @@ class _Words(msgspec.Struct, array_like=True):
     after: str | None
     details: dict[str, str]
     number: Decimal | None
+    school: str = ""
     closes: datetime | None = None
 
 
@@ -267,7 +268,10 @@ def newer(
 def overtaken(
     connection: Connection, notifications: Collection[Notification]
 ) -> dict[NotificationKey, str]:
-    """Those that may not be sent any more, and why: a newer text, or the record is hidden since."""
+    """Those that may not be sent any more, and why: a newer text, or the record is hidden or gone.
+
+    One that is gone before anybody was told is not told of then.
+    """
     if not notifications:
         return {}
     places = {place_of(one) for one in notifications}
@@ -278,7 +282,7 @@ def overtaken(
         about = [it.reason for row in later for it in row.people if it.person == one.person]
         if not _TOLD_ELSEWHERE.isdisjoint(about):
             found[one.id, one.person] = SUPERSEDED
-        elif about and about[-1].hides:
+        elif about and (about[-1].hides or about[-1] is Reason.NEVER_TOLD):
             found[one.id, one.person] = about[-1]
     return found
 
@@ -295,7 +299,7 @@ def place_of(one: Notification) -> Place:
 
 def facts_json(one: Facts) -> str:
     """The facts without the kind, which stands beside them."""
-    words = (one.student_name, one.before, one.after, one.details, one.number)
+    words = (one.student_name, one.before, one.after, one.details, one.number, one.school)
     return _encode((*words, one.closes) if one.closes else words).decode()
 
 
@@ -303,8 +307,9 @@ def facts_of(kind: Kind, words: str) -> Facts:
     """The facts again."""
     kept = _words.decode(words)
     return Facts(
-        kind, kept.student_name, kept.before, kept.after, kept.details, kept.number, kept.closes
-    )
+        kind, kept.student_name, kept.before, kept.after, kept.details, kept.number, kept.closes,
+        SchoolId(kept.school),
+    )  # fmt: skip
 
 
 def spanning(column: Any, ids: Iterable[str]) -> Iterator[Any]:
@@ -334,17 +339,21 @@ def _decided(row: Row[Any]) -> Decided:
 
 
 class Knowing(NamedTuple):
-    """A person whom a row tells, on some devices, or who was told before by the change *last*."""
+    """A person whom a row tells, on some devices, or who was told before by the change *last*.
+
+    Who is told apart has them in a notification of their own.
+    """
 
     person: PersonId
     devices: tuple[DeviceId, ...]
     last: ChangeId | None
+    is_apart: bool
 
 
 def knowing(words: str) -> list[Knowing]:
     """Who knows anything of a record, by what its newest row holds about people."""
     return [
-        _knowing(person, *more[:3])
+        _knowing(person, reason, *more[:3])
         for person, _, reason, *more in _people.decode(words)
         if any(more[1:3]) or reason in _INFORMS
     ]
@@ -352,11 +361,13 @@ def knowing(words: str) -> list[Knowing]:
 
 def _knowing(
     person: PersonId,
+    reason: str,
     language: str = "",  # noqa: ARG001 - the row's own order
     devices: Sequence[int] = (),
     last: ChangeId | None = None,
 ) -> Knowing:
-    return Knowing(person, tuple(DeviceId(str(device)) for device in devices), last)
+    which = tuple(DeviceId(str(device)) for device in devices)
+    return Knowing(person, which, last, reason == Reason.TOLD_APART)
 
 
 def _person(

@@ -17,11 +17,13 @@ from uuid import UUID
 from sqlalchemy import Connection, String, and_, cast, select
 
 from engine.ports import Earlier
+from engine.store import notifications
 from engine.store.bulk import one_of, tuples
 from engine.store.decisions import CLOCKS_DIFFER, PLACE, Knowing, facts_of, knowing, spanning
 from engine.store.tables import decisions, facts
 from rules.change import ChangeId, Facts, Kind, PersonId, Place, StudentId
-from rules.identity import first_id_at
+from rules.identity import first_id_at, notification_id
+from rules.notification import Notification, NotificationId, State
 from rules.told import REMEMBERED_FOR, LastTold, Shown
 
 
@@ -54,9 +56,10 @@ def last_told(
     }
     rows = {(place, row.change): row for place, row in newest.items()}
     rows |= _rows(connection, earlier)
+    apart = _told_apart(connection, rows)
     words = _words(connection, {key for key, row in rows.items() if row.tells})
     return {
-        place: LastTold(row.position, row.change, dict(_shown(place, row, rows, words)))
+        place: LastTold(row.position, row.change, dict(_shown(place, row, rows, words, apart)))
         for place, row in newest.items()
     }
 
@@ -180,6 +183,20 @@ def _words(connection: Connection, keys: Collection[_Key]) -> dict[_Key, Facts]:
     }
 
 
+def _told_apart(
+    connection: Connection, rows: Mapping[_Key, _Row]
+) -> Mapping[NotificationId, Notification]:
+    """The notifications of their own by which people were told of *rows*, or still are to be."""
+    ids = {
+        notification_id(change, place.student, one.person)
+        for (place, change), row in rows.items()
+        for one in row.knowing
+        if one.is_apart
+    }
+    found = notifications.by_id(connection, ids).values()
+    return {one.id: one for one in found if one.state in (State.TOLD, State.HELD)}
+
+
 _BARE_UUID: Final = 32  # SQLite keeps them without hyphens
 
 # A scalar subquery gives one column: three in one text, of which the last may hold anything.
@@ -200,7 +217,11 @@ def _row(text: str) -> _Row:
 
 
 def _shown(
-    place: Place, newest: _Row, rows: Mapping[_Key, _Row], words: Mapping[_Key, Facts]
+    place: Place,
+    newest: _Row,
+    rows: Mapping[_Key, _Row],
+    words: Mapping[_Key, Facts],
+    apart: Mapping[NotificationId, Notification],
 ) -> Iterator[tuple[PersonId, Shown]]:
     """What each person knows of a place, where its words are kept."""
     for one in newest.knowing:
@@ -209,5 +230,11 @@ def _shown(
             row = rows.get((place, one.last), newest)
             by_then = next((then for then in row.knowing if then.person == one.person), one)
         said = words.get((place, row.change))
-        if by_then.last is None and said is not None:
+        if by_then.last is not None or said is None:
+            continue
+        if not by_then.is_apart:
             yield one.person, Shown(row.change, row.position, said, by_then.devices)
+        elif its := apart.get(notification_id(row.change, place.student, one.person)):
+            waits = its.state is State.HELD
+            devices = () if waits else its.devices
+            yield one.person, Shown(row.change, row.position, said, devices, waits)

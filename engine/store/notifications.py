@@ -15,7 +15,7 @@ from engine.store.bulk import append, one_of
 from engine.store.tables import notifications
 from rules.audience import Audience, DeviceId
 from rules.broadcasts import BroadcastId, Message, Unit
-from rules.change import ChangeId, Facts, Kind, PersonId, StudentId, Subject
+from rules.change import ChangeId, Facts, Kind, PersonId, SchoolId, StudentId, Subject
 from rules.lanes import Lane
 from rules.notification import Hold, Notification, NotificationId, Origin, State
 
@@ -119,7 +119,9 @@ def _words(facts: Facts | Message, below: Decimal | None) -> list[Any]:
         units = [[one.student, dict(one.variables)] for one in facts.units]
         return [facts.is_emergency, units]
     numbers = (None if one is None else str(one) for one in (facts.number, below))
-    return [facts.student_name, facts.before, facts.after, dict(facts.details), *numbers]
+    closes = facts.closes.isoformat() if facts.closes else None
+    words = (facts.student_name, facts.before, facts.after, dict(facts.details))
+    return [*words, *numbers, facts.school, closes]
 
 
 def _notification(row: Row[Any], texts: Mapping[tuple[str, int], Texts]) -> Notification:
@@ -143,6 +145,9 @@ def _facts(
             tuple(Unit(StudentId(student), variables) for student, variables in units),
             is_emergency,
         ), None  # fmt: skip
-    name, before, after, details, *numbers = row.facts
+    name, before, after, details, *numbers, school, closes = row.facts
     number, below = (None if one is None else Decimal(one) for one in numbers)
-    return Facts(Kind(row.kind), name, before, after, details, number), below
+    return Facts(
+        Kind(row.kind), name, before, after, details, number,
+        datetime.fromisoformat(closes) if closes else None, SchoolId(school),
+    ), below  # fmt: skip

@@ -1,5 +1,6 @@
 """A student at two schools, or who moved from one to another; on both kinds of database."""
 
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -12,8 +13,9 @@ from engine.store import directory
 from engine.store import district as settings
 from rules.audience import Audience
 from rules.change import Change, Kind, PersonId, SchoolId, StudentId
+from rules.outcomes import Verdict
 from rules.reasons import Reason
-from tests.builders import TODAY
+from tests.builders import TODAY, an_outcome
 from tests.district import (
     ADA,
     ADA_HERSELF,
@@ -188,3 +190,23 @@ def test_who_was_told_before_is_known_still_where_a_reason_has_a_place(district:
 
     assert district.reasons(silent)[FATHER] is Reason.YEAR_NOT_ACTIVE
     assert "Ada scored 19/20 (was 17/20)." in bodies
+
+
+@pytest.mark.parametrize(("hiding", "told"), [(HIGH_SCHOOL, 1), (MIDDLE_SCHOOL, 3)])
+def test_a_further_try_is_judged_by_the_record_s_school(
+    district: District, hiding: str, told: int
+) -> None:
+    """Guardians of the school that hides it meanwhile are not told; the student herself is."""
+    list_ada(district, (HIGH_SCHOOL, True, HERSELF), (MIDDLE_SCHOOL, True, HERSELF))
+    pushes = district.evaluate(scored(16, 17))
+    now = district.clock()
+    district.record(
+        [an_outcome(one, Verdict.DEFERRED, reason="UNAVAILABLE", at=now) for one in pushes]
+    )
+    district.app(
+        settings.set_display_option,
+        SchoolId(hiding), Kind.ASSIGNMENT, Audience.GUARDIAN, shown=False,
+    )  # fmt: skip
+    district.clock.forward(timedelta(minutes=2))
+
+    assert len(district.due()) == told
