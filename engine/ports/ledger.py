@@ -325,6 +325,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def decided_alone(self) -> datetime | None:
+        """When somebody last decided alone, another moment each time; None for never."""
+        ...
+
     def recording(self) -> AbstractContextManager[Recording]:
         """A transaction of record."""
         ...

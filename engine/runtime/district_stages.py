@@ -27,8 +27,9 @@ from engine.runtime.jobs import (
 )
 from engine.runtime.loops import RelayStage, ScheduleStage, consuming
 from engine.runtime.stage import Makers, Stage
+from engine.stages.deciding_in_order import DecideInOrder
 from engine.stages.opening import LookAgain
-from engine.stages.publishing import publish_changes, publish_pushes
+from engine.stages.publishing import publish_changes
 from engine.stages.release import Release
 from engine.stages.schedule import LostChanges, plan_lost
 from engine.store.lease import Lease
@@ -67,10 +68,11 @@ def _relay(district: District) -> Stage:
 
 
 def _evaluate(district: District) -> Stage:
-    publisher, evaluate = district.broker.publisher(), district.evaluate
+    publisher = district.broker.publisher()
+    evaluate = DecideInOrder(district.evaluate, district.ledger, publisher, utc_now)
 
     def handle(changes: Sequence[Change]) -> None:
-        publish_pushes(publisher, evaluate(changes))
+        evaluate(changes)
         emit(Event.CHANGES_EVALUATED, level=logging.DEBUG, count=len(changes))
 
     batch = district.config.evaluate.batch

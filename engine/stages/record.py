@@ -20,11 +20,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from engine.ports import Clock, Ledger, Recording, Try
+from engine.stages.newest import show_newest_again
 from engine.telemetry import Event, emit
 from engine.wire.messages import Outcome
 from engine.wire.tolerant_decoding import Unusable, usable
 from rules.breaker import Trust, may_retire
-from rules.identity import PushId, push_id
+from rules.identity import PushId
 from rules.notification import Notification
 from rules.outcomes import (
     EXPIRED,
@@ -40,7 +41,6 @@ from rules.outcomes import (
 
 REFUSED_ALARM: Final = "refused push"
 OUTCOME_ALARM: Final = "unusable outcome"
-UNTIL_SHOWN_AGAIN: Final = timedelta(seconds=1)
 _LONGEST_WISH: Final = 1e9  # seconds; more than a timedelta holds may stand in a message
 
 
@@ -193,33 +193,7 @@ class _Recorded:
     def _show_newest_again(self, repeated: Sequence[Outcome]) -> None:
         """A push that was sent twice may lie over a newer text: then that one is sent again."""
         sent = {PushId(one.push_id) for one in repeated if one.reason not in NOT_SENT}
-        told = self._recording.told(sent) if sent else {}
-        if not told:
-            return
-        newer = self._recording.newer(told.values())
-        over: dict[PushId, Notification] = {}
-        for push, one in told.items():
-            newest = newer.get((one.id, one.person))
-            if newest is not None:
-                device = push.rpartition(".")[2]
-                over |= {
-                    push_id(newest.changes[0], each): newest
-                    for each in newest.devices
-                    if each == device
-                }
-        attempts = self._recording.last_attempts(over.keys()) if over else {}
-        self._recording.plan(
-            [
-                Try(
-                    push,
-                    attempts.get(push, 1) + 1,
-                    self._now + UNTIL_SHOWN_AGAIN,
-                    again=True,
-                    lane=newest.lane,
-                )
-                for push, newest in over.items()
-            ]
-        )
+        show_newest_again(self._recording, sent, self._now)
 
     def _report(self, judged: Sequence[tuple[Outcome, Fate]], trusted: Mapping[str, Trust]) -> None:
         self._misconfigured = [one for one, end in judged if end.concern is Concern.GATEWAY]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -46,16 +46,16 @@ from engine.store import (
 from engine.store.bulk import append, one_of
 from engine.store.parked import which_are_parked
 from engine.store.tables import devices as devices_table
-from engine.store.tables import parked_changes
+from engine.store.tables import parked_changes, watermarks
 from engine.wire.messages import Outcome
 from rules.audience import DeviceId
 from rules.breaker import Trust
 from rules.change import Change, ChangeId, PersonId, Place, SchoolId, StudentId, Subject
 from rules.decide import CandidateKey
 from rules.gates import Circumstances
-from rules.identity import PushId
+from rules.identity import PushId, notification_id
 from rules.lanes import Lane
-from rules.notification import Notification, NotificationId
+from rules.notification import Notification, NotificationId, State
 from rules.privacy import Privacy
 from rules.told import LastTold
 
@@ -64,6 +64,11 @@ _RELEASING: Final = 0x5C4001BE13
 # Held alone by who releases broadcasts: nothing else is told of their places on a screen.
 _RELEASING_BROADCASTS: Final = 0x5C4001BE15
 _LOCKS: Final = {Lane.ORDINARY: _RELEASING, Lane.BROADCASTS: _RELEASING_BROADCASTS}
+# A number would do; watermarks have moments.
+_ALONE: Final = "decided alone"
+_ALONE_AT: Final = select(watermarks.c.at).where(watermarks.c.name == _ALONE)
+_FIRST_ALONE: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NEXT_ALONE: Final = timedelta(microseconds=1)
 _MOST_LISTENERS: Final = 50_000  # that are kept in mind, so as not to be stored again
 _LONGEST_RELEASE: Final = timedelta(seconds=10)  # that it may stand still
 _LONGEST_DECISION: Final = timedelta(minutes=1)  # a change may concern all students of a district
@@ -107,6 +112,7 @@ class SqlLedger:
         with self._database.write() as connection:
             if alone:
                 dialect_of(connection).exclude(connection, _RELEASING, _LONGEST_DECISION)
+                _mark_alone(connection)
             else:
                 dialect_of(connection).share(connection, _RELEASING)
             deciding = SqlDeciding(connection, self._zone, self._trusted, self._listeners)
@@ -114,6 +120,11 @@ class SqlLedger:
         if len(self._listeners) > _MOST_LISTENERS:
             self._listeners.clear()
         self._listeners |= deciding.new_listeners
+
+    def decided_alone(self) -> datetime | None:
+        """See ports.Ledger.decided_alone."""
+        with self._database.read() as connection:
+            return connection.execute(_ALONE_AT).scalar()
 
     @contextmanager
     def recording(self) -> Iterator[SqlRecording]:
@@ -334,7 +345,15 @@ class SqlRecording:
 
     def newer(self, found: Collection[Notification]) -> Mapping[NotificationKey, Notification]:
         """See ports.Recording.newer."""
-        return decisions.newer(self._connection, found)
+        newest = decisions.newer(self._connection, found)
+        apart = {
+            key: notification_id(one.changes[0], one.student, one.person)
+            for key, one in newest.items()
+            if not one.devices
+        }
+        own = notifications.by_id(self._connection, set(apart.values()))
+        told = {name for name, one in own.items() if one.state is State.TOLD}
+        return newest | {key: own[name] for key, name in apart.items() if name in told}
 
     def count(
         self, new: Sequence[Outcome], dead: Sequence[Outcome], now: datetime
@@ -432,6 +451,16 @@ class SqlReleasing(_Asking):
     def forget(self, found: Collection[Due]) -> None:
         """See ports.Releasing.forget."""
         due.forget(self._connection, found)
+
+
+def _mark_alone(connection: Connection) -> None:
+    """Count one more that decides alone. It is a moment of no clock, but for the first."""
+    found: datetime | None = connection.execute(_ALONE_AT).scalar()
+    mark = watermarks.c.name == _ALONE
+    if found is None:
+        connection.execute(watermarks.insert().values(name=_ALONE, at=_FIRST_ALONE))
+    else:
+        connection.execute(update(watermarks).where(mark).values(at=found + _NEXT_ALONE))
 
 
 def _told(connection: Connection, pushes: Collection[PushId]) -> Mapping[PushId, Notification]:
