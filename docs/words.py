@@ -30,11 +30,16 @@ _KEYWORDS: Final[Any] = {"_": None, "gettext": None, "ngettext": (1, 2), "marked
 
 REFUSING: Final = (
     *sorted((_ENGINE / "services" / "staff").glob("*.py")),
+    *sorted((_ENGINE / "services" / "broadcasts").glob("*.py")),
     _ENGINE / "services" / "settings.py",
     _ENGINE / "secrets" / "passwords.py",
 )
 """The files whose refusals stand on pages."""
-_REFUSALS: Final = {"SchoolbellError": 2, "Weakness": 1}  # how many of the arguments are words
+# How many of the arguments are words.
+_REFUSALS: Final = {
+    **dict.fromkeys(("SchoolbellError", "NotThere", "ChangedMeanwhile", "NotNow"), 2),
+    "Weakness": 1,
+}
 
 
 def collected() -> set[Message]:

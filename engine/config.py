@@ -170,9 +170,13 @@ class Section(BaseModel):
 
 
 class DistrictSettings(Section):
-    """Who we are: *id* is part of every collapse id, so it must never change."""
+    """Who we are: *id* is part of every collapse id, so it must never change.
+
+    *name* is what messages of staff call the district.
+    """
 
     id: DistrictId = "district"
+    name: str = ""
     timezone: str = "UTC"
 
     @field_validator("timezone")

@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Final, NewType
 
 from rules.audience import DeviceId
+from rules.broadcasts import BroadcastId
 from rules.change import ChangeId, Kind, PersonId, StudentId
 from rules.notification import NotificationId
 
@@ -31,6 +32,17 @@ _PUSH: Final = rf"({_ORIGIN})\.([0-9]{{1,19}})"
 def notification_id(change: ChangeId, student: StudentId, person: PersonId) -> NotificationId:
     """Name what one person is told of one change about one student. A UUID in text."""
     return NotificationId(_derived(change, f"notification\0{change}\0{student}\0{person}"))
+
+
+def broadcast_notification_id(
+    broadcast: BroadcastId, revision: int, person: PersonId, at: datetime
+) -> NotificationId:
+    """Name what one person is told by a *revision* of a broadcast that begins *at* a moment.
+
+    A UUID in text, of that moment.
+    """
+    name = f"broadcast\0{broadcast}\0{revision}\0{person}"
+    return NotificationId(_derived(first_id_at(at), name))
 
 
 def opening_id(change: ChangeId, opens: datetime) -> ChangeId:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from engine.errors import Unprocessable
+from engine.ports.broadcasts import Became
 from engine.ports.decisions import Audiences, Decided, Earlier, Opening
 from rules.audience import DeviceId
 from rules.breaker import Trust
@@ -289,8 +290,22 @@ class Releasing(Protocol):
         """As in Deciding."""
         ...
 
-    def save(self, notification: Notification) -> None:
-        """Store the state, the moment and the devices of a notification with a row of its own."""
+    def save(self, notifications: Sequence[Notification]) -> None:
+        """Store states, moments, devices and words of notifications with rows of their own."""
+        ...
+
+    def heard_on(
+        self, broadcasts: Collection[str], devices: Collection[DeviceId]
+    ) -> Mapping[tuple[str, DeviceId], PersonId]:
+        """Because of whom each of these devices was told of each broadcast."""
+        ...
+
+    def hears_on(self, found: Mapping[tuple[str, DeviceId], PersonId]) -> None:
+        """Note because of whom devices are told that were not told of a broadcast before."""
+        ...
+
+    def became(self, found: Sequence[Became]) -> None:
+        """Note what became of broadcasts for their recipients."""
         ...
 
     def forget(self, dues: Collection[Due]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.dialects.dialect import Owner
     from engine.ports import Broker, Outbox
     from engine.runtime.alarms import Alarms
+    from engine.runtime.behind import FindBehind
     from engine.runtime.directory import SisDirectory
     from engine.runtime.embedded_lock import EmbeddedLock
     from engine.secrets.keyring import Keyring
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from engine.sources.source import Era, SqlSource
     from engine.stages.composing import Composer
     from engine.stages.evaluate import Evaluate
+    from engine.stages.expand import Expand
     from engine.stages.record import Record
     from engine.store.ledger import SqlLedger
     from rules.wording import Wording
@@ -115,6 +117,23 @@ class District:
             self.database, timezone, by_hub=self.config.hub.used,
             trusted=self.config.schedule.directory_trusted,
         )  # fmt: skip
+
+    @cached_property
+    def expand(self) -> Expand:
+        """What makes notifications of broadcasts."""
+        from engine.stages.expand import Expand
+        from engine.store.expansions import SqlExpansions
+
+        expansions = SqlExpansions(self.database, self.config.district.timezone)
+        return Expand(expansions, self.find_behind, utc_now)
+
+    @cached_property
+    def find_behind(self) -> FindBehind:
+        """Who is behind what staff have chosen."""
+        from engine.runtime.behind import FindBehind
+
+        district = self.config.district
+        return FindBehind(self.database, self.source, self.zone, district.name or district.id)
 
     @cached_property
     def composer(self) -> Composer:

@@ -115,6 +115,7 @@ def _jobs(
     look_again = LookAgain(ledger, publisher(), utc_now, settings.lost_after)
     return (
         (lambda: release_all(release), settings.retries_every),
+        (district.expand, settings.retries_every),
         (ReleaseBroadcasts(broadcasts, district.broker), settings.retries_every),
         (lambda: look_again_at_all(look_again), settings.retries_every),
         (lambda: keep_audiences(district.database), settings.retries_every),

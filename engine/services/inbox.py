@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -111,6 +111,17 @@ class _Reader(NamedTuple):
             and one.at >= self.since
         )
 
+    def readable(self, found: Iterable[Notification]) -> Iterator[Notification]:
+        """What may be read; what the school wrote is read of other students alone."""
+        for one in found:
+            if isinstance(one.facts, Message):
+                students = [each for each in one.facts.students if each not in self.apart]
+                if not students:
+                    continue
+                one = one._replace(student=students[0], facts=one.facts.about(students))
+            if self.may_read(one):
+                yield one
+
 
 def _reader(connection: Connection, person: PersonId) -> _Reader:
     identity, ids = directory.identity_of(connection, person), directory.ids_of(connection, person)
@@ -130,7 +141,7 @@ def _told(connection: Connection, reader: _Reader, now: datetime, limit: int) ->
                     connection, student, now, limit, lambda row: bool(_to(row, reader))
                 ):
                     found += _to(row, reader)
-    mine = {one.id: one for one in found if reader.may_read(one)}
+    mine = {one.id: one for one in reader.readable(found)}
     return sorted(mine.values(), key=lambda one: one.at, reverse=True)[:limit]
 
 
@@ -142,7 +153,7 @@ def _theirs(
     origins = {origin for origin in by_id.values() if is_origin(origin)}
     told = [one for row in decisions.of_changes(connection, origins) for one in _to(row, reader)]
     own = notifications.by_id(connection, origins).values()
-    return {one.id for one in (*told, *own) if reader.may_read(one)}
+    return {one.id for one in reader.readable((*told, *own))}
 
 
 def _to(row: Decided, reader: _Reader) -> list[Notification]:

@@ -23,15 +23,22 @@ FOOD_SERVICE: Final = "district.food-service"
 DISPLAY_OPTION: Final = "district.display-option"
 PRIVACY: Final = "district.privacy"
 END_TO_END: Final = "district.end-to-end"
+APPROVAL: Final = "district.broadcast-approval"
+_MOST_RECIPIENTS: Final = 10_000_000
 _THE_DISTRICT: Final = "the whole district"
 
 
 class Chosen(NamedTuple):
-    """What the district chose. *hidden* are the display options that are switched off."""
+    """What the district chose. *hidden* are the display options that are switched off.
+
+    A broadcast needs a second person's approval from one recipient more than *approval_above* on;
+    0 is never.
+    """
 
     enabled: bool
     food_service: bool
     privacy: Privacy
+    approval_above: int
     schools: Mapping[SchoolId, str]
     hidden: frozenset[tuple[SchoolId, Kind, Audience]]
 
@@ -50,6 +57,7 @@ def chosen(database: Database) -> Chosen:
             enabled=district.is_enabled(connection),
             food_service=district.has_food_service(connection),
             privacy=district.privacy(connection),
+            approval_above=district.approval_above(connection),
             schools=district.schools_by_name(connection),
             hidden=district.hidden_options(connection),
         )
@@ -134,6 +142,24 @@ def set_end_to_end(database: Database, by: Actor, *, sealed: bool) -> None:
         if before is not sealed:
             district.set_end_to_end(connection, sealed=sealed)
             by.did(connection, END_TO_END, _THE_DISTRICT, *changed(before, sealed))
+
+
+def set_approval_above(database: Database, by: Actor, recipients: int) -> None:
+    """Say how many recipients a broadcast may have without a second person; 0 is any number.
+
+    Raises SchoolbellError for a number that is none of people.
+    """
+    if not 0 <= recipients <= _MOST_RECIPIENTS:
+        raise SchoolbellError(
+            "This is no number of recipients.",
+            "Write one from 0 to 10,000,000; with 0 nothing needs approval.",
+        )
+    with database.write() as connection:
+        district.create(connection)
+        before = district.approval_above(connection)
+        if before != recipients:
+            district.set_approval_above(connection, recipients)
+            by.did(connection, APPROVAL, _THE_DISTRICT, *changed(before, recipients))
 
 
 def _set_enabled(database: Database, by: Actor, *, enabled: bool) -> None:

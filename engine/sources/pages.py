@@ -431,6 +431,10 @@ class SisPages:
             found[member.family_id].add(StudentId(member.student_id))
         return found
 
+    def rows(self, page: Page, to: Narrowed, schools: Schools = EVERYWHERE) -> Sequence[Any]:
+        """All rows of *page* that *to* narrows it to. Raises as `look` does."""
+        return self._all(page, to, schools)
+
     def families_of(self, students: Iterable[StudentId]) -> Mapping[StudentId, Set[str]]:
         """The families of each student that has any."""
         found: dict[StudentId, set[str]] = defaultdict(set)

@@ -15,7 +15,7 @@ decided on their places on a screen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -25,16 +25,16 @@ from engine.ports import (
     DIRECTORY_ALARM,
     LANES,
     UNREAD,
-    Audiences,
     Clock,
     Due,
     Ledger,
-    NotificationKey,
     Publisher,
     Releasing,
 )
+from engine.ports.broadcasts import Became
 from engine.secrets.addresses import Device
-from engine.stages.composing import Composer, Composing, Unsent
+from engine.stages.composing import Composer, Unsent
+from engine.stages.judging import Judging, students_of
 from engine.stages.publishing import publish_pushes
 from engine.stages.reporting import (
     UNTIL_A_KEY_IS_LOOKED_FOR,
@@ -42,26 +42,19 @@ from engine.stages.reporting import (
     report_unsent,
 )
 from engine.wire.messages import Push
-from rules.audience import Candidate, DeviceId
-from rules.change import Facts, SchoolId, StudentId
-from rules.gates import EVERY_SCHOOL, STANDING, Circumstances, refusal, standing_case
+from rules.audience import DeviceId
+from rules.broadcasts import BroadcastId
+from rules.change import PersonId
 from rules.identity import PushId, push_id
 from rules.lanes import Lane
-from rules.notification import Notification, State
-from rules.outcomes import DEVICE_GONE, EXPIRED, SIGNED_OUT, SUPERSEDED
+from rules.notification import Hold, Notification, Origin, State
+from rules.outcomes import EXPIRED, SIGNED_OUT
 from rules.reasons import Reason
 from rules.wording import TextFault
 
 AT_ONCE: Final[Mapping[Lane, int]] = {Lane.ORDINARY: 1_000, Lane.BROADCASTS: 250}
 """How many are told in one transaction: on SQLite ordinary news waits for one of broadcasts."""
 UNTIL_RIGHTS_ARE_LOOKED_AT: Final = timedelta(minutes=1)
-
-# A push that is not sent for one of these reasons has its own words in the ledger.
-_IN_THE_LEDGER: Final[Mapping[Reason, str]] = {
-    Reason.STAY_LOGGED_IN_OFF: SIGNED_OUT,
-    Reason.SESSION_ENDED: SIGNED_OUT,
-    Reason.NO_DEVICE: DEVICE_GONE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +96,9 @@ class _Batch:
     _changed: list[Notification] = field(default_factory=list)
     _unsent: dict[Unsent, list[Device]] = field(default_factory=lambda: defaultdict(list))
     _faults: dict[str, TextFault] = field(default_factory=dict)
+    _turns: list[tuple[Notification, Hold | None]] = field(default_factory=list)
+    _hears_on: dict[tuple[str, DeviceId], PersonId] = field(default_factory=dict)
+    _became: list[Became] = field(default_factory=list)
 
     def made(self, dues: Sequence[Due]) -> Sequence[Push]:
         """The pushes to publish, in order for each record."""
@@ -119,6 +115,7 @@ class _Batch:
         for one in dues:
             if one.device is None:
                 self._tell_held(one, held.get(one.origin), judging)
+        self._take_turns(judging)
         return sorted(self._pushes, key=lambda push: push.position)
 
     def store(self) -> None:
@@ -136,37 +133,41 @@ class _Batch:
                 " it was read.",
                 self.now,
             )  # fmt: skip
-        for one in self._changed:
-            self.releasing.save(one)
+        self.releasing.save(self._changed)
+        self.releasing.hears_on(self._hears_on)
+        self.releasing.became(self._became)
         report_unsent(self.releasing, self._unsent, self.now)
         report_faulty_texts(self.releasing, self._faults.values(), self.now)
 
-    def _judging(self, found: Sequence[Notification]) -> _Judging:
+    def _judging(self, found: Sequence[Notification]) -> Judging:
         keyring = self.composer.keyring
         fits = cache(lambda: self.releasing.keyring_fits(keyring.ids))
-        audiences = self.releasing.audiences({(one.student, one.facts.kind) for one in found},
-                                             self.now)  # fmt: skip
-        return _Judging(
+        about = {(student, one.facts.kind) for one in found for student in students_of(one)}
+        students = {student for student, _ in about}
+        audiences = self.releasing.audiences(about, self.now)
+        return Judging(
             audiences,
             {
                 (key[0], candidate.person, key[1]): candidate
                 for key, candidates in audiences.candidates.items()
                 for candidate in candidates
             },
-            self.releasing.schools({one.student for one in found}),
+            self.releasing.schools(students),
             self.releasing.circumstances(self.now),
             self.releasing.overtaken(found),
-            self.releasing.doubted({one.student for one in found}, self.now),
+            self.releasing.doubted(students, self.now),
             self.composer.at(self.releasing.privacy(), self.now, fits),
         )
 
-    def _try_again(self, due: Due, one: Notification, judging: _Judging) -> None:
+    def _try_again(self, due: Due, one: Notification, judging: Judging) -> None:
         """Send one push again, or end it with the reason."""
         if judging.is_doubted(one, self.now):
             self._waiting.append(due)
             return
         device = due.device or DeviceId("")
-        ends = judging.refusal(one, device, self.now)
+        heard = judging.heard(one)
+        one = heard.one
+        ends = judging.refusal(heard, device, self.now)
         phone = judging.audiences.devices.get(device)
         if ends or phone is None:
             self._end(due, ends or SIGNED_OUT)
@@ -189,7 +190,7 @@ class _Batch:
                 self._faults[push.template] = push
                 self._end(due, push.reason)
 
-    def _tell_held(self, due: Due, one: Notification | None, judging: _Judging) -> None:
+    def _tell_held(self, due: Due, one: Notification | None, judging: Judging) -> None:
         """Tell what was held, or let it wait until somebody knows who may be told."""
         is_held = one is not None and one.state is State.HELD
         if one and is_held and judging.is_doubted(one, self.now):
@@ -199,8 +200,11 @@ class _Batch:
         if one and is_held:
             self._tell(one, judging)
 
-    def _tell(self, one: Notification, judging: _Judging) -> None:
+    def _tell(self, one: Notification, judging: Judging) -> None:
         """Tell what was held, if it may be told now."""
+        if one.origin is Origin.BROADCAST:
+            self._turn(one, judging)
+            return
         candidate = judging.candidate(one)
         if judging.is_superseded(one):
             self._changed.append(one.moved(State.REPLACED))
@@ -218,7 +222,61 @@ class _Batch:
             for device in told.devices:
                 self._send_first(told, judging.audiences.devices[device], judging)
 
-    def _send_first(self, told: Notification, phone: Device, judging: _Judging) -> None:
+    def _turn(self, one: Notification, judging: Judging) -> None:
+        """Let somebody's turn of a broadcast come, if they may hear of it now.
+
+        One that was corrected or stopped is for expand, which puts another in its place or none.
+        """
+        if (one.id, one.person) in judging.overtaken:
+            return
+        heard = judging.heard(one)
+        candidate, told = heard.candidate, heard.one.moved(State.TOLD)._replace(at=self.now)
+        if candidate is None:
+            self._silent(one, heard.reason or Reason.NO_PORTAL_RIGHT)
+            return
+        about = (one.id, told.student)
+        text = judging.composing.texts.of(about, told, one.audience, one.language)
+        if isinstance(text, TextFault):
+            self._silent(one, text.reason, text.problem)
+        elif one.worth_sending_until <= self.now:
+            self._changed.append(told._replace(devices=()))
+            self._note(one, Reason.TOO_LATE)
+        else:
+            live = candidate.live_devices
+            if one.hold is Hold.CORRECTION:
+                live = tuple(device for device in live if device in one.devices)
+            self._turns.append((told._replace(devices=live), one.hold))
+
+    def _take_turns(self, judging: Judging) -> None:
+        """Tell whose turn has come, on those of their devices that nobody else was told on."""
+        devices = {device for told, _ in self._turns for device in told.devices}
+        names = {told.record for told, _ in self._turns}
+        heard_on = dict(self.releasing.heard_on(names, devices)) if self._turns else {}
+        for told, hold in self._turns:
+            mine = tuple(
+                device
+                for device in told.devices
+                if heard_on.get((told.record, device), told.person) == told.person
+            )
+            for device in mine:
+                if (told.record, device) not in heard_on:
+                    heard_on[told.record, device] = told.person
+                    self._hears_on[told.record, device] = told.person
+            told = told._replace(devices=mine)
+            self._changed.append(told)
+            if hold is not Hold.CORRECTION:
+                self._note(told, Reason.TOLD if mine else Reason.DEVICE_ALREADY_TOLD)
+            for device in mine:
+                self._send_first(told, judging.audiences.devices[device], judging)
+
+    def _silent(self, one: Notification, reason: Reason, problem: str | None = None) -> None:
+        self._changed.append(one.moved(State.WITHDRAWN))
+        self._note(one, reason, problem)
+
+    def _note(self, one: Notification, reason: Reason, problem: str | None = None) -> None:
+        self._became.append(Became(BroadcastId(one.record), one.person, reason, problem))
+
+    def _send_first(self, told: Notification, phone: Device, judging: Judging) -> None:
         push = judging.composing.push(told.id, told, phone)
         match push:
             case Push():
@@ -236,66 +294,6 @@ class _Batch:
     def _end(self, due: Due, reason: str) -> None:
         self._done.append(due)
         self._refused.append((_push(due), due.attempt, reason))
-
-
-@dataclass(frozen=True, slots=True)
-class _Judging:
-    """What holds now for the notifications of a batch."""
-
-    audiences: Audiences
-    candidates: Mapping[tuple[str, str, str], Candidate]
-    schools: Mapping[StudentId, Sequence[SchoolId]]
-    circumstances: Circumstances
-    overtaken: Mapping[NotificationKey, str]
-    doubted: Collection[StudentId]
-    composing: Composing
-
-    def is_doubted(self, one: Notification, now: datetime) -> bool:
-        """Whether it may still be told, and nobody knows to whom."""
-        ends = one.worth_sending_until <= now or (one.id, one.person) in self.overtaken
-        return not ends and one.student in self.doubted
-
-    def is_superseded(self, one: Notification) -> bool:
-        """A newer text of the same place was told to the same person."""
-        return self.overtaken.get((one.id, one.person)) == SUPERSEDED
-
-    def candidate(self, one: Notification) -> Candidate | None:
-        """The person as they stand to the student now."""
-        return self.candidates.get((one.student, one.person, one.facts.kind))
-
-    def reason(self, one: Notification, candidate: Candidate) -> Reason | None:
-        """Why the person may not be told now.
-
-        It is asked at the record's own school. Where that is not kept, one of the student's that
-        shows it is enough.
-        """
-        reasons = [
-            refusal(standing_case(one.facts.kind, school, candidate, self.circumstances), STANDING)
-            for school in self._schools_of(one)
-        ]
-        return None if None in reasons else reasons[0]
-
-    def _schools_of(self, one: Notification) -> Sequence[SchoolId]:
-        if isinstance(one.facts, Facts) and one.facts.school:
-            return (one.facts.school,)
-        return self.schools.get(one.student, (EVERY_SCHOOL,))
-
-    def refusal(self, one: Notification, device: DeviceId, now: datetime) -> str:
-        """Why a further try is not made; empty where it is."""
-        candidate, overtaken = self.candidate(one), self.overtaken.get((one.id, one.person))
-        if overtaken:
-            return overtaken
-        if one.worth_sending_until <= now:
-            return EXPIRED
-        if candidate is None:
-            return Reason.NO_PORTAL_RIGHT
-        signed_in = [sign_in for sign_in in candidate.sign_ins if sign_in.device == device]
-        if signed_in and not all(sign_in.device_live for sign_in in signed_in):
-            return DEVICE_GONE
-        if not any(sign_in.stays and not sign_in.ended for sign_in in signed_in):
-            return SIGNED_OUT
-        reason = self.reason(one, candidate)
-        return _IN_THE_LEDGER.get(reason, reason) if reason else ""
 
 
 def _push(due: Due) -> PushId:

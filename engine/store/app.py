@@ -99,6 +99,23 @@ def count_reached(connection: Connection, now: datetime) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+def devices_of(connection: Connection, person: PersonId, now: datetime) -> list[DeviceId]:
+    """The devices on which *person* stays logged in now."""
+    found = connection.execute(
+        select(sessions.c.device_id)
+        .join(accounts, accounts.c.person_id == sessions.c.person_id)
+        .where(
+            sessions.c.person_id == person,
+            accounts.c.disabled_at.is_(None),
+            sessions.c.stay_logged_in,
+            sessions.c.ended_at.is_(None),
+            or_(sessions.c.expires_at.is_(None), sessions.c.expires_at > now),
+        )
+        .order_by(sessions.c.device_id)
+    )
+    return [DeviceId(str(number)) for number in found.scalars()]
+
+
 def account_since(connection: Connection, person: PersonId) -> datetime | None:
     """When the account of *person* began; None where they have none, or are missing."""
     is_missing = exists().where(missing.c.entity == "people", missing.c.identity == person)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, update
 
+from engine.ports.broadcasts import Broadcast, Texts
 from engine.store.bulk import one_of
 from engine.store.tables import broadcast_texts, broadcasts
 from rules.broadcasts import BroadcastId, BroadcastState
@@ -18,43 +19,7 @@ from rules.tool_rights import Schools, StaffId, Tool
 from rules.wording.broadcasts import UnitKind
 from rules.wording.templates import Template
 
-Texts = Mapping[str, Template]
-"""A title and a body for each language; the first stands in for others."""
-
 _TIME_PART = 13
-
-
-class Broadcast(NamedTuple):
-    """A message of staff.
-
-    *selection* is JSON, as `msgspec` makes it of a Selection. *texts* are those that are written
-    now: what was sent stands with each revision. *schools* are there once it was sent, scheduled
-    or asked for: those that whoever did so may send to. *version* is of the row. *revision* is 0
-    until it is sent and grows with each correction; what is *expanded* has notifications. *problem*
-    and *remedy* say why it does not go on.
-    """
-
-    id: BroadcastId
-    page: Tool
-    unit: UnitKind
-    selection: Any
-    texts: Texts
-    is_emergency: bool
-    state: BroadcastState
-    version: int
-    revision: int
-    expanded: int
-    author_id: StaffId | None
-    author: str
-    approver: str | None
-    schools: Schools | None
-    made_at: datetime
-    changed_at: datetime
-    send_at: datetime | None
-    begun_at: datetime | None
-    sent_at: datetime | None
-    problem: str | None = None
-    remedy: str | None = None
 
 
 def new_id(now: datetime) -> BroadcastId:
@@ -152,6 +117,20 @@ def texts_of(
         select(broadcast_texts).where(one_of(connection, broadcast_texts.c.broadcast_id, names))
     )
     return {(row.broadcast_id, row.revision): _texts(row.texts) for row in rows}
+
+
+def to_expand(connection: Connection, now: datetime) -> list[Broadcast]:
+    """Those that are sent, stopped and not through, or scheduled for a moment that has come."""
+    table = broadcasts.c
+    is_due = and_(table.state == BroadcastState.SCHEDULED, table.send_at <= now)
+    is_stopped = and_(table.state == BroadcastState.CANCELLED, table.expanded < table.revision)
+    query = select(broadcasts).where(or_(is_due, table.state == BroadcastState.SENDING, is_stopped))
+    return _all(connection, query.order_by(table.changed_at, table.id))
+
+
+def goes_on(connection: Connection, name: BroadcastId, **values: Any) -> None:
+    """Change some fields as the engine does: what staff read of it stays the same version."""
+    connection.execute(update(broadcasts).where(broadcasts.c.id == name).values(**_columns(values)))
 
 
 def _all(connection: Connection, query: Select[Any]) -> list[Broadcast]:

@@ -156,6 +156,19 @@ def live(connection: Connection, wanted: Collection[DeviceId]) -> dict[DeviceId,
     return {one.id: one for one in (device(*row) for row in found)}
 
 
+def seen_since(
+    connection: Connection, wanted: Collection[DeviceId], since: datetime
+) -> set[DeviceId]:
+    """Those *wanted* whose app was opened since then."""
+    found = connection.execute(
+        select(devices.c.id).where(
+            one_of(connection, devices.c.id, {int(one) for one in wanted}),
+            devices.c.registered_at >= since,
+        )
+    )
+    return {DeviceId(str(number)) for number in found.scalars()}
+
+
 def hold_registrations(connection: Connection) -> None:
     """Let nobody register a device, nor change keys, until the transaction ends."""
     _hold(connection, _CHANGING_KEYS)

@@ -154,8 +154,8 @@ def _without_outcome(
 ) -> Sequence[_Key]:
     """Devices that were told in that time and have neither an outcome nor a try planned."""
     told = _told_at_once(connection, since, before) if lane is Lane.ORDINARY else set()
-    for one in notifications.told_between(connection, since, before, lane):
-        told |= {(one.id, int(device)) for device in one.devices}
+    for name, devices in notifications.told_between(connection, since, before, lane):
+        told |= {(name, int(device)) for device in devices}
     origins = {origin for origin, _ in told}
     for table in (outcomes, due):
         found = connection.execute(

@@ -25,6 +25,7 @@ from engine.ports import (
     Opening,
     Try,
 )
+from engine.ports.broadcasts import Became
 from engine.secrets.addresses import Device
 from engine.store import (
     alarms,
@@ -41,6 +42,7 @@ from engine.store import (
     notifications,
     openings,
     outcomes,
+    recipients,
     tallies,
 )
 from engine.store.bulk import append, one_of
@@ -55,15 +57,15 @@ from rules.decide import CandidateKey
 from rules.gates import Circumstances
 from rules.identity import PushId, notification_id
 from rules.lanes import Lane
-from rules.notification import Notification, NotificationId, State
+from rules.notification import Notification, NotificationId, Origin, State
 from rules.privacy import Privacy
 from rules.told import LastTold
 
 # Shared by who decides, held alone by who releases, and by who decides on records of other rows.
 _RELEASING: Final = 0x5C4001BE13
 # Held alone by who releases broadcasts: nothing else is told of their places on a screen.
-_RELEASING_BROADCASTS: Final = 0x5C4001BE15
-_LOCKS: Final = {Lane.ORDINARY: _RELEASING, Lane.BROADCASTS: _RELEASING_BROADCASTS}
+RELEASING_BROADCASTS: Final = 0x5C4001BE15
+_LOCKS: Final = {Lane.ORDINARY: _RELEASING, Lane.BROADCASTS: RELEASING_BROADCASTS}
 # A number would do; watermarks have moments.
 _ALONE: Final = "decided alone"
 _ALONE_AT: Final = select(watermarks.c.at).where(watermarks.c.name == _ALONE)
@@ -345,7 +347,8 @@ class SqlRecording:
 
     def newer(self, found: Collection[Notification]) -> Mapping[NotificationKey, Notification]:
         """See ports.Recording.newer."""
-        newest = decisions.newer(self._connection, found)
+        of_changes, of_broadcasts = _by_origin(found)
+        newest = decisions.newer(self._connection, of_changes)
         apart = {
             key: notification_id(one.changes[0], one.student, one.person)
             for key, one in newest.items()
@@ -353,7 +356,11 @@ class SqlRecording:
         }
         own = notifications.by_id(self._connection, set(apart.values()))
         told = {name for name, one in own.items() if one.state is State.TOLD}
-        return newest | {key: own[name] for key, name in apart.items() if name in told}
+        return {
+            **newest,
+            **{key: own[name] for key, name in apart.items() if name in told},
+            **notifications.newer_broadcasts(self._connection, of_broadcasts),
+        }
 
     def count(
         self, new: Sequence[Outcome], dead: Sequence[Outcome], now: datetime
@@ -434,7 +441,11 @@ class SqlReleasing(_Asking):
 
     def overtaken(self, found: Collection[Notification]) -> Mapping[NotificationKey, str]:
         """See ports.Releasing.overtaken."""
-        return decisions.overtaken(self._connection, found)
+        of_changes, of_broadcasts = _by_origin(found)
+        return {
+            **decisions.overtaken(self._connection, of_changes),
+            **notifications.overtaken_broadcasts(self._connection, of_broadcasts),
+        }
 
     def published(self, found: Collection[Due], now: datetime) -> None:
         """See ports.Releasing.published."""
@@ -444,9 +455,23 @@ class SqlReleasing(_Asking):
         """See ports.Releasing.wait."""
         due.wait(self._connection, found, until)
 
-    def save(self, notification: Notification) -> None:
+    def save(self, found: Sequence[Notification]) -> None:
         """See ports.Releasing.save."""
-        notifications.save(self._connection, notification)
+        notifications.save(self._connection, found)
+
+    def heard_on(
+        self, broadcasts: Collection[str], devices: Collection[DeviceId]
+    ) -> Mapping[tuple[str, DeviceId], PersonId]:
+        """See ports.Releasing.heard_on."""
+        return recipients.heard_on(self._connection, broadcasts, devices)
+
+    def hears_on(self, found: Mapping[tuple[str, DeviceId], PersonId]) -> None:
+        """See ports.Releasing.hears_on."""
+        recipients.hears_on(self._connection, found)
+
+    def became(self, found: Sequence[Became]) -> None:
+        """See ports.Releasing.became."""
+        recipients.told(self._connection, found)
 
     def forget(self, found: Collection[Due]) -> None:
         """See ports.Releasing.forget."""
@@ -461,6 +486,14 @@ def _mark_alone(connection: Connection) -> None:
         connection.execute(watermarks.insert().values(name=_ALONE, at=_FIRST_ALONE))
     else:
         connection.execute(update(watermarks).where(mark).values(at=found + _NEXT_ALONE))
+
+
+def _by_origin(
+    found: Collection[Notification],
+) -> tuple[Sequence[Notification], Sequence[Notification]]:
+    """Those that tell of changes, and those of broadcasts."""
+    of_changes = [one for one in found if one.origin is not Origin.BROADCAST]
+    return of_changes, [one for one in found if one.origin is Origin.BROADCAST]
 
 
 def _told(connection: Connection, pushes: Collection[PushId]) -> Mapping[PushId, Notification]:

@@ -7,17 +7,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, not_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, not_, or_, select, update
 
+from engine.ports.broadcasts import Texts
 from engine.store import broadcasts
-from engine.store.broadcasts import Texts
 from engine.store.bulk import append, one_of
 from engine.store.tables import notifications
 from rules.audience import Audience, DeviceId
-from rules.broadcasts import BroadcastId, Message, Unit
+from rules.broadcasts import BroadcastId, BroadcastState, Message, Unit
 from rules.change import ChangeId, Facts, Kind, PersonId, SchoolId, StudentId, Subject
 from rules.lanes import Lane
 from rules.notification import Hold, Notification, NotificationId, Origin, State
+from rules.outcomes import SUPERSEDED
+from rules.reasons import Reason
 
 
 def hold(connection: Connection, found: Sequence[Notification]) -> None:
@@ -42,14 +44,17 @@ def of_person(
 ) -> list[Notification]:
     """What a person was told by notifications of their own rows, the newest first.
 
-    None about the students whom they are *apart_from*.
+    None about the students whom they are *apart_from* alone; a broadcast may be about others, too.
     """
     query = (
         select(notifications)
         .where(
             notifications.c.person_id == person,
             notifications.c.state == State.TOLD,
-            not_(one_of(connection, notifications.c.student_id, apart_from)),
+            or_(
+                notifications.c.origin == Origin.BROADCAST,
+                not_(one_of(connection, notifications.c.student_id, apart_from)),
+            ),
         )
         .order_by(notifications.c.at.desc())
         .limit(limit)
@@ -76,8 +81,8 @@ def fold(connection: Connection, name: NotificationId, subject: Subject) -> None
 
 def told_between(
     connection: Connection, since: datetime | None, before: datetime, lane: Lane
-) -> list[Notification]:
-    """Those of a lane that were told in that time."""
+) -> list[tuple[NotificationId, Sequence[str]]]:
+    """Those of a lane that were told in that time, with their devices."""
     is_broadcast = notifications.c.origin == Origin.BROADCAST
     window = [
         is_broadcast if lane is Lane.BROADCASTS else not_(is_broadcast),
@@ -86,16 +91,86 @@ def told_between(
     ]
     if since is not None:
         window.append(notifications.c.at >= since)
-    return _found(connection, select(notifications).where(*window))
+    query = select(notifications.c.id, notifications.c.devices).where(*window)
+    return [(NotificationId(name), devices) for name, devices in connection.execute(query)]
 
 
-def save(connection: Connection, one: Notification) -> None:
-    """Store the state, the moment and the devices of a notification that is there."""
+def save(connection: Connection, found: Sequence[Notification]) -> None:
+    """Store the states, moments, devices and words of notifications that are there."""
+    if not found:
+        return
     connection.execute(
         update(notifications)
-        .where(notifications.c.id == one.id)
-        .values(state=one.state, hold=one.hold, at=one.at, devices=list(one.devices))
+        .where(notifications.c.id == bindparam("which"))
+        .values(
+            {
+                column: bindparam(f"new_{column.name}")
+                for column in (
+                    notifications.c.state, notifications.c.hold, notifications.c.at,
+                    notifications.c.devices, notifications.c.facts,
+                )
+            }
+        ),
+        [
+            {
+                "which": one.id, "new_state": one.state, "new_hold": one.hold, "new_at": one.at,
+                "new_devices": list(one.devices), "new_facts": _words(one.facts, one.below),
+            }
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+def of_broadcast(
+    connection: Connection, name: BroadcastId, limit: int, *, before: int | None = None
+) -> list[Notification]:
+    """Some of a broadcast that are held, or with *before* held or told of an older revision."""
+    query = select(notifications).where(
+        notifications.c.record == name, notifications.c.origin == Origin.BROADCAST
     )
+    if before is None:
+        query = query.where(notifications.c.state == State.HELD)
+    else:
+        query = query.where(
+            notifications.c.state.in_([State.HELD, State.TOLD]), notifications.c.position < before
+        )
+    return _found(connection, query.limit(limit))
+
+
+def overtaken_broadcasts(
+    connection: Connection, found: Collection[Notification]
+) -> dict[tuple[NotificationId, PersonId], str]:
+    """Those of broadcasts that were corrected or stopped since, and why they are not told.
+
+    A broadcast stays as it is found until the transaction ends.
+    """
+    known = broadcasts.some(connection, {one.record for one in found})
+    reasons = {}
+    for one in found:
+        of = known.get(BroadcastId(one.record))
+        if of is not None and of.state is BroadcastState.CANCELLED:
+            reasons[one.id, one.person] = str(Reason.CANCELLED)
+        elif one.state is State.REPLACED or (of is not None and of.revision > one.position):
+            reasons[one.id, one.person] = SUPERSEDED
+    return reasons
+
+
+def newer_broadcasts(
+    connection: Connection, found: Collection[Notification]
+) -> dict[tuple[NotificationId, PersonId], Notification]:
+    """For each of a broadcast what the same person was told by a correction of it."""
+    if not found:
+        return {}
+    query = select(notifications).where(
+        one_of(connection, notifications.c.record, {one.record for one in found}),
+        one_of(connection, notifications.c.person_id, {one.person for one in found}),
+        notifications.c.origin == Origin.BROADCAST,
+        notifications.c.state == State.TOLD,
+    )
+    told = {(one.record, one.person): one for one in _found(connection, query)}
+    newest = {(one.id, one.person): told.get((one.record, one.person)) for one in found}
+    positions = {(one.id, one.person): one.position for one in found}
+    return {key: one for key, one in newest.items() if one and one.position > positions[key]}
 
 
 def _found(connection: Connection, query: Select[Any]) -> list[Notification]:

@@ -85,6 +85,14 @@ def tried(connection: Connection, pushes: Collection[PushId]) -> set[PushId]:
     return _having(connection, pushes)
 
 
+def not_shown(connection: Connection, pushes: Collection[PushId]) -> set[PushId]:
+    """Those that no gateway took: nothing of them is on a screen, or ever will be."""
+    over = _having(
+        connection, pushes, outcomes.c.verdict.in_([Verdict.REFUSED, Verdict.UNREGISTERED])
+    )
+    return over - _having(connection, over, outcomes.c.verdict == Verdict.ACCEPTED)
+
+
 def last_attempts(connection: Connection, pushes: Collection[PushId]) -> dict[PushId, int]:
     """The number of the last try that has an outcome."""
     if not pushes:

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 
 from engine.database import Database
 from engine.errors import SchoolbellError
+from engine.ports.broadcasts import Broadcast as Broadcast  # the answer of one
 from engine.services.actor import Actor
 from engine.services.broadcasts.refusals import changed_meanwhile, not_now, not_there
 from engine.store import broadcasts
-from engine.store.broadcasts import Broadcast as Broadcast  # the answer of one
 from rules.broadcasts import BroadcastId, BroadcastState
 from rules.tool_rights import Tool
 from rules.wording.broadcasts import UNITS, UnitKind
@@ -69,7 +69,7 @@ def change(
     with database.write() as connection:
         was = at_version(connection, name, version)
         if not was.state.may_be_edited:
-            raise not_now("edited", was.state)
+            raise not_now()
         done = broadcasts.change(
             connection, name, version, by.at, page=draft.page, unit=draft.unit,
             selection=draft.selection, texts=draft.texts, is_emergency=draft.is_emergency,
@@ -86,7 +86,7 @@ def remove(database: Database, by: Actor, name: BroadcastId, version: int) -> No
     with database.write() as connection:
         was = at_version(connection, name, version)
         if was.state is not BroadcastState.DRAFT or was.revision:
-            raise not_now("removed", was.state)
+            raise not_now()
         if not broadcasts.remove(connection, name, version):
             raise changed_meanwhile()
         by.did(connection, REMOVED, name, {"page": was.page, "author": was.author}, None)
@@ -122,7 +122,7 @@ def known(connection: Connection, name: BroadcastId) -> Broadcast:
     """A broadcast; raises NotThere."""
     found = broadcasts.one(connection, name)
     if found is None:
-        raise not_there(name)
+        raise not_there()
     return found
 
 
@@ -137,8 +137,7 @@ def at_version(connection: Connection, name: BroadcastId, version: int) -> Broad
 def _require_sound(draft: Draft) -> None:
     if draft.unit not in UNITS.get(draft.page, ()):
         raise SchoolbellError(
-            f"The page {draft.page} sends no message for each {draft.unit}.",
-            "Choose one of those that the page offers.",
+            "This page sends no such messages.", "Choose one of those that the page offers."
         )
     if not draft.texts:
         raise SchoolbellError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from engine.errors import SchoolbellError
-from rules.broadcasts import BroadcastId, BroadcastState
 
 
 class NotThere(SchoolbellError):
@@ -18,12 +17,10 @@ class NotNow(SchoolbellError):
     """It cannot be done in the state that the broadcast is in."""
 
 
-def not_there(name: BroadcastId) -> NotThere:
+def not_there() -> NotThere:
     """A broadcast that nobody knows."""
     return NotThere(
-        "There is no broadcast %(name)s.",
-        "It may have been removed: look at the list of broadcasts.",
-        name=name,
+        "There is no such message.", "It may have been removed: look at the list of messages."
     )
 
 
@@ -35,19 +32,9 @@ def changed_meanwhile() -> ChangedMeanwhile:
     )
 
 
-def not_now(what: str, state: BroadcastState) -> NotNow:
-    """What cannot be done with a broadcast in this state."""
+def not_now() -> NotNow:
+    """What cannot be done with a broadcast in the state that it is in."""
     return NotNow(
-        f"A message that is {_SAID[state]} cannot be {what}.",
-        "Open it again: somebody may have sent or cancelled it meanwhile.",
+        "This cannot be done with the message as it is now.",
+        "Open it again: somebody may have sent, approved or cancelled it meanwhile.",
     )
-
-
-_SAID = {
-    BroadcastState.DRAFT: "a draft",
-    BroadcastState.WAITING: "waiting for approval",
-    BroadcastState.SCHEDULED: "scheduled",
-    BroadcastState.SENDING: "being sent",
-    BroadcastState.SENT: "sent",
-    BroadcastState.CANCELLED: "cancelled",
-}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 
 from engine.database import Database
 from engine.services.actor import Actor
+from engine.services.csv_lines import line
 from engine.store.staff import audit
 from engine.store.staff.audit import Entry as Entry  # the answer of newest
 
 _COLUMNS = ("id", "at", "who", "act", "subject", "before", "after")
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def newest(
@@ -33,9 +31,9 @@ def refuse(database: Database, by: Actor, what: str) -> None:
 def exported(database: Database) -> Iterator[str]:
     """All entries as CSV, oldest first, a part at a time."""
     with database.snapshot() as connection:
-        yield _line(_COLUMNS)
+        yield line(_COLUMNS)
         for one in audit.every(connection):
-            yield _line((
+            yield line((
                 str(one.id), one.at.isoformat(), one.who, one.act, one.subject,
                 _words(one.before), _words(one.after),
             ))  # fmt: skip
@@ -43,12 +41,3 @@ def exported(database: Database) -> Iterator[str]:
 
 def _words(state: audit.State) -> str:
     return "" if state is None else json.dumps(state, ensure_ascii=False, sort_keys=True)
-
-
-def _line(values: tuple[str, ...]) -> str:
-    """One line. A spreadsheet must take none of it for a formula."""
-    file = io.StringIO()
-    csv.writer(file).writerow(
-        f"'{value}" if value.startswith(_STARTS_A_FORMULA) else value for value in values
-    )
-    return file.getvalue()

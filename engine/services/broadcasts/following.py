@@ -1,0 +1,170 @@
+"""Following: how far a broadcast is, and what became of it for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from engine.database import Database
+from engine.ports.broadcasts import Broadcast, Recipient
+from engine.services.broadcasts.drafts import known
+from engine.services.csv_lines import line
+from engine.store import directory, recipients
+from engine.store.recipients import Phones as Phones  # a part of the answers
+from engine.store.said_of_students import said_of
+from rules.audience import Audience
+from rules.broadcasts import BroadcastId
+from rules.change import PersonId, StudentId
+from rules.gates import EVERY_SCHOOL
+from rules.reasons import Reason
+from rules.tool_rights import Schools
+
+COLUMNS: Final = (
+    "person", "name", "audience", "students", "reason", "what_it_means", "problem", "phones",
+    "accepted", "refused",
+)  # fmt: skip
+_AT_ONCE: Final = 500
+_HEARD: Final = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD, Reason.TOO_LATE})
+
+
+class Progress(NamedTuple):
+    """How far a broadcast is: its recipients by what became of it, and what phones were told.
+
+    Before it is *expanded* nobody knows how many recipients there are.
+    """
+
+    broadcast: Broadcast
+    by_reason: Mapping[Reason, int]
+    phones: Phones
+
+    @property
+    def is_expanded(self) -> bool:
+        """Whether all recipients are known."""
+        return self.broadcast.expanded > 0
+
+    @property
+    def recipients(self) -> int:
+        """How many there are, those who are not told among them."""
+        return sum(self.by_reason.values())
+
+    @property
+    def told(self) -> int:
+        """How many people find it in their inbox."""
+        return sum(self.by_reason.get(reason, 0) for reason in _HEARD)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return self.by_reason.get(Reason.HELD, 0)
+
+    @property
+    def silent(self) -> int:
+        """How many are not told."""
+        return self.recipients - self.told - self.waiting
+
+    @property
+    def faulty(self) -> int:
+        """How many are not told because their text came out blank, or could not be made."""
+        faults = (Reason.TEXT_BLANK, Reason.TEMPLATE_INVALID)
+        return sum(self.by_reason.get(reason, 0) for reason in faults)
+
+
+class Became(NamedTuple):
+    """What became of a broadcast for one person; names are empty where nobody knows them now."""
+
+    person: PersonId
+    name: str
+    audience: Audience
+    students: Mapping[StudentId, str]
+    reason: Reason
+    problem: str | None
+    phones: Phones
+
+
+def progress(database: Database, name: BroadcastId) -> Progress:
+    """How far it is; raises NotThere."""
+    with database.read() as connection:
+        one = known(connection, name)
+        return Progress(
+            one, recipients.counts(connection, name), recipients.phones(connection, name)
+        )
+
+
+def became(
+    database: Database,
+    name: BroadcastId,
+    schools: Schools,
+    *,
+    reasons: Collection[Reason] = (),
+    after: str = "",
+    limit: int = 100,
+) -> Sequence[Became]:
+    """Recipients that come *after* a person, in the order of their ids; of some *reasons* or any.
+
+    Those alone who hear because of a student at one of these *schools*; raises NotThere.
+    """
+    with database.read() as connection:
+        known(connection, name)
+        found: list[Became] = []
+        while len(found) < limit:
+            some = recipients.some(
+                connection, name, reasons=reasons, after=after, limit=limit - len(found)
+            )
+            if not some:
+                break
+            after = some[-1].person
+            found += _told_of(connection, name, some, schools)
+        return found
+
+
+def exported(database: Database, name: BroadcastId, schools: Schools) -> Iterator[str]:
+    """The same of all as CSV, a line at a time; raises NotThere."""
+    yield line(COLUMNS)
+    after = ""
+    while some := became(database, name, schools, after=after, limit=_AT_ONCE):
+        yield from map(_line, some)
+        after = some[-1].person
+
+
+def _told_of(
+    connection: Connection, name: BroadcastId, some: Sequence[Recipient], schools: Schools
+) -> Iterator[Became]:
+    students = {student for one in some for student in one.students}
+    visible = _visible(connection, students, schools)
+    people = directory.full_names(connection, {one.person for one in some})
+    said = said_of(connection, visible)
+    phones = recipients.phones_of(connection, name, {one.person for one in some})
+    for one in some:
+        theirs = {
+            student: f"{said[student].first_name} {said[student].last_name}".strip()
+            if student in said
+            else ""
+            for student in one.students
+            if student in visible
+        }
+        if theirs:
+            yield Became(
+                one.person, people.get(one.person, ""), one.audience, theirs, one.reason,
+                one.problem, phones.get(one.person, Phones()),
+            )  # fmt: skip
+
+
+def _visible(
+    connection: Connection, students: Collection[StudentId], schools: Schools
+) -> Collection[StudentId]:
+    if schools.includes(EVERY_SCHOOL):
+        return set(students)
+    found = directory.schools_of(connection, students)
+    return {student for student, theirs in found.items() if any(map(schools.includes, theirs))}
+
+
+def _line(one: Became) -> str:
+    return line((
+        one.person, one.name, one.audience, "; ".join(
+            f"{name} ({student})" if name else student for student, name in one.students.items()
+        ),
+        one.reason, one.reason.for_staff, one.problem or "", str(one.phones.told),
+        str(one.phones.accepted), str(one.phones.refused),
+    ))  # fmt: skip

@@ -1,0 +1,151 @@
+"""Expansions: broadcasts as expand sees them, one transaction for each portion."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from engine.database import Database
+from engine.dialects import dialect_of
+from engine.ports import Due
+from engine.ports.broadcasts import Became, Broadcast, Recipient, Texts
+from engine.store import audiences, broadcasts, district, due, notifications, outcomes, recipients
+from engine.store.ledger import RELEASING_BROADCASTS
+from rules.audience import Candidate, DeviceId
+from rules.broadcasts import BroadcastId, BroadcastState
+from rules.change import Kind, PersonId, StudentId
+from rules.gates import Circumstances
+from rules.identity import push_id
+from rules.lanes import Lane
+from rules.notification import Notification, NotificationId, State
+from rules.reasons import Reason
+
+_LONGEST: Final = timedelta(seconds=10)  # that it may stand still
+
+
+class SqlExpansions:
+    """Implements ports.broadcasts.Expansions."""
+
+    def __init__(self, database: Database, timezone: str) -> None:
+        self._database = database
+        self._zone = ZoneInfo(timezone)
+
+    def to_expand(self, now: datetime) -> Sequence[Broadcast]:
+        """See ports.broadcasts.Expansions.to_expand."""
+        with self._database.read() as connection:
+            return broadcasts.to_expand(connection, now)
+
+    def texts_of(self, one: Broadcast, revision: int) -> Texts:
+        """See ports.broadcasts.Expansions.texts_of."""
+        with self._database.read() as connection:
+            return broadcasts.texts_of(connection, [(one.id, revision)]).get((one.id, revision), {})
+
+    def related(
+        self, students: Collection[StudentId], now: datetime
+    ) -> Mapping[StudentId, Sequence[Candidate]]:
+        """See ports.broadcasts.Expansions.related."""
+        wanted = {(student, Kind.BROADCAST) for student in students}
+        with self._database.read() as connection:
+            found = audiences.fetch(connection, wanted, now).candidates
+        return {student: found[student, Kind.BROADCAST] for student in students}
+
+    def circumstances(self, now: datetime) -> Circumstances:
+        """See ports.broadcasts.Expansions.circumstances."""
+        with self._database.read() as connection:
+            return district.circumstances(connection, now.astimezone(self._zone).date())
+
+    @contextmanager
+    def expanding(self, name: BroadcastId) -> Iterator[SqlExpanding]:
+        """See ports.broadcasts.Expansions.expanding."""
+        with self._database.write() as connection:
+            dialect_of(connection).exclude(connection, RELEASING_BROADCASTS, _LONGEST)
+            yield SqlExpanding(connection, name)
+
+
+class SqlExpanding:
+    """Implements ports.broadcasts.Expanding."""
+
+    def __init__(self, connection: Connection, name: BroadcastId) -> None:
+        self._connection = connection
+        self._name = name
+
+    def current(self) -> Broadcast | None:
+        """See ports.broadcasts.Expanding.current."""
+        return broadcasts.one(self._connection, self._name, for_change=True)
+
+    def begin(self, now: datetime) -> None:
+        """See ports.broadcasts.Expanding.begin."""
+        begin(self._connection, self._name, now)
+
+    def known(self, people: Collection[PersonId]) -> Collection[PersonId]:
+        """See ports.broadcasts.Expanding.known."""
+        return recipients.known(self._connection, self._name, people)
+
+    def add(self, found: Sequence[Recipient], held: Sequence[Notification]) -> None:
+        """See ports.broadcasts.Expanding.add."""
+        recipients.add(self._connection, self._name, found)
+        self._hold(held)
+
+    def unfinished(self, limit: int, *, before: int | None = None) -> Sequence[Notification]:
+        """See ports.broadcasts.Expanding.unfinished."""
+        return notifications.of_broadcast(self._connection, self._name, limit, before=before)
+
+    def shown(
+        self, told: Collection[Notification]
+    ) -> Mapping[NotificationId, tuple[DeviceId, ...]]:
+        """See ports.broadcasts.Expanding.shown."""
+        pushes = {push_id(one.id, device) for one in told for device in one.devices}
+        not_shown = outcomes.not_shown(self._connection, pushes)
+        return {
+            one.id: tuple(each for each in one.devices if push_id(one.id, each) not in not_shown)
+            for one in told
+        }
+
+    def replace(self, old: Sequence[Notification], held: Sequence[Notification]) -> None:
+        """See ports.broadcasts.Expanding.replace."""
+        self._end(old, State.REPLACED)
+        self._hold(held)
+
+    def withdraw(self, held: Sequence[Notification], reason: Reason) -> None:
+        """See ports.broadcasts.Expanding.withdraw."""
+        self._end(held, State.WITHDRAWN)
+        recipients.told(self._connection, [Became(self._name, one.person, reason) for one in held])
+
+    def expanded(self, revision: int) -> None:
+        """See ports.broadcasts.Expanding.expanded."""
+        broadcasts.goes_on(
+            self._connection, self._name, expanded=revision, problem=None, remedy=None
+        )
+
+    def sent(self, now: datetime) -> None:
+        """See ports.broadcasts.Expanding.sent."""
+        broadcasts.goes_on(self._connection, self._name, state=BroadcastState.SENT, sent_at=now)
+
+    def stands_still(self, problem: str, remedy: str) -> None:
+        """See ports.broadcasts.Expanding.stands_still."""
+        broadcasts.goes_on(self._connection, self._name, problem=problem, remedy=remedy)
+
+    def _hold(self, held: Sequence[Notification]) -> None:
+        notifications.hold(self._connection, held)
+        due.plan_held(self._connection, {one.id: one.at for one in held}, Lane.BROADCASTS)
+
+    def _end(self, found: Sequence[Notification], state: State) -> None:
+        notifications.save(self._connection, [one.moved(state) for one in found])
+        due.forget(self._connection, [Due(one.id, None, 1) for one in found])
+
+
+def begin(connection: Connection, name: BroadcastId, now: datetime) -> None:
+    """Send a broadcast from *now* on, as it is written."""
+    one = broadcasts.one(connection, name, for_change=True)
+    if one is None:
+        return
+    broadcasts.keep_texts(connection, name, 1, one.texts, now)
+    broadcasts.goes_on(
+        connection, name, state=BroadcastState.SENDING, revision=1, expanded=0, begun_at=now,
+        version=one.version + 1, changed_at=now,
+    )  # fmt: skip

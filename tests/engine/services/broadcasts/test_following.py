@@ -1,0 +1,114 @@
+"""Following: how far a message is, and what became of it for everybody."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+import pytest
+
+from engine.services.broadcasts import following
+from engine.services.broadcasts.refusals import NotThere
+from engine.store.recipients import Phones
+from engine.wire.messages import Push
+from rules.broadcasts import BroadcastId
+from rules.change import SchoolId
+from rules.outcomes import Verdict
+from rules.reasons import Reason
+from rules.tool_rights import EVERYWHERE, Schools
+from tests.broadcasting import Office
+from tests.builders import an_outcome
+from tests.district import ADA_HERSELF, BEN, BEN_HIMSELF, FATHER, MIDDLE_SCHOOL, MOTHER, District
+
+
+@pytest.fixture
+def office(district: District) -> Office:
+    return Office(district)
+
+
+def answered(office: Office, pushes: Sequence[Push]) -> None:
+    """The mother's phone takes it, and the father's is gone."""
+    phones = office.district.devices()
+    verdicts = {
+        phones[MOTHER]: (Verdict.ACCEPTED, ""),
+        phones[FATHER]: (Verdict.UNREGISTERED, "UNREGISTERED"),
+        phones[ADA_HERSELF]: (Verdict.DEFERRED, "UNAVAILABLE"),
+    }
+    office.district.record(
+        [
+            an_outcome(one, verdicts[one.device_id][0], reason=verdicts[one.device_id][1])
+            for one in pushes
+        ]
+    )
+
+
+def test_progress_counts_while_it_goes(office: Office) -> None:
+    name = office.send()
+    before = following.progress(office.database, name)
+    office.expand()
+    expanded = following.progress(office.database, name)
+    answered(office, office.tell())
+    after = following.progress(office.database, name)
+
+    assert (before.is_expanded, before.recipients) == (False, 0)
+    assert (expanded.is_expanded, expanded.recipients, expanded.waiting) == (True, 7, 3)
+    assert (expanded.told, expanded.silent) == (0, 4)
+    assert (after.told, after.waiting, after.silent, after.faulty) == (3, 0, 4, 0)
+    assert after.phones == Phones(3, 1, 1)
+
+
+def test_each_recipient_has_a_name_a_reason_and_what_their_phones_said(office: Office) -> None:
+    name = office.send()
+    answered(office, office.tell())
+
+    found = {
+        one.person: one for one in following.became(office.database, name, EVERYWHERE, limit=3)
+    }
+    rest = following.became(office.database, name, EVERYWHERE, after=max(found))
+
+    assert len(found) == 3
+    assert len(rest) == 4
+    found |= {one.person: one for one in rest}
+    mother = found[MOTHER]
+    assert (mother.name, mother.reason, mother.phones) == (
+        "Lucía Reyes", Reason.TOLD, Phones(1, 1, 0),
+    )  # fmt: skip
+    assert set(mother.students.values()) == {"Ada Reyes", "Ben Reyes"}
+    assert found[FATHER].phones == Phones(1, 0, 1)
+    assert found[BEN_HIMSELF].reason is Reason.NO_ACCOUNT
+
+
+def test_staff_of_a_school_see_what_concerns_its_students(office: Office) -> None:
+    name = office.send()
+    office.tell()
+
+    found = following.became(office.database, name, Schools(frozenset({SchoolId(MIDDLE_SCHOOL)})))
+
+    assert {one.person for one in found} == {MOTHER, BEN_HIMSELF}
+    assert all(list(one.students) == [BEN] for one in found)
+
+
+def test_recipients_are_found_by_their_reason(office: Office) -> None:
+    name = office.send()
+    office.tell()
+
+    found = following.became(office.database, name, EVERYWHERE, reasons=[Reason.RESTRICTED])
+
+    assert [one.reason for one in found] == [Reason.RESTRICTED]
+
+
+def test_all_of_it_is_a_table_for_a_spreadsheet(office: Office) -> None:
+    office.district.sis("UPDATE schoolbell_people SET first_name = '=1+1' WHERE id = '35'")
+    name = office.send()
+    answered(office, office.tell())
+
+    text = "".join(following.exported(office.database, name, EVERYWHERE))
+    rows = list(csv.DictReader(io.StringIO(text)))
+
+    assert len(rows) == 7
+    father = next(row for row in rows if row["person"] == FATHER)
+    assert (father["name"], father["reason"], father["refused"]) == ("'=1+1 Reyes", "TOLD", "1")
+
+
+def test_what_nobody_sent_cannot_be_followed(office: Office) -> None:
+    with pytest.raises(NotThere):
+        following.progress(office.database, BroadcastId("00000000-0000-7000-8000-000000000000"))
