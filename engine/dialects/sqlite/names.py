@@ -18,6 +18,11 @@ def cursor_of(owner: Owner) -> str:
     return f"schoolbell_cursor_{owner.identifier}"
 
 
+def replaced_of(owner: Owner) -> str:
+    """What a row that is being inserted takes the place of, until it stands there."""
+    return f"schoolbell_replaced_{owner.identifier}"
+
+
 def last_id(outbox: str) -> str:
     return f"coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{outbox}'), 0)"
 

@@ -334,6 +334,7 @@ class TestRemove:
                 "schoolbell_district_score_insert",
                 "schoolbell_district_score_update",
                 "schoolbell_district_score_delete",
+                "schoolbell_district_score_replace",
             }
             if sis.is_sqlite
             else {"schoolbell_district_score", "schoolbell_district_score.truncate"}

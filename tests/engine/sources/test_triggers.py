@@ -308,11 +308,12 @@ class TestOnlyWhatIsWatched:
         )
         assert told(postgres_sis) == []
 
-    def test_the_delete_inside_insert_or_replace_is_missed(self, sqlite_sis: Sis) -> None:
+    def test_what_update_or_replace_deletes_is_missed(self, sqlite_sis: Sis) -> None:
         sqlite_sis.write(
-            "INSERT INTO score VALUES (1, 7, NULL)", "INSERT OR REPLACE INTO score VALUES (1, 8, 0)"
+            "INSERT INTO score VALUES (1, 7, NULL), (2, 8, NULL)",
+            "UPDATE OR REPLACE score SET id = 1 WHERE id = 2",
         )
-        assert told(sqlite_sis) == [scored(7), scored(8)]
+        assert [one.op for one in sqlite_sis.changes()] == [Op.INSERT, Op.INSERT]
 
     @pytest.mark.parametrize("trap", ["TRUNCATE", "session_replication_role"])
     def test_check_says_what_postgresql_would_miss(self, postgres_sis: Sis, trap: str) -> None:
@@ -321,7 +322,7 @@ class TestOnlyWhatIsWatched:
 
     def test_check_says_what_sqlite_would_miss(self, sqlite_sis: Sis) -> None:
         [finding] = sqlite_sis.capture(sqlite_sis.watch()).check()
-        assert "INSERT OR REPLACE" in finding.missed
+        assert "UPDATE OR REPLACE" in finding.missed
 
 
 class TestIdentity:
