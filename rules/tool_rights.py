@@ -149,6 +149,13 @@ class Schools:
             return self.everywhere and not self.but_not
         return school in self.only or (self.everywhere and school not in self.but_not)
 
+    def both(self, other: Schools) -> Schools:
+        """Those that are among these and among *other*."""
+        if self.everywhere and other.everywhere:
+            return Schools(frozenset(), but_not=self.but_not | other.but_not, everywhere=True)
+        some, rest = (other, self) if self.everywhere else (self, other)
+        return Schools(frozenset(one for one in some.only if rest.includes(one)))
+
     @property
     def is_empty(self) -> bool:
         """Whether there is none."""

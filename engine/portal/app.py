@@ -16,6 +16,7 @@ from engine.portal.errors import handle_errors
 from engine.portal.pages import (
     account,
     audit,
+    choosing,
     health,
     home,
     metrics,
@@ -34,7 +35,7 @@ from engine.portal.protection import Protection
 _LARGEST_BODY: Final = 1_000_000  # bytes
 _PAGES: Final = (
     health, metrics, static_files, sign_in, single_sign_on, home, account, push_notifications,
-    monitor, staff, audit, why, templates,
+    monitor, staff, audit, why, templates, choosing,
 )  # fmt: skip
 _API: Final = (me_api, settings_api, monitor_api, audit_api)
 

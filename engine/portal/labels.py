@@ -186,3 +186,39 @@ TROUBLES: Final[Mapping[Trouble, str]] = {
     ),
     Trouble.DISABLED: _("Your account is disabled. Ask an administrator of the portal."),
 }
+
+PARTS: Final[Mapping[str, str]] = {
+    "class_enrollments": _("Class enrollments"),
+    "camp_enrollments": _("Camp enrollments"),
+}
+"""The two kinds of rows of the page of enrollments."""
+
+COLUMNS: Final[Mapping[str, str]] = {
+    "name": _("Name"),
+    "school_id": _("School"),
+    "year": _("Year"),
+    "grade": _("Grade"),
+    "homeroom": _("Homeroom"),
+    "status": _("Status"),
+    "teacher": _("Teacher"),
+    "meets": _("Meets"),
+    "place": _("Place"),
+    "starts": _("First day"),
+    "ends": _("Last day"),
+    "type": _("Type"),
+    "title": _("Title"),
+    "session": _("Session"),
+}
+"""The columns of the pages from which staff write."""
+
+COLUMNS_OF: Final[Mapping[tuple[str, str], str]] = {
+    ("families", "name"): _("Family"),
+    ("students", "name"): _("Student"),
+    ("classes", "name"): _("Class"),
+    ("camps", "name"): _("Camp"),
+    ("class_enrollments", "name"): _("Student"),
+    ("class_enrollments", "title"): _("Class"),
+    ("camp_enrollments", "name"): _("Student"),
+    ("camp_enrollments", "title"): _("Camp"),
+}
+"""What a column is called on one page, where that says more."""

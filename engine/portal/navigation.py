@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from engine.portal.labels import TOOLS
@@ -31,7 +31,17 @@ class Section(NamedTuple):
 
 
 SECTIONS: Final = (
-    Section(_("Messages to families"), (Entry("/templates", Tool.TEMPLATES),)),
+    Section(
+        _("Messages to families"),
+        (
+            Entry("/families", Tool.FAMILIES),
+            Entry("/students", Tool.STUDENTS),
+            Entry("/classes", Tool.CLASSES),
+            Entry("/camps", Tool.CAMPS),
+            Entry("/enrollments", Tool.ENROLLMENTS),
+            Entry("/templates", Tool.TEMPLATES),
+        ),
+    ),
     Section(_("Support"), (Entry("/why", Tool.WHY),)),
     Section(
         _("System Settings"),
@@ -45,12 +55,14 @@ SECTIONS: Final = (
 )
 
 
-def sections_for(visit: Visit) -> Sequence[Section]:
-    """What somebody may see, without sections that would be empty."""
+def sections_for(visit: Visit, there: Collection[Tool]) -> Sequence[Section]:
+    """What somebody may see of the tools that are *there*, without sections that would be empty."""
     found = []
     for section in SECTIONS:
         entries = [
-            one for one in section.entries if visit.may_somewhere(Grant(one.tool, Right.READ))
+            one
+            for one in section.entries
+            if one.tool in there and visit.may_somewhere(Grant(one.tool, Right.READ))
         ]
         if entries:
             found.append(Section(section.label, entries))

@@ -11,10 +11,14 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Request
 
+from engine.errors import SchoolbellError
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
+from engine.services.broadcasts.choosing import Offers, offered
+from engine.services.broadcasts.selection import PARTS
 from engine.services.monitor import Watch
 from engine.services.staff.provider import Provider
+from rules.tool_rights import Tool
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,23 @@ class Portal:
         """The address by which browsers reach the portal, without a slash at its end."""
         public = self.district.config.portal.public_url.rstrip("/")
         return public or f"{request.url.scheme}://{request.url.netloc}"
+
+    @cached_property
+    def offers(self) -> Offers:
+        """What filters offer, asked of the SIS now and then."""
+        return Offers()
+
+    @cached_property
+    def tools(self) -> frozenset[Tool]:
+        """The tools there are: a page that the SIS has nothing for is none.
+
+        A definition that cannot be read hides none: whoever opens the page is told what is wrong.
+        """
+        try:
+            there = offered(self.district.source)
+        except SchoolbellError:
+            return frozenset(Tool)
+        return frozenset(one for one in Tool if one not in PARTS or one in there)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -59,7 +59,7 @@ def page(
             portal=portal_of(request),
             visit=visit,
             may=_may(visit),
-            sections=navigation.sections_for(visit) if visit else (),
+            sections=navigation.sections_for(visit, portal_of(request).tools) if visit else (),
             done=DONE.get(request.query_params.get("done", "")),
             **values,
         )
@@ -94,6 +94,7 @@ def environment(language: str) -> Environment:
     made.filters.update(
         moment=lambda when, zone: _moment(when, zone, language),
         day=lambda when: _day(when, language),
+        date=lambda when: format_date(when, "medium", locale=language),
         browser=lambda agent: _browser(agent, language),
         clock=lambda when, zone: format_time(when, "short", tzinfo=zone, locale=language),
         duration=lambda took: _duration(took, language),

@@ -10,10 +10,13 @@ from typing import Final, NamedTuple
 
 from engine.database import Database
 from engine.sources.pages import BY_NAME as BY_NAME  # how a look is ordered
-from engine.sources.pages import EVERYTHING, Chosen, Days, Narrowed, Page
+from engine.sources.pages import EVERYTHING, Chosen
+from engine.sources.pages import Days as Days  # what a page is narrowed to
 from engine.sources.pages import Look as Look  # the answer of look
 from engine.sources.pages import Mark as Mark  # where a look goes on
+from engine.sources.pages import Narrowed as Narrowed
 from engine.sources.pages import Order as Order
+from engine.sources.pages import Page as Page
 from engine.sources.source import SqlSource
 from engine.store import candidates
 from rules.audience import Audience, Candidate, DeviceId

@@ -297,6 +297,11 @@ class SisPages:
         given = self._columns(page)
         return [name for name in _ROWS[page]._fields if name in given and name not in _NOT_SHOWN]
 
+    def fields(self, page: Page) -> Sequence[str]:
+        """The fields of a row of a page, those too that its query does not give."""
+        fields: Sequence[str] = _ROWS[page]._fields
+        return fields
+
     def look(
         self,
         page: Page,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -188,7 +189,7 @@ class SqlSource:
                 "Let it give `active`, or `starts` and `ends`, the first and the last day.",
             )
 
-    @property
+    @cached_property
     def pages(self) -> SisPages:
         """What staff choose from when they send a broadcast."""
         return SisPages(self.database, self.definition)

@@ -44,7 +44,11 @@ def keep(visitor: Visitor, name: str) -> None:
 
 
 def violations(visitor: Visitor) -> list[str]:
-    """What axe found, with the elements."""
+    """What axe found, with the elements.
+
+    At the end of the page: what a toolbar at the foot of the window covers is reached by scrolling.
+    """
+    visitor.page.evaluate("scrollTo(0, document.body.scrollHeight)")
     results = Axe().run(visitor.page, options=AXE).response["violations"]
     return [
         f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyotp
+from sqlalchemy import text
 
 from engine.config import (
     Config,
@@ -19,6 +20,7 @@ from engine.config import (
     OidcSettings,
     PortalSettings,
 )
+from engine.database import Database
 from engine.portal import cookies
 from engine.portal.server import PortalStage
 from engine.runtime.clock import utc_now
@@ -37,6 +39,7 @@ from rules.tool_rights import Grant, GroupId, Right, Tool
 from tests import district
 from tests.builders import an_outcome
 from tests.district import HIGH_SCHOOL
+from tests.engine.sources.test_pages import PAGES
 
 PASSWORD: Final = "a sentence that staff remember"
 LONG_NAME: Final = "Maximiliana Wolfeschlegelsteinhausen-Bergerdorff"
@@ -119,6 +122,7 @@ def serving(folder: Path, port: int = 0, oidc: OidcSettings | None = None) -> It
     """The portal of the small district, at a free port of this machine, perhaps with a provider."""
     url = f"sqlite:///{folder / 'district.db'}"
     district.build(url)
+    _fill_pages(url)
     keys = folder / "schoolbell.keys"
     keyring.write(keys, [keyring.new_key(utc_now())])
     config = Config(
@@ -175,6 +179,15 @@ def _keep_a_template(site: Site) -> None:
             "message-es": "{{ student_first_name }} no tiene clase hoy.",
         }),
     )  # fmt: skip
+
+
+def _fill_pages(url: str) -> None:
+    """Families, classes and camps, so that there is somebody to choose."""
+    database = Database(url)
+    with database.write() as connection:
+        for statement in PAGES.split(";\n"):
+            connection.execute(text(statement))
+    database.close()
 
 
 def _let_something_happen(site: Site) -> None:

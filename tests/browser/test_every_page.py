@@ -143,6 +143,18 @@ def _as(visitor: Visitor, account: Account, *, proved: bool = False) -> None:
     visitor.context.add_cookies([cookie])  # type: ignore[list-item]
 
 
+def selected(visitor: Visitor, there: Furnished) -> None:
+    at("/camps")(visitor, there)
+    visitor.page.locator("[name=tick]").first.check()
+    visitor.page.locator("summary").click()
+
+
+def nobody_selected(visitor: Visitor, there: Furnished) -> None:
+    at("/students?q=ada")(visitor, there)
+    visitor.page.locator("#send").click()
+    visitor.page.get_by_role("alert").wait_for()
+
+
 PAGES: Final = {
     "sign-in": sign_in,
     "sign-in-refused": refused,
@@ -171,6 +183,13 @@ PAGES: Final = {
     "why-restricted": at(f"/why/person?student={ADA}&person={UNCLE}"),
     "why-decision": decision,
     "why-change": change,
+    "families": at("/families"),
+    "students": at("/students?sort=grade&down=yes"),
+    "classes": at("/classes"),
+    "camps": selected,
+    "enrollments": at("/enrollments?of=camp_enrollments"),
+    "choosing-nothing": at("/students?q=nothing+is+called+so"),
+    "choosing-nobody": nobody_selected,
     "forbidden": forbidden,
     "problem": at("/nothing"),
 }

@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from engine.database import Database
-from engine.services.broadcasts.selection import PARTS, Selection, among
-from engine.sources.pages import Narrowed, Page
+from engine.services.broadcasts.selection import PARTS, Selection, among, count, shown_ticked
+from engine.sources.pages import Look, Mark, Narrowed, Order, Page
 from engine.sources.source import SqlSource
 from engine.store.staff import selections
 from rules.tool_rights import Schools, StaffId, Tool
@@ -112,6 +112,62 @@ def students_of(
         family: sorted(names[one] for one in students if one in names)
         for family, students in members.items()
     }
+
+
+class Seen(NamedTuple):
+    """Some rows of a page, as one member of staff sees them.
+
+    *total* rows match. *columns* are those that the rows have, by *places*; *students* are the
+    names of those of each family. Rows are *choosable* where somebody may write to their school,
+    and *selected* of all rows are ticked, among them the shown rows *ticked*.
+    """
+
+    look: Look
+    total: int
+    columns: Sequence[str]
+    places: Mapping[str, int]
+    narrows: Collection[str]
+    students: Mapping[str, Sequence[str]]
+    choosable: Collection[str]
+    ticked: Collection[str]
+    selected: int
+
+
+class Wanted(NamedTuple):
+    """Which rows of *part* somebody wants to see, and in which order.
+
+    They see those of the schools *seen*, and may write to those of *sends*.
+    """
+
+    part: Page
+    to: Narrowed
+    order: Order
+    after: Mark | None
+    before: Mark | None
+    seen: Schools
+    sends: Schools
+
+
+def see(source: SqlSource, selection: Selection, wanted: Wanted, limit: int) -> Seen:
+    """At most *limit* rows of a page, and what is ticked. Raises as `SisPages.look` does."""
+    part, sis, seen, sends = wanted.part, source.pages, wanted.seen, wanted.sends
+    look = sis.look(
+        part, wanted.to, schools=seen, order=wanted.order, after=wanted.after,
+        before=wanted.before, limit=limit,
+    )  # fmt: skip
+    ids = frozenset(row.id for row in look.rows)
+    is_chosen = not sends.is_empty
+    return Seen(
+        look=look,
+        total=sis.how_many(part, wanted.to, seen),
+        columns=[one for one in sis.shows(part) if one != "name"],
+        places={one: place for place, one in enumerate(sis.fields(part))},
+        narrows=sis.narrows(part),
+        students=students_of(source, ids, seen) if part is Page.FAMILIES else {},
+        choosable=ids if sends == seen else sis.known(part, ids, sends),
+        ticked=shown_ticked(source, selection, part, ids, sends) if is_chosen else frozenset(),
+        selected=count(source, selection, sends) if is_chosen else 0,
+    )
 
 
 class Offers:
