@@ -31,6 +31,8 @@ _KEYWORDS: Final[Any] = {"_": None, "gettext": None, "ngettext": (1, 2), "marked
 REFUSING: Final = (
     *sorted((_ENGINE / "services" / "staff").glob("*.py")),
     *sorted((_ENGINE / "services" / "broadcasts").glob("*.py")),
+    _ENGINE / "portal" / "senders.py",
+    _ENGINE / "portal" / "pages" / "writing.py",
     _ENGINE / "services" / "settings.py",
     _ENGINE / "secrets" / "passwords.py",
 )

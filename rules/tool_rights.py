@@ -156,6 +156,12 @@ class Schools:
         some, rest = (other, self) if self.everywhere else (self, other)
         return Schools(frozenset(one for one in some.only if rest.includes(one)))
 
+    def covers(self, other: Schools) -> bool:
+        """Whether all of *other* are among these."""
+        if other.everywhere:
+            return self.everywhere and self.but_not <= other.but_not
+        return all(map(self.includes, other.only))
+
     @property
     def is_empty(self) -> bool:
         """Whether there is none."""

@@ -16,6 +16,7 @@ from engine.portal.errors import handle_errors
 from engine.portal.pages import (
     account,
     audit,
+    broadcasts,
     choosing,
     health,
     home,
@@ -28,6 +29,7 @@ from engine.portal.pages import (
     static_files,
     templates,
     why,
+    writing,
 )
 from engine.portal.portal import Portal
 from engine.portal.protection import Protection
@@ -35,7 +37,7 @@ from engine.portal.protection import Protection
 _LARGEST_BODY: Final = 1_000_000  # bytes
 _PAGES: Final = (
     health, metrics, static_files, sign_in, single_sign_on, home, account, push_notifications,
-    monitor, staff, audit, why, templates, choosing,
+    monitor, staff, audit, why, templates, choosing, writing, broadcasts,
 )  # fmt: skip
 _API: Final = (me_api, settings_api, monitor_api, audit_api)
 

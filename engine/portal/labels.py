@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.portal.languages import marked as _
+from engine.services.broadcasts.funnel import Step
 from engine.services.staff.single_sign_on import Trouble
 from rules.audience import Audience
+from rules.broadcasts import BroadcastState
 from rules.change import Kind
 from rules.gateway_state import GatewayState
 from rules.privacy import Level
@@ -105,6 +107,22 @@ UNITS: Final[Mapping[UnitKind, str]] = {
     UnitKind.ENROLLMENT: _("One message for each enrollment"),
 }
 
+STEPS: Final[Mapping[Step, str]] = {
+    Step.MAY_HEAR: _("Who may not be told"),
+    Step.WITH_DEVICE: _("Who has no device that takes pushes"),
+    Step.SWITCHED_ON: _("Who has switched messages off"),
+    Step.LATELY: _("Who was not seen in the last 30 days"),
+}
+
+BROADCAST_STATES: Final[Mapping[BroadcastState, str]] = {
+    BroadcastState.DRAFT: _("Draft"),
+    BroadcastState.WAITING: _("Waits for approval"),
+    BroadcastState.SCHEDULED: _("Scheduled"),
+    BroadcastState.SENDING: _("Being sent"),
+    BroadcastState.SENT: _("Sent"),
+    BroadcastState.CANCELLED: _("Cancelled"),
+}
+
 GROUPS: Final[Mapping[Group, str]] = {
     Group.FAMILY: _("Family"),
     Group.STUDENT: _("Student"),
@@ -151,16 +169,6 @@ PROBLEMS: Final[Mapping[Problem, str]] = {
     Problem.UNKNOWN: _("There is no variable “%(what)s”."),
     Problem.NOT_HERE: _("Messages like this one do not know the variable “%(what)s”."),
 }
-
-ERRORS: Final = (
-    *(_("There is no such template."), _("It may have been taken away.")),
-    *(_("This can be no name of a template."), _("Write 1 to 100 characters.")),
-    *(_("There is a template of this name for this page already."), _("Choose another name.")),
-    _("Somebody else has changed this template meanwhile."),
-    _("Open it in another window, and put what is yours into it there."),
-    *(_("Nobody writes to families from such a page."), _("Choose one of the pages.")),
-)
-"""What services say where something did not work, to be translated where it is shown."""
 
 TROUBLES: Final[Mapping[Trouble, str]] = {
     Trouble.AWAY: _(

@@ -39,6 +39,7 @@ SECTIONS: Final = (
             Entry("/classes", Tool.CLASSES),
             Entry("/camps", Tool.CAMPS),
             Entry("/enrollments", Tool.ENROLLMENTS),
+            Entry("/broadcasts", Tool.BROADCASTS),
             Entry("/templates", Tool.TEMPLATES),
         ),
     ),

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, update
 
 from engine.ports.broadcasts import Broadcast, Texts
-from engine.store.bulk import one_of
+from engine.store.bulk import insert_new, one_of
 from engine.store.tables import broadcast_texts, broadcasts
 from rules.broadcasts import BroadcastId, BroadcastState
 from rules.change import SchoolId
@@ -31,9 +31,10 @@ def new_id(now: datetime) -> BroadcastId:
     )
 
 
-def add(connection: Connection, one: Broadcast) -> None:
-    """Store a new one."""
-    connection.execute(broadcasts.insert().values(**_columns(one._asdict())))
+def add(connection: Connection, one: Broadcast) -> bool:
+    """Store a new one; False where there is one of its id."""
+    new = insert_new(connection, broadcasts).values(**_columns(one._asdict()))
+    return connection.execute(new.returning(broadcasts.c.id)).first() is not None
 
 
 def change(

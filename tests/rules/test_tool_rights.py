@@ -1,11 +1,23 @@
 """Tool rights: where each holds, and that taking away wins."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.change import SchoolId
 from rules.gates import EVERY_SCHOOL
-from rules.tool_rights import EVERYTHING, OFFERED, Grant, GroupId, Right, Tool, ToolRights
+from rules.tool_rights import (
+    EVERYTHING,
+    EVERYWHERE,
+    NOWHERE,
+    OFFERED,
+    Grant,
+    GroupId,
+    Right,
+    Schools,
+    Tool,
+    ToolRights,
+)
 
 LINCOLN, OAK_HILL = SchoolId("1"), SchoolId("2")
 WRITERS, OWN = GroupId("writers"), GroupId("")
@@ -82,3 +94,28 @@ def test_there_is_no_right_that_a_tool_does_not_offer() -> None:
     assert not Grant(Tool.MONITOR, Right.WRITE).is_offered
     assert not Grant(Tool.STAFF, Right.WRITE, LINCOLN).is_offered
     assert Grant(Tool.CLASSES, Right.SEND, LINCOLN).is_offered
+
+
+LINCOLN_ALONE, BUT_OAK_HILL = (
+    Schools(frozenset({LINCOLN})),
+    Schools(frozenset(), but_not=frozenset({OAK_HILL}), everywhere=True),
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "covers", "both"),
+    [
+        (EVERYWHERE, LINCOLN_ALONE, True, LINCOLN_ALONE),
+        (LINCOLN_ALONE, EVERYWHERE, False, LINCOLN_ALONE),
+        (EVERYWHERE, EVERYWHERE, True, EVERYWHERE),
+        (EVERYWHERE, BUT_OAK_HILL, True, BUT_OAK_HILL),
+        (BUT_OAK_HILL, EVERYWHERE, False, BUT_OAK_HILL),
+        (BUT_OAK_HILL, LINCOLN_ALONE, True, LINCOLN_ALONE),
+        (BUT_OAK_HILL, Schools(frozenset({OAK_HILL})), False, NOWHERE),
+        (LINCOLN_ALONE, NOWHERE, True, NOWHERE),
+        (NOWHERE, LINCOLN_ALONE, False, NOWHERE),
+    ],
+)
+def test_schools_of_two_rights(one: Schools, other: Schools, covers: bool, both: Schools) -> None:
+    assert one.covers(other) is covers
+    assert one.both(other) == both

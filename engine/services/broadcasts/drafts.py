@@ -41,12 +41,23 @@ class Draft(NamedTuple):
     is_emergency: bool = False
 
 
-def new(database: Database, by: Actor, draft: Draft) -> BroadcastId:
-    """Keep a draft; its id. Its version is 1. Raises SchoolbellError for what is no draft."""
+def new_id(now: datetime) -> BroadcastId:
+    """A name for a draft that is begun *now*: a page that is sent twice makes one of it."""
+    return broadcasts.new_id(now)
+
+
+def new(
+    database: Database, by: Actor, draft: Draft, name: BroadcastId | None = None
+) -> BroadcastId:
+    """Keep a draft; its id. Its version is 1. Raises SchoolbellError for what is no draft.
+
+    With a *name* of `new_id` it is kept once: what that is by now stays as it is, and is changed
+    by `change`. Raises NotThere where the name is another's.
+    """
     _require_sound(draft)
-    name = broadcasts.new_id(by.at)
+    name = name or new_id(by.at)
     with database.write() as connection:
-        broadcasts.add(
+        is_new = broadcasts.add(
             connection,
             Broadcast(
                 name, draft.page, draft.unit, draft.selection, draft.texts, draft.is_emergency,
@@ -54,7 +65,10 @@ def new(database: Database, by: Actor, draft: Draft) -> BroadcastId:
                 None, None,
             ),
         )  # fmt: skip
-        by.did(connection, MADE, name, None, _told_of(draft))
+        if is_new:
+            by.did(connection, MADE, name, None, _told_of(draft))
+        elif known(connection, name).author_id != by.staff:
+            raise not_there()
     return name
 
 

@@ -30,8 +30,10 @@ class Refused(SchoolbellError):
 
     def __init__(self, found: Sequence[Fault]) -> None:
         first = found[0]
-        where = f"{first.part.title()} ({first.language}), line {first.line}"
-        super().__init__(f"{where}: {first.message}", "Correct it, and try again.")
+        super().__init__(
+            "%(field)s, line %(line)s: %(message)s", "Correct it, and try again.",
+            field=first.field, line=first.line, message=first.message,
+        )  # fmt: skip
         self.faults = found
 
 

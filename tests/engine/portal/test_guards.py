@@ -72,7 +72,10 @@ def paths(portal: Portal) -> Iterator[tuple[str, str, Needs]]:
     for route in routes(portal):
         for one in needs(route):
             path = route.path.replace("{who}", "1").replace("{group}", "administrators")
-            path = path.format(school="1", kind="grade", audience="student", template="1")
+            path = path.format(
+                school="1", kind="grade", audience="student", template="1",
+                broadcast="00000000-0000-7000-8000-000000000000",
+            )  # fmt: skip
             for method in route.methods or ():
                 yield method, path, one
 

@@ -54,7 +54,7 @@ def test_what_cannot_be_sent_is_refused_with_every_fault(district: District) -> 
         ("title-en", 1, Problem.NOT_HERE), ("message-en", 2, Problem.UNKNOWN),
         ("message-es", 1, Problem.BLANK),
     ]  # fmt: skip
-    assert refused.value.problem.startswith("Title (en), line 1: ")
+    assert refused.value.problem.startswith("title-en, line 1: ")
     assert templates.every(district.database) == []
 
 
