@@ -110,6 +110,7 @@ def forget_answered(connection: Connection, answered: Mapping[PushId, int]) -> N
     wanted = tuples(connection, columns, rows)
     connection.execute(
         delete(due).where(
+            one_of(connection, due.c.origin_id, {origin for origin, _, _ in rows}),
             select(wanted.c.origin_id)
             .where(
                 due.c.origin_id == wanted.c.origin_id,
@@ -222,6 +223,7 @@ def _delete(connection: Connection, keys: Sequence[_Key]) -> None:
         wanted = tuples(connection, (due.c.origin_id, due.c.device_id), keys)
         connection.execute(
             delete(due).where(
+                one_of(connection, due.c.origin_id, {origin for origin, _ in keys}),
                 select(wanted.c.origin_id)
                 .where(
                     and_(

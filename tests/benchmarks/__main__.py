@@ -109,9 +109,9 @@ def _show_broadcast(found: Broadcast) -> None:
     alone, beside = found.alone, found.beside
     click.echo(
         f"\n50 changes a second, commit to gateway answer: p50 {alone.p50:.0f} ms, p99 "
-        f"{alone.p99:.0f} ms; while a broadcast to {found.people:,} people goes out, "
-        f"{found.rate:,.0f} a second, p50 {beside.p50:.0f} ms, p99 {beside.p99:.0f} ms: "
-        f"{beside.p99 / alone.p99:.1f} times"
+        f"{alone.p99:.0f} ms; while a broadcast to {found.people:,} people goes out, accepted in "
+        f"{found.accepted:.1f} s, {found.rate:,.0f} a second, p50 {beside.p50:.0f} ms, p99 "
+        f"{beside.p99:.0f} ms: {beside.p99 / alone.p99:.1f} times"
     )
 
 
