@@ -66,7 +66,7 @@ def killed_at_each_step(office: Office) -> None:
                     dying()
             except Killed:
                 killed += 1
-    assert killed > 2
+    assert killed >= 2
 
 
 def test_an_expansion_that_is_killed_at_each_step_makes_each_recipient_once(
