@@ -28,6 +28,8 @@ def why_(district: District, student: str, person: str, change: str | None, last
     if change:
         show_answer(why.of_change(district.database, *who, ChangeId(change), zone=district.zone))
         return
+    trusted = district.config.schedule.directory_trusted
     show_answers(
-        *why.whole(district.database, *who, now, district.today(now), last, zone=district.zone)
+        *why.whole(district.database, *who, now, district.today(now), last, zone=district.zone),
+        waits=why.waits(district.database, who[0], now, trusted),
     )

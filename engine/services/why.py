@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -214,6 +214,16 @@ def standing(
             "Check both ids in the SIS; a new relation arrives with `schoolbell sync`.",
         )
     return answers
+
+
+def waits(database: Database, student: StudentId, now: datetime, trusted: timedelta) -> bool:
+    """Whether changes about a student wait now, because nobody knows who may be told.
+
+    Rights to them, or of people around them, changed and could not be read; or all of the directory
+    could not be read for longer than it is *trusted*.
+    """
+    with database.read() as connection:
+        return bool(directory.doubted(connection, [student], now, trusted))
 
 
 def whole(

@@ -14,6 +14,11 @@ from rules.notification import State
 from rules.reasons import Reason
 from rules.thresholds import written
 
+_WAITS: Final = (
+    "Whatever changes about this student now waits: the rights to them, or those of people around"
+    " them, could not be read, so nobody knows who may be told. It goes on by itself when the"
+    " directory was read; `schoolbell status` says what is wrong."
+)
 _MARKS: Final = {
     YES: ("✓", "green"),
     NO: ("✗", "red"),
@@ -22,8 +27,10 @@ _MARKS: Final = {
 }
 
 
-def show_answers(decided: Sequence[Answer], standing: Sequence[Answer]) -> None:
-    """What was decided, and how things stand now."""
+def show_answers(
+    decided: Sequence[Answer], standing: Sequence[Answer], *, waits: bool = False
+) -> None:
+    """What was decided, and how things stand now; whether what comes now *waits*."""
     for one in decided:
         show_answer(one)
         click.echo()
@@ -32,7 +39,9 @@ def show_answers(decided: Sequence[Answer], standing: Sequence[Answer]) -> None:
     if not standing:
         click.echo("The directory knows no relation of this person to this student any more.")
         return
-    click.echo("If something changed now:")
+    if waits:
+        click.echo(f"{_mark(NO)} {_WAITS}\n")
+    click.echo("If something changed now:" if not waits else "As the directory stands here:")
     several = len({one.school for one in standing}) > 1
     for one in standing:
         told = one.reason is Reason.TOLD

@@ -34,7 +34,6 @@ from engine.store import (
     devices,
     directory,
     district,
-    doubts,
     due,
     gateways,
     lags,
@@ -189,13 +188,7 @@ class _Asking:
 
     def doubted(self, wanted: Collection[StudentId], now: datetime) -> Collection[StudentId]:
         """See ports.Deciding.doubted."""
-        if not wanted:
-            return ()
-        if self._trusted is not None:
-            read_at = directory.read_at(self._connection)
-            if read_at is not None and now - read_at > self._trusted:
-                return wanted
-        return doubts.about(self._connection, wanted)
+        return directory.doubted(self._connection, wanted, now, self._trusted)
 
     def privacy(self) -> Privacy:
         """See ports.Deciding.privacy."""

@@ -98,6 +98,10 @@ def show_person(
     return _show(
         request, portal, visit, "why_person.html", family, who, decided=decided,
         standing=standing, refusals={one.reason for one in standing},
+        waits=why.waits(
+            database, family.student.id, portal.now,
+            portal.district.config.schedule.directory_trusted,
+        ),
         more=min(last * _MORE, MOST_SHOWN) if len(decided) == last < MOST_SHOWN else None,
         last_decided=None if decided else why.last_decided(database),
     )  # fmt: skip

@@ -45,6 +45,7 @@ def _of_scores(draft: Draft) -> Iterator[list[str]]:
     )
     yield from _release_watch(draft, release, Kind.ASSIGNMENT, "assignment")
     select = _facts(draft, table, Kind.ASSIGNMENT, release)
+    yield from _apart(draft, select, table, "scores of assignments", "grade", "grades")
     select.add(select.column((), value.name), "value")
     assignment = draft.path(table, "assignment")
     if assignment:
@@ -76,11 +77,24 @@ def _of_grades(draft: Draft) -> Iterator[list[str]]:
     )  # fmt: skip
     yield from _release_watch(draft, release, Kind.GRADE, "grade")
     select = _facts(draft, table, Kind.GRADE, release)
+    yield from _apart(draft, select, table, "grades", "score", "scores of assignments")
     select.add(select.column((), value.name), "value")
     if release and release.path:
         _by_other_key(select, release, release.path)
     _course_and_term(draft, select, table)
     yield ["[facts.grade]", *_said_of_values(value), *query(select.written())]
+
+
+def _apart(
+    draft: Draft, select: Select, table: Table, these: str, role: str, others: str
+) -> Iterator[list[str]]:
+    """Ask which rows are meant, where one table was taken for two roles: else each rings twice."""
+    if draft.table(role) is table:
+        select.keep(fill_in(f"which rows of {table.name} are {these}, and not {others}"))
+        yield comment(
+            f"{table.name} was also taken for {others}. Where all of its rows are {these}, write"
+            f" TRUE as the condition, and leave out what is written below of {others}."
+        )
 
 
 def _of_attendance(draft: Draft) -> Iterator[list[str]]:

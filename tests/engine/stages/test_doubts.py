@@ -12,6 +12,7 @@ from engine.runtime.alarms import Alarms
 from engine.runtime.directory import SisDirectory
 from engine.runtime.jobs import parked_changes, retry_parked, sync_or_report
 from engine.services import why
+from engine.show.why import show_answers
 from engine.sources.definition import Query
 from engine.sources.loading import load
 from engine.store.ledger import SqlLedger
@@ -20,8 +21,18 @@ from engine.wire.messages import Changes, decode
 from rules.change import Change, PersonId, StudentId
 from rules.outcomes import Verdict
 from rules.reasons import Reason
-from tests.builders import a_change, an_outcome
-from tests.district import ADA, CHENS_SCORE, FATHER, MIDDLE_SCHOOL, MOTHER, District, paid, scored
+from tests.builders import TODAY, a_change, an_outcome
+from tests.district import (
+    ADA,
+    BEN,
+    CHENS_SCORE,
+    FATHER,
+    MIDDLE_SCHOOL,
+    MOTHER,
+    District,
+    paid,
+    scored,
+)
 from tests.fakes import FakeBroker
 
 REFERENCE = load("reference")
@@ -87,6 +98,26 @@ def test_why_says_that_the_change_waits(district: District) -> None:
 
     with pytest.raises(Exception, match="The change is parked: A change of the rights"):
         why.of_change(district.database, StudentId(ADA), PersonId(FATHER), score.id)
+
+
+def test_why_says_that_whatever_comes_now_waits(
+    district: District, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shown(student: str) -> str:
+        who, now = (StudentId(student), PersonId(MOTHER)), district.clock()
+        answers = why.whole(district.database, *who, now, TODAY)
+        show_answers(*answers, waits=why.waits(district.database, who[0], now, timedelta(days=1)))
+        return capsys.readouterr().out
+
+    breaks(district)
+    district.evaluate(court_order(district))
+
+    assert "Whatever changes about this student now waits" in shown(ADA)
+    assert "waits" not in shown(BEN)
+
+    district.speak(REFERENCE)
+    synced(district)
+    assert "waits" not in shown(ADA)
 
 
 def test_when_it_can_be_read_the_order_is_in_force_and_the_others_hear(district: District) -> None:

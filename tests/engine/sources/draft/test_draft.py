@@ -272,3 +272,29 @@ def test_values_that_are_written_alike_are_one(tmp_path: Path) -> None:
     with closing(Database(f"sqlite:///{file}")) as database:
         [table] = look(database, None).tables
     assert [one.values for one in table.columns if one.name == "status"] == [("1",)]
+
+
+MARKS_OF_BOTH_KINDS = """
+CREATE TABLE school (school_id integer PRIMARY KEY, name text);
+CREATE TABLE student (student_id integer PRIMARY KEY, school_id integer REFERENCES school,
+    first_name text, last_name text);
+CREATE TABLE student_grade (grade_id integer PRIMARY KEY,
+    student_id integer REFERENCES student, points numeric, percent numeric, letter text);
+"""
+
+
+def test_a_table_that_is_taken_for_scores_and_for_grades_is_asked_about(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Else the same row would be told twice, as a score and as a grade."""
+    script = tmp_path / "both.sql"
+    script.write_text(MARKS_OF_BOTH_KINDS, "utf-8")
+    drafted = draft(made(database_url, script), None)
+
+    roles = dict(drafted.taken)
+    assert roles["scores of assignments"] == roles["grades of a term"] is not None
+    asked = {one.what for one in drafted.waiting}
+    table = roles["scores of assignments"]
+    assert f"which rows of {table} are scores of assignments, and not grades" in asked
+    assert f"which rows of {table} are grades, and not scores of assignments" in asked
+    assert "was also taken for" in drafted.text
