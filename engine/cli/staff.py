@@ -9,6 +9,7 @@ import click
 from engine.cli.command import by_command, with_district
 from engine.runtime.district import District
 from engine.services.staff import accounts
+from engine.services.staff.accounts import Account
 
 _PASSWORD_BYTES = 15
 
@@ -43,6 +44,7 @@ def add(
     click.echo(f"The account {made.username} is made.")
     if password:
         click.echo(f"Its password, shown only now:\n\n  {password}\n")
+    _show_setup_code(district, made)
     where = district.config.portal
     click.echo(f"Sign in at {where.public_url or f'http://{where.listen}'}/sign-in.")
 
@@ -70,11 +72,28 @@ def password_(district: District, username: str) -> None:
     click.echo(f"The new password of {account.username}, shown only now:\n\n  {password}\n")
 
 
+@staff_.command("setup-code")
+@click.argument("username")
+@with_district
+def setup_code(district: District, username: str) -> None:
+    """Make a code that the first second factor of an account needs, and show it once."""
+    _show_setup_code(district, accounts.named(district.database, username))
+
+
 @staff_.command("forget-second-factor")
 @click.argument("username")
 @with_district
 def forget_second_factor(district: District, username: str) -> None:
-    """Take the authenticator app away from somebody who lost it and every recovery code."""
+    """Take the app and the passkeys away from somebody who lost them and every recovery code."""
     account = accounts.named(district.database, username)
     accounts.forget_second_factor(district.database, by_command(), account.id)
-    click.echo(f"{account.username} signs in with the password alone, and sets up an app anew.")
+    click.echo(f"{account.username} signs in without a second factor, and sets one up anew.")
+    _show_setup_code(district, account)
+
+
+def _show_setup_code(district: District, account: Account) -> None:
+    code = accounts.new_setup_code(district.database, by_command(), account.id)
+    click.echo(
+        f"The setup code for a first authenticator app or passkey, good for "
+        f"{accounts.SETUP_CODES_LAST.days} days and shown only now:\n\n  {code}\n"
+    )

@@ -22,6 +22,7 @@ from engine.portal.pages import (
     home,
     metrics,
     monitor,
+    passkeys,
     push_notifications,
     sign_in,
     single_sign_on,
@@ -37,7 +38,7 @@ from engine.portal.protection import Protection
 _LARGEST_BODY: Final = 1_000_000  # bytes
 _PAGES: Final = (
     health, metrics, static_files, sign_in, single_sign_on, home, account, push_notifications,
-    monitor, staff, audit, why, templates, choosing, writing, broadcasts,
+    passkeys, monitor, staff, audit, why, templates, choosing, writing, broadcasts,
 )  # fmt: skip
 _API: Final = (me_api, settings_api, monitor_api, audit_api)
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from engine.portal.languages import marked as _
 from engine.services.broadcasts.funnel import Step
+from engine.services.staff import passkeys
 from engine.services.staff.single_sign_on import Trouble
 from rules.audience import Audience
 from rules.broadcasts import BroadcastState
@@ -230,3 +231,20 @@ COLUMNS_OF: Final[Mapping[tuple[str, str], str]] = {
     ("camp_enrollments", "title"): _("Camp"),
 }
 """What a column is called on one page, where that says more."""
+
+PASSKEY_TROUBLES: Final[Mapping[passkeys.Trouble, str]] = {
+    passkeys.Trouble.STALE: _("This took too long, or was done before. Try again."),
+    passkeys.Trouble.UNKNOWN: _("This passkey is not known here any more. Sign in another way."),
+    passkeys.Trouble.NOT_VERIFIED: _(
+        "This passkey did not check that it is you, by a PIN or a finger. Sign in with your "
+        "password, and use it afterwards."
+    ),
+    passkeys.Trouble.SUSPECT: _(
+        "There may be a copy of this passkey, so it is not taken any more. Sign in another way, "
+        "take it away under your account, and tell an administrator."
+    ),
+    passkeys.Trouble.BY_PROVIDER: _(
+        "Sign in with the district’s account first; the passkey is asked for after that."
+    ),
+    passkeys.Trouble.DISABLED: _("Your account is disabled. Ask an administrator of the portal."),
+}

@@ -43,6 +43,7 @@ DONE: Final[Mapping[str, str]] = {
     "corrected": _("The correction is being sent."),
     "refused": _("It is a draft again, and is not sent."),
     "password": _("The new password holds. Every other session has ended."),
+    "passkey": _("The passkey is asked for from now on."),
     "factor-ended": _("The authenticator app is not asked for any more."),
 }
 """What a page says after something was done, by the word in its address."""

@@ -39,15 +39,16 @@ def step_of(secret: str, code: str, now: datetime) -> int | None:
 
 def new_recovery_codes() -> Sequence[str]:
     """Codes to print and keep, like `abcd-efgh-jkmn`."""
-    return [_recovery_code() for _ in range(_RECOVERY_CODES)]
+    return [new_code() for _ in range(_RECOVERY_CODES)]
 
 
-def recovery_hash(code: str) -> bytes:
-    """What a recovery code is kept as, however it is typed. They are random: no salt is needed."""
+def code_hash(code: str) -> bytes:
+    """What such a code is kept as, however it is typed. They are random: no salt is needed."""
     plain = "".join(one for one in code.casefold() if one in _ALPHABET)
     return hashlib.sha256(plain.encode()).digest()
 
 
-def _recovery_code() -> str:
+def new_code() -> str:
+    """A code that is good once, like `abcd-efgh-jkmn`."""
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
     return "-".join(letters[at : at + 4] for at in range(0, _LENGTH, 4))

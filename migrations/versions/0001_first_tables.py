@@ -720,6 +720,8 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.Text(), nullable=True),
         sa.Column("totp_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("totp_used", sa.Integer(), nullable=True),
+        sa.Column("setup_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("setup_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_staff")),
@@ -759,6 +761,23 @@ def upgrade() -> None:
     with op.batch_alter_table("schoolbell_staff_members", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_schoolbell_staff_members_staff_id"), ["staff_id"], unique=False
+        )
+
+    op.create_table(
+        "schoolbell_staff_passkeys",
+        sa.Column("credential_id", sa.LargeBinary(), nullable=False),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("suspect_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("credential_id", name=op.f("pk_schoolbell_staff_passkeys")),
+    )
+    with op.batch_alter_table("schoolbell_staff_passkeys", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_staff_passkeys_staff_id"), ["staff_id"], unique=False
         )
 
     op.create_table(
@@ -912,6 +931,10 @@ def downgrade() -> None:
     op.drop_table("schoolbell_staff_sessions")
     op.drop_table("schoolbell_staff_rights")
     op.drop_table("schoolbell_staff_recovery_codes")
+    with op.batch_alter_table("schoolbell_staff_passkeys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_passkeys_staff_id"))
+
+    op.drop_table("schoolbell_staff_passkeys")
     with op.batch_alter_table("schoolbell_staff_members", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_staff_members_staff_id"))
 

@@ -31,7 +31,7 @@ from engine.services.actor import Actor
 from engine.services.broadcasts import templates
 from engine.services.broadcasts.writing import typed
 from engine.services.staff import accounts, rights, second_factor, signing_in
-from engine.services.staff.signing_in import Began, Browser
+from engine.services.staff.signing_in import Began, Browser, Refused
 from engine.store.staff.accounts import Account
 from rules.change import SchoolId
 from rules.outcomes import Verdict
@@ -89,23 +89,33 @@ class Site:
         """All accounts."""
         return accounts.every(self.installation.database)
 
+    def began(self, username: str, password: str = PASSWORD) -> Began | Refused:
+        """What becomes of a sign-in with a password."""
+        return signing_in.sign_in(
+            self.installation.database, self.installation.keyring, username, password, _BROWSER,
+            utc_now(),
+        )  # fmt: skip
+
     def use_an_app(self, account: Account, *, steps_ago: int = 0) -> str:
         """Let an account have an authenticator app; gives its secret.
 
         The code that proved it is of *steps_ago*: each is taken once.
         """
         database, secret = self.installation.database, second_factor.new_secret()
-        began = signing_in.sign_in(
-            database, self.installation.keyring, account.username, PASSWORD, _BROWSER, utc_now()
-        )
+        began = self.began(account.username)
         assert isinstance(began, Began)
         visit = signing_in.visit(database, began.token, utc_now())
         assert visit
         code = pyotp.TOTP(secret).at(utc_now(), counter_offset=-steps_ago)
         second_factor.begin_use(
-            database, self.installation.keyring, visit, secret, code, _BROWSER, utc_now()
-        )
+            database, self.installation.keyring, visit, secret, code, _BROWSER, utc_now(),
+            self.setup_code(account),
+        )  # fmt: skip
         return secret
+
+    def setup_code(self, account: Account) -> str:
+        """A code that an administrator hands to somebody."""
+        return accounts.new_setup_code(self.installation.database, _somebody(), account.id)
 
     def cookie(self, account: Account, *, proved: bool = False) -> Mapping[str, Any]:
         """A session of an account, as its browser keeps it; with *proved* an app was shown."""

@@ -43,12 +43,14 @@ def test_somebody_signs_in_and_out(visitor: Visitor, new_account: Callable[..., 
 
 
 def test_an_authenticator_app_is_set_up_and_asked_for(
-    visitor: Visitor, new_account: Callable[..., Account]
+    site: Site, visitor: Visitor, new_account: Callable[..., Account]
 ) -> None:
     anna = new_account()
     visitor.sign_in(anna.username)
-    visitor.page.get_by_role("link", name="Set up an authenticator app").click()
+    visitor.page.get_by_role("link", name="Set up a second factor").click()
+    visitor.page.get_by_role("button", name="Set up an authenticator app").click()
     app = pyotp.TOTP(visitor.page.locator(".secret").inner_text())
+    visitor.fill("Setup code", site.setup_code(anna))
     visitor.fill("Code", app.now())
     visitor.press("Use this app")
     visitor.sees("Keep these recovery codes")
@@ -153,6 +155,9 @@ def test_an_account_is_made_and_has_rights(site: Site, visitor: Visitor, boss: A
     visitor.page.locator("[name=password]").fill(NEW_PASSWORD)
     visitor.press("Set the password")
     visitor.sees("Saved.")
+    visitor.press("Make a setup code")
+    visitor.sees("A setup code for Ben Novák")
+    visitor.page.get_by_role("button", name="I have written it down").click()
     visitor.press("Disable")
     visitor.press("Let sign in again")
     visitor.press("Sign out")

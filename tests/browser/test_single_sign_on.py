@@ -48,7 +48,7 @@ def test_somebody_signs_in_there_and_out(there: Site, visitor: Visitor) -> None:
     visitor.press("Go on")
     visitor.page.wait_for_url("**/account")
     visitor.sees("Where you are signed in")
-    assert visitor.page.get_by_text("New password").count() == 0
+    assert visitor.page.get_by_label("Password of now").count() == 0
 
     visitor.press("Sign out")
     visitor.sees(f"still signed in with {LABEL}")

@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, R
 
 from tests.browser.site import PASSWORD, Site
 
-_LOOPBACK: Final = "127.0.0.1"
+_LOOPBACK: Final = ("127.0.0.1", "localhost")
 _PATIENCE: Final = 20_000  # milliseconds, for a machine that does much else at the same time
 
 
@@ -68,7 +68,7 @@ class Visitor:
 
     def _asked(self, request: Request) -> None:
         host = urlsplit(request.url).hostname
-        if request.url.startswith("http") and host != _LOOPBACK:
+        if request.url.startswith("http") and host not in _LOOPBACK:
             self.complaints.append(f"asked {request.url}")
 
     def _answered(self, response: Response) -> None:

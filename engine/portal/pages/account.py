@@ -14,7 +14,7 @@ from engine.portal import cookies
 from engine.portal.guards import SignedIn, ThePortal, browser_of
 from engine.portal.languages import marked as _
 from engine.portal.rendering import page
-from engine.services.staff import accounts, second_factor, signing_in, tokens
+from engine.services.staff import accounts, passkeys, second_factor, signing_in, tokens
 
 pages = APIRouter(include_in_schema=False)
 
@@ -63,13 +63,14 @@ def offer_app(request: Request, portal: ThePortal, visit: SignedIn) -> Response:
 
 @pages.post("/account/authenticator")
 def begin_app(
-    request: Request, portal: ThePortal, visit: SignedIn, secret: Words, code: Words
-) -> Response:
+    request: Request, portal: ThePortal, visit: SignedIn, secret: Words, code: Words,
+    setup_code: Words = "",
+) -> Response:  # fmt: skip
     """Use the app from now on, and show the recovery codes once."""
     try:
         began, codes = second_factor.begin_use(
             portal.district.database, portal.district.keyring, visit, secret, code,
-            browser_of(request), portal.now,
+            browser_of(request), portal.now, setup_code,
         )  # fmt: skip
     except SchoolbellError as error:
         return _offer_app(request, portal, visit, secret, error)
@@ -126,6 +127,7 @@ def _show(request: Request, portal: ThePortal, visit: SignedIn, problem: str = "
         request, "account.html", visit=visit, status=422 if problem else 200, problem=problem,
         sessions=signing_in.sessions_of(portal.district.database, visit.account.id, portal.now),
         name_of=signing_in.name_of, languages=accounts.LANGUAGES,
+        passkeys=passkeys.of(portal.district.database, visit), name_of_passkey=passkeys.name_of,
         codes_left=second_factor.recovery_codes_left(portal.district.database, visit),
         tokens=tokens.tokens_of(portal.district.database, visit, portal.now),
         token_lives=tokens.LIVES,
@@ -143,6 +145,6 @@ def _offer_app(
     )
     return page(
         request, "authenticator.html", visit=visit, secret=secret, error=error,
-        status=422 if error else 200,
+        status=422 if error else 200, needs_setup_code=second_factor.needs_setup_code(visit),
         picture=Markup(picture),  # noqa: S704 - made by segno of numbers alone
     )  # fmt: skip

@@ -10,13 +10,11 @@ from fastapi.responses import RedirectResponse
 
 from engine.portal import cookies
 from engine.portal.guards import ThePortal, browser_of
-from engine.portal.labels import TROUBLES
 from engine.portal.languages import marked as _
 from engine.portal.portal import Portal
 from engine.portal.rendering import page
-from engine.services.staff import accounts, signing_in
+from engine.services.staff import accounts, passkeys, signing_in
 from engine.services.staff.signing_in import Began, Refused
-from engine.services.staff.single_sign_on import Trouble
 
 pages = APIRouter(include_in_schema=False)
 
@@ -24,6 +22,7 @@ Words = Annotated[str, Form()]
 
 _WAIT = _("Too many tries. Wait a quarter of an hour, or ask an administrator.")
 _WRONG = _("The username or the password is not right.")
+_NO_CODE = _("This code is not right, or it was used before. Wait for the next one.")
 
 
 @pages.get("/sign-in")
@@ -56,7 +55,7 @@ def ask_for_code(request: Request, portal: ThePortal, next: str = "/") -> Respon
     """Ask for a code of the authenticator app."""
     if not signing_in.is_pending(portal.district.database, cookies.token_in(request), portal.now):
         return RedirectResponse("/sign-in", 303)
-    return page(request, "sign_in_code.html", next=local(next), refused=None)
+    return _ask_for_code(request, portal, local(next))
 
 
 @pages.post("/sign-in/code")
@@ -72,9 +71,7 @@ def show_code(
         portal.district.database, portal.district.keyring, token, code, browser, portal.now
     )
     if isinstance(began, Refused):
-        if not signing_in.is_pending(portal.district.database, token, portal.now):
-            return _refuse(request, portal, local(next), began)
-        return page(request, "sign_in_code.html", status=403, next=local(next), refused=began)
+        return ask_for_code_again(request, portal, local(next), _WAIT if began.wait else _NO_CODE)
     return with_session(began, local(next))
 
 
@@ -96,10 +93,28 @@ def local(address: str) -> str:
     return address if is_path and is_plain and not address.startswith("/sign-") else "/"
 
 
-def ask_again(request: Request, portal: Portal, trouble: Trouble) -> Response:
-    """Say why the provider's sign-in did not work; a password still does."""
-    status = 503 if trouble is Trouble.AWAY else 403
-    return _ask(request, portal, "/", status=status, problem=TROUBLES[trouble])
+def ask_again(request: Request, portal: Portal, problem: str, *, status: int = 403) -> Response:
+    """Say why another way to sign in did not work; a password still does."""
+    return _ask(request, portal, "/", status=status, problem=problem)
+
+
+def ask_for_code_again(request: Request, portal: Portal, after: str, problem: str) -> Response:
+    """Say why a second factor was not taken; without a pending session all begins anew."""
+    if not signing_in.is_pending(portal.district.database, cookies.token_in(request), portal.now):
+        return _ask(request, portal, after, status=403, problem=problem)
+    return _ask_for_code(request, portal, after, status=403, problem=problem)
+
+
+def _ask_for_code(
+    request: Request, portal: Portal, after: str, *, status: int = 200, problem: str = ""
+) -> Response:
+    return page(
+        request, "sign_in_code.html", status=status, next=after, problem=problem,
+        factors=signing_in.pending_account(
+            portal.district.database, cookies.token_in(request), portal.now
+        ),
+        place=passkeys.place(portal.address(request)),
+    )  # fmt: skip
 
 
 def _refuse(
@@ -116,6 +131,8 @@ def _ask(
     return page(
         request, "sign_in.html", status=status, next=after, username=username, problem=problem,
         left=left, nobody_yet=not accounts.exist(portal.district.database),
+        takes_passkeys=passkeys.place(portal.address(request)) is not None
+        and passkeys.exist(portal.district.database),
     )  # fmt: skip
 
 

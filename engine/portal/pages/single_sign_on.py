@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from engine.errors import SchoolbellError
 from engine.portal import cookies
 from engine.portal.guards import ThePortal, browser_of
+from engine.portal.labels import TROUBLES
 from engine.portal.pages.sign_in import ask_again, local, with_session
 from engine.portal.portal import Portal
 from engine.services.staff import single_sign_on
@@ -30,7 +31,7 @@ def send(request: Request, portal: ThePortal, next: str = "/") -> Response:  # n
         cookies.under_way_in(request), local(next), portal.now,
     )  # fmt: skip
     if isinstance(sent, Trouble):
-        return ask_again(request, portal, sent)
+        return _ask_again(request, portal, sent)
     answer = RedirectResponse(sent.address, 303)
     cookies.keep_under_way(answer, sent.token, LIFE)
     return answer
@@ -44,7 +45,7 @@ def receive(request: Request, portal: ThePortal) -> Response:
         cookies.under_way_in(request), request.query_params, browser_of(request), portal.now,
     )  # fmt: skip
     if isinstance(returned, Trouble):
-        return ask_again(request, portal, returned)
+        return _ask_again(request, portal, returned)
     return with_session(returned.began, returned.next)
 
 
@@ -54,8 +55,13 @@ def end(request: Request, portal: ThePortal) -> Response:
     try:
         address = _provider(portal).end_address(f"{portal.address(request)}/sign-in")
     except SchoolbellError:
-        return ask_again(request, portal, Trouble.AWAY)
+        return _ask_again(request, portal, Trouble.AWAY)
     return RedirectResponse(address or "/sign-in", 303)
+
+
+def _ask_again(request: Request, portal: Portal, trouble: Trouble) -> Response:
+    status = 503 if trouble is Trouble.AWAY else 403
+    return ask_again(request, portal, TROUBLES[trouble], status=status)
 
 
 def _provider(portal: Portal) -> Provider:

@@ -150,9 +150,20 @@ def sign_in_by_provider(portal: ThePortal, visit: MayChange, who: int) -> Respon
     return RedirectResponse(f"/staff/{who}?done=saved", 303)
 
 
+@pages.post("/{who}/setup-code")
+def make_setup_code(request: Request, portal: ThePortal, visit: MayChange, who: int) -> Response:
+    """Make a code for a first second factor, and show it once."""
+    database, number = portal.district.database, StaffId(who)
+    code = accounts.new_setup_code(database, actor(portal, visit), number)
+    return page(
+        request, "setup_code.html", visit=visit, code=code, lasts=accounts.SETUP_CODES_LAST,
+        account=rights.of(database, number).account,
+    )  # fmt: skip
+
+
 @pages.post("/{who}/forget-second-factor")
 def forget_second_factor(portal: ThePortal, visit: MayChange, who: int) -> Response:
-    """Take the authenticator app away from somebody who lost it."""
+    """Take the app and the passkeys away from somebody who lost them."""
     accounts.forget_second_factor(portal.district.database, actor(portal, visit), StaffId(who))
     return RedirectResponse(f"/staff/{who}?done=saved", 303)
 

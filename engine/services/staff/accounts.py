@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import Connection
@@ -11,13 +12,14 @@ from sqlalchemy import Connection
 from engine.config import OidcSettings
 from engine.database import Database
 from engine.errors import SchoolbellError
-from engine.secrets import passwords
+from engine.secrets import authenticator, passwords
 from engine.services.actor import Actor
-from engine.store.staff import accounts, identities, rights, sessions, tokens
-from engine.store.staff.accounts import Account
+from engine.store.staff import accounts, identities, passkeys, rights, sessions, tokens
+from engine.store.staff.accounts import Account as Account  # the answer of add, every and named
 from rules.tool_rights import EVERYTHING, GroupId, Right, StaffId, Tool
 
 LANGUAGES: Final = ("en", "es")
+SETUP_CODES_LAST: Final = timedelta(days=14)
 ADMINISTRATORS: Final = GroupId("administrators")
 _ADMINISTRATORS_NAME: Final = "Administrators"
 _USERNAME: Final = re.compile(r"[^\s\x00-\x1f]{1,100}")
@@ -145,13 +147,29 @@ def enable(database: Database, by: Actor, who: StaffId) -> None:
 
 
 def forget_second_factor(database: Database, by: Actor, who: StaffId) -> None:
-    """Take an authenticator away from somebody who lost it and every recovery code."""
+    """Take the app and the passkeys away from somebody who lost them and every recovery code."""
     with database.write() as connection:
         account = required(connection, who)
         accounts.change(connection, who, totp_sealed=None, totp_used=None)
+        passkeys.remove_all(connection, who)
         accounts.set_recovery_codes(connection, who, [])
         sign_out_everywhere(connection, who)
         by.did(connection, "staff.second-factor-forgotten", account.username, None, None)
+
+
+def new_setup_code(database: Database, by: Actor, who: StaffId) -> str:
+    """A code by which somebody sets up their first second factor, once and within two weeks.
+
+    Whoever stole the password has none, so that they cannot set up theirs before its owner does.
+    """
+    code = authenticator.new_code()
+    with database.write() as connection:
+        account = required(connection, who)
+        accounts.set_setup_code(
+            connection, who, authenticator.code_hash(code), by.at + SETUP_CODES_LAST
+        )
+        by.did(connection, "staff.setup-code", account.username, None, None)
+    return code
 
 
 def sign_out_everywhere(connection: Connection, who: StaffId) -> None:

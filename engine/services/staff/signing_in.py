@@ -83,7 +83,7 @@ def sign_in(
         return account
     with database.write() as connection:
         _tell(connection, account, "sign-in.password", now)
-        return begin(connection, account, browser, now, is_pending=account.has_authenticator)
+        return begin(connection, account, browser, now, is_pending=account.has_second_factor)
 
 
 def _who_has(
@@ -144,7 +144,7 @@ def change_password(
         return account
     set_password(database, Actor(account.name, now, account.id), account.id, new)
     with database.write() as connection:
-        return begin(connection, account, browser, now, is_pending=account.has_authenticator)
+        return begin(connection, account, browser, now, is_pending=account.has_second_factor)
 
 
 def show_second_factor(
@@ -155,7 +155,7 @@ def show_second_factor(
     The session begins anew under another token, so that one who knew the old one has nothing.
     """
     with database.write() as connection:
-        session = _alive(connection, token, now)
+        session = alive(connection, token, now)
         account = accounts.by_id(connection, session.staff) if session else None
         if session is None or account is None or account.is_disabled:
             return Refused()
@@ -179,7 +179,7 @@ def visit(database: Database, token: str, now: datetime, *, is_use: bool = True)
     What is no use of the session, because nobody did it, does not keep it from becoming idle.
     """
     with database.read() as connection:
-        session = _alive(connection, token, now)
+        session = alive(connection, token, now)
         if session is None or session.is_pending:
             return None
         account = accounts.by_id(connection, session.staff)
@@ -194,9 +194,16 @@ def visit(database: Database, token: str, now: datetime, *, is_use: bool = True)
 
 def is_pending(database: Database, token: str, now: datetime) -> bool:
     """Whether a second factor is still to be shown."""
+    return pending_account(database, token, now) is not None
+
+
+def pending_account(database: Database, token: str, now: datetime) -> Account | None:
+    """Who still has to show a second factor; None where nobody has."""
     with database.read() as connection:
-        session = _alive(connection, token, now)
-    return session is not None and session.is_pending
+        session = alive(connection, token, now)
+        if session is None or not session.is_pending:
+            return None
+        return accounts.by_id(connection, session.staff)
 
 
 def sign_out(database: Database, token: str) -> Account | None:
@@ -240,7 +247,8 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _alive(connection: Connection, token: str, now: datetime) -> Session | None:
+def alive(connection: Connection, token: str, now: datetime) -> Session | None:
+    """The session of a token, unless it is over or idle; it may be pending."""
     session = sessions.find(connection, token_hash(token))
     if session is None or session.expires_at <= now or now - session.seen_at > IDLE:
         return None
@@ -254,7 +262,7 @@ def _takes(
     step = authenticator.step_of(secret, code, now) if secret else None
     if step is not None:
         return accounts.take_totp_step(connection, who, step)
-    return accounts.take_recovery_code(connection, who, authenticator.recovery_hash(code), now)
+    return accounts.take_recovery_code(connection, who, authenticator.code_hash(code), now)
 
 
 def _has_failed_too_often(

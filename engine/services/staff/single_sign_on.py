@@ -73,6 +73,7 @@ def send(
         attempts.begin(
             connection,
             Attempt(token_hash(sending.state), token_hash(token), _PURPOSE, carried, now + LIFE),
+            now,
         )
     return Sent(sending.address, token)
 
@@ -123,7 +124,7 @@ def _begin(
     by.did(connection, "sign-in.provider", account.username, None, {"second_factor": proved})
     return signing_in.begin(
         connection, account, browser, now,
-        is_pending=account.has_authenticator and not proved, proved=proved,
+        is_pending=account.has_second_factor and not proved, proved=proved,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from engine.secrets.keyring import Keyring, key_of
-from engine.store.staff.tables import staff, staff_recovery_codes
+from engine.store.staff.tables import staff, staff_passkeys, staff_recovery_codes
 from rules.tool_rights import StaffId
 
 
@@ -25,6 +25,7 @@ class Account(NamedTuple):
     language: str
     has_password: bool
     has_authenticator: bool
+    passkeys: int
     added_at: datetime
     disabled_at: datetime | None
 
@@ -33,11 +34,21 @@ class Account(NamedTuple):
         """Whether they cannot sign in."""
         return self.disabled_at is not None
 
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether signing in asks for more than a password."""
+        return self.has_authenticator or bool(self.passkeys)
+
 
 _ACCOUNT: Final = select(
     staff.c.id, staff.c.username, staff.c.name, staff.c.language,
     staff.c.password_hash.is_not(None).label("has_password"),
     staff.c.totp_sealed.is_not(None).label("has_authenticator"),
+    select(func.count())
+    .select_from(staff_passkeys)
+    .where(staff_passkeys.c.staff_id == staff.c.id)
+    .scalar_subquery()
+    .label("passkeys"),
     staff.c.added_at, staff.c.disabled_at,
 )  # fmt: skip
 
@@ -128,6 +139,21 @@ def take_totp_step(connection: Connection, who: StaffId, step: int) -> bool:
     return bool(used.rowcount)
 
 
+def set_setup_code(connection: Connection, who: StaffId, code_hash: bytes, until: datetime) -> None:
+    """Let a code of this hash set up a second factor, once; an older one does no more."""
+    change(connection, who, setup_hash=code_hash, setup_until=until)
+
+
+def take_setup_code(connection: Connection, who: StaffId, code_hash: bytes, now: datetime) -> bool:
+    """Use up the setup code; False where it is another one, or too old."""
+    used = connection.execute(
+        update(staff)
+        .where(staff.c.id == who, staff.c.setup_hash == code_hash, staff.c.setup_until > now)
+        .values(setup_hash=None, setup_until=None)
+    )
+    return bool(used.rowcount)
+
+
 def set_recovery_codes(connection: Connection, who: StaffId, hashes: Sequence[bytes]) -> None:
     """Replace the recovery codes by new ones."""
     connection.execute(delete(staff_recovery_codes).where(staff_recovery_codes.c.staff_id == who))
@@ -174,7 +200,8 @@ def _one(row: Row[Any] | None) -> Account | None:
 def _account(row: Row[Any]) -> Account:
     return Account(
         StaffId(row.id), row.username, row.name, row.language,
-        bool(row.has_password), bool(row.has_authenticator), row.added_at, row.disabled_at,
+        bool(row.has_password), bool(row.has_authenticator), row.passkeys,
+        row.added_at, row.disabled_at,
     )  # fmt: skip
 
 

@@ -24,8 +24,10 @@ class Attempt(NamedTuple):
     expires_at: datetime
 
 
-def begin(connection: Connection, attempt: Attempt) -> None:
-    """Keep a new one."""
+def begin(connection: Connection, attempt: Attempt, now: datetime) -> None:
+    """Keep a new one, and forget those that came to nothing: anybody may begin as many as they
+    like."""
+    forget(connection, now)
     connection.execute(sign_in_attempts.insert().values(**attempt._asdict()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Index,
@@ -16,7 +17,7 @@ from engine.store.tables import BIG_ID, JSON_VALUE, MOMENT, table
 
 # *username* is as it is compared: in small letters. *totp_sealed* is the secret of an authenticator
 # app, and *totp_used* the last time step whose code was taken. Who has no *password_hash* signs in
-# by the district's provider.
+# by the district's provider. *setup_hash* is of the code that a first second factor needs.
 staff = table(
     "staff",
     Column("id", BIG_ID, primary_key=True, autoincrement=True),
@@ -26,6 +27,8 @@ staff = table(
     Column("password_hash", Text),
     Column("totp_sealed", LargeBinary),
     Column("totp_used", Integer),
+    Column("setup_hash", LargeBinary),
+    Column("setup_until", MOMENT),
     Column("added_at", MOMENT, nullable=False),
     Column("disabled_at", MOMENT),
     Index(None, "username", unique=True),
@@ -51,6 +54,21 @@ sign_in_attempts = table(
     Column("carried", JSON_VALUE, nullable=False),
     Column("expires_at", MOMENT, nullable=False),
     Index(None, "expires_at"),
+)
+
+# Passkeys: what an authenticator is known by. *sign_count* is what it counted to when it was used
+# last; one that counted back may be a copy, and is *suspect* from then on.
+staff_passkeys = table(
+    "staff_passkeys",
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("staff_id", BIG_ID, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("added_at", MOMENT, nullable=False),
+    Column("used_at", MOMENT),
+    Column("suspect_at", MOMENT),
+    Index(None, "staff_id"),
 )
 
 # Codes that stand in for an authenticator that is lost; each is good for one time.

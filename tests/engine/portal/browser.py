@@ -48,13 +48,22 @@ class Browser:
     def sign_in_with_an_app(self, username: str) -> None:
         """Sign in, set an app up, and so have shown a second factor."""
         assert self.sign_in(username).status_code == 303
-        self.use_an_app()
+        self.use_an_app(username)
 
-    def use_an_app(self) -> None:
-        """Set an app up."""
+    def setup_code(self, username: str) -> str:
+        """A code that an administrator hands to somebody."""
+        database = self.portal.district.database
+        who = accounts.named(database, username).id
+        return accounts.new_setup_code(database, Actor("a test", self.portal.now), who)
+
+    def use_an_app(self, username: str) -> None:
+        """Set an app up, which is the first of an account."""
         secret = self.offered_secret()
         code = pyotp.TOTP(secret).at(self.portal.now)
-        answer = self.post("/account/authenticator", {"secret": secret, "code": code})
+        answer = self.post(
+            "/account/authenticator",
+            {"secret": secret, "code": code, "setup_code": self.setup_code(username)},
+        )
         assert answer.status_code == 200, answer.text
 
     def offered_secret(self) -> str:

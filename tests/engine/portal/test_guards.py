@@ -22,10 +22,12 @@ from tests.engine.portal.browser import HOST, PASSWORD, SOMEBODY, Browser
 PUBLIC = {
     "/health/live", "/health/ready", "/metrics", "/static/{name:path}", "/sign-in", "/sign-in/code",
     "/sign-out", "/sign-in/oidc", "/sign-in/oidc/callback", "/sign-in/oidc/end",
+    *(f"/sign-in{way}passkey{rest}" for way in ("/", "/code/") for rest in ("", "/options")),
 }  # fmt: skip
 OF_EVERYBODY = {"/", *(f"/account{rest}" for rest in (
     "", "/language", "/password", "/authenticator", "/authenticator/end", "/sessions/end",
     "/sessions/end-others", "/tokens", "/tokens/end",
+    *(f"/passkeys{one}" for one in ("", "/options", "/remove")),
 )), "/api/v1/me"}  # fmt: skip
 
 
@@ -119,7 +121,7 @@ def test_a_password_alone_does_not_change_settings(portal: Portal, browser: Brow
     answer = browser.post("/push-notifications/flag")
 
     assert answer.status_code == 403
-    assert "/account/authenticator" in answer.text
+    assert "/account#second-factor" in answer.text
     assert settings.chosen(portal.district.database).enabled is True
 
 

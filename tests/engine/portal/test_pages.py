@@ -86,6 +86,24 @@ def test_an_account_is_added_gets_a_group_and_signs_in(boss: Browser) -> None:
     assert boss.sign_in("kim").status_code == 303
 
 
+def test_a_setup_code_is_shown_once_and_sets_up_an_app(boss: Browser) -> None:
+    kim = boss.make_account("kim")
+    words = boss.post(f"/staff/{kim.id}/setup-code").text
+    code = words.partition('class="codes"><code>')[2].partition("<")[0]
+    assert code.count("-") == 2
+    assert code not in boss.get(f"/staff/{kim.id}").text
+    assert "staff.setup-code" in boss.get("/audit").text
+    assert code not in boss.get("/audit/export.csv").text
+    boss.post("/sign-out")
+
+    boss.sign_in("kim")
+    assert "Setup code" in boss.get("/account/authenticator").text
+    secret = boss.offered_secret()
+    form = {"secret": secret, "code": pyotp.TOTP(secret).at(boss.portal.now)}
+    assert boss.post("/account/authenticator", form).status_code == 422
+    assert boss.post("/account/authenticator", {**form, "setup_code": code}).status_code == 200
+
+
 def test_a_weak_password_is_explained_and_what_was_typed_stays(boss: Browser) -> None:
     answer = boss.post("/staff", {"username": "kim", "name": "Kim Lee", "password": "short"})
     assert answer.status_code == 422

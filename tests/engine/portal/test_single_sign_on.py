@@ -314,7 +314,7 @@ def test_ones_own_app_is_asked_for_after_the_provider(
 ) -> None:
     del anna
     come_back(browser, provider)
-    browser.use_an_app()
+    browser.use_an_app(ANNA)
     browser.post("/sign-out")
     answer = come_back(browser, provider)
     assert answer.headers["location"] == "/sign-in/code?next=/"

@@ -30,7 +30,8 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def secret(district: District, file: Path) -> str:
     """The secret of Anna's app."""
-    accounts.add(district.database, Actor("a test", NOW), "anna", "Anna", PASSWORD)
+    by = Actor("a test", NOW)
+    who = accounts.add(district.database, by, "anna", "Anna", PASSWORD)
     began = signing_in.sign_in(
         district.database, keyrings.in_file(file), "anna", PASSWORD, BROWSER, NOW
     )
@@ -40,7 +41,7 @@ def secret(district: District, file: Path) -> str:
     secret = second_factor.new_secret()
     second_factor.begin_use(
         district.database, keyrings.in_file(file), visit, secret, pyotp.TOTP(secret).at(NOW),
-        BROWSER, NOW,
+        BROWSER, NOW, accounts.new_setup_code(district.database, by, who.id),
     )  # fmt: skip
     return secret
 

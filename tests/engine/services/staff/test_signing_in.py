@@ -49,7 +49,10 @@ def with_app(district: District, now: datetime = NOW) -> tuple[str, list[str]]:
     assert here is not None
     secret = second_factor.new_secret()
     code = pyotp.TOTP(secret).at(now)
-    _, codes = second_factor.begin_use(district.database, KEYRING, here, secret, code, BROWSER, now)
+    setup = accounts.new_setup_code(district.database, Actor("a test", now), here.account.id)
+    _, codes = second_factor.begin_use(
+        district.database, KEYRING, here, secret, code, BROWSER, now, setup
+    )
     return secret, list(codes)
 
 
@@ -224,10 +227,26 @@ def test_an_app_that_is_there_is_not_replaced_by_who_showed_no_code(district: Di
     with_app(district)
     assert stolen is not None
     secret = second_factor.new_secret()
-    with pytest.raises(SchoolbellError, match="authenticator app already"):
+    setup = accounts.new_setup_code(district.database, SOMEBODY, stolen.account.id)
+    with pytest.raises(SchoolbellError, match="second factor already"):
         second_factor.begin_use(
-            district.database, KEYRING, stolen, secret, pyotp.TOTP(secret).at(NOW), BROWSER, NOW
-        )
+            district.database, KEYRING, stolen, secret, pyotp.TOTP(secret).at(NOW), BROWSER, NOW,
+            setup,
+        )  # fmt: skip
+
+
+def test_a_stolen_password_sets_up_no_app(district: District) -> None:
+    anna(district)
+    thief = visit(district, signed_in(district))
+    assert thief is not None
+    secret = second_factor.new_secret()
+    for guess in ("", "abcd-efgh-jkmn"):
+        with pytest.raises(SchoolbellError, match="not the setup code"):
+            second_factor.begin_use(
+                district.database, KEYRING, thief, secret, pyotp.TOTP(secret).at(NOW), BROWSER,
+                NOW, guess,
+            )  # fmt: skip
+    assert accounts.named(district.database, "anna").has_second_factor is False
 
 
 def test_setting_an_app_up_ends_every_other_session(district: District) -> None:
