@@ -82,6 +82,12 @@ def access_token(visitor: Visitor, there: Furnished) -> None:
     visitor.page.locator("pre").wait_for()
 
 
+def setup_code(visitor: Visitor, there: Furnished) -> None:
+    at("/staff/{who}")(visitor, there)
+    visitor.page.locator("form[action$=setup-code] button").click()
+    visitor.page.locator(".codes").wait_for()
+
+
 def saved(visitor: Visitor, there: Furnished) -> None:
     there.site.switch(enabled=False)
     at("/push-notifications")(visitor, there)
@@ -163,6 +169,8 @@ PAGES: Final = {
     "account": at("/account"),
     "account-without-app": without_a_code,
     "authenticator": at("/account/authenticator"),
+    "passkey-by-a-number": at("/account/passkeys"),
+    "setup-code": setup_code,
     "recovery-codes": recovery_codes,
     "access-token": access_token,
     "push-notifications": at("/push-notifications"),

@@ -7,7 +7,7 @@
     school      brings the cast into the SIS
     world       the folder with all of it: SIS, engine, phones, people signed in
     running     the engine at work, in threads or as processes
-    portal      an administrator of the portal, and their first look
+    portal      staff of the portal, and the administrator's first look
     quiet       waiting until every change has had all of its effect
     play        plays the acts and checks the phones
     measure     the time from a commit to the phone

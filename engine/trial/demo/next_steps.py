@@ -20,8 +20,9 @@ def stay(world: World, terminal: Terminal) -> None:
     terminal.heading("It is your turn")
     terminal.line("The engine and the phones go on until you press Ctrl-C. The phones are at")
     terminal.command(world.phones.control_url)
-    terminal.line("The portal for staff, where the district is switched on and off:")
-    _offer_portal(world, terminal)
+    terminal.line("The portal for staff, where the district is switched on and off, is at")
+    terminal.command(f"{world.administrator.url}/sign-in")
+    _offer_roles(world, terminal)
     terminal.line("Be the teacher, in another terminal, and see it arrive here:")
     terminal.command(_write_by_hand(world))
     terminal.line("Ask how things are, and why somebody did not hear:")
@@ -50,8 +51,8 @@ def invite(world: World, terminal: Terminal, keep: Path | None) -> None:
     )
     terminal.command(_with_config(world, "run"))
     terminal.line(f"Open the page of the phones: {phones.control_url}")
-    terminal.line("Be the administrator, in the portal for staff:")
-    terminal.line(str(world.administrator))
+    terminal.line(f"Be staff, in the portal: {world.administrator.url}/sign-in")
+    _offer_roles(world, terminal)
     terminal.line("Be the teacher:")
     terminal.command(_write_by_hand(world))
     terminal.line("Ask how things are, and why somebody did not hear:")
@@ -65,10 +66,13 @@ def _offer_questions(world: World, terminal: Terminal) -> None:
     terminal.command(_with_config(world, f"why --student {student} --person {person}"))
 
 
-def _offer_portal(world: World, terminal: Terminal) -> None:
-    boss = world.administrator
-    terminal.command(f"{boss.url}/sign-in")
-    terminal.line(f"Sign in as {boss.username} with the password {boss.password}")
+def _offer_roles(world: World, terminal: Terminal) -> None:
+    """Who may sign in. What stands two blanks in is a command, and these are none."""
+    for one in world.staff:
+        terminal.line(
+            f"· {one.role}: {one.username}, password {one.password}, setup code {one.setup_code}"
+        )
+    terminal.line("· The setup code is asked for with the first authenticator app or passkey.")
 
 
 def _with_config(world: World, command: str) -> str:

@@ -1,10 +1,11 @@
-"""The portal of the demonstration: an administrator for it, and the first look of theirs."""
+"""The portal of the demonstration: staff of each role, and the administrator's first look."""
 
 from __future__ import annotations
 
 import secrets
 import socket
 import time
+from collections.abc import Collection, Sequence
 from html.parser import HTMLParser
 from typing import Final, NamedTuple
 
@@ -13,7 +14,9 @@ import requests
 from engine.database import Database
 from engine.errors import Unavailable
 from engine.services.actor import Actor
-from engine.services.staff import accounts
+from engine.services.staff import accounts, rights
+from rules.change import SchoolId
+from rules.tool_rights import Grant, Right, Tool
 
 USERNAME: Final = "admin"
 _NAME: Final = "Alex Administrator"
@@ -24,14 +27,51 @@ _WAIT: Final = 0.1  # seconds between two looks
 
 
 class SignIn(NamedTuple):
-    """Where somebody signs in, and as whom."""
+    """Where somebody signs in, and as whom: *role* says what they do there.
+
+    *setup_code* sets up an authenticator app, without which nobody sends or changes anything.
+    """
 
     url: str
+    role: str
     username: str
     password: str
+    setup_code: str
 
-    def __str__(self) -> str:
-        return f"{self.url}/sign-in, as {self.username} with the password {self.password}"
+
+class _Role(NamedTuple):
+    """What a member of staff is for; the rights come from a group of that name."""
+
+    username: str
+    name: str
+    role: str
+    everywhere: Collection[tuple[Tool, Right]] = ()
+    at_the_school: Collection[tuple[Tool, Right]] = ()
+
+
+_LISTS: Final = (Tool.FAMILIES, Tool.STUDENTS, Tool.CLASSES, Tool.CAMPS, Tool.ENROLLMENTS)
+_ROLES: Final = (
+    _Role(
+        "principal", "Pat Principal", "Principals",
+        {
+            (Tool.BROADCASTS, Right.READ), (Tool.BROADCASTS, Right.APPROVE),
+            (Tool.TEMPLATES, Right.READ), (Tool.TEMPLATES, Right.WRITE), (Tool.WHY, Right.READ),
+        },
+        {(tool, right) for tool in _LISTS for right in (Right.READ, Right.SEND)},
+    ),
+    _Role(
+        "assistant", "Ash Assistant", "Teachers’ assistants",
+        {(Tool.TEMPLATES, Right.READ)},
+        {(Tool.CLASSES, Right.READ), (Tool.CLASSES, Right.SEND), (Tool.BROADCASTS, Right.READ)},
+    ),
+    _Role(
+        "support", "Sam Support", "Support",
+        {
+            (Tool.WHY, Right.READ), (Tool.MONITOR, Right.READ), (Tool.BROADCASTS, Right.READ),
+            (Tool.PUSH_NOTIFICATIONS, Right.READ), (Tool.BACKGROUND_TASKS, Right.READ),
+        },
+    ),
+)  # fmt: skip
 
 
 def free_address() -> str:
@@ -40,11 +80,33 @@ def free_address() -> str:
         return f"127.0.0.1:{found.getsockname()[1]}"
 
 
-def appoint(database: Database, by: Actor, url: str) -> SignIn:
-    """Make the account of an administrator of the portal at *url*."""
+def appoint(database: Database, by: Actor, url: str, school: SchoolId) -> Sequence[SignIn]:
+    """Make an account of each role for the portal at *url*, the administrator first.
+
+    Who works at one school does at *school*.
+    """
+    boss = _account(database, by, url, USERNAME, _NAME, "Administrator", admin=True)
+    return (boss, *(_appoint(database, by, url, one, school) for one in _ROLES))
+
+
+def _appoint(database: Database, by: Actor, url: str, role: _Role, school: SchoolId) -> SignIn:
+    made = _account(database, by, url, role.username, role.name, role.role)
+    group = rights.add_group(database, by, role.role)
+    grants = {Grant(*one) for one in role.everywhere}
+    grants |= {Grant(*one, school) for one in role.at_the_school}
+    rights.set_group(database, by, group, grants)
+    rights.join(database, by, accounts.named(database, role.username).id, group)
+    return made
+
+
+def _account(
+    database: Database, by: Actor, url: str, username: str, name: str, role: str,
+    *, admin: bool = False,
+) -> SignIn:  # fmt: skip
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
-    accounts.add(database, by, USERNAME, _NAME, password, admin=True)
-    return SignIn(url, USERNAME, password)
+    made = accounts.add(database, by, username, name, password, admin=admin)
+    code = accounts.new_setup_code(database, by, made.id)
+    return SignIn(url, role, username, password, code)
 
 
 def shows_the_flag(one: SignIn) -> bool:

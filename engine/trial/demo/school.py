@@ -36,6 +36,7 @@ class School:
     people: dict[str, int] = field(default_factory=dict)
     students: dict[str, int] = field(default_factory=dict)
     work: dict[str, int] = field(default_factory=dict)
+    high_school: int = 0
     hidden_at: int = 0  # the school that hides attendance from guardians
     biology: int = 0
     reading: int = 0
@@ -48,7 +49,7 @@ def enroll(connection: Connection) -> School:
     """Add the cast to a populated reference SIS; the caller commits."""
     school = School()
     high, elementary = (_found(connection, name) for name in _SCHOOLS)
-    school.hidden_at = elementary.school
+    school.high_school, school.hidden_at = high.school, elementary.school
     _admit(connection, school, {cast.HIGH_SCHOOL: high, cast.ELEMENTARY_SCHOOL: elementary})
     _name_guardians(connection, school)
     _settle(connection, school)

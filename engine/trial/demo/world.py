@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -96,7 +96,12 @@ class World:
     phones: Phones
     book: PhoneBook
     arrived: SimpleQueue[Received]
-    administrator: SignIn
+    staff: Sequence[SignIn]  # of each role; the administrator is the first
+
+    @property
+    def administrator(self) -> SignIn:
+        """Who may do everything in the portal."""
+        return self.staff[0]
 
     @property
     def config_file(self) -> Path:
@@ -151,9 +156,11 @@ def build(
             book = _hand_out_phones(district, phones, school, others)
             done(f"Families signed in on {len(book)} phones, with what they asked to hear of")
             done("Full texts on lock screens, to be read here; a new district shows generic ones")
-            boss = _appoint(district)
-            done(f"An administrator of the portal for staff, at {boss.url}")
-            yield World(folder, district, sis, school, others, phones, book, arrived, boss)
+            staff = _appoint(district, school)
+            done(
+                f"The portal for staff, at {staff[0].url}: a sign-in for each of {len(staff)} roles"
+            )
+            yield World(folder, district, sis, school, others, phones, book, arrived, staff)
         finally:
             sis.dispose()
             district.close()
@@ -233,9 +240,9 @@ def _install(district: District, school: School) -> None:
     )
 
 
-def _appoint(district: District) -> SignIn:
-    url = f"http://{district.config.portal.listen}"
-    return portal.appoint(district.database, Actor("the demonstration", utc_now()), url)
+def _appoint(district: District, school: School) -> Sequence[SignIn]:
+    url, by = f"http://{district.config.portal.listen}", Actor("the demonstration", utc_now())
+    return portal.appoint(district.database, by, url, SchoolId(str(school.high_school)))
 
 
 # --- people and their phones --------------------------------------------------------------------
