@@ -11,7 +11,12 @@ from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, updat
 
 from engine.ports.broadcasts import Broadcast, Texts
 from engine.store.bulk import insert_new, one_of
-from engine.store.tables import broadcast_texts, broadcasts
+from engine.store.tables import (
+    broadcast_devices,
+    broadcast_recipients,
+    broadcast_texts,
+    broadcasts,
+)
 from rules.broadcasts import BroadcastId, BroadcastState
 from rules.change import SchoolId
 from rules.identity import first_id_at
@@ -118,6 +123,56 @@ def texts_of(
         select(broadcast_texts).where(one_of(connection, broadcast_texts.c.broadcast_id, names))
     )
     return {(row.broadcast_id, row.revision): _texts(row.texts) for row in rows}
+
+
+def forget_texts(connection: Connection, before: datetime) -> None:
+    """Forget what was said so long ago; a draft stays as it is."""
+    old = connection.execute(
+        delete(broadcast_texts)
+        .where(broadcast_texts.c.at < before)
+        .returning(broadcast_texts.c.broadcast_id)
+    )
+    names = set(old.scalars())
+    if names:
+        connection.execute(
+            update(broadcasts)
+            .where(
+                one_of(connection, broadcasts.c.id, names),
+                broadcasts.c.state.in_([BroadcastState.SENT, BroadcastState.CANCELLED]),
+                broadcasts.c.changed_at < before,
+            )
+            .values(texts=[])
+        )
+
+
+def forget(connection: Connection, before: datetime, limit: int) -> int:
+    """Forget a slice of the recipients of what was sent so long ago; how many rows went.
+
+    The broadcast goes when nothing of it is left.
+    """
+    name = connection.execute(
+        select(broadcasts.c.id)
+        .where(
+            broadcasts.c.state.in_([BroadcastState.SENT, BroadcastState.CANCELLED]),
+            broadcasts.c.changed_at < before,
+        )
+        .limit(1)
+    ).scalar()
+    if name is None:
+        return 0
+    gone = 0
+    for table, key in (
+        (broadcast_recipients, broadcast_recipients.c.person_id),
+        (broadcast_devices, broadcast_devices.c.device_id),
+    ):
+        is_of_it = table.c.broadcast_id == name
+        keys = set(connection.execute(select(key).where(is_of_it).limit(limit)).scalars())
+        if keys:
+            connection.execute(delete(table).where(is_of_it, one_of(connection, key, keys)))
+        gone += len(keys)
+    if not gone:
+        connection.execute(delete(broadcasts).where(broadcasts.c.id == name))
+    return gone or 1
 
 
 def to_expand(connection: Connection, now: datetime) -> list[Broadcast]:

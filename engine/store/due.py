@@ -117,7 +117,7 @@ def forget_answered(connection: Connection, answered: Mapping[PushId, int]) -> N
                 due.c.device_id == wanted.c.device_id,
                 due.c.attempt <= wanted.c.attempt,
             )
-            .exists()
+            .exists(),
         )
     )
 
@@ -231,7 +231,7 @@ def _delete(connection: Connection, keys: Sequence[_Key]) -> None:
                         due.c.device_id == wanted.c.device_id,
                     )
                 )
-                .exists()
+                .exists(),
             )
         )
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select
 
 from engine.database import Database
-from engine.store import alarms, partitions, tallies
+from engine.store import alarms, broadcasts, partitions, tallies
+from engine.store.bulk import one_of
 from engine.store.staff import attempts, failures, selections, sessions, tokens
 from engine.store.tables import decisions, facts, inbox_reads, notifications, outcomes
 
+_AT_ONCE: Final = 5_000
 _KEEP_FAILURES: Final = timedelta(days=1)
 _KEEP_SELECTIONS: Final = timedelta(days=30)
 
@@ -34,22 +38,43 @@ def forget(
         attempts.forget(connection, now)
         failures.forget(connection, now - _KEEP_FAILURES)
         selections.forget(connection, now - _KEEP_SELECTIONS)
-        gone = _forget_own_notifications(connection, now - keep_content)
+        connection.execute(delete(inbox_reads).where(inbox_reads.c.read_at < now - keep_content))
+        broadcasts.forget_texts(connection, now - keep_content)
+    gone = _in_slices(
+        database, lambda connection: _forget_own_notifications(connection, now - keep_content)
+    )
+    gone += _in_slices(
+        database, lambda connection: broadcasts.forget(connection, now - keep_decisions, _AT_ONCE)
+    )
     for table, keep in (
         (facts, keep_content), (outcomes, keep_decisions), (decisions, keep_decisions),
     ):  # fmt: skip
         with database.write() as connection:
             gone += partitions.forget(connection, table, now - keep)
-        while True:
-            with database.write() as connection:
-                slice_ = partitions.forget_rows(connection, table, now - keep)
-            gone += slice_
-            if not slice_:
-                break
+        gone += _in_slices(
+            database, partial(partitions.forget_rows, table=table, before=now - keep)
+        )
     return gone
 
 
+def _in_slices(database: Database, forget: Callable[[Connection], int]) -> int:
+    """Forget in transactions of their own until nothing is left: others write between them."""
+    gone = 0
+    while True:
+        with database.write() as connection:
+            slice_ = forget(connection)
+        if not slice_:
+            return gone
+        gone += slice_
+
+
 def _forget_own_notifications(connection: Connection, before: datetime) -> int:
-    """Notifications with rows of their own, and what was read of any that is gone."""
-    connection.execute(delete(inbox_reads).where(inbox_reads.c.read_at < before))
-    return connection.execute(delete(notifications).where(notifications.c.at < before)).rowcount
+    """Notifications with rows of their own."""
+    old = connection.execute(
+        select(notifications.c.id).where(notifications.c.at < before).limit(_AT_ONCE)
+    )
+    ids = set(old.scalars())
+    if not ids:
+        return 0
+    connection.execute(delete(notifications).where(one_of(connection, notifications.c.id, ids)))
+    return len(ids)
