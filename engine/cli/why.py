@@ -8,7 +8,8 @@ from engine.cli.command import with_district
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
 from engine.services import why
-from engine.show.why import show_answer, show_answers
+from engine.services.broadcasts.received import received
+from engine.show.why import show_answer, show_answers, show_messages
 from rules.change import ChangeId, PersonId, StudentId
 
 
@@ -33,3 +34,4 @@ def why_(district: District, student: str, person: str, change: str | None, last
         *why.whole(district.database, *who, now, district.today(now), last, zone=district.zone),
         waits=why.waits(district.database, who[0], now, trusted),
     )
+    show_messages(received(district.database, *who, last), district.zone)

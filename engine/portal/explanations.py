@@ -289,7 +289,6 @@ STEPS: Final[Mapping[str, str]] = {
     "right to the student": _("The person has a right to the student."),
     "stay logged in": _("The person stays logged in to the app."),
     "subscribed": _("The person has switched this kind on."),
-    "messages not switched off": _("The person has not switched off messages from the school."),
     "text not told yet": _("The person was not told the same before."),
     "threshold crossed": _("The value fell below a threshold, or none is set."),
     "live device": _("A device of the person takes pushes."),
@@ -321,4 +320,6 @@ HOLDS: Final[Mapping[Hold, str]] = {
     Hold.DIGEST: _("for a digest"),
     Hold.STORM: _("until a storm of changes is over"),
     Hold.APPROVAL: _("until somebody approves it"),
+    Hold.TURN: _("until its turn comes"),
+    Hold.CORRECTION: _("for the phones that show what it corrects"),
 }

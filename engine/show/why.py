@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Final
 
 import click
 
+from engine.services.broadcasts.received import Received
 from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer, Try, Waited
 from rules.gates import Whereabouts
 from rules.notification import State
@@ -48,6 +49,18 @@ def show_answers(
         words = _would_be_told(one) if told else one.reason.for_staff
         where = f" at school {one.school}" if several else ""
         click.echo(f"  {_mark(YES if told else NO)} {one.kind + where:<20} {words}")
+
+
+def show_messages(found: Sequence[Received], zone: tzinfo) -> None:
+    """What became of messages that staff wrote."""
+    if found:
+        click.echo("\nMessages from the school:")
+    for one in found:
+        begun = _at(one.begun_at.astimezone(zone)) if one.begun_at else "not begun"
+        phones = f"; {one.phones.accepted} of {one.phones.told} phones took it"
+        told = phones if one.phones.told else ""
+        click.echo(f"  {begun}  {one.title or 'its words are not kept any more'}")
+        click.echo(f"    {one.reason}: {one.reason.for_staff}{told}")
 
 
 def _would_be_told(one: Answer) -> str:

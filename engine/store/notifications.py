@@ -137,6 +137,23 @@ def of_broadcast(
     return _found(connection, query.limit(limit))
 
 
+def of_recipient(
+    connection: Connection, name: BroadcastId, person: PersonId
+) -> Notification | None:
+    """The newest words of a broadcast to one person, told or held; None where there are none."""
+    query = (
+        select(notifications)
+        .where(
+            notifications.c.person_id == person,
+            notifications.c.record == name,
+            notifications.c.origin == Origin.BROADCAST,
+        )
+        .order_by(notifications.c.position.desc())
+        .limit(1)
+    )
+    return next(iter(_found(connection, query)), None)
+
+
 def overtaken_broadcasts(
     connection: Connection, found: Collection[Notification]
 ) -> dict[tuple[NotificationId, PersonId], str]:

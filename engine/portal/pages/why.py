@@ -20,6 +20,7 @@ from engine.portal.languages import marked as _
 from engine.portal.portal import Portal
 from engine.portal.rendering import language_of, page
 from engine.services import texts, why
+from engine.services.broadcasts.received import Received, received
 from engine.services.staff import auditing, rights, students
 from engine.services.staff.signing_in import Visit
 from engine.services.staff.students import Family
@@ -104,6 +105,8 @@ def show_person(
         ),
         more=min(last * _MORE, MOST_SHOWN) if len(decided) == last < MOST_SHOWN else None,
         last_decided=None if decided else why.last_decided(database),
+        received=received(database, family.student.id, who),
+        said=_said(request, portal, visit),
     )  # fmt: skip
 
 
@@ -203,6 +206,18 @@ def _title(request: Request, portal: Portal, visit: Visit) -> Titles:
         return found.title if found else ""
 
     return title
+
+
+def _said(request: Request, portal: Portal, visit: Visit) -> Callable[[Received], str]:
+    """What a message of staff is called: as the person reads it, else as it was written."""
+    language = language_of(request, visit)
+
+    def said(one: Received) -> str:
+        wording = portal.district.wording
+        found = texts.text_of(wording, one.message, Audience.GUARDIAN, language)
+        return found.title if found else one.title
+
+    return said
 
 
 def _text(portal: Portal, answer: Answer) -> Text | None:

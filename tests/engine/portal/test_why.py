@@ -22,6 +22,7 @@ from rules.notification import Hold, State
 from rules.outcomes import Verdict
 from rules.reasons import Reason
 from rules.tool_rights import Grant, Right, Tool
+from tests.broadcasting import Office
 from tests.builders import NOW, a_change_id, an_outcome
 from tests.district import (
     ADA,
@@ -464,3 +465,17 @@ def test_after_signing_in_one_is_where_one_wanted_to_be(browser: Browser) -> Non
         {"username": "sam", "password": "a sentence that staff remember", "next": after},
     )
     assert answer.headers["location"] == where
+
+
+def test_messages_from_the_school_are_listed_with_what_became_of_them(
+    district: District, support: Browser
+) -> None:
+    Office(district).told(ADA)
+
+    mother = asked(support, "/person", student=ADA, person=MOTHER)
+    uncle = asked(support, "/person", student=ADA, person=UNCLE)
+
+    assert "Snow day" in mother
+    assert "A push went out to each live device." in mother
+    assert "Snow day" in uncle
+    assert "A restriction stands between this person and the student." in uncle
