@@ -16,6 +16,8 @@ from engine.config import Config
 from engine.doctor.remedies import APNS_CURES, FCM_CURES, TOKEN_CURES, Cure
 from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
 from engine.portal.app import application
+from engine.portal.labels import TOOLS
+from engine.portal.labels import VARIABLES as LABELS
 from engine.portal.metrics import METRICS
 from engine.portal.portal import Portal
 from engine.runtime.district import District
@@ -23,6 +25,8 @@ from engine.store.gateways import REMEDIES
 from engine.trial.phones.catalogue import sentences
 from rules.outcomes import BACKOFF, DOUBTFUL, Backoff, Concern, Retire, Said, Verdict, fate, trouble
 from rules.wording.allowed import FILTERS, METHODS, TESTS
+from rules.wording.broadcasts import UNITS, allowed
+from rules.wording.broadcasts import VARIABLES as OF_MESSAGES
 from rules.wording.templates import VARIABLES
 
 API: Final = Path(__file__).with_name("openapi.json")
@@ -31,6 +35,7 @@ TEXTS: Final = Path(__file__).with_name("own-texts.md")
 LANGUAGE: Final = Path(__file__).with_name("source-definition.md")
 CONNECT: Final = Path(__file__).with_name("connect-a-sis.md")
 MONITORING: Final = Path(__file__).with_name("monitoring.md")
+FAMILIES: Final = Path(__file__).with_name("write-to-families.md")
 PHONES: Final = Path(__file__).with_name("phones-to-try-with.md")
 
 Row = tuple[str, ...]
@@ -96,6 +101,11 @@ def _tables() -> Mapping[Path, Mapping[str, str]]:
         },
         CONNECT: {"needs": _table(("the schema has", "write"), language.needs())},
         MONITORING: {"metrics": _table(("metric", "kind", "labels", "what it says"), _metrics())},
+        FAMILIES: {
+            "variables of messages": _table(
+                ("variable", "what it stands for", "in messages from"), _variables_of_messages()
+            )
+        },
         PHONES: {"faults": _table(("fault", "at", "what happens"), _faults())},
     }
 
@@ -103,6 +113,16 @@ def _tables() -> Mapping[Path, Mapping[str, str]]:
 def _variables() -> Iterator[Row]:
     for kind, names in VARIABLES.items():
         yield _code(kind), " ".join(map(_code, sorted(names)))
+
+
+def _variables_of_messages() -> Iterator[Row]:
+    for one in OF_MESSAGES.values():
+        pages = [page for page in UNITS if one in allowed(page)]
+        every = len(pages) == len(UNITS)
+        yield (
+            _code(f"{{{{ {one.name} }}}}"), LABELS[one.name],
+            "every page" if every else ", ".join(TOOLS[page] for page in pages),
+        )  # fmt: skip
 
 
 def _words_of_templates() -> Iterator[Row]:

@@ -28,8 +28,9 @@ from engine.runtime.district import District as Installation
 from engine.secrets import keyring
 from engine.services import settings
 from engine.services.actor import Actor
-from engine.services.broadcasts import templates
+from engine.services.broadcasts import choosing, templates
 from engine.services.broadcasts.writing import typed
+from engine.services.pages import Page
 from engine.services.staff import accounts, rights, second_factor, signing_in
 from engine.services.staff.signing_in import Began, Browser, Refused
 from engine.store.staff.accounts import Account
@@ -173,8 +174,22 @@ def furnish(site: Site) -> tuple[Account, Account, GroupId]:
     rights.give(database, _somebody(), long.id, Grant(Tool.AUDIT, Right.READ))
     rights.take(database, _somebody(), long.id, Grant(Tool.BROADCASTS, Right.READ))
     _keep_a_template(site)
+    _choose(site, boss)
     _let_something_happen(site)
     return boss, long, group
+
+
+def _choose(site: Site, who: Account) -> None:
+    """Two students, a camp and a class."""
+    for page, part, ids in (
+        (Tool.STUDENTS, Page.STUDENTS, ("41", "42")),
+        (Tool.CAMPS, Page.CAMPS, ("1",)),
+        (Tool.CLASSES, Page.CLASSES, ("71",)),
+    ):
+        choosing.change(
+            site.installation.database, who.id, page, utc_now(),
+            lambda was, part=part, ids=ids: was.ticked(part, ids),
+        )  # fmt: skip
 
 
 def _keep_a_template(site: Site) -> None:

@@ -122,6 +122,50 @@ def faulty_template(visitor: Visitor, there: Furnished) -> None:
     page.locator(".variables summary").click()
 
 
+def written(visitor: Visitor, there: Furnished) -> None:
+    at("/broadcasts/new?page=students")(visitor, there)
+    page = visitor.page
+    page.locator("#title-en").fill("Snow day")
+    page.locator("#message-en").fill("No school for {{ student_first_name }} on {{ date }}.")
+    page.locator(".phone").first.wait_for()
+    page.locator(".variables summary").click()
+
+
+def faulty_message(visitor: Visitor, there: Furnished) -> None:
+    at("/broadcasts/new?page=camps")(visitor, there)
+    visitor.page.locator("#title-en").fill("{{ student_first_name }}")
+    visitor.page.locator("[value=send]").click()
+    visitor.page.locator(".fault").first.wait_for()
+
+
+def asked_once_more(visitor: Visitor, there: Furnished) -> None:
+    written(visitor, there)
+    visitor.page.locator("[value=send]").click()
+    visitor.page.locator("[name=when]").first.wait_for()
+
+
+def sent(visitor: Visitor, there: Furnished) -> None:
+    asked_once_more(visitor, there)
+    visitor.page.locator("form[data-once] button").first.click()
+    visitor.page.locator("#live").wait_for()
+    there.site.installation.expand()
+    visitor.page.reload()
+    visitor.page.locator("progress").wait_for()
+
+
+def of_what_was_sent(rest: str) -> Callable[[Visitor, Furnished], None]:
+    def show(visitor: Visitor, there: Furnished) -> None:
+        sent(visitor, there)
+        visitor.page.goto(visitor.page.url.partition("?")[0] + rest)
+
+    return show
+
+
+def nobody_chosen(visitor: Visitor, there: Furnished) -> None:
+    at("/broadcasts/new?page=enrollments")(visitor, there)
+    visitor.page.get_by_role("alert").wait_for()
+
+
 def without_a_code(visitor: Visitor, there: Furnished) -> None:
     _as(visitor, there.somebody)
     visitor.go("/account")
@@ -183,6 +227,15 @@ PAGES: Final = {
     "templates": at("/templates"),
     "template": at("/templates/1"),
     "template-new": faulty_template,
+    "broadcast-new": written,
+    "broadcast-faulty": faulty_message,
+    "broadcast-nobody": nobody_chosen,
+    "broadcast-people": at("/broadcasts/people?page=students&step=may+hear"),
+    "broadcast-send": asked_once_more,
+    "broadcast": sent,
+    "broadcast-recipients": of_what_was_sent("/recipients"),
+    "broadcast-correct": of_what_was_sent("/correct"),
+    "broadcasts": at("/broadcasts"),
     "why": at("/why"),
     "why-found": at("/why?q=reyes"),
     "why-nobody": at("/why?q=nobody"),

@@ -6,6 +6,7 @@ from typing import Final
 
 import pyotp
 import pytest
+from playwright.sync_api import Locator
 
 from rules.change import SchoolId
 from rules.tool_rights import Grant, Right, Tool
@@ -38,7 +39,11 @@ class Keyboard:
             if role
             else self.page.get_by_label(name)
         )
-        handle = called.first.element_handle()
+        self.reach(called, name)
+
+    def reach(self, wanted: Locator, name: str) -> None:
+        """The same for what has no name of its own."""
+        handle = wanted.first.element_handle()
         for _ in range(_MOST_STOPS):
             self.keys.press("Tab")
             self._see_the_focus()

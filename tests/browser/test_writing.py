@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
 
-from engine.services.broadcasts import templates
+import pytest
+from playwright.sync_api import expect
+
+from engine.runtime.clock import utc_now
+from engine.services.actor import Actor
+from engine.services.broadcasts import drafts, templates
+from engine.services.broadcasts.drafts import Broadcast
+from engine.services.broadcasts.writing import typed
 from engine.store.staff.accounts import Account
+from rules.broadcasts import BroadcastState
+from rules.tool_rights import Grant, Right, Tool
 from tests.browser.conftest import Open
 from tests.browser.site import Site
+from tests.browser.test_keyboard import Keyboard
 from tests.browser.visitor import Visitor
 
 
 def runs_scripts(visitor: Visitor) -> bool:
-    return bool(visitor.page.evaluate("document.querySelector('noscript').children.length === 0"))
+    return bool(visitor.page.evaluate("matchMedia('(scripting: enabled)').matches"))
 
 
 def look(visitor: Visitor) -> None:
@@ -89,3 +101,181 @@ def test_two_clicks_keep_one_template(site: Site, opened: Open) -> None:
     visitor.sees("There is a template of this name for this page already.")
     names = [one.name for one in templates.every(site.installation.database)]
     assert names.count("Twice") == 1
+
+
+STUDENTS: Final = (Grant(Tool.STUDENTS, Right.READ), Grant(Tool.STUDENTS, Right.SEND))
+
+
+@pytest.fixture
+def anna(site: Site, visitor: Visitor, new_account: Callable[..., Account]) -> Account:
+    """Somebody who may write to the families of students, and sees what became of it."""
+    made = new_account(*STUDENTS, Grant(Tool.BROADCASTS, Right.READ))
+    as_(site, visitor, made)
+    return made
+
+
+def begin(visitor: Visitor) -> None:
+    """Choose Ada and Ben, and open the dialog by the toolbar."""
+    visitor.go("/students")
+    for name in ("Reyes, Ada", "Reyes, Ben"):
+        visitor.page.get_by_role("row").filter(has_text=name).get_by_role("checkbox").check()
+    visitor.page.locator("[name=go][value=send]").click()
+    visitor.page.wait_for_url("**/broadcasts/new?page=students")
+
+
+def write(visitor: Visitor, title: str) -> None:
+    visitor.fill("Title", title)
+    visitor.fill("Message", "No school for {{ student_first_name }} on {{ weekday }}.")
+
+
+def of(site: Site, who: Account) -> list[Broadcast]:
+    found = drafts.every(site.installation.database)
+    return [one for one in found if one.author_id == who.id]
+
+
+def test_a_message_is_written_to_whom_was_chosen_and_sent_once(
+    site: Site, visitor: Visitor, anna: Account
+) -> None:
+    page = visitor.page
+    begin(visitor)
+    visitor.sees("# of Push Notification messages being sent")
+    write(visitor, "{{ famly }}")
+    look(visitor)
+    page.locator("#says-title-en .fault").wait_for()
+    write(visitor, f"Snow, {anna.username}")
+    look(visitor)
+    page.locator(".phone").first.wait_for()
+    page.get_by_role("button", name="As somebody else").click()
+    visitor.sees("(2 of 3 that were looked at)")
+
+    visitor.press("Go on to send")
+    visitor.sees("Send it to 3 phones?")
+    page.get_by_role("button", name="Send to 3 phones").dblclick()
+    visitor.sees("It is being sent.")
+    page.go_back()
+    page.wait_for_load_state()
+    if "/send" in page.url and page.get_by_role("button", name="Send to 3 phones").count():
+        page.get_by_role("button", name="Send to 3 phones").click()
+    (one,) = of(site, anna)
+    assert (one.state, one.revision) == (BroadcastState.SENDING, 1)
+
+    visitor.go(f"/broadcasts/{one.id}")
+    site.installation.expand()
+    if not runs_scripts(visitor):
+        page.reload()
+    visitor.sees("0 of 3 people told")
+    page.get_by_role("link", name="Everybody, by name").click()
+    visitor.sees("Lucía Reyes")
+    visitor.go(f"/broadcasts/{one.id}")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all of it (CSV)").click()
+    assert "RESTRICTED" in download.value.path().read_text("utf-8")
+    page.get_by_role("button", name="Correct it on the phones").click()
+    visitor.fill("Title", "School is open")
+    visitor.press("Send the correction")
+    visitor.sees("The correction is being sent.")
+    visitor.press("Stop the rest")
+    visitor.sees("The rest is stopped.")
+    assert of(site, anna)[0].state is BroadcastState.CANCELLED
+
+
+def test_who_falls_out_is_named_and_what_is_written_is_not_lost(
+    visitor: Visitor, anna: Account
+) -> None:
+    del anna
+    begin(visitor)
+    visitor.page.get_by_role("link", name="3 fell out").first.click()
+    visitor.sees("A restriction stands between this person and the student.")
+    visitor.page.go_back()
+    visitor.sees("Whom it reaches")
+
+
+def test_a_template_fills_in_what_is_written(site: Site, visitor: Visitor, anna: Account) -> None:
+    name = f"Late bus {anna.username}"
+    templates.add(
+        site.installation.database, Actor("a test", utc_now()), Tool.STUDENTS, name,
+        typed({"title-en": "The bus is late", "message-en": "{{ student_first_name }} waits."}),
+    )  # fmt: skip
+    begin(visitor)
+    visitor.page.get_by_label("Select Template").select_option(label=name)
+    if not runs_scripts(visitor):
+        visitor.press("Fill in")
+    expect(visitor.page.locator("#title-en")).to_have_value("The bus is late")
+    expect(visitor.page.locator("#message-en")).to_have_value("{{ student_first_name }} waits.")
+    visitor.press("Keep as a draft")
+    visitor.sees("Saved.")
+    visitor.page.get_by_role("button", name="Edit").click()
+    expect(visitor.page.locator("#title-en")).to_have_value("The bus is late")
+    visitor.go(f"/broadcasts/{of(site, anna)[0].id}")
+    visitor.press("Throw it away")
+    visitor.sees("Taken away.")
+    assert of(site, anna) == []
+
+
+def test_a_message_is_scheduled_and_taken_back(site: Site, visitor: Visitor, anna: Account) -> None:
+    begin(visitor)
+    write(visitor, "Later")
+    visitor.press("Go on to send")
+    visitor.page.get_by_label("Later").check()
+    visitor.press("Send to 3 phones")
+    visitor.sees("This is no moment to send at.")
+    day = (utc_now() + timedelta(days=3)).date().isoformat()
+    visitor.page.locator("[name=day]").fill(day)
+    visitor.page.locator("[name=at]").fill("07:30")
+    visitor.press("Send to 3 phones")
+    visitor.sees("It is scheduled.")
+    visitor.press("Make it a draft again")
+    visitor.sees("It is a draft again.")
+    assert of(site, anna)[0].state is BroadcastState.DRAFT
+
+
+def test_a_camp_is_written_to_for_each_and_for_days(
+    site: Site, visitor: Visitor, new_account: Callable[..., Account]
+) -> None:
+    camps = (Grant(Tool.CAMPS, Right.READ), Grant(Tool.CAMPS, Right.SEND))
+    anna, page = new_account(*camps), visitor.page
+    as_(site, visitor, anna)
+    visitor.go("/camps")
+    page.get_by_role("row").filter(has_text="Winter camp").get_by_role("checkbox").check()
+    page.locator("[name=go][value=send]").click()
+    page.wait_for_url("**/broadcasts/new?page=camps")
+    page.get_by_label("One message for each enrollment").check()
+    page.get_by_label("from").fill("2026-12-30")
+    page.get_by_label("through").fill("2026-12-31")
+    look(visitor)
+    page.locator("#menu code", has_text="enrollment_session").wait_for(state="attached")
+    expect(page.locator(".funnel li").nth(2)).to_contain_text("1")
+    page.get_by_label("from").fill("2027-12-30")
+    page.get_by_label("through").fill("2027-12-31")
+    look(visitor)
+    visitor.sees("Nobody would get a message.")
+    expect(page.locator("#title-en")).to_have_count(0)
+
+
+def test_a_message_goes_by_keyboard_alone(
+    site: Site, opened: Open, new_account: Callable[..., Account]
+) -> None:
+    visitor, anna = opened(), new_account(*STUDENTS)
+    as_(site, visitor, anna)
+    begin(visitor)
+    keyboard, keys = Keyboard(visitor), visitor.page.keyboard
+    keyboard.to("Title")
+    keys.type("Snow day")
+    keyboard.to("Message")
+    keys.type("No school for ")
+    visitor.page.locator(".phone").first.wait_for()
+    visitor.page.locator("#message-en").focus()
+    keyboard.reach(visitor.page.locator("summary", has_text="Variables"), "Variables")
+    keys.press("Enter")
+    keyboard.to("Student’s first name {{ student_first_name }}", "button")
+    keys.press("Enter")
+    expect(visitor.page.locator("#message-en")).to_have_value(
+        "No school for {{ student_first_name }}"
+    )
+    keyboard.to("Go on to send", "button")
+    keys.press("Enter")
+    visitor.sees("Send it to 3 phones?")
+    keyboard.to("Now", "radio")
+    keys.press("Enter")
+    visitor.sees("It is being sent.")
+    assert of(site, anna)[0].state is BroadcastState.SENDING

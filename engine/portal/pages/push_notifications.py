@@ -50,6 +50,15 @@ def set_food_service(portal: ThePortal, visit: MayChange, offered: Words = "") -
     return _saved("#food-service")
 
 
+@pages.post("/approval")
+def set_approval(
+    portal: ThePortal, visit: MayChange, above: Annotated[int, Form(ge=0, lt=2**31)]
+) -> Response:
+    """Say above how many recipients a message needs a second person's approval."""
+    settings.set_approval_above(portal.district.database, actor(portal, visit), above)
+    return _saved("#approval")
+
+
 @pages.post("/privacy")
 def set_privacy(
     portal: ThePortal, visit: MayChange, level: Annotated[Level, Form()], sealed: Words = ""

@@ -48,6 +48,16 @@ def test_the_flag_says_for_how_many_it_is(boss: Browser) -> None:
     assert f"{reach.devices} devices" in words
 
 
+def test_above_how_many_a_second_person_approves_is_saved(boss: Browser) -> None:
+    answer = boss.post("/push-notifications/approval", {"above": "500"})
+    assert answer.headers["location"] == "/push-notifications?done=saved#approval"
+    assert settings.chosen(boss.portal.district.database).approval_above == 500
+    assert 'name="above" value="500"' in boss.get("/push-notifications").text
+    for wrong in ("-1", "x", "", "9" * 30):
+        assert boss.post("/push-notifications/approval", {"above": wrong}).status_code == 422
+    assert boss.post("/push-notifications/approval", {"above": "2000000000"}).status_code == 422
+
+
 def test_display_options_of_a_school_are_saved_as_they_are_marked(boss: Browser) -> None:
     marks = [
         f"{kind} {audience}"

@@ -117,3 +117,16 @@ def test_the_audit_log_tells_who_did_it_and_none_of_the_words(district: District
     ]  # fmt: skip
     assert "Snow" not in str(acts)
     assert acts[1][2]["emergency"] is True
+
+
+def test_a_draft_that_has_a_name_is_kept_once(district: District) -> None:
+    name = drafts.new_id(NOW)
+    for _ in range(2):
+        assert drafts.new(district.database, ALICE, DRAFT, name) == name
+    other = DRAFT._replace(texts={"en": Template("Other", "words")})
+    assert drafts.new(district.database, ALICE, other, name) == name
+    assert drafts.one(district.database, name).texts == EN_ES
+    with pytest.raises(NotThere):
+        drafts.new(district.database, BOB, DRAFT, name)
+    acts = district.rows(select(audit.c.act).where(audit.c.subject == name))
+    assert [act for (act,) in acts] == ["broadcast.made"]
