@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import timedelta
@@ -36,8 +37,10 @@ TOLD = "Ada scored 18/20 (was 17/20)."
 class Place:
     """A district and its broker: capture, relay and evaluate, one step at a time."""
 
-    def __init__(self, here: District, purge: Callable[[], None]) -> None:
-        self.here, self.purge = here, purge
+    def __init__(
+        self, here: District, purge: Callable[[], None], rabbit: Rabbit | None = None
+    ) -> None:
+        self.here, self.purge, self.rabbit = here, purge, rabbit
         list(install(here))
         somebody = Actor("a test", utc_now())
         settings.enable(here.database, somebody)
@@ -99,15 +102,18 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         build_sis(url)
         here = stack.enter_context(closing(District(config)))
 
+        rabbit = None
+        if request.param == "rabbitmq":
+            rabbit = Rabbit(request.getfixturevalue("rabbit_server"), vhost)
+
         def purge() -> None:
-            if request.param == "embedded":
+            if rabbit is None:
                 with here.database.write() as connection:
                     assert connection.execute(delete(queue_messages)).rowcount > 0
                 return
-            server = request.getfixturevalue("rabbit_server")
-            assert Rabbit(server, vhost).purge(Queue.CHANGES, PARTITIONS) > 0
+            assert rabbit.purge(Queue.CHANGES, PARTITIONS) > 0
 
-        yield Place(here, purge)
+        yield Place(here, purge, rabbit)
 
 
 def test_what_a_purge_took_is_relayed_again_and_told_once(place: Place) -> None:
@@ -135,3 +141,32 @@ def test_what_was_taken_for_lost_and_comes_after_all_is_told_once(place: Place) 
     place.looking()()
     place.looking()()  # another schedule, which knows of nothing
     assert place.told() == [TOLD]
+
+
+@pytest.mark.parametrize("place", ["rabbitmq"], indirect=True)
+@pytest.mark.parametrize("retried", [False, True])
+def test_what_a_policy_let_expire_is_told_once(place: Place, retried: bool) -> None:
+    """It is dead-lettered, where an operator may retry it besides."""
+    assert place.rabbit is not None
+    place.rabbit.let_expire(Queue.CHANGES, 50)
+    place.score(18)
+    broker = place.here.broker
+    wait_for(lambda: broker.depths()[Queue.CHANGES].dead == 1)
+    place.rabbit.let_expire(Queue.CHANGES, 600_000)
+    if retried:
+        assert broker.requeue_parked(Queue.CHANGES, 10) == 1
+
+    assert place.looking()() == (0 if retried else 1)
+    assert place.told() == [TOLD]
+
+    assert place.looking()() == 0
+    assert place.told() == []
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    """At most a minute, which says that it never comes."""
+    for _ in range(600):
+        if is_so():
+            return
+        threading.Event().wait(0.1)
+    raise TimeoutError

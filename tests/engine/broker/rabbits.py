@@ -103,6 +103,13 @@ class Rabbit:
             f'[{{<<"max-length">>, {length}}}], 0, <<"queues">>, <<"test">>)'
         )
 
+    def let_expire(self, queue: Queue, after: int) -> None:
+        """What waits in a queue for longer than *after* milliseconds is thrown out of it."""
+        self.server.evaluate(
+            f'rabbit_policy:set({self._vhost}, <<"expire">>, <<"^{queue}[.][0-9]+$">>, '
+            f'[{{<<"message-ttl">>, {after}}}], 0, <<"queues">>, <<"test">>)'
+        )
+
     def stop_leader(self, queue: str) -> None:
         """Take a quorum queue's only member away."""
         self.server.evaluate(
