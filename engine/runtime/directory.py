@@ -134,7 +134,7 @@ class SisDirectory:
             with self._database.write() as connection:
                 directory.was_read(connection, began, base)
                 if different:
-                    directory.apply_all(connection, base, different, arranger.faults, began)
+                    directory.apply_all(connection, base, different, arranger.faults, self._clock())
                 self._report(connection, arranger.faults)
                 self._report_missing(connection)
                 for mended in known - {fault.subject for fault in arranger.faults}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from engine.ports import Decided
 from engine.services import typed
 from engine.services.texts import text_of
 from engine.store import app, decisions, directory, notifications, reading
+from engine.store.directory.who import Span
 from rules.broadcasts import Message
 from rules.change import Kind, PersonId, StudentId
 from rules.identity import is_origin
@@ -92,20 +93,20 @@ def mark_read(
 
 
 class _Reader(NamedTuple):
-    """Whose inbox it is: by all of their *ids*, from when their account began.
+    """Whose inbox it is: by all of their *ids*, while these were theirs, since their account began.
 
     *apart* are the students from whom a restriction parts them.
     """
 
     identity: PersonId
-    ids: Sequence[PersonId]
+    ids: Mapping[PersonId, Sequence[Span]]
     since: datetime | None
     apart: Collection[StudentId]
 
     def may_read(self, one: Notification) -> bool:
         """Whether it was told to this person, and may be read by them now."""
         return (
-            one.person in self.ids
+            any(span.holds(one.at) for span in self.ids.get(one.person, ()))
             and one.student not in self.apart
             and self.since is not None
             and one.at >= self.since

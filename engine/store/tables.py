@@ -173,12 +173,15 @@ source = table(
     Column("since", BigInteger, nullable=False),
 )
 
-# The ids that somebody has had whom a stable id tells apart, also those of other years.
+# The ids that somebody has had whom a stable id tells apart, also those of other years. One id may
+# have been several people's, one after the other: each from *since* on, and *until* another's.
 known_ids = table(
     "known_ids",
     Column("entity", String(16), primary_key=True),
     Column("id", Text, primary_key=True),
+    Column("since", MOMENT, primary_key=True),
     Column("identity", Text, nullable=False),
+    Column("until", MOMENT),
     Index(None, "identity"),
 )
 

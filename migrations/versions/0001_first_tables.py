@@ -418,8 +418,10 @@ def upgrade() -> None:
         "schoolbell_known_ids",
         sa.Column("entity", sa.String(length=16), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("identity", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("entity", "id", name=op.f("pk_schoolbell_known_ids")),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("entity", "id", "since", name=op.f("pk_schoolbell_known_ids")),
     )
     with op.batch_alter_table("schoolbell_known_ids", schema=None) as batch_op:
         batch_op.create_index(

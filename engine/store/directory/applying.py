@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from engine.sources.definition import ENTITY_KEYS, Entity
 from engine.sources.directory import Listing, Reading, Scope, key_of
@@ -17,6 +17,7 @@ from engine.store.directory.comparing import Difference, edits_of, refuse_few
 from engine.store.directory.leaving import Left
 from engine.store.directory.rows import TABLES, Edit, by_key, ours_of, select_rows
 from engine.store.directory.versions import Since, next_version, remember
+from engine.store.directory.who import ALWAYS
 from engine.store.tables import known_ids
 
 
@@ -35,7 +36,7 @@ def apply(connection: Connection, reading: Reading, at: datetime) -> list[Scope]
             again.append(listing.scope)
         else:
             left.note(connection, listing.scope.entity, edits)
-            _write(connection, listing.scope.entity, edits)
+            _write(connection, listing.scope.entity, edits, at)
             remember(connection, listing.scope, now)
             doubts.settle(connection, listing.scope, reading.version)
     left.end(connection, reading.faults, at)
@@ -60,7 +61,7 @@ def apply_all(
         for edits in edits_of(connection, difference):
             apart = [edit for edit in edits if not since.concerns(entity, edit)]
             left.note(connection, entity, apart)
-            _write(connection, entity, apart)
+            _write(connection, entity, apart, at)
         remember(connection, Scope(entity), now)
     left.end(connection, faults, at)
 
@@ -81,7 +82,7 @@ def _edits(connection: Connection, listing: Listing) -> list[Edit]:
     ]
 
 
-def _write(connection: Connection, entity: Entity, edits: Sequence[Edit]) -> None:
+def _write(connection: Connection, entity: Entity, edits: Sequence[Edit], at: datetime) -> None:
     old = [key_of(entity, edit.old) for edit in edits if edit.old is not None]
     if old:
         table = TABLES[entity]
@@ -93,16 +94,32 @@ def _write(connection: Connection, entity: Entity, edits: Sequence[Edit]) -> Non
     new = [edit.new for edit in edits if edit.new is not None]
     append(connection, TABLES[entity], new)
     if entity in ("people", "students"):
-        _know(connection, entity, new)
+        _know(connection, entity, new, at)
 
 
-def _know(connection: Connection, entity: Entity, rows: Sequence[DirectoryRow]) -> None:
-    """Keep in mind whose an id is that has a stable one, for when it has left the directory."""
-    connection.execute(
-        delete(known_ids).where(
-            known_ids.c.entity == entity,
-            one_of(connection, known_ids.c.id, {row[0] for row in rows}),
-        )
-    )
+def _know(
+    connection: Connection, entity: Entity, rows: Sequence[DirectoryRow], at: datetime
+) -> None:
+    """Keep in mind whose an id is that has a stable one, and whose it was before *at*."""
     stable = {row[0]: row[-1] for row in rows if row[-1].startswith(STABLE)}
-    append(connection, known_ids, [(entity, *pair) for pair in stable.items()])
+    of_these = (
+        known_ids.c.entity == entity,
+        one_of(connection, known_ids.c.id, {row[0] for row in rows}),
+    )
+    known = connection.execute(select(known_ids.c.id, known_ids.c.identity, known_ids.c.until)
+                               .where(*of_these)).all()  # fmt: skip
+    now = {row.id: row.identity for row in known if row.until is None}
+    over = {one for one, whose in now.items() if stable.get(one) != whose}
+    its = (known_ids.c.entity == entity, one_of(connection, known_ids.c.id, over))
+    connection.execute(delete(known_ids).where(*its, known_ids.c.since >= at))
+    connection.execute(update(known_ids).where(*its, known_ids.c.until.is_(None)).values(until=at))
+    had_another = {row.id for row in known}
+    append(
+        connection,
+        known_ids,
+        [
+            (entity, one, at if one in had_another else ALWAYS, whose, None)
+            for one, whose in stable.items()
+            if now.get(one) != whose
+        ],
+    )

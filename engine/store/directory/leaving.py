@@ -227,7 +227,11 @@ def _holders(
     found = connection.execute(
         select(known_ids.c.identity, people)
         .join(people, people.c.id == known_ids.c.id)
-        .where(known_ids.c.entity == "people", one_of(connection, known_ids.c.identity, identities))
+        .where(
+            known_ids.c.entity == "people",
+            known_ids.c.until.is_(None),
+            one_of(connection, known_ids.c.identity, identities),
+        )
         .order_by(people.c.id)
     )
     holders: dict[str, list[DirectoryRow]] = defaultdict(list)

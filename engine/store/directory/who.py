@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, func, or_, select
 
@@ -13,6 +15,19 @@ from engine.store.bulk import one_of
 from engine.store.directory.rows import TABLES
 from engine.store.tables import known_ids, people, rights, students
 from rules.change import PersonId, SchoolId, StudentId
+
+ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Span(NamedTuple):
+    """Since when an id was somebody's, and until when; None is until now."""
+
+    since: datetime
+    until: datetime | None
+
+    def holds(self, at: datetime) -> bool:
+        """Whether it was theirs *at* a moment."""
+        return self.since <= at and (self.until is None or at < self.until)
 
 
 def knows_person(connection: Connection, person: PersonId) -> bool:
@@ -52,15 +67,20 @@ def identity_of_student(connection: Connection, student: StudentId) -> StudentId
     return StudentId(_identity_of(connection, "students", student))
 
 
-def ids_of(connection: Connection, person: PersonId) -> list[PersonId]:
-    """All ids that a person has or had, *person* among them."""
+def ids_of(connection: Connection, person: PersonId) -> Mapping[PersonId, Sequence[Span]]:
+    """All ids that a person has or had, *person* among them, and when each was theirs."""
     found = connection.execute(
-        select(known_ids.c.id).where(
+        select(known_ids.c.id, known_ids.c.since, known_ids.c.until)
+        .where(
             known_ids.c.entity == "people",
             known_ids.c.identity == _identity_of(connection, "people", person),
         )
+        .order_by(known_ids.c.id, known_ids.c.since)
     )
-    return sorted({person, *(PersonId(row.id) for row in found)})
+    ids: dict[PersonId, list[Span]] = defaultdict(list)
+    for id_, since, until in found:
+        ids[PersonId(id_)].append(Span(since, until))
+    return ids or {person: [Span(ALWAYS, None)]}
 
 
 def restricted(connection: Connection, people_: Collection[PersonId]) -> set[StudentId]:
@@ -86,7 +106,9 @@ def _identity_of(connection: Connection, entity: Entity, id_: str) -> str:
     if now is not None:
         return str(now)
     before = connection.execute(
-        select(known_ids.c.identity).where(known_ids.c.entity == entity, known_ids.c.id == id_)
+        select(known_ids.c.identity)
+        .where(known_ids.c.entity == entity, known_ids.c.id == id_)
+        .order_by(known_ids.c.since.desc())
     ).scalar()
     return identity("", id_) if before is None else str(before)
 

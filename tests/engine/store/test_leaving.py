@@ -26,6 +26,7 @@ from tests.district import (
     ADA,
     ADA_HERSELF,
     BEN,
+    BENS_HIDDEN_SCORE,
     CHEN,
     FATHER,
     KEYRING,
@@ -405,6 +406,7 @@ def test_settings_devices_and_the_inbox_stay_with_the_person(district: District)
     district.evaluate(first)
     assert district.reasons(first)[FATHER] is Reason.TOLD
 
+    district.clock.forward(timedelta(minutes=5))
     next_year(district)
     district.directory.sync()
     district.clock.forward(timedelta(minutes=5))
@@ -412,9 +414,7 @@ def test_settings_devices_and_the_inbox_stay_with_the_person(district: District)
 
     assert district.reasons(second)["1035"] is Reason.TOLD
     assert district.reasons(second)[FATHER] is Reason.NO_ACCOUNT
-    assert (
-        len(inbox(district, "1035")) == 1
-    )  # what was told under a number that is another's now is nobody's
+    assert len(inbox(district, "1035")) == 2  # also what was told under the number of before
     assert inbox(district, FATHER) == []
 
 
@@ -535,3 +535,49 @@ def test_an_account_begins_anew_for_who_signs_in_with_a_number_that_came_back(
     people.sign_in(district.database, KEYRING, PersonId(FATHER), token, district.clock.now)
 
     assert district.read(app.account_since, PersonId(FATHER)) == district.clock.now
+
+
+def numbers_exchanged(district: District) -> None:
+    """A new year numbers everybody anew: the mother gets the father's number, and he gets hers."""
+    district.sis(
+        "UPDATE person SET first_name = CASE person_id WHEN 34 THEN 'Mark' ELSE 'Lucía' END,"
+        " language = CASE person_id WHEN 34 THEN 'en' ELSE 'es-MX' END WHERE person_id IN (34, 35)"
+    )
+    district.directory.sync()
+
+
+def told(district: District, person: str) -> set[str]:
+    now = district.clock.now
+    return {
+        one.id for one in inboxes.inbox(district.database, Wording(), PersonId(person), now).entries
+    }
+
+
+def test_who_exchange_their_numbers_keep_their_inboxes(district: District) -> None:
+    """What was told under a number is read by who had it then."""
+    with_stable_ids(district, STABLE, "'T-' || student.student_id")
+    district.evaluate(scored(9, 17))
+    district.clock.forward(timedelta(minutes=1))
+    district.sis("UPDATE assignment SET released = TRUE")
+    district.evaluate(scored(5, 9, BENS_HIDDEN_SCORE))  # which is the mother's news alone
+    mother, father = told(district, MOTHER), told(district, FATHER)
+    assert (len(mother), len(father)) == (2, 1)
+    district.clock.forward(timedelta(minutes=1))
+
+    numbers_exchanged(district)
+
+    assert told(district, MOTHER) == father
+    assert told(district, FATHER) == mother
+    district.clock.forward(timedelta(minutes=1))
+    district.evaluate(scored(17, 18))
+    assert (len(told(district, MOTHER)), len(told(district, FATHER))) == (2, 3)
+
+    back = {34: ("Lucía", "es-MX"), 35: ("Mark", "en")}
+    for number, (name, language) in back.items():
+        district.sis(
+            f"UPDATE person SET first_name = '{name}', language = '{language}'"
+            f" WHERE person_id = {number}"
+        )
+    district.clock.forward(timedelta(minutes=1))
+    district.directory.sync()
+    assert (len(told(district, MOTHER)), len(told(district, FATHER))) == (3, 2)
