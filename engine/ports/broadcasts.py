@@ -155,7 +155,11 @@ class Expansions(Protocol):
     """Our own database, as expand needs it."""
 
     def to_expand(self, now: datetime) -> Sequence[Broadcast]:
-        """Those of which something is to be done."""
+        """Those of which something is to be done, without what was chosen for them."""
+        ...
+
+    def whole(self, one: Broadcast) -> Broadcast:
+        """The same with what was chosen for it."""
         ...
 
     def texts_of(self, one: Broadcast, revision: int) -> Texts:

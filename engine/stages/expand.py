@@ -104,7 +104,7 @@ class Expand:
         """Everybody who has to do with whom a broadcast is about, each once."""
         now = self.clock()
         found: dict[StudentId, list[Behind]] = defaultdict(list)
-        for each in self.find(one, texts):
+        for each in self.find(self.ledger.whole(one), texts):
             found[each.student].append(each)
         circumstances = self.ledger.circumstances(now)
         people: dict[PersonId, _Person] = {}

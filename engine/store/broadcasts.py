@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from secrets import token_hex
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, update
 
@@ -69,12 +69,16 @@ def one(connection: Connection, name: str, *, for_change: bool = False) -> Broad
     return rows[0] if rows else None
 
 
+# A selection may name 100,000 rows: whoever lists broadcasts goes without.
+_LIGHT: Final = tuple(column for column in broadcasts.c if column is not broadcasts.c.selection)
+
+
 def some(connection: Connection, names: Collection[str]) -> Mapping[BroadcastId, Broadcast]:
-    """Those of these ids, which nobody changes until the transaction ends."""
+    """Those of these ids, which nobody changes until the transaction ends; as in `newest`."""
     if not names:
         return {}
     query = (
-        select(broadcasts)
+        select(*_LIGHT)
         .where(one_of(connection, broadcasts.c.id, names))
         .order_by(broadcasts.c.id)
         .with_for_update(read=True)
@@ -90,8 +94,11 @@ def newest(
     before: datetime | None = None,
     limit: int = 100,
 ) -> Sequence[Broadcast]:
-    """Those that were changed last, first; of some *states* or of one *author* where given."""
-    query = select(broadcasts).order_by(broadcasts.c.changed_at.desc(), broadcasts.c.id.desc())
+    """Those that were changed last, first; of some *states* or of one *author* where given.
+
+    Without what was chosen for them.
+    """
+    query = select(*_LIGHT).order_by(broadcasts.c.changed_at.desc(), broadcasts.c.id.desc())
     if states:
         query = query.where(broadcasts.c.state.in_(sorted(states)))
     if author is not None:
@@ -176,11 +183,14 @@ def forget(connection: Connection, before: datetime, limit: int) -> int:
 
 
 def to_expand(connection: Connection, now: datetime) -> list[Broadcast]:
-    """Those that are sent, stopped and not through, or scheduled for a moment that has come."""
+    """Those that are sent, stopped and not through, or scheduled for a moment that has come.
+
+    Without what was chosen for them.
+    """
     table = broadcasts.c
     is_due = and_(table.state == BroadcastState.SCHEDULED, table.send_at <= now)
     is_stopped = and_(table.state == BroadcastState.CANCELLED, table.expanded < table.revision)
-    query = select(broadcasts).where(or_(is_due, table.state == BroadcastState.SENDING, is_stopped))
+    query = select(*_LIGHT).where(or_(is_due, table.state == BroadcastState.SENDING, is_stopped))
     return _all(connection, query.order_by(table.changed_at, table.id))
 
 
@@ -225,8 +235,9 @@ def _schools(stored: Mapping[str, Any]) -> Schools:
 
 def _broadcast(row: Row[Any]) -> Broadcast:
     return Broadcast(
-        BroadcastId(row.id), Tool(row.page), UnitKind(row.unit), row.selection, _texts(row.texts),
-        row.is_emergency, BroadcastState(row.state), row.version, row.revision, row.expanded,
+        BroadcastId(row.id), Tool(row.page), UnitKind(row.unit),
+        getattr(row, "selection", None), _texts(row.texts), row.is_emergency,
+        BroadcastState(row.state), row.version, row.revision, row.expanded,
         None if row.author_id is None else StaffId(row.author_id), row.author, row.approver,
         None if row.schools is None else _schools(row.schools), row.made_at, row.changed_at,
         row.send_at, row.begun_at, row.sent_at, row.problem, row.remedy,

@@ -40,6 +40,11 @@ class SqlExpansions:
         with self._database.read() as connection:
             return broadcasts.to_expand(connection, now)
 
+    def whole(self, one: Broadcast) -> Broadcast:
+        """See ports.broadcasts.Expansions.whole."""
+        with self._database.read() as connection:
+            return broadcasts.one(connection, one.id) or one
+
     def texts_of(self, one: Broadcast, revision: int) -> Texts:
         """See ports.broadcasts.Expansions.texts_of."""
         with self._database.read() as connection:

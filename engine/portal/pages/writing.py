@@ -292,7 +292,7 @@ def _ask(
 
 def _funnel(portal: Portal, visit: Visit, now: Writing) -> Funnel:
     return sending.estimate(
-        portal.district.database, portal.district.find_behind, now.selection, now.texts,
+        portal.district.database, portal.district.find_behind, now.selection,
         schools_to_send_to(visit, now.page), portal.now, is_emergency=now.is_emergency,
     )  # fmt: skip
 

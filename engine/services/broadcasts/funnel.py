@@ -35,6 +35,7 @@ from rules.tool_rights import Schools
 
 LATELY: Final = timedelta(days=30)
 _AT_ONCE: Final = 1_000
+_NO_TEXTS: Final[Texts] = {}
 
 _MAY_HEAR: Final = frozenset(
     {Reason.DISTRICT_OFF, Reason.NO_PORTAL_RIGHT, Reason.RESTRICTED, Reason.RIGHT_NOT_IN_FORCE}
@@ -94,18 +95,17 @@ def funnel(
     database: Database,
     find: FindBehind,
     selection: Selection,
-    texts: Texts,
     schools: Schools,
     now: datetime,
     *,
     is_emergency: bool = False,
 ) -> Funnel:
-    """Whom *texts* would reach now that are sent for a *selection* at some *schools*.
+    """Whom a message would reach now that is sent for a *selection* at some *schools*.
 
     Raises SchoolbellError where the SIS does not answer.
     """
     found: dict[StudentId, list[Behind]] = defaultdict(list)
-    for one in find.of(selection, schools, texts, now):
+    for one in find.of(selection, schools, _NO_TEXTS, now):
         found[one.student].append(one)
     poured = _Poured(is_emergency=is_emergency)
     expansions = SqlExpansions(database, str(find.zone))

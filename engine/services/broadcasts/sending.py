@@ -6,9 +6,11 @@ version that they read, so what a click, Back or a retry sends twice is sent onc
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 from sqlalchemy import Connection
@@ -51,14 +53,34 @@ def estimate(
     database: Database,
     find: FindBehind,
     selection: Selection,
-    texts: Texts,
     schools: Schools,
     now: datetime,
     *,
     is_emergency: bool = False,
 ) -> Funnel:
-    """Whom a draft would reach that need not be kept; see `funnel.funnel`."""
-    return funnel(database, find, selection, texts, schools, now, is_emergency=is_emergency)
+    """Whom a draft would reach that need not be kept; see `funnel.funnel`.
+
+    What took long is good for A_WHILE: the pages ask on each step.
+    """
+    asked = (msgspec.json.encode(selection), schools, is_emergency)
+    known = _ESTIMATES.setdefault(database, {})
+    found = known.get(asked)
+    if found is not None and now - found[0] < A_WHILE:
+        return found[1]
+    began = time.monotonic()
+    estimated = funnel(database, find, selection, schools, now, is_emergency=is_emergency)
+    if time.monotonic() - began > _LONG:
+        for old in [each for each, (at, _) in known.items() if now - at >= A_WHILE]:
+            known.pop(old, None)
+        known[asked] = now, estimated
+    return estimated
+
+
+A_WHILE: Final = timedelta(minutes=1)
+_LONG: Final = 0.5  # seconds
+_ESTIMATES: Final[WeakKeyDictionary[Database, dict[Any, tuple[datetime, Funnel]]]] = (
+    WeakKeyDictionary()
+)
 
 
 def send(
@@ -231,9 +253,7 @@ def _needs_approval(
         above = district.approval_above(connection)
     if not above:
         return False
-    found = estimate(
-        database, find, selection_of(one), one.texts, schools, now, is_emergency=one.is_emergency
-    )
+    found = funnel(database, find, selection_of(one), schools, now, is_emergency=one.is_emergency)
     return needs_approval(found.recipients, above)
 
 

@@ -217,7 +217,8 @@ def test_a_camp_is_for_those_who_attend_and_for_each_as_one_says(browser: Browse
     assert browser.post(path, {**fields, **days, "name": name, "do": "save"}).status_code == 303
     (kept,) = all_of(browser)
     assert kept.unit == "enrollment"
-    assert kept.selection["attending"] == ["2026-12-30", "2026-12-31"]
+    whole = drafts.one(browser.portal.district.database, kept.id)
+    assert whole.selection["attending"] == ["2026-12-30", "2026-12-31"]
     assert 'value="2026-12-30"' in browser.get(f"/broadcasts/{kept.id}/edit").text
 
 

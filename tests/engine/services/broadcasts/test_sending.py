@@ -225,7 +225,7 @@ def test_the_estimate_says_at_which_step_who_falls_out_and_why(office: Office) -
         app.subscribe, PersonId(FATHER), StudentId(ADA), Kind.BROADCAST, enabled=False
     )
     found = sending.estimate(
-        office.database, office.find, of_students(ADA, BEN, "99"), SNOW, EVERYWHERE, NOW
+        office.database, office.find, of_students(ADA, BEN, "99"), EVERYWHERE, NOW
     )
 
     assert (found.rows, found.students, found.people) == (2, 2, 7)
@@ -242,7 +242,7 @@ def test_who_was_not_seen_lately_is_told_all_the_same(office: Office) -> None:
     office.later(days=1)
 
     found = sending.estimate(
-        office.database, office.find, of_students(ADA), SNOW, EVERYWHERE, office.now().at
+        office.database, office.find, of_students(ADA), EVERYWHERE, office.now().at
     )
 
     assert (found.recipients, found.seen_lately, found.devices) == (3, 0, 3)
@@ -254,7 +254,7 @@ def test_an_emergency_counts_who_switched_messages_off(office: Office) -> None:
         app.subscribe, PersonId(FATHER), StudentId(ADA), Kind.BROADCAST, enabled=False
     )
     found = sending.estimate(
-        office.database, office.find, of_students(ADA), SNOW, EVERYWHERE, NOW, is_emergency=True
+        office.database, office.find, of_students(ADA), EVERYWHERE, NOW, is_emergency=True
     )
 
     assert found.switched_on == found.with_device == 3
