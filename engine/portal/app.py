@@ -16,6 +16,7 @@ from engine.portal.errors import handle_errors
 from engine.portal.pages import (
     account,
     audit,
+    background_tasks,
     broadcasts,
     choosing,
     health,
@@ -39,6 +40,7 @@ _LARGEST_BODY: Final = 1_000_000  # bytes
 _PAGES: Final = (
     health, metrics, static_files, sign_in, single_sign_on, home, account, push_notifications,
     passkeys, monitor, staff, audit, why, templates, choosing, writing, broadcasts,
+    background_tasks,
 )  # fmt: skip
 _API: Final = (me_api, settings_api, monitor_api, audit_api)
 

@@ -74,6 +74,16 @@ LEVELS: Final[Mapping[Level, tuple[str, str]]] = {
     ),
 }
 
+STANDINGS: Final[Mapping[str, str]] = {
+    "approval": _("Waits for approval"),
+    "stuck": _("Stands still"),
+    "faulty": _("Went wrong for some"),
+    "scheduled": _("Scheduled"),
+    "going": _("On its way"),
+    "done": _("Done"),
+    "stopped": _("Stopped"),
+}
+
 STAGES: Final[Mapping[str, str]] = {
     "relay": _("Relay: takes from the SIS"),
     "evaluate": _("Evaluate: decides who hears"),

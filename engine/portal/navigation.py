@@ -41,6 +41,7 @@ SECTIONS: Final = (
             Entry("/enrollments", Tool.ENROLLMENTS),
             Entry("/broadcasts", Tool.BROADCASTS),
             Entry("/templates", Tool.TEMPLATES),
+            Entry("/background-tasks", Tool.BACKGROUND_TASKS),
         ),
     ),
     Section(_("Support"), (Entry("/why", Tool.WHY),)),

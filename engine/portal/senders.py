@@ -108,7 +108,7 @@ def may_mark_emergency(visit: Visit, page: Tool) -> bool:
 
 def sees(visit: Visit, one: Broadcast) -> bool:
     """Whether somebody began a broadcast, or may see those of all its schools."""
-    return one.author_id == visit.account.id or _covers(
+    return one.author_id == visit.account.id or covers(
         schools_for(visit, Tool.BROADCASTS, Right.READ), one
     )
 
@@ -117,13 +117,13 @@ def sends(visit: Visit, one: Broadcast) -> bool:
     """Whether somebody may change, stop or correct it: as its author, or at all its schools."""
     where = schools_to_send_to(visit, one.page)
     is_author = one.author_id == visit.account.id and not where.is_empty
-    return is_author or (sees(visit, one) and _covers(where, one))
+    return is_author or (sees(visit, one) and covers(where, one))
 
 
 def approves(visit: Visit, one: Broadcast) -> bool:
     """Whether somebody may agree to a broadcast, as a second person, at all its schools."""
     where = schools_for(visit, Tool.BROADCASTS, Right.APPROVE)
-    return one.author_id != visit.account.id and _covers(where, one)
+    return one.author_id != visit.account.id and covers(where, one)
 
 
 def require_to_see(visit: Visit, one: Broadcast) -> None:
@@ -144,7 +144,7 @@ def require_to_approve(visit: Visit, one: Broadcast) -> None:
         raise Forbidden(visit, Grant(Tool.BROADCASTS, Right.APPROVE))
 
 
-def _covers(where: Schools, one: Broadcast) -> bool:
+def covers(where: Schools, one: Broadcast) -> bool:
     """A draft is of no school yet, so it is for those who may everywhere."""
     of = one.schools or Schools(frozenset(), everywhere=True)
     return not where.is_empty and where.covers(of)

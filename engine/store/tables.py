@@ -417,6 +417,14 @@ broadcast_devices = table(
     Column("person_id", Text, nullable=False),
 )
 
+# Which broadcasts that ended with faults somebody has looked at, and when.
+task_looks = table(
+    "task_looks",
+    Column("broadcast_id", _Id, primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("at", MOMENT, nullable=False),
+)
+
 # Who was ever told about whom: where a person's inbox is looked for, also when the relation ended.
 listeners = table(
     "listeners",

@@ -886,6 +886,13 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "schoolbell_task_looks",
+        sa.Column("broadcast_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("broadcast_id", name=op.f("pk_schoolbell_task_looks")),
+    )
+    op.create_table(
         "schoolbell_watermarks",
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -915,6 +922,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("schoolbell_watermarks")
+    op.drop_table("schoolbell_task_looks")
     op.drop_table("schoolbell_tallies")
     op.drop_table("schoolbell_subscriptions")
     with op.batch_alter_table("schoolbell_students", schema=None) as batch_op:

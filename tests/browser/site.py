@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from engine.runtime.district import District as Installation
 from engine.secrets import keyring
 from engine.services import settings
 from engine.services.actor import Actor
-from engine.services.broadcasts import choosing, templates
+from engine.services.broadcasts import choosing, sending, templates
 from engine.services.broadcasts.writing import typed
 from engine.services.pages import Page
 from engine.services.staff import accounts, rights, second_factor, signing_in
@@ -36,10 +37,12 @@ from engine.services.staff.signing_in import Began, Browser, Refused
 from engine.store.staff.accounts import Account
 from rules.change import SchoolId
 from rules.outcomes import Verdict
-from rules.tool_rights import Grant, GroupId, Right, Tool
+from rules.tool_rights import EVERYWHERE, Grant, GroupId, Right, Tool
+from rules.wording.templates import Template
 from tests import district
+from tests.broadcasting import Office
 from tests.builders import an_outcome
-from tests.district import HIGH_SCHOOL
+from tests.district import BEN, BEN_HIMSELF, HIGH_SCHOOL
 from tests.engine.sources.test_pages import PAGES
 
 PASSWORD: Final = "a sentence that staff remember"
@@ -176,6 +179,7 @@ def furnish(site: Site) -> tuple[Account, Account, GroupId]:
     _keep_a_template(site)
     _choose(site, boss)
     _let_something_happen(site)
+    _write_to_families(site)
     return boss, long, group
 
 
@@ -221,6 +225,28 @@ def _let_something_happen(site: Site) -> None:
     push = small.push_of(district.scored(9, 17))
     small.record([an_outcome(push, Verdict.DEFERRED, reason="UNAVAILABLE")])
     small.record([an_outcome(push, attempt=2)])
+    small.database.close()
+
+
+def write_what_goes_wrong(site: Site, title: str) -> None:
+    """A message that a parent cannot be told, because a child has no name then."""
+    small = district.District(str(site.installation.config.database.url))
+    call = f"UPDATE schoolbell_people SET first_name = '{{}}' WHERE id = '{BEN_HIMSELF}'"
+    small.sis(call.format(""))
+    Office(small).told(BEN, texts={"en": Template(title, "{{ student_first_name }}")})
+    small.sis(call.format("Ben"))
+    small.database.close()
+
+
+def _write_to_families(site: Site) -> None:
+    """A message that a parent could not be told, one that is on its way, and one that waits."""
+    write_what_goes_wrong(site, "Who stays at home today?")
+    small = district.District(str(site.installation.config.database.url))
+    office = Office(small)
+    office.send()
+    later = office.now().at + timedelta(days=1)
+    waits = office.write()
+    sending.send(office.database, office.find, office.now(), waits, 1, EVERYWHERE, later)
     small.database.close()
 
 

@@ -166,6 +166,12 @@ def nobody_chosen(visitor: Visitor, there: Furnished) -> None:
     visitor.page.get_by_role("alert").wait_for()
 
 
+def background_task(visitor: Visitor, there: Furnished) -> None:
+    at("/background-tasks")(visitor, there)
+    visitor.page.locator("#needing ~ .scrolls a").first.click()
+    visitor.page.locator("#errors").wait_for()
+
+
 def without_a_code(visitor: Visitor, there: Furnished) -> None:
     _as(visitor, there.somebody)
     visitor.go("/account")
@@ -236,6 +242,8 @@ PAGES: Final = {
     "broadcast-recipients": of_what_was_sent("/recipients"),
     "broadcast-correct": of_what_was_sent("/correct"),
     "broadcasts": at("/broadcasts"),
+    "background-tasks": at("/background-tasks"),
+    "background-task": background_task,
     "why": at("/why"),
     "why-found": at("/why?q=reyes"),
     "why-nobody": at("/why?q=nobody"),

@@ -13,7 +13,7 @@ from engine.store.staff.accounts import Account
 from rules.change import Kind, SchoolId
 from rules.tool_rights import Grant, Right, Tool
 from tests.browser.conftest import Open
-from tests.browser.site import PASSWORD, Site
+from tests.browser.site import PASSWORD, Site, write_what_goes_wrong
 from tests.browser.visitor import Visitor
 from tests.district import HIGH_SCHOOL
 
@@ -241,6 +241,29 @@ def test_the_audit_log_is_read_and_downloaded(visitor: Visitor, boss: Account) -
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("link", name="Download all of it (CSV)").click()
     assert "district.enabled" in download.value.path().read_text("utf-8")
+
+
+def test_what_went_wrong_is_looked_at_and_tried_again(
+    site: Site, visitor: Visitor, boss: Account
+) -> None:
+    del boss
+    title = f"Bus {next(_numbers)} is late"
+    write_what_goes_wrong(site, title)
+    visitor.go("/background-tasks")
+    visitor.page.get_by_role("link", name=title).click()
+    visitor.sees("came out blank")
+    with visitor.page.expect_download() as download:
+        visitor.page.get_by_role("link", name="Download all of it (CSV)").click()
+    assert "TEXT_BLANK" in download.value.path().read_text("utf-8")
+    visitor.press("I have looked at this")
+    visitor.sees("It waits for nobody any more.")
+    visitor.page.get_by_role("link", name=title).click()
+    visitor.sees("has looked at this")
+    visitor.press("Try these again")
+    visitor.sees("It is tried again.")
+    visitor.page.get_by_role("link", name=title).click()
+    visitor.press("Stop the rest")
+    visitor.page.get_by_role("row", name=title).get_by_text("Stopped").wait_for()
 
 
 def test_what_one_may_not_do_is_refused_with_a_way_on(

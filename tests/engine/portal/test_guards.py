@@ -31,6 +31,9 @@ OF_EVERYBODY = {"/", *(f"/account{rest}" for rest in (
 )), "/api/v1/me"}  # fmt: skip
 
 
+A_TASK = "01a208d0-5240-7000-8000-000000000001"
+
+
 def routes(portal: Portal) -> Iterator[RouteContext]:
     """Every operation; the document of the API is no page."""
     for route in iter_route_contexts(application(portal).routes):
@@ -76,7 +79,7 @@ def paths(portal: Portal) -> Iterator[tuple[str, str, Needs]]:
             path = route.path.replace("{who}", "1").replace("{group}", "administrators")
             path = path.format(
                 school="1", kind="grade", audience="student", template="1",
-                broadcast="00000000-0000-7000-8000-000000000000",
+                broadcast=A_TASK, task=A_TASK,
             )  # fmt: skip
             for method in route.methods or ():
                 yield method, path, one
