@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from engine.portal.guards import UNATTENDED, Forbidden, SignInNeeded, actor, is_
 from engine.portal.languages import marked as _
 from engine.portal.portal import portal_of
 from engine.portal.rendering import page
+from engine.services.broadcasts.refusals import ChangedMeanwhile, NotThere
 from engine.services.staff import auditing
 from engine.telemetry import Event, emit, frames
 
@@ -25,6 +27,9 @@ _TITLES: Final = {
     405: (_("This cannot be done here"), _("Go back, and use the page's own buttons.")),
     413: (_("This is too much at once"), _("Send less, or in several parts.")),
 }
+_STATUS: Final[Mapping[type[SchoolbellError], int]] = {
+    Unavailable: 503, NotThere: 404, ChangedMeanwhile: 409,
+}  # fmt: skip
 _ANY: Final = (_("This did not work"), _("Go back and try again."))
 
 
@@ -66,7 +71,7 @@ def _forbidden(request: Request, error: Exception) -> Response:
 
 def _explained(request: Request, error: Exception) -> Response:
     assert isinstance(error, SchoolbellError)  # noqa: S101 - registered for it alone
-    status = 503 if isinstance(error, Unavailable) else 422
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 422)
     if is_api(request):
         return _problem(status, error.problem, error.remedy)
     return page(

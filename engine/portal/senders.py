@@ -120,6 +120,13 @@ def sends(visit: Visit, one: Broadcast) -> bool:
     return is_author or (sees(visit, one) and covers(where, one))
 
 
+def seen_at(visit: Visit, one: Broadcast) -> Schools:
+    """The schools whose students somebody may see behind a broadcast."""
+    if sends(visit, one):
+        return schools_to_send_to(visit, one.page)
+    return schools_for(visit, Tool.BROADCASTS, Right.READ)
+
+
 def approves(visit: Visit, one: Broadcast) -> bool:
     """Whether somebody may agree to a broadcast, as a second person, at all its schools."""
     where = schools_for(visit, Tool.BROADCASTS, Right.APPROVE)

@@ -37,6 +37,7 @@ REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     401: _refusal("Nobody is signed in, or the access token is over."),
     403: _refusal("The owner of the token may not do this; the audit log keeps that it was asked."),
     404: _refusal("There is no such thing, or it is not one of yours."),
+    409: _refusal("Somebody else has changed it since you read it."),
     413: _refusal("It is too much at once."),
     422: _refusal("Something is missing, is not readable or cannot be done as it is asked."),
     503: _refusal("A database or broker is away; nothing was lost."),

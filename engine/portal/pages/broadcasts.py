@@ -24,8 +24,7 @@ from engine.portal.senders import (
     require_to_approve,
     require_to_see,
     require_to_send,
-    schools_for,
-    schools_to_send_to,
+    seen_at,
     sees,
     sends,
 )
@@ -35,7 +34,6 @@ from engine.services.broadcasts.writing import Refused, Texts
 from engine.services.staff.signing_in import Visit
 from rules.broadcasts import BroadcastState
 from rules.reasons import Reason
-from rules.tool_rights import Right, Schools, Tool
 
 pages = APIRouter(prefix="/broadcasts", include_in_schema=False)
 
@@ -83,7 +81,7 @@ def show_recipients(
     """What became of it for each, of some reasons or of all."""
     require_to_see(visit, one)
     found = following.became(
-        portal.district.database, one.id, _seen_at(visit, one), reasons=reason, after=after,
+        portal.district.database, one.id, seen_at(visit, one), reasons=reason, after=after,
         limit=_NAMED,
     )  # fmt: skip
     return shown(
@@ -96,7 +94,7 @@ def show_recipients(
 def download(portal: ThePortal, visit: MaySee, one: TheBroadcast) -> Response:
     """The same of all, for a spreadsheet."""
     require_to_see(visit, one)
-    lines = following.exported(portal.district.database, one.id, _seen_at(visit, one))
+    lines = following.exported(portal.district.database, one.id, seen_at(visit, one))
     name = f'attachment; filename="broadcast-{one.id}.csv"'
     return StreamingResponse(lines, media_type="text/csv", headers={"content-disposition": name})
 
@@ -226,13 +224,6 @@ def _correct(
         composed=composed(one.page, texts, one.unit, so_far=not error), revision=revision,
         error=None if isinstance(error, Refused) else error, refused=isinstance(error, Refused),
     )  # fmt: skip
-
-
-def _seen_at(visit: Visit, one: Broadcast) -> Schools:
-    """The schools whose students somebody may see behind a broadcast."""
-    if sends(visit, one):
-        return schools_to_send_to(visit, one.page)
-    return schools_for(visit, Tool.BROADCASTS, Right.READ)
 
 
 def _when(words: str) -> datetime | None:
