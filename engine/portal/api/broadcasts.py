@@ -212,10 +212,10 @@ def read_broadcasts(
 @api.post("/estimate")
 def estimate(portal: ThePortal, visit: MaySend, page: ThePage, written: Written) -> Estimate:
     """Whom a message would reach that is not kept."""
-    draft = _draft(visit, page, written)
+    _require_to_mark(visit, page, is_emergency=written.emergency)
     found = sending.estimate(
         portal.district.database, portal.district.find_behind, _selection(page, written),
-        draft.texts, schools_to_send_to(visit, page), portal.now, is_emergency=draft.is_emergency,
+        schools_to_send_to(visit, page), portal.now, is_emergency=written.emergency,
     )  # fmt: skip
     return Estimate(
         rows=found.rows, families=found.families, students=found.students, people=found.people,
