@@ -15,12 +15,10 @@ from jinja2 import TemplateError, filters, nodes, tests
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from rules.wording.text import LONGEST_TEXT
+
 LONGEST_HALF: Final = 2_000
 """Characters of the source of a title, or of a body."""
-LONGEST_VARIABLE: Final = 1_000
-"""Characters of a variable; a phone shows about 200."""
-LONGEST_TEXT: Final = 16_000
-"""Characters of what is made of both halves; the wire takes 16,384 of each."""
 
 _LARGEST_NUMBER: Final = 1_000_000_000
 _MOST_DIGITS: Final = 10

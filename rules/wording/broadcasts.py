@@ -18,11 +18,10 @@ from typing import Any, Final, NamedTuple
 
 from rules.reasons import Reason
 from rules.tool_rights import Tool
-from rules.wording.allowed import LONGEST_TEXT, LONGEST_VARIABLE
 from rules.wording.days import day, weekday
 from rules.wording.letters import is_blank, isolated, unreadable
 from rules.wording.templates import Template
-from rules.wording.text import Text, TextFault
+from rules.wording.text import LONGEST_TEXT, LONGEST_VARIABLE, Text, TextFault
 
 LONGEST_TITLE: Final = 150
 """Characters of a title as it is written; a phone shows about 50."""

@@ -15,7 +15,7 @@ from rules.broadcasts import Message
 from rules.change import Facts, Kind
 from rules.privacy import Level
 from rules.reasons import Reason
-from rules.wording.allowed import LONGEST_TEXT, LONGEST_VARIABLE, Environment, TooLong, refusals
+from rules.wording.allowed import Environment, TooLong, refusals
 from rules.wording.broadcasts import say
 from rules.wording.short import SHORT
 from rules.wording.templates import (
@@ -26,7 +26,8 @@ from rules.wording.templates import (
     Template,
     TemplateKey,
 )
-from rules.wording.text import Text as Text  # the answers of Wording
+from rules.wording.text import LONGEST_TEXT, LONGEST_VARIABLE  # the answers of Wording
+from rules.wording.text import Text as Text
 from rules.wording.text import TextFault as TextFault
 from rules.wording.withdrawn import WITHDRAWN
 

@@ -6,7 +6,8 @@ from rules.audience import Audience
 from rules.change import Kind
 from rules.reasons import Reason
 from rules.wording import Template, TemplateKey, Text, TextFault, Wording
-from rules.wording.allowed import FILTERS, LONGEST_TEXT, LONGEST_VARIABLE, METHODS, TESTS
+from rules.wording.allowed import FILTERS, METHODS, TESTS
+from rules.wording.text import LONGEST_TEXT, LONGEST_VARIABLE
 from tests.builders import DETAILS, a_subject
 
 OF_ADA = TemplateKey("en", Kind.ASSIGNMENT, Audience.GUARDIAN)
