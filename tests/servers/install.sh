@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install the servers that the tests start, and the browser that they drive, as far as they are
-# missing: for `make servers`. The provider of OpenID Connect comes from npm, as its lock file says.
+# missing: for `make servers`. The provider of OpenID Connect comes from npm, with the Node.js that it
+# runs on, as its lock file says: Debian's may be older.
 #
 # The tests start servers of their own on free ports. So what a package would start by itself,
 # on its usual port, is neither started now nor at the next boot; a server that was installed
@@ -37,7 +38,6 @@ present /usr/sbin/pgbouncer /usr/local/sbin/pgbouncer /usr/local/bin/pgbouncer /
 present /usr/bin/chromium /usr/local/bin/chromium /snap/bin/chromium ||
     packages="$packages chromium fonts-dejavu-core"
 
-present /usr/bin/node /usr/local/bin/node || packages="$packages nodejs"
 command -v npm >/dev/null || packages="$packages npm"
 
 # npm keeps beside what it installed a copy of the lock file, which is older than a changed one.
@@ -47,13 +47,13 @@ install_provider() {
     if [ -e "$installed" ] && [ -z "$(find "$provider/package-lock.json" -newer "$installed")" ]; then
         return
     fi
-    echo "Installing: oidc-provider, from npm"
+    echo "Installing: oidc-provider and Node.js, from npm"
     (cd "$provider" && npm ci --silent)
 }
 
 if [ -z "$packages" ]; then
     install_provider
-    echo "PostgreSQL, PgBouncer, RabbitMQ, nginx, Chromium, Node.js and oidc-provider are installed."
+    echo "PostgreSQL, PgBouncer, RabbitMQ, nginx, Chromium and oidc-provider are installed."
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then

@@ -16,16 +16,15 @@ from tests.servers.private import PrivateServer
 from tests.servers.processes import (
     HOST,
     Child,
-    MissingServerError,
     Sandbox,
     answers,
     find_program,
 )
 
-BINARIES: Final = ("/usr/bin", "/usr/local/bin")
 CLIENT: Final = "schoolbell"
 SECRET: Final = "a secret of the portal and its provider"
 _HERE: Final = Path(__file__).parent / "provider"
+BINARIES: Final = (f"{_HERE}/node_modules/node-linux-*/bin",)
 _PATIENCE: Final = 20  # seconds
 
 
@@ -37,8 +36,6 @@ class OidcProvider(PrivateServer):
     def __init__(self, portals: Sequence[str], *, binaries: Sequence[str] = BINARIES) -> None:
         super().__init__()
         self._node = find_program("node", binaries)
-        if not (_HERE / "node_modules").is_dir():
-            raise MissingServerError("oidc-provider", [str(_HERE / "node_modules")])
         self._portals = portals
 
     @property

@@ -26,7 +26,8 @@ HOST = "127.0.0.1"
 
 WHAT_TO_INSTALL = (
     "Install the servers with `make servers` as root, or with "
-    "`sudo apt-get install postgresql pgbouncer rabbitmq-server nginx-light chromium nodejs npm`."
+    "`sudo apt-get install postgresql pgbouncer rabbitmq-server nginx-light chromium npm` "
+    "and `make servers` afterwards, which fetches the rest from npm."
 )
 
 _FIRST_PORT = 15_000  # above what well-known services listen on

@@ -3,7 +3,6 @@
 //
 // usage: node provider.js SETTINGS, a file of JSON: port, key, certificate, client_id,
 // client_secret, redirect_uris, post_logout_redirect_uris
-import "./older_node.js";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { generateKeyPairSync, randomBytes } from "node:crypto";
