@@ -105,7 +105,7 @@ class Expanding(Protocol):
     """A transaction about one broadcast; while it lasts, nothing of any is told."""
 
     def current(self) -> Broadcast | None:
-        """The broadcast as it is now; it stays so while the transaction lasts."""
+        """The broadcast as it is now, without what was chosen; it stays so until the end."""
         ...
 
     def begin(self, now: datetime) -> None:
@@ -144,6 +144,10 @@ class Expanding(Protocol):
 
     def sent(self, now: datetime) -> None:
         """Note that everybody's turn has come."""
+        ...
+
+    def missed(self, problem: str, remedy: str) -> None:
+        """Make a draft again of what was scheduled, and say why."""
         ...
 
     def stands_still(self, problem: str, remedy: str) -> None:

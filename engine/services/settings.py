@@ -15,7 +15,7 @@ from engine.store import app, district
 from engine.store.staff import audit
 from engine.store.staff.audit import Entry
 from rules.audience import Audience
-from rules.change import Kind, SchoolId
+from rules.change import KINDS_OF_CHANGE, Kind, SchoolId
 from rules.privacy import Level, Privacy
 
 ENABLED: Final = "district.enabled"
@@ -107,8 +107,13 @@ def set_display_option(
 ) -> None:
     """Show or hide a tool to an audience at one school; what is hidden is not pushed.
 
-    Raises SchoolbellError for a school that the directory does not know.
+    Raises SchoolbellError for a school that the directory does not know, and for what is no tool.
     """
+    if kind not in KINDS_OF_CHANGE:
+        raise SchoolbellError(
+            "No school shows or hides what staff write to families.",
+            "Name a kind of change; families switch messages off by themselves.",
+        )
     with database.write() as connection:
         _require_school(connection, school)
         was_shown = (school, kind, audience) not in district.hidden_options(connection)

@@ -147,7 +147,7 @@ def try_again(database: Database, by: Actor, name: BroadcastId) -> int:
     Nobody else hears again. Raises NotNow while it is not through.
     """
     with database.write() as connection:
-        one = broadcasts.one(connection, name, for_change=True) or known(connection, name)
+        one = broadcasts.locked(connection, name) or known(connection, name)
         if one.state is not BroadcastState.SENT:
             raise not_now()
         count = task_looks.take_back_faults(connection, name)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
@@ -40,6 +40,8 @@ from rules.reasons import Reason
 
 AT_ONCE: Final = 1_000
 """People, or students, in one portion."""
+LATEST: Final = timedelta(hours=1)
+"""How long after its moment what is scheduled is still sent: what it says may be over then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,14 @@ class Expand:
         now = self.clock()
         with self.ledger.expanding(one.id) as expanding:
             current = expanding.current()
-            if current is not None and current.version == one.version:
+            if current is None or current.version != one.version:
+                return
+            if current.send_at is not None and now - current.send_at > LATEST:
+                expanding.missed(
+                    "Its moment passed while Schoolbell was not running, so it was not sent.",
+                    "Send it now, or choose another moment, if it is still true.",
+                )
+            else:
                 expanding.begin(now)
 
     def _expand(self, one: Broadcast) -> None:

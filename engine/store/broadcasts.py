@@ -26,6 +26,9 @@ from rules.wording.templates import Template
 
 _TIME_PART = 13
 
+# A selection may name 100,000 rows: whoever lists broadcasts goes without.
+_LIGHT: Final = tuple(column for column in broadcasts.c if column is not broadcasts.c.selection)
+
 
 def new_id(now: datetime) -> BroadcastId:
     """An id for what is made *now*: a time-ordered UUID."""
@@ -40,6 +43,12 @@ def add(connection: Connection, one: Broadcast) -> bool:
     """Store a new one; False where there is one of its id."""
     new = insert_new(connection, broadcasts).values(**_columns(one._asdict()))
     return connection.execute(new.returning(broadcasts.c.id)).first() is not None
+
+
+def locked(connection: Connection, name: str) -> Broadcast | None:
+    """One that nobody else changes until the transaction ends; without what was chosen for it."""
+    query = select(*_LIGHT).where(broadcasts.c.id == name).with_for_update()
+    return next(iter(_all(connection, query)), None)
 
 
 def change(
@@ -62,15 +71,10 @@ def remove(connection: Connection, name: BroadcastId, version: int) -> bool:
     return bool(done.rowcount)
 
 
-def one(connection: Connection, name: str, *, for_change: bool = False) -> Broadcast | None:
-    """One of them; *for_change* nobody else changes it until the transaction ends."""
+def one(connection: Connection, name: str) -> Broadcast | None:
+    """One of them."""
     query = select(broadcasts).where(broadcasts.c.id == name)
-    rows = _all(connection, query.with_for_update() if for_change else query)
-    return rows[0] if rows else None
-
-
-# A selection may name 100,000 rows: whoever lists broadcasts goes without.
-_LIGHT: Final = tuple(column for column in broadcasts.c if column is not broadcasts.c.selection)
+    return next(iter(_all(connection, query)), None)
 
 
 def some(connection: Connection, names: Collection[str]) -> Mapping[BroadcastId, Broadcast]:

@@ -81,7 +81,7 @@ class SqlExpanding:
 
     def current(self) -> Broadcast | None:
         """See ports.broadcasts.Expanding.current."""
-        return broadcasts.one(self._connection, self._name, for_change=True)
+        return broadcasts.locked(self._connection, self._name)
 
     def begin(self, now: datetime) -> None:
         """See ports.broadcasts.Expanding.begin."""
@@ -131,6 +131,13 @@ class SqlExpanding:
         """See ports.broadcasts.Expanding.sent."""
         broadcasts.goes_on(self._connection, self._name, state=BroadcastState.SENT, sent_at=now)
 
+    def missed(self, problem: str, remedy: str) -> None:
+        """See ports.broadcasts.Expanding.missed."""
+        broadcasts.goes_on(
+            self._connection, self._name, state=BroadcastState.DRAFT, approver=None, schools=None,
+            send_at=None, problem=problem, remedy=remedy,
+        )  # fmt: skip
+
     def stands_still(self, problem: str, remedy: str) -> None:
         """See ports.broadcasts.Expanding.stands_still."""
         broadcasts.goes_on(self._connection, self._name, problem=problem, remedy=remedy)
@@ -146,11 +153,11 @@ class SqlExpanding:
 
 def begin(connection: Connection, name: BroadcastId, now: datetime) -> None:
     """Send a broadcast from *now* on, as it is written."""
-    one = broadcasts.one(connection, name, for_change=True)
+    one = broadcasts.locked(connection, name)
     if one is None:
         return
     broadcasts.keep_texts(connection, name, 1, one.texts, now)
     broadcasts.goes_on(
         connection, name, state=BroadcastState.SENDING, revision=1, expanded=0, begun_at=now,
-        version=one.version + 1, changed_at=now,
+        version=one.version + 1, changed_at=now, problem=None, remedy=None,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from engine.portal.portal import Portal
 from engine.services import settings
 from engine.services.staff.signing_in import Visit
 from rules.audience import Audience
-from rules.change import Kind, SchoolId
+from rules.change import KINDS_OF_CHANGE, Kind, SchoolId
 from rules.privacy import Level
 from rules.tool_rights import Grant, Right, Tool
 
@@ -98,7 +98,7 @@ def read_display_options(portal: ThePortal, visit: May) -> list[DisplayOption]:
         )
         for school, name in chosen.schools.items()
         if visit.may(Grant(TOOL, Right.READ, school))
-        for kind in Kind
+        for kind in KINDS_OF_CHANGE
         for audience in Audience
     ]  # fmt: skip
 

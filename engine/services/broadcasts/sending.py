@@ -211,7 +211,7 @@ def _read(database: Database, name: BroadcastId) -> Broadcast:
 
 def _locked(connection: Connection, name: BroadcastId) -> Broadcast:
     """A broadcast that stays as it is: what release has in hand is published before."""
-    return broadcasts.one(connection, name, for_change=True) or known(connection, name)
+    return broadcasts.locked(connection, name) or known(connection, name)
 
 
 def _was_sent_from(one: Broadcast, version: int) -> bool:

@@ -1,6 +1,7 @@
 """Broadcasts: from a row that staff write to what each phone is told, on both databases."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 import pytest
@@ -18,7 +19,7 @@ from rules.lanes import Lane
 from rules.outcomes import Verdict
 from rules.privacy import Level
 from rules.reasons import Reason
-from rules.tool_rights import Schools
+from rules.tool_rights import EVERYWHERE, Schools
 from rules.wording import Wording
 from rules.wording.templates import Template
 from tests.broadcasting import ALICE, SNOW, Office
@@ -288,13 +289,27 @@ def test_what_waited_too_long_is_in_the_inbox_alone(office: Office) -> None:
 def test_a_scheduled_one_is_sent_at_its_moment(office: Office) -> None:
     name = office.write(ADA)
     at = office.now().at.replace(hour=20)
-    sending.send(
-        office.database, office.find, ALICE, name, 1, Schools(frozenset(), everywhere=True), at
-    )
+    sending.send(office.database, office.find, ALICE, name, 1, EVERYWHERE, at)
 
     assert office.tell() == []
-    office.later(hours=10)
+    office.district.clock.now = at
     assert len(office.tell()) == 3
+
+
+def test_what_was_scheduled_for_a_time_without_an_engine_is_a_draft_again(office: Office) -> None:
+    name = office.write(ADA)
+    at = office.now().at + timedelta(minutes=5)
+    sending.send(office.database, office.find, ALICE, name, 1, EVERYWHERE, at)
+    office.later(hours=3)
+
+    assert office.tell() == []
+    missed = drafts.one(office.database, name)
+    assert (missed.state, missed.send_at) == (BroadcastState.DRAFT, None)
+    assert "not running" in str(missed.problem)
+    again = sending.send(
+        office.database, office.find, office.now(), name, missed.version, EVERYWHERE
+    )
+    assert (again.state, again.problem) == (BroadcastState.SENDING, None)
 
 
 def test_a_broadcast_that_the_sis_has_no_answer_for_says_so_and_others_go_on(
