@@ -45,7 +45,22 @@ CLOCKS_DIFFER: Final = timedelta(days=1)
 
 PLACE: Final = (decisions.c.student_id, decisions.c.kind, decisions.c.record)
 
-_INFORMS: Final = frozenset(one.value for one in Reason if one.informs)
+# Reasons as they are kept: there are some for each change, so what comes often has one letter.
+_SHORT: Final[Mapping[Reason, str]] = {
+    Reason.TOLD: "T", Reason.TOLD_APART: "B", Reason.DEVICE_ALREADY_TOLD: "V",
+    Reason.NOT_SUBSCRIBED: "S", Reason.NO_PORTAL_RIGHT: "P", Reason.RESTRICTED: "R",
+    Reason.RIGHT_NOT_IN_FORCE: "F", Reason.KIND_WITHHELD: "W", Reason.NO_ACCOUNT: "A",
+    Reason.STAY_LOGGED_IN_OFF: "L", Reason.SESSION_ENDED: "E", Reason.NO_DEVICE: "D",
+    Reason.THRESHOLD_NOT_CROSSED: "H", Reason.NOT_RELEASED: "N", Reason.HIDDEN: "J",
+    Reason.OPENS_LATER: "I", Reason.NOTHING_TO_TELL: "0", Reason.ALREADY_TOLD: "K",
+    Reason.SUPERSEDED: "U", Reason.YEAR_NOT_ACTIVE: "Y", Reason.DISPLAY_OPTION_OFF: "X",
+    Reason.NOT_ENROLLED: "M", Reason.DISTRICT_OFF: "O", Reason.TOO_LATE: "Z",
+}  # fmt: skip
+_AS_KEPT: Final[Mapping[Reason, str]] = {one: _SHORT.get(one, one.value) for one in Reason}
+_REASONS: Final[Mapping[str, Reason]] = {words: one for one, words in _AS_KEPT.items()}
+
+_APART: Final = _AS_KEPT[Reason.TOLD_APART]
+_INFORMS: Final = frozenset(_AS_KEPT[one] for one in Reason if one.informs)
 _LETTERS: Final[Mapping[Audience, str]] = {one: one.value[0] for one in Audience}
 _AUDIENCES: Final[Mapping[str, Audience]] = {letter: one for one, letter in _LETTERS.items()}
 
@@ -367,7 +382,7 @@ def _knowing(
     last: ChangeId | None = None,
 ) -> Knowing:
     which = tuple(DeviceId(str(device)) for device in devices)
-    return Knowing(person, which, last, reason == Reason.TOLD_APART)
+    return Knowing(person, which, last, reason == _APART)
 
 
 def _person(
@@ -381,7 +396,7 @@ def _person(
     below: str | None = None,
 ) -> DecidedFor:
     return DecidedFor(
-        PersonId(person), _AUDIENCES[letter], Reason(reason), language,
+        PersonId(person), _AUDIENCES[letter], _REASONS[reason], language,
         tuple(DeviceId(str(device)) for device in devices), ChangeId(last) if last else None,
         _whereabouts(*at) if at else None, Decimal(below) if below else None,
     )  # fmt: skip
@@ -397,7 +412,7 @@ def _people_json(people: Sequence[DecidedFor]) -> str:
 
 
 def _entry(one: DecidedFor) -> tuple[Any, ...]:
-    who = (one.person, _LETTERS[one.audience], one.reason)
+    who = (one.person, _LETTERS[one.audience], _AS_KEPT[one.reason])
     if one.at:
         return (*who, "", (), one.last, [part for part in one.at if part is not None])
     if one.last:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from engine.ports import Decided
+from engine.ports import Decided, DecidedFor
 from engine.store import decisions as store
 from engine.store.ledger import SqlLedger
 from engine.store.tables import decisions, facts, listeners
@@ -139,3 +139,17 @@ def test_a_directory_change_may_be_noted_by_several_at_once(district: District) 
             deciding.note([change], NOW)
 
     assert district.count(decisions) == 1
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_each_reason_is_kept_as_itself(district: District, reason: Reason) -> None:
+    """Some have one letter."""
+    change = at(1, scored(9, 17))
+    person = DecidedFor(PersonId(MOTHER), Audience.GUARDIAN, reason)
+    row = Decided(change.id, PLACE, 1, "score", NOW, NOW, (person,))
+    with district.ledger.deciding() as deciding:
+        deciding.store([row], [], NOW)
+
+    [kept] = district.decided(change)
+
+    assert [one.reason for one in kept.people] == [reason]
