@@ -189,13 +189,13 @@ def forget(connection: Connection, before: datetime, limit: int) -> int:
 def to_expand(connection: Connection, now: datetime) -> list[Broadcast]:
     """Those that are sent, stopped and not through, or scheduled for a moment that has come.
 
-    Without what was chosen for them.
+    Emergencies first, and without what was chosen for them.
     """
     table = broadcasts.c
     is_due = and_(table.state == BroadcastState.SCHEDULED, table.send_at <= now)
     is_stopped = and_(table.state == BroadcastState.CANCELLED, table.expanded < table.revision)
     query = select(*_LIGHT).where(or_(is_due, table.state == BroadcastState.SENDING, is_stopped))
-    return _all(connection, query.order_by(table.changed_at, table.id))
+    return _all(connection, query.order_by(table.is_emergency.desc(), table.changed_at, table.id))
 
 
 def goes_on(connection: Connection, name: BroadcastId, **values: Any) -> None:

@@ -17,7 +17,7 @@ from engine.ports.broadcasts import Became, Broadcast, Recipient, Texts
 from engine.store import audiences, broadcasts, district, due, notifications, outcomes, recipients
 from engine.store.ledger import RELEASING_BROADCASTS
 from rules.audience import Candidate, DeviceId
-from rules.broadcasts import BroadcastId, BroadcastState
+from rules.broadcasts import BroadcastId, BroadcastState, Message
 from rules.change import Kind, PersonId, StudentId
 from rules.gates import Circumstances
 from rules.identity import push_id
@@ -25,6 +25,7 @@ from rules.lanes import Lane
 from rules.notification import Notification, NotificationId, State
 from rules.reasons import Reason
 
+_BEFORE_ALL: Final = timedelta(days=2)  # nothing waits so long
 _LONGEST: Final = timedelta(seconds=10)  # that it may stand still
 
 
@@ -144,11 +145,17 @@ class SqlExpanding:
 
     def _hold(self, held: Sequence[Notification]) -> None:
         notifications.hold(self._connection, held)
-        due.plan_held(self._connection, {one.id: one.at for one in held}, Lane.BROADCASTS)
+        due.plan_held(self._connection, {one.id: _due(one) for one in held}, Lane.BROADCASTS)
 
     def _end(self, found: Sequence[Notification], state: State) -> None:
         notifications.save(self._connection, [one.moved(state) for one in found])
         due.forget(self._connection, [Due(one.id, None, 1) for one in found])
+
+
+def _due(one: Notification) -> datetime:
+    """When it is due. What is longest due goes first, and an emergency before all that wait."""
+    is_emergency = isinstance(one.facts, Message) and one.facts.is_emergency
+    return one.at - _BEFORE_ALL if is_emergency else one.at
 
 
 def begin(connection: Connection, name: BroadcastId, now: datetime) -> None:

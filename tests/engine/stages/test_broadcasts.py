@@ -9,6 +9,7 @@ import pytest
 from engine.services import inbox
 from engine.services.broadcasts import drafts, sending
 from engine.services.broadcasts.refusals import NotNow
+from engine.stages import release
 from engine.store import app, broadcasts
 from engine.store import district as settings
 from engine.store.tables import due
@@ -142,6 +143,21 @@ def test_who_switched_messages_off_hears_of_emergencies_alone(
 
     assert (phone(office, FATHER) in devices) is hears
     assert office.reasons(name)[FATHER] == (Reason.TOLD if hears else Reason.BROADCASTS_OFF)
+
+
+def test_an_emergency_goes_before_what_waits(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "AT_ONCE", {Lane.BROADCASTS: 1})
+    office.send(ADA)
+    office.expand()
+    office.later(minutes=1)
+    office.send(ADA, texts=LATE, is_emergency=True)
+    office.expand()
+
+    bodies_in_order = [office.district.due(Lane.BROADCASTS)[0].body for _ in range(6)]
+
+    assert bodies_in_order == ["Ada starts at 10."] * 3 + ["No school for Ada today."] * 3
 
 
 def test_a_text_that_comes_out_blank_for_somebody_is_not_sent_to_them(office: Office) -> None:
