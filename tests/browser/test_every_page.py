@@ -3,14 +3,21 @@ wider than the window, and a picture is kept in `screenshots/`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
 import pyotp
 import pytest
+from fastapi.routing import iter_route_contexts
+from starlette.routing import compile_path
 
+from engine.config import Config
+from engine.portal.app import application
+from engine.portal.portal import Portal
 from engine.runtime.clock import utc_now
+from engine.runtime.district import District as Installation
 from engine.store import alarms, tallies
 from engine.store.staff.accounts import Account
 from engine.store.tallies import CHANGES, Tallied
@@ -144,6 +151,12 @@ def asked_once_more(visitor: Visitor, there: Furnished) -> None:
     visitor.page.locator("[name=when]").first.wait_for()
 
 
+def written_again(visitor: Visitor, there: Furnished) -> None:
+    asked_once_more(visitor, there)
+    visitor.page.goto(visitor.page.url.partition("?")[0].replace("/send", "/edit"))
+    visitor.page.locator("#title-en").wait_for()
+
+
 def sent(visitor: Visitor, there: Furnished) -> None:
     asked_once_more(visitor, there)
     visitor.page.locator("form[data-once] button").first.click()
@@ -206,7 +219,7 @@ def selected(visitor: Visitor, there: Furnished) -> None:
 
 
 def nobody_selected(visitor: Visitor, there: Furnished) -> None:
-    at("/students?q=ada")(visitor, there)
+    at("/families")(visitor, there)
     visitor.page.locator("#send").click()
     visitor.page.get_by_role("alert").wait_for()
 
@@ -238,6 +251,7 @@ PAGES: Final = {
     "broadcast-nobody": nobody_chosen,
     "broadcast-people": at("/broadcasts/people?page=students&step=may+hear"),
     "broadcast-send": asked_once_more,
+    "broadcast-edit": written_again,
     "broadcast": sent,
     "broadcast-recipients": of_what_was_sent("/recipients"),
     "broadcast-correct": of_what_was_sent("/correct"),
@@ -264,6 +278,21 @@ PAGES: Final = {
 }
 
 
+NO_PAGE: Final = re.compile(
+    r"/api/.*|/health/.*|/metrics|/static/.*"
+    r"|.*/now"  # a part of a page, which stands on it
+    r"|.*\.csv|/sign-in/oidc.*"  # it leads elsewhere
+)
+"""What is asked for by GET and is none."""
+_opened: dict[str, str] = {}
+"""Where each page was that was opened."""
+
+
+def _open(name: str, visitor: Visitor, there: Furnished) -> None:
+    PAGES[name](visitor, there)
+    _opened[name] = visitor.path
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_for_everybody(
@@ -272,7 +301,32 @@ def test_a_page_is_for_everybody(
     for account in (furnished.boss, furnished.somebody):
         furnished.site.speak(account, language)
     visitor = opened(locale=language, viewport={"width": 1280, "height": 800})
-    PAGES[name](visitor, furnished)
+    _open(name, visitor, furnished)
     assert visitor.page.locator("html").get_attribute("lang") == language
     found = look_at(visitor, f"{name}-{language}")
     assert not found, "\n".join(found)
+
+
+def test_no_page_is_forgotten(furnished: Furnished, opened: Open) -> None:
+    """Every page of the portal is in PAGES; those that were opened above are not opened again."""
+    for name in [one for one in PAGES if one not in _opened]:
+        _open(name, opened(), furnished)
+    assert {path for path, shows in _pages() if not any(map(shows, _opened.values()))} == set()
+
+
+def _pages() -> Iterator[tuple[str, Callable[[str], object]]]:
+    """The address of each page, and what says whether a path is one of it."""
+    before: list[re.Pattern[str]] = []
+    for route in iter_route_contexts(application(Portal(Installation(Config()))).routes):
+        address = str(route.path)
+        if "GET" not in (route.methods or ()) or not hasattr(route, "dependant"):
+            continue
+        its = compile_path(address)[0]
+        if not NO_PAGE.fullmatch(address):
+            yield address, _only(its, tuple(before))
+        before.append(its)
+
+
+def _only(its: re.Pattern[str], before: Sequence[re.Pattern[str]]) -> Callable[[str], object]:
+    """A path belongs to the first address that it fits, as in the portal."""
+    return lambda path: its.match(path) and not any(one.match(path) for one in before)
