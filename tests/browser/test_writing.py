@@ -9,7 +9,9 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import expect
 
+from engine.portal.pages import writing
 from engine.runtime.clock import utc_now
+from engine.services import settings
 from engine.services.actor import Actor
 from engine.services.broadcasts import drafts, templates
 from engine.services.broadcasts.drafts import Broadcast
@@ -279,3 +281,49 @@ def test_a_message_goes_by_keyboard_alone(
     keys.press("Enter")
     visitor.sees("It is being sent.")
     assert of(site, anna)[0].state is BroadcastState.SENDING
+
+
+def test_a_second_person_agrees(
+    site: Site, visitor: Visitor, anna: Account, opened: Open, new_account: Callable[..., Account]
+) -> None:
+    reads, approves = (Grant(Tool.BROADCASTS, one) for one in (Right.READ, Right.APPROVE))
+    other = opened(java_script_enabled=runs_scripts(visitor))
+    as_(site, other, new_account(reads, approves))
+    settings.set_approval_above(site.installation.database, Actor("a test", utc_now()), 1)
+    try:
+        begin(visitor)
+        write(visitor, f"Agreed, {anna.username}")
+        visitor.press("Go on to send")
+        visitor.sees("a second person must approve it first")
+        visitor.press("Ask for approval")
+        visitor.sees("A second person is asked to approve it.")
+        expect(visitor.page.get_by_role("button", name="Approve")).to_have_count(0)
+
+        other.go("/broadcasts?state=waiting")
+        other.page.get_by_role("link", name=f"Agreed, {anna.username}").click()
+        other.press("Refuse")
+        other.sees("It is a draft again, and is not sent.")
+        visitor.page.get_by_role("link", name="Broadcasts").first.click()
+        visitor.page.get_by_role("link", name=f"Agreed, {anna.username}").click()
+        visitor.page.get_by_role("button", name="Go on to send").click()
+        visitor.press("Ask for approval")
+        other.page.reload()
+        other.press("Approve")
+        other.sees("It is being sent.")
+    finally:
+        settings.set_approval_above(site.installation.database, Actor("a test", utc_now()), 0)
+    (one,) = of(site, anna)
+    assert one.state is BroadcastState.SENDING
+
+
+def test_one_writes_while_many_are_counted(
+    visitor: Visitor, anna: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del anna
+    monkeypatch.setattr(writing, "_MANY", 1)
+    begin(visitor)
+    if not runs_scripts(visitor):
+        visitor.sees("So many are selected")
+        visitor.press("Count")
+    visitor.sees("# of Push Notification messages being sent")
+    expect(visitor.page.locator("#title-en")).to_be_visible()

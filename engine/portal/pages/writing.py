@@ -34,7 +34,7 @@ from engine.services.broadcasts.drafts import Broadcast, Draft
 from engine.services.broadcasts.funnel import Funnel, Step
 from engine.services.broadcasts.funnel import names as names_of
 from engine.services.broadcasts.previewing import Preview
-from engine.services.broadcasts.selection import Selection
+from engine.services.broadcasts.selection import Selection, count
 from engine.services.broadcasts.templates import KeptId
 from engine.services.broadcasts.writing import Refused, Texts
 from engine.services.pages import Days
@@ -47,9 +47,10 @@ from rules.wording.broadcasts import UNITS, UnitKind
 
 pages = APIRouter(prefix="/broadcasts", include_in_schema=False)
 
-_CHECK, _COUNT, _TEMPLATE, _LOOK, _ANOTHER, _SEND = (
-    "check", "count", "template", "look", "another", "send",
+_CHECK, _COUNT, _TEMPLATE, _LOOK, _ANOTHER, _SEND, _OPEN = (
+    "check", "count", "template", "look", "another", "send", "open",
 )  # fmt: skip
+_MANY = 2_000  # rows
 Number = Annotated[int, Form(ge=0, lt=2**31)]
 
 
@@ -107,7 +108,7 @@ def show_new(request: Request, portal: ThePortal, visit: MaySend, page: ThePage)
     """An empty message for whom is ticked on a page."""
     name = drafts.new_id(portal.now)
     kept = choosing.kept(portal.district.database, visit.account.id, page)
-    return _show(request, portal, visit, Writing(page, name, kept, {}), do=_LOOK)
+    return _show(request, portal, visit, Writing(page, name, kept, {}), do=_OPEN)
 
 
 @pages.post("/new")
@@ -132,7 +133,7 @@ def show_kept(request: Request, portal: ThePortal, visit: MaySend, one: TheBroad
     require_to_send(visit, one)
     if not one.state.may_be_edited:
         return _see(one.id)
-    return _show(request, portal, visit, _of(one), do=_LOOK)
+    return _show(request, portal, visit, _of(one), do=_OPEN)
 
 
 @pages.post("/{broadcast}/edit")
@@ -263,12 +264,14 @@ def _show(
     error: SchoolbellError | None = None,
 ) -> Response:  # fmt: skip
     unit = now.selection.one_for_each
-    funnel = None if do in (_CHECK, _TEMPLATE) else _funnel(portal, visit, now)
+    is_counting = do == _OPEN and _are_many(portal, visit, now)
+    is_of_words = do in (_CHECK, _TEMPLATE)
+    funnel = None if is_of_words or is_counting else _funnel(portal, visit, now)
     return shown(
         request, "broadcast_write.html", visit=visit, status=422 if error else 200, now=now,
         composed=composed(now.page, now.texts, unit, so_far=not error), unit=unit,
         units=UNITS[now.page], templates=templates.every(portal.district.database, now.page),
-        funnel=funnel, preview=_preview(portal, visit, now), Step=Step,
+        funnel=funnel, is_counting=is_counting, preview=_preview(portal, visit, now), Step=Step,
         may_mark_emergency=may_mark_emergency(visit, now.page),
         error=None if isinstance(error, Refused) else error, refused=isinstance(error, Refused),
     )  # fmt: skip
@@ -295,6 +298,12 @@ def _funnel(portal: Portal, visit: Visit, now: Writing) -> Funnel:
         portal.district.database, portal.district.find_behind, now.selection,
         schools_to_send_to(visit, now.page), portal.now, is_emergency=now.is_emergency,
     )  # fmt: skip
+
+
+def _are_many(portal: Portal, visit: Visit, now: Writing) -> bool:
+    """Whether so many rows are selected that the page had better be shown before it is counted."""
+    rows = count(portal.district.source, now.selection, schools_to_send_to(visit, now.page))
+    return rows >= _MANY
 
 
 def _preview(portal: Portal, visit: Visit, now: Writing) -> Preview | None:

@@ -7,10 +7,14 @@ from datetime import datetime
 from itertools import islice
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from engine.database import Database
 from engine.ports.broadcasts import Behind, Texts
 from engine.runtime.behind import FindBehind
-from engine.sources.selection import Selection
+from engine.sources.pages import Page
+from engine.sources.selection import Part, Selection
+from engine.sources.source import SqlSource
 from engine.store import devices, directory, district
 from engine.store.expansions import SqlExpansions
 from rules.audience import Audience, Candidate
@@ -21,7 +25,8 @@ from rules.tool_rights import Schools
 from rules.wording import Text, TextFault, Wording
 from rules.wording.broadcasts import say
 
-_LOOKED_AT: Final = 500  # students behind the selection
+_ROWS: Final = 100
+_LOOKED_AT: Final = 500  # students behind these
 
 
 class Preview(NamedTuple):
@@ -56,10 +61,11 @@ def preview(
 ) -> Preview | None:
     """What a person would get if *texts* were sent now; None where nobody would.
 
-    Of the first students behind the selection alone: nobody waits for a hundred thousand. Raises
-    SchoolbellError where the SIS does not answer.
+    Of the first rows of the selection alone: nobody waits for a hundred thousand while they write.
+    Raises SchoolbellError where the SIS does not answer.
     """
-    found = list(islice(find.of(selection, schools, texts, now), _LOOKED_AT))
+    some = _some_of(find.source, selection, schools)
+    found = list(islice(find.of(some, schools, texts, now), _LOOKED_AT))
     told = _told(database, find, found, now, is_emergency=is_emergency)
     if not told:
         return None
@@ -80,6 +86,19 @@ def preview(
     return Preview(
         number, len(told), name, candidate.audience, candidate.language, level, brief, text
     )
+
+
+def _some_of(source: SqlSource, selection: Selection, schools: Schools) -> Selection:
+    """The selection of its first rows, without a filter."""
+    parts: dict[Page, Part] = {}
+    for part, what in selection.parts.items():
+        ids = list(what.ids[:_ROWS])
+        for to in what.matching:
+            if len(ids) < _ROWS:
+                rows = source.pages.look(part, to, schools=schools, limit=_ROWS).rows
+                ids += [row.id for row in rows if row.id not in what.unticked]
+        parts[part] = Part(ids=tuple(dict.fromkeys(ids)))
+    return replace(selection, parts=parts)
 
 
 def _told(

@@ -14,7 +14,7 @@ from engine.services import settings
 from engine.services.broadcasts import choosing, drafts, templates
 from engine.services.broadcasts.drafts import Broadcast
 from engine.services.broadcasts.writing import typed
-from engine.services.pages import Page
+from engine.services.pages import Narrowed, Page
 from engine.services.staff import accounts
 from engine.store.tables import people
 from rules.broadcasts import BroadcastState
@@ -406,3 +406,24 @@ def test_the_list_shows_ones_own_and_what_one_may_see(anna: Browser) -> None:
     assert "Snow day" not in anna.get("/broadcasts?state=sent").text
     assert "Snow day" in anna.get("/broadcasts?state=draft&before=x").text
     assert "Snow day" not in anna.get("/broadcasts?before=2001-01-01T00:00:00%2B00:00").text
+
+
+def test_where_many_are_chosen_the_page_does_not_wait_for_the_count(
+    anna: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.portal.pages.writing._MANY", 2)
+    words = anna.get(NEW).text
+    assert "You may write meanwhile." in words
+    assert "being sent" not in plain(words)
+    counted = plain(anna.post(NEW, {"do": "count"}).text)
+    assert "3 # of Push Notification messages being sent" in counted
+
+
+def test_of_all_that_match_the_first_are_looked_at(anna: Browser) -> None:
+    database = anna.portal.district.database
+    settings.set_privacy(database, SOMEBODY, Level.FULL)
+    choosing.change(
+        database, accounts.named(database, "anna").id, Tool.STUDENTS, anna.portal.now,
+        lambda was: was.cleared().with_all(Page.STUDENTS, Narrowed(words="reyes"), ()),
+    )  # fmt: skip
+    assert "No school for Ada, Ben on" in plain(anna.post(NEW, {**SNOW, "do": "check"}).text)
