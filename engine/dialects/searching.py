@@ -14,13 +14,16 @@ def holds(connection: Connection, words: ColumnElement[str], word: str) -> Colum
     What a database does not take apart as we do is still found as it was typed.
     """
     plain = dialect_of(connection).folded(connection, words)
-    alike = plain.like(_around(folded(word)), escape="\\")
+    alike = plain.like(around(folded(word)), escape="\\")
     if word.isascii():
         return alike
-    return or_(alike, func.lower(words).like(func.lower(_around(word)), escape="\\"))
+    return or_(alike, func.lower(words).like(func.lower(around(word)), escape="\\"))
 
 
-def _around(word: str) -> str:
-    """A pattern for what has *word* in it: what stands for anything elsewhere is only itself."""
+def around(word: str) -> str:
+    """A pattern, with backslashes, for what has *word* in it.
+
+    What stands for anything elsewhere is only itself.
+    """
     literally = "".join(f"\\{letter}" if letter in "\\%_" else letter for letter in word)
     return f"%{literally}%"

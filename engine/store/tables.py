@@ -136,6 +136,16 @@ people = table(
     Index(None, "identity"),
 )
 
+# What people and students are called, as a search takes letters: in a row for each row that has a
+# name. It is read from end to end, so it holds nothing else.
+searched_names = table(
+    "searched_names",
+    Column("entity", String(8), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("school_id", Text, primary_key=True),
+    Column("words", Text, nullable=False),
+)
+
 # A row for each school that a student goes to, or went to.
 students = table(
     "students",

@@ -629,6 +629,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_schools")),
     )
     op.create_table(
+        "schoolbell_searched_names",
+        sa.Column("entity", sa.String(length=8), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("school_id", sa.Text(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "entity", "id", "school_id", name=op.f("pk_schoolbell_searched_names")
+        ),
+    )
+    op.create_table(
         "schoolbell_selections",
         sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("page", sa.String(length=24), nullable=False),
@@ -979,6 +989,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_selections_changed_at"))
 
     op.drop_table("schoolbell_selections")
+    op.drop_table("schoolbell_searched_names")
     op.drop_table("schoolbell_schools")
     with op.batch_alter_table("schoolbell_rights", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_rights_person_id"))

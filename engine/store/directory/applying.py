@@ -11,11 +11,11 @@ from engine.sources.definition import ENTITY_KEYS, Entity
 from engine.sources.directory import Listing, Reading, Scope, key_of
 from engine.sources.directory_rows import STABLE, DirectoryRow
 from engine.sources.faults import Faults
-from engine.store import doubts
+from engine.store import doubts, searched_names
 from engine.store.bulk import append, one_of
 from engine.store.directory.comparing import Difference, edits_of, refuse_few
 from engine.store.directory.leaving import Left
-from engine.store.directory.rows import TABLES, Edit, by_key, ours_of, select_rows
+from engine.store.directory.rows import TABLES, Edit, by_key, name_in, ours_of, select_rows
 from engine.store.directory.versions import Since, next_version, remember
 from engine.store.directory.who import ALWAYS
 from engine.store.tables import known_ids
@@ -95,6 +95,22 @@ def _write(connection: Connection, entity: Entity, edits: Sequence[Edit], at: da
     append(connection, TABLES[entity], new)
     if entity in ("people", "students"):
         _know(connection, entity, new, at)
+        _name_again(connection, entity, edits)
+
+
+def _name_again(connection: Connection, entity: Entity, edits: Sequence[Edit]) -> None:
+    """Let those who came, went or are called otherwise be found by their names of now."""
+    before = {key_of(entity, one.old): _called(entity, one.old) for one in edits if one.old}
+    after = {key_of(entity, one.new): _called(entity, one.new) for one in edits if one.new}
+    searched_names.replace(
+        connection, entity,
+        [key for key, name in before.items() if after.get(key) != name],
+        {key: name for key, name in after.items() if before.get(key) != name},
+    )  # fmt: skip
+
+
+def _called(entity: Entity, row: DirectoryRow) -> str:
+    return " ".join(name_in(entity, row)).strip()
 
 
 def _know(

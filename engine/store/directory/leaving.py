@@ -11,11 +11,11 @@ from sqlalchemy import Connection, bindparam, select
 from sqlalchemy import update as update_
 
 from engine.sources.definition import Entity
-from engine.sources.directory_rows import ROW_COLUMNS, STABLE, DirectoryRow, identity
+from engine.sources.directory_rows import STABLE, DirectoryRow, identity
 from engine.sources.faults import Faults, Trouble
 from engine.store import app, missing
 from engine.store.bulk import one_of
-from engine.store.directory.rows import TABLES, Edit, select_rows, sliced
+from engine.store.directory.rows import TABLES, Edit, name_in, select_rows, sliced
 from engine.store.tables import known_ids, people, students
 
 # As many ids may be given to others at once; where more names change, it is their spelling.
@@ -204,14 +204,9 @@ def _people(connection: Connection, ids: Collection[str]) -> dict[str, Directory
     }
 
 
-def _name(entity: Entity, row: DirectoryRow) -> tuple[str, str]:
-    first = ROW_COLUMNS[entity].index("first_name")
-    return row[first], row[first + 1]
-
-
 def _full_name(entity: Entity, row: DirectoryRow) -> str:
     """A name as it is compared; empty where there is none."""
-    return " ".join(_name(entity, row)).casefold().strip()
+    return " ".join(name_in(entity, row)).casefold().strip()
 
 
 def _is_the_same(entity: Entity, old: DirectoryRow, new: DirectoryRow) -> bool:
@@ -256,5 +251,7 @@ def _is_named_otherwise(one: DirectoryRow, other: DirectoryRow) -> bool:
 
 def _is_somebody_else(entity: Entity, old: DirectoryRow, new: DirectoryRow) -> bool:
     """Whether no part of a name is left: the SIS gave the id to another person."""
-    before, after = ({name.casefold() for name in _name(entity, row) if name} for row in (old, new))
+    before, after = (
+        {name.casefold() for name in name_in(entity, row) if name} for row in (old, new)
+    )
     return bool(before) and bool(after) and before.isdisjoint(after)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, select, tuple_
 
 from engine.sources.definition import ENTITY_KEYS, Entity
 from engine.sources.directory import key_of
-from engine.sources.directory_rows import DirectoryRow, Key
+from engine.sources.directory_rows import ROW_COLUMNS, DirectoryRow, Key
 from engine.store.bulk import one_of
 from engine.store.tables import calendars, people, rights, schools, students
 
@@ -67,3 +67,9 @@ def sliced(found: Collection[str]) -> Iterator[list[str]]:
     ordered = sorted(found)
     for start in range(0, len(ordered), SLICE):
         yield ordered[start : start + SLICE]
+
+
+def name_in(entity: Entity, row: DirectoryRow) -> tuple[str, str]:
+    """The first and the last name in a row of a person or a student."""
+    first = ROW_COLUMNS[entity].index("first_name")
+    return row[first], row[first + 1]

@@ -142,8 +142,11 @@ def test_a_students_page_lists_the_people_around_them(support: Browser) -> None:
 
 
 def test_no_more_are_found_than_a_page_shows(district: District, support: Browser) -> None:
-    rows = ",".join(f"('m{n}', '1', '', TRUE, 'Max', 'Many', '')" for n in range(MOST_FOUND + 1))
+    some = [f"m{n}" for n in range(MOST_FOUND + 1)]
+    rows = ",".join(f"('{one}', '1', '', TRUE, 'Max', 'Many', '')" for one in some)
+    names = ",".join(f"('students', '{one}', '1', 'max many')" for one in some)
     district.sis(f"INSERT INTO schoolbell_students VALUES {rows}")
+    district.sis(f"INSERT INTO schoolbell_searched_names VALUES {names}")
     words = asked(support, "", q="many")
     assert f"The first {MOST_FOUND} students" in words
     assert words.count("Max Many") == MOST_FOUND

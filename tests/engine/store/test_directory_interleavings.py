@@ -21,6 +21,7 @@ from engine.sources.directory import Listing, Reading, Scope
 from engine.sources.directory_rows import Arranger, DirectoryRow, Key
 from engine.sources.faults import Faults
 from engine.store import directory
+from engine.store.directory import versions
 from engine.store.tables import directory_doubts, directory_readings, directory_version, rights
 from tests.builders import NOW
 
@@ -190,7 +191,7 @@ def test_no_row_goes_back_and_every_change_that_was_followed_stands(
     connection: Connection, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in range(first, first + IN_ONE_TEST):
-        monkeypatch.setattr(directory, "_REMEMBERED", seed % 2 or 10_000)
+        monkeypatch.setattr(versions, "_REMEMBERED", seed % 2 or 10_000)
         world = World(connection, Random(seed))
         for _ in range(STEPS):
             world.step()
