@@ -8,6 +8,7 @@
     world       the folder with all of it: SIS, engine, phones, people signed in
     running     the engine at work, in threads or as processes
     portal      staff of the portal, and the administrator's first look
+    program     a program of the office, which writes to families through the portal's API
     quiet       waiting until every change has had all of its effect
     play        plays the acts and checks the phones
     measure     the time from a commit to the phone

@@ -15,6 +15,7 @@ from sqlalchemy import Engine as SqlEngine
 
 from engine.trial.demo.crowd import MOVED_TO, Crowd, of_projects, of_session, points_of
 from engine.trial.demo.expected import Shown
+from engine.trial.demo.program import Words
 from engine.trial.demo.school import SCHOOL_DAY, School
 from engine.trial.reference import day
 from rules.reasons import Reason
@@ -25,12 +26,13 @@ RUSH: Final = 20  # others in the queue at the cash desk
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What an act may touch: the SIS as its users do, and the district's switch."""
+    """What an act may touch: the SIS as its users do, the district's switch, and the API."""
 
     sis: SqlEngine
     school: School
     crowd: Crowd
     switch: Callable[[bool], None]
+    write_to_class: Callable[[int, Words], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,23 @@ def switch_on_and_score(scene: Scene) -> None:
     _save_grid(scene, "Homework 6", {"Chidi": 8, "Priya": 10})
 
 
+def write_to_biology(scene: Scene) -> None:
+    """The office writes to the families of the biology class, in two languages."""
+    scene.write_to_class(
+        scene.school.biology,
+        {
+            "en": (
+                "{{ class_name }}: field trip",
+                "Please bring closed shoes on Friday, for {{ student_first_name }}.",
+            ),
+            "es": (
+                "{{ class_name }}: excursión",
+                "Por favor, zapatos cerrados el viernes, para {{ student_first_name }}.",
+            ),
+        },
+    )
+
+
 def _save_grid(scene: Scene, title: str, points: dict[str, int]) -> None:
     """A teacher saves an assignment's grid, in one transaction."""
     grid: dict[int, day.Number | None] = {
@@ -205,6 +224,11 @@ def _save_grid(scene: Scene, title: str, points: dict[str, int]) -> None:
     }
     with scene.sis.begin() as connection:
         day.record_scores(connection, scene.school.work[title], grid)
+
+
+def _field_trip(phone: str, whose: str) -> Shown:
+    body = f"Please bring closed shoes on Friday, for {whose}."
+    return Shown(phone, "Biology 9 (1): field trip", body)
 
 
 # --- what comes of it --------------------------------------------------------------------------
@@ -468,5 +492,30 @@ ACTS: Final = (
         "The district switches them on again. The grid is saved with Priya's 10/10 added.",
         switch_on_and_score,
         shows=(Shown("the Patel iPhone", "Biology 9: Homework 6", "Priya scored 10/10."),),
+    ),
+    Act(
+        "15:10",
+        "The office's program writes to the families of the biology class, by the portal's API.",
+        write_to_biology,
+        shows=(
+            *(
+                _field_trip(phone, "Chidi")
+                for phone in (
+                    "Ngozi's iPhone",
+                    "Ngozi's tablet",
+                    "Chidi's phone",
+                )
+            ),
+            Shown(
+                "Carmen's iPhone",
+                "Biology 9 (1): excursión",
+                "Por favor, zapatos cerrados el viernes, para Sofía, Mateo.",
+            ),
+            _field_trip("Rafael's phone", "Sofía, Mateo"),
+            _field_trip("the García tablet", "Sofía"),
+            _field_trip("the Patel iPhone", "Priya"),
+            _field_trip("Hazel's phone", "Hazel"),
+        ),
+        silence="Emeka is restricted, Tariq has left; who shares a tablet is told once on it.",
     ),
 )

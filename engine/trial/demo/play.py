@@ -75,7 +75,9 @@ class Play:
         self._check = check
         self._pause = pause
         self._limit = limit
-        self._scene = Scene(world.sis, world.school, world.crowd, self._switch)
+        self._scene = Scene(
+            world.sis, world.school, world.crowd, self._switch, world.program.write_to_class
+        )
         self._came: dict[str, list[Text]] = defaultdict(list)
         self.findings = Findings()
 

@@ -33,10 +33,11 @@ from engine.services import settings
 from engine.services.actor import Actor
 from engine.services.install import install
 from engine.store import app
-from engine.trial.demo import cast, crowd, portal
+from engine.trial.demo import cast, crowd, portal, program
 from engine.trial.demo.crowd import Crowd
 from engine.trial.demo.expected import Text
 from engine.trial.demo.portal import SignIn
+from engine.trial.demo.program import Program
 from engine.trial.demo.school import School, enroll
 from engine.trial.demo.toml import as_toml
 from engine.trial.phones.devices import Kind as PhoneKind
@@ -54,6 +55,7 @@ CONFIG_FILE: Final = "schoolbell.toml"
 LOG_FILE: Final = "engine.log"
 _SQLITE_PATIENCE: Final = 30  # seconds
 _PAGE: Final = 1_000
+_PASSWORD_BYTES: Final = 15
 STRANGER: Final = "a phone that nobody has"
 _KINDS: Final[tuple[DeviceKind, ...]] = ("fcm_token", "apns")
 
@@ -97,6 +99,7 @@ class World:
     book: PhoneBook
     arrived: SimpleQueue[Received]
     staff: Sequence[SignIn]  # of each role; the administrator is the first
+    program: Program
 
     @property
     def administrator(self) -> SignIn:
@@ -160,7 +163,8 @@ def build(
             done(
                 f"The portal for staff, at {staff[0].url}: a sign-in for each of {len(staff)} roles"
             )
-            yield World(folder, district, sis, school, others, phones, book, arrived, staff)
+            office = _program(district)
+            yield World(folder, district, sis, school, others, phones, book, arrived, staff, office)
         finally:
             sis.dispose()
             district.close()
@@ -243,6 +247,11 @@ def _install(district: District, school: School) -> None:
 def _appoint(district: District, school: School) -> Sequence[SignIn]:
     url, by = f"http://{district.config.portal.listen}", Actor("the demonstration", utc_now())
     return portal.appoint(district.database, by, url, SchoolId(str(school.high_school)))
+
+
+def _program(district: District) -> Program:
+    url, by = f"http://{district.config.portal.listen}", Actor("the demonstration", utc_now())
+    return program.appoint(district.database, by, url, secrets.token_urlsafe(_PASSWORD_BYTES))
 
 
 # --- people and their phones --------------------------------------------------------------------

@@ -363,11 +363,12 @@ def drop_class(connection: Connection, student_id: int, section_id: int) -> None
 
 
 def withdraw_student(connection: Connection, student_id: int) -> None:
-    """A student leaves the district."""
-    connection.execute(
-        text("UPDATE student SET status = 'withdrawn' WHERE student_id = :student_id"),
-        {"student_id": student_id},
-    )
+    """A student leaves the district, and so every class."""
+    for statement in (
+        "UPDATE student SET status = 'withdrawn' WHERE student_id = :student_id",
+        "UPDATE roster SET status = 'dropped' WHERE student_id = :student_id",
+    ):
+        connection.execute(text(statement), {"student_id": student_id})
 
 
 def transfer_student(connection: Connection, student_id: int, calendar_id: int) -> None:

@@ -56,6 +56,8 @@ def test_the_acts_give_almost_every_reason_there_is() -> None:
         Reason.CLOSED,
         Reason.TOO_LATE,
         Reason.UNDECIDABLE,
+        Reason.BROADCASTS_OFF,
+        Reason.CANCELLED,
     }
     assert given == set(Reason) - never
 
