@@ -107,16 +107,16 @@ def became(
     """
     with database.read() as connection:
         known(connection, name)
+        # Who may see few schools looks through many rows for them.
+        portion = limit if schools.includes(EVERY_SCHOOL) else max(limit, _AT_ONCE)
         found: list[Became] = []
         while len(found) < limit:
-            some = recipients.some(
-                connection, name, reasons=reasons, after=after, limit=limit - len(found)
-            )
+            some = recipients.some(connection, name, reasons=reasons, after=after, limit=portion)
             if not some:
                 break
             after = some[-1].person
             found += _told_of(connection, name, some, schools)
-        return found
+        return found[:limit]
 
 
 def exported(database: Database, name: BroadcastId, schools: Schools) -> Iterator[str]:
