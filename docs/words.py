@@ -8,6 +8,7 @@ new file in `engine/portal/locales`, made by `python -m docs.words fr`.
 from __future__ import annotations
 
 import ast
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,9 +76,9 @@ def _words(argument: ast.expr, file: Path) -> Iterator[str]:
             )
 
 
-def renew(language: str) -> list[Message]:
-    """Bring one catalogue in step; what has no translation yet."""
-    file = LOCALES / f"{language}.po"
+def renewed(file: Path) -> tuple[bytes, list[Message]]:
+    """One catalogue in step with the pages, and what has no translation yet."""
+    language = file.stem
     known: dict[Any, Any] = {}
     if file.exists():
         with file.open("rb") as words:
@@ -85,9 +86,9 @@ def renew(language: str) -> list[Message]:
     catalogue = Catalog(locale=language)
     for message in collected():
         catalogue.add(message, string=known.get(_key(message), ""))
-    with file.open("wb") as words:
-        write_po(words, catalogue, width=100, sort_output=True, no_location=True, omit_header=True)
-    return [one.id for one in catalogue if one.id and not one.string]
+    made = io.BytesIO()
+    write_po(made, catalogue, width=100, sort_output=True, no_location=True, omit_header=True)
+    return made.getvalue(), [one.id for one in catalogue if one.id and not one.string]
 
 
 def _key(message: Any) -> str:
@@ -97,7 +98,10 @@ def _key(message: Any) -> str:
 def main() -> None:
     """Renew the catalogues that are named, or all."""
     for language in sys.argv[1:] or sorted(one.stem for one in LOCALES.glob("*.po")):
-        for message in renew(language):
+        file = LOCALES / f"{language}.po"
+        content, missing = renewed(file)
+        file.write_bytes(content)
+        for message in missing:
             sys.stdout.write(f"{language}: {message!r}\n")
 
 

@@ -32,6 +32,12 @@ def test_no_translation_is_missing_and_none_is_left_over(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", sorted(LOCALES.glob("*.po")), ids=lambda file: file.stem)
+def test_a_catalogue_is_as_it_is_written_anew(file: Path) -> None:
+    """Where this fails, write it anew: `make docs`."""
+    assert words.renewed(file) == (file.read_bytes(), [])
+
+
+@pytest.mark.parametrize("file", sorted(LOCALES.glob("*.po")), ids=lambda file: file.stem)
 def test_a_translation_has_the_same_variables(file: Path) -> None:
     with file.open("rb") as opened:
         for one in read_po(opened, locale=file.stem):
