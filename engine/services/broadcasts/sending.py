@@ -42,6 +42,13 @@ CORRECTED: Final = "broadcast.corrected"
 FARTHEST: Final = timedelta(days=366)
 """How far ahead a message can be scheduled."""
 
+A_WHILE: Final = timedelta(minutes=1)
+"""How long an estimate is good that took long."""
+_LONG: Final = 0.5  # seconds
+_ESTIMATES: Final[WeakKeyDictionary[Database, dict[Any, tuple[datetime, Funnel]]]] = (
+    WeakKeyDictionary()
+)
+
 _ACTS: Final = {
     BroadcastState.WAITING: ASKED,
     BroadcastState.SCHEDULED: SCHEDULED,
@@ -60,9 +67,11 @@ def estimate(
 ) -> Funnel:
     """Whom a draft would reach that need not be kept; see `funnel.funnel`.
 
-    What took long is good for A_WHILE: the pages ask on each step.
+    What took long is good for A_WHILE: the pages ask on each step, and whoever sends has just seen
+    it.
     """
-    asked = (msgspec.json.encode(selection), schools, is_emergency)
+    of_any_unit = msgspec.structs.replace(selection, unit=None)
+    asked = (msgspec.json.encode(of_any_unit), schools, is_emergency)
     known = _ESTIMATES.setdefault(database, {})
     found = known.get(asked)
     if found is not None and now - found[0] < A_WHILE:
@@ -74,13 +83,6 @@ def estimate(
             known.pop(old, None)
         known[asked] = now, estimated
     return estimated
-
-
-A_WHILE: Final = timedelta(minutes=1)
-_LONG: Final = 0.5  # seconds
-_ESTIMATES: Final[WeakKeyDictionary[Database, dict[Any, tuple[datetime, Funnel]]]] = (
-    WeakKeyDictionary()
-)
 
 
 def send(
@@ -253,7 +255,7 @@ def _needs_approval(
         above = district.approval_above(connection)
     if not above:
         return False
-    found = funnel(database, find, selection_of(one), schools, now, is_emergency=one.is_emergency)
+    found = estimate(database, find, selection_of(one), schools, now, is_emergency=one.is_emergency)
     return needs_approval(found.recipients, above)
 
 

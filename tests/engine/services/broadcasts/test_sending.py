@@ -5,13 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import event, select
 
 from engine.errors import SchoolbellError
 from engine.ports import Queue
+from engine.runtime.behind import FindBehind
 from engine.services import settings
 from engine.services.broadcasts import drafts, sending, testing
-from engine.services.broadcasts.funnel import Step, names
+from engine.services.broadcasts.funnel import Funnel, Step, names
 from engine.services.broadcasts.refusals import ChangedMeanwhile, NotNow
 from engine.services.broadcasts.sending import CORRECTED, SENT
 from engine.services.broadcasts.writing import Refused
@@ -289,3 +291,24 @@ def test_who_has_no_phone_cannot_try(office: Office) -> None:
 def test_a_number_of_recipients_that_is_none_is_refused(office: Office, number: int) -> None:
     with pytest.raises(SchoolbellError):
         approval_above(office, number)
+
+
+def test_what_took_long_to_estimate_is_not_asked_again_at_once(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "_LONG", -1.0)
+    approval_above(office, 2)
+    asked: list[object] = []
+    find = office.find.of
+    monkeypatch.setattr(FindBehind, "of", lambda _self, *what: asked.append(what) or find(*what))
+
+    def estimated(**unit: UnitKind) -> Funnel:
+        chosen = replace(of_students(ADA, BEN), **unit)
+        return sending.estimate(office.database, office.find, chosen, EVERYWHERE, office.now().at)
+
+    assert estimated() == estimated(unit=UnitKind.STUDENT)
+    assert drafts.one(office.database, office.send()).state is BroadcastState.WAITING
+    assert len(asked) == 1
+    office.later(minutes=2)
+    estimated()
+    assert len(asked) == 2
