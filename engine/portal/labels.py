@@ -33,6 +33,23 @@ TOOLS: Final[Mapping[Tool, str]] = {
     Tool.AUDIT: _("Audit log"),
 }
 
+FOR: Final[Mapping[Tool, str]] = {
+    Tool.PUSH_NOTIFICATIONS: _("Switch them on or off, and say what is shown."),
+    Tool.FAMILIES: _("Write to families that you choose."),
+    Tool.STUDENTS: _("Write to the families of students."),
+    Tool.CLASSES: _("Write to everybody in a class."),
+    Tool.CAMPS: _("Write to those who attend a camp."),
+    Tool.ENROLLMENTS: _("Write to enrollments of any type."),
+    Tool.TEMPLATES: _("Titles and messages to use again."),
+    Tool.BROADCASTS: _("What was written, and what became of it."),
+    Tool.BACKGROUND_TASKS: _("What is under way or waits for somebody."),
+    Tool.MONITOR: _("What the engine does now, and what to mend."),
+    Tool.WHY: _("Why somebody did, or did not, get it."),
+    Tool.STAFF: _("Who may do what."),
+    Tool.AUDIT: _("Who did what, and when."),
+}
+"""What each tool is for, in a few words."""
+
 RIGHTS: Final[Mapping[Right, str]] = {
     Right.READ: _("See"),
     Right.WRITE: _("Change"),
