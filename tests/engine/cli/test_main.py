@@ -308,7 +308,7 @@ def test_capture_is_removed_after_a_question(bell: Bell) -> None:
     said = bell("capture", "remove", "--yes")
 
     assert refused.exit_code == 1
-    assert "Removed 39 triggers and the outbox." in said
+    assert "Removed 52 triggers and the outbox." in said
 
 
 def test_replay_says_how_many_changes_go_again(bell: Bell) -> None:
