@@ -22,6 +22,7 @@ class Road:
     messages: int = 0
     portions: int = 0
     looks: int = 0
+    news: int = 0
     pauses: list[float] = field(default_factory=list)
 
     def release(self) -> int:
@@ -44,7 +45,8 @@ class AskedBroker(FakeBroker):
         self.road.looks += 1
         self.road.messages = max(0, self.road.messages - self.road.delivered_between_looks)
         return {queue: Depth(0, 0) for queue in Queue} | {
-            Queue.BROADCASTS: Depth(self.road.messages, 0)
+            Queue.BROADCASTS: Depth(self.road.messages, 0),
+            Queue.CHANGES: Depth(self.road.news, 0),
         }
 
 
@@ -85,3 +87,19 @@ def test_after_each_portion_others_may_write() -> None:
     road = Road(people=1_000)
     road.job()()
     assert len(road.pauses) == road.portions == 4
+
+
+def test_while_news_waits_a_portion_goes_each_time_and_no_more() -> None:
+    road = Road(people=100_000, delivered_between_looks=100)
+    job = road.job()
+    road.people = PORTION * 4
+    job()
+    road.people, road.portions, road.news = 100_000, 0, 7
+    job()
+    before = road.portions
+    job()
+    job()
+    assert road.portions == before + 2, "it is not starved"
+    road.news = 0
+    job()
+    assert road.people == 0
