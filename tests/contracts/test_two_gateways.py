@@ -67,7 +67,7 @@ class Both:
         while sum(one.gateway == "apns" for one in outcomes) < PUSHES:
             while self.messages and deliver.has_room("district"):
                 deliver.submit(self.messages.popleft())
-            outcomes += deliver.collect(0.01)
+            outcomes += [answer.outcome for answer in deliver.collect(0.01)]
         return outcomes
 
 
