@@ -41,6 +41,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield found
 
 
+@pytest.fixture(autouse=True)
+def _on(site: Site) -> None:
+    """The district is on at the beginning of each test, whatever the one before left."""
+    site.switch(enabled=True)
+
+
 @pytest.fixture(scope="module")
 def chrome() -> Iterator[Browser]:
     """Chromium with a profile of its own; its absence is a failure that says what to install."""

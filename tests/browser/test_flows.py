@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Final
 
 import pyotp
-import pytest
 
 from engine.store.staff.accounts import Account
 from rules.change import Kind, SchoolId
@@ -20,14 +19,6 @@ from tests.district import HIGH_SCHOOL
 NEW_PASSWORD: Final = "another sentence to remember"
 SEES_STAFF: Final = Grant(Tool.STAFF, Right.READ)
 _numbers = count(1)
-
-
-@pytest.fixture(autouse=True)
-def _on(site: Site) -> Iterator[None]:
-    """The district is on at the beginning, and afterwards."""
-    site.switch(enabled=True)
-    yield
-    site.switch(enabled=True)
 
 
 def test_somebody_signs_in_and_out(visitor: Visitor, new_account: Callable[..., Account]) -> None:

@@ -72,7 +72,6 @@ class Keyboard:
 @pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_day_without_a_mouse(site: Site, opened: Open, width: int, theme: str) -> None:
-    site.switch(enabled=True)
     boss = site.account(f"kim-{theme}-{width}", admin=True)
     anna = site.account(f"lee-{theme}-{width}")
     app = pyotp.TOTP(site.use_an_app(boss, steps_ago=1))
