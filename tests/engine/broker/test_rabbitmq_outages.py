@@ -187,7 +187,8 @@ def test_a_client_certificate_is_shown_to_a_broker_that_wants_one(tmp_path: Path
             key_file=client.key,
             partitions=1,
         )
-        assert len(RabbitBroker(with_both, DISTRICT, timeouts=IMPATIENT).install()) == 9
+        made = RabbitBroker(with_both, DISTRICT, timeouts=IMPATIENT).install()
+        assert len(made) == 3 * len(Queue)  # each with a dead-letter queue and its consumers
 
         without = with_both.model_copy(update={"cert_file": None, "key_file": None})
         # Which of the two depends on whether the refusal is read before our greeting fails.
