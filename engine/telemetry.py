@@ -29,7 +29,7 @@ class Event(StrEnum):
     PART_BROKEN = "part.broken"
     PAGE_FAILED = "page.failed"
     PORTAL_OPENED = "portal.opened"
-    SIGN_IN_FAILED = "sign-in.failed"
+    PROVIDER_FAILED = "provider.failed"
     ENGINE_STOPPED = "engine.stopped"
     STAGE_STARTED = "stage.started"
     STAGE_STOPPED = "stage.stopped"

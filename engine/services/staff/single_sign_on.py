@@ -150,5 +150,5 @@ def _account(connection: Connection, person: Person, now: datetime) -> Account |
 
 def _told(error: SchoolbellError) -> Trouble:
     """What people read is in their words; who runs the portal reads the rest in the log."""
-    emit(Event.SIGN_IN_FAILED, level=logging.WARNING, problem=error.problem, remedy=error.remedy)
+    emit(Event.PROVIDER_FAILED, level=logging.WARNING, problem=error.problem, remedy=error.remedy)
     return Trouble.AWAY if isinstance(error, Unavailable) else Trouble.FAULTY
