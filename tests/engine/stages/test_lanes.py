@@ -9,7 +9,6 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import update
 
-from engine.dialects import dialect_of
 from engine.ports import Due
 from engine.store import broadcasts
 from engine.store.tables import due, notifications
@@ -128,14 +127,11 @@ def test_a_further_try_that_is_lost_goes_again_as_the_same(district: District) -
 
 
 def test_while_broadcasts_are_released_ordinary_news_is_decided_and_told(
-    district: District,
+    postgres_district: District,
 ) -> None:
     """On SQLite there is one writer at a time, and portions are small instead."""
-    with district.database.read() as connection:
-        if dialect_of(connection).one_writer:
-            pytest.skip("one writer at a time")
-    three_wait(district, Lane.BROADCASTS)
-    with district.ledger.releasing(Lane.BROADCASTS) as releasing:
+    three_wait(postgres_district, Lane.BROADCASTS)
+    with postgres_district.ledger.releasing(Lane.BROADCASTS) as releasing:
         assert len(releasing.due(MOMENT, 10)) == 3
-        assert len(district.evaluate(scored(11, 12, position=7))) == 3
-        assert district.due(Lane.ORDINARY) == []
+        assert len(postgres_district.evaluate(scored(11, 12, position=7))) == 3
+        assert postgres_district.due(Lane.ORDINARY) == []
