@@ -52,7 +52,7 @@ from rules.outcomes import EXPIRED, SIGNED_OUT
 from rules.reasons import Reason
 from rules.wording import TextFault
 
-AT_ONCE: Final[Mapping[Lane, int]] = {Lane.ORDINARY: 1_000, Lane.BROADCASTS: 250}
+AT_ONCE: Final[Mapping[Lane, int]] = {Lane.ORDINARY: 1_000, Lane.BROADCASTS: 100}
 """How many are told in one transaction: on SQLite ordinary news waits for one of broadcasts."""
 UNTIL_RIGHTS_ARE_LOOKED_AT: Final = timedelta(minutes=1)
 
