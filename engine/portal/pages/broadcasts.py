@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -28,6 +28,7 @@ from engine.portal.senders import (
     sees,
     sends,
 )
+from engine.services.actor import Actor
 from engine.services.broadcasts import drafts, following, sending
 from engine.services.broadcasts.drafts import Broadcast
 from engine.services.broadcasts.writing import Refused, Texts
@@ -105,11 +106,10 @@ def approve(
 ) -> Response:
     """Agree to it as a second person."""
     require_to_approve(visit, one)
-    try:
-        sent = sending.approve(portal.district.database, actor(portal, visit), one.id, version)
-    except SchoolbellError as error:
-        return _show(request, portal, visit, one, error)
-    return _see(sent, f"?done={sent.state}")
+    return _acted(
+        request, portal, visit, one,
+        lambda by: sending.approve(portal.district.database, by, one.id, version),
+    )  # fmt: skip
 
 
 @pages.post("/{broadcast}/refuse")
@@ -118,11 +118,10 @@ def refuse(
 ) -> Response:
     """Say no to it as a second person: it is a draft again."""
     require_to_approve(visit, one)
-    try:
-        was = sending.refuse(portal.district.database, actor(portal, visit), one.id, version)
-    except SchoolbellError as error:
-        return _show(request, portal, visit, one, error)
-    return _see(was, "?done=refused")
+    return _acted(
+        request, portal, visit, one,
+        lambda by: sending.refuse(portal.district.database, by, one.id, version), "refused",
+    )  # fmt: skip
 
 
 @pages.post("/{broadcast}/back")
@@ -131,22 +130,20 @@ def take_back(
 ) -> Response:
     """Make a draft again of what is scheduled or waits."""
     require_to_send(visit, one)
-    try:
-        was = sending.back_to_draft(portal.district.database, actor(portal, visit), one.id, version)
-    except SchoolbellError as error:
-        return _show(request, portal, visit, one, error)
-    return _see(was, "?done=draft")
+    return _acted(
+        request, portal, visit, one,
+        lambda by: sending.back_to_draft(portal.district.database, by, one.id, version), "draft",
+    )  # fmt: skip
 
 
 @pages.post("/{broadcast}/cancel")
 def cancel(request: Request, portal: ThePortal, visit: MaySend, one: TheBroadcast) -> Response:
     """Stop the rest."""
     require_to_send(visit, one)
-    try:
-        was = sending.cancel(portal.district.database, actor(portal, visit), one.id)
-    except SchoolbellError as error:
-        return _show(request, portal, visit, one, error)
-    return _see(was, "?done=cancelled")
+    return _acted(
+        request, portal, visit, one,
+        lambda by: sending.cancel(portal.district.database, by, one.id), "cancelled",
+    )  # fmt: skip
 
 
 @pages.post("/{broadcast}/remove")
@@ -187,6 +184,18 @@ def correct(
     except SchoolbellError as error:
         return _correct(request, visit, one, texts, revision, error)
     return _see(was, "?done=corrected")
+
+
+def _acted(
+    request: Request, portal: Portal, visit: Visit, one: Broadcast,
+    act: Callable[[Actor], Broadcast], done: str = "",
+) -> Response:  # fmt: skip
+    """Do something with it, and show what it is then, or why that cannot be done."""
+    try:
+        was = act(actor(portal, visit))
+    except SchoolbellError as error:
+        return _show(request, portal, visit, one, error)
+    return _see(was, f"?done={done or was.state}")
 
 
 def _show(

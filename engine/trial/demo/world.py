@@ -53,7 +53,6 @@ from rules.privacy import Level
 FEWEST: Final = FEWEST_STUDENTS + len(cast.STUDENTS)
 CONFIG_FILE: Final = "schoolbell.toml"
 LOG_FILE: Final = "engine.log"
-_SQLITE_PATIENCE: Final = 30  # seconds
 _PAGE: Final = 1_000
 _PASSWORD_BYTES: Final = 15
 STRANGER: Final = "a phone that nobody has"
