@@ -28,6 +28,7 @@ class Event(StrEnum):
     ENGINE_WAITING = "engine.waiting"
     PART_BROKEN = "part.broken"
     PAGE_FAILED = "page.failed"
+    PAGE_UNAVAILABLE = "page.unavailable"
     PORTAL_OPENED = "portal.opened"
     PROVIDER_FAILED = "provider.failed"
     ENGINE_STOPPED = "engine.stopped"

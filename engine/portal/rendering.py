@@ -15,6 +15,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from engine.errors import Misconfigured, Unavailable
 from engine.portal import labels, navigation
 from engine.portal.browsers import browser
 from engine.portal.languages import best_of, catalogues
@@ -60,7 +61,14 @@ def page(
     visit: Visit | None = None,
     **values: Any,
 ) -> HTMLResponse:
-    """The answer that shows *template* with *values*."""
+    """The answer that shows *template* with *values*.
+
+    An *error* among them is of what somebody typed or pressed, and they mend it there. One of a
+    neighbour that is away is raised: it has a page of its own, and nobody mends it in a form.
+    """
+    error = values.get("error")
+    if isinstance(error, Unavailable | Misconfigured):
+        raise error
     visit = visit or getattr(request.state, "visit", None)
     language = language_of(request, visit)
     words = (

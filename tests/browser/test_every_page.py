@@ -14,10 +14,12 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import compile_path
 
 from engine.config import Config
+from engine.errors import Unavailable
 from engine.portal.app import application
 from engine.portal.portal import Portal
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District as Installation
+from engine.services.broadcasts import sending
 from engine.store import alarms, tallies
 from engine.store.staff.accounts import Account
 from engine.store.tallies import CHANGES, Tallied
@@ -212,6 +214,20 @@ def _as(visitor: Visitor, account: Account, *, proved: bool = False) -> None:
     visitor.context.add_cookies([cookie])  # type: ignore[list-item]
 
 
+def away(visitor: Visitor, there: Furnished) -> None:
+    """What is written goes to a database that does not answer."""
+    asked_once_more(visitor, there)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sending, "send", _does_not_answer)
+        visitor.page.locator("form[data-once] button").first.click()
+        visitor.page.locator("main form:not([action]) button").wait_for()
+    visitor.complaints.clear()  # it is what was wanted
+
+
+def _does_not_answer(*_: object) -> None:
+    raise Unavailable("The database sqlite:///x does not answer: no.", "Wait for it.")
+
+
 def selected(visitor: Visitor, there: Furnished) -> None:
     at("/camps")(visitor, there)
     visitor.page.locator("[name=tick]").first.check()
@@ -275,6 +291,7 @@ PAGES: Final = {
     "choosing-nobody": nobody_selected,
     "forbidden": forbidden,
     "problem": at("/nothing"),
+    "away": away,
 }
 
 

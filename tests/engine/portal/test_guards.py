@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from fastapi.routing import RouteContext, iter_route_contexts
 from sqlalchemy import select
 
-from engine.portal.app import application
-from engine.portal.guards import Needs, signed_in
+from engine.portal.guards import signed_in
 from engine.portal.portal import Portal
 from engine.services import settings
 from engine.services.staff import accounts, rights
@@ -18,40 +14,14 @@ from rules.change import SchoolId
 from rules.tool_rights import EVERYTHING, Grant, Right, Tool
 from tests.district import HIGH_SCHOOL, MIDDLE_SCHOOL
 from tests.engine.portal.browser import HOST, PASSWORD, SOMEBODY, Browser
-
-PUBLIC = {
-    "/health/live", "/health/ready", "/metrics", "/static/{name:path}", "/sign-in", "/sign-in/code",
-    "/sign-out", "/sign-in/oidc", "/sign-in/oidc/callback", "/sign-in/oidc/end",
-    *(f"/sign-in{way}passkey{rest}" for way in ("/", "/code/") for rest in ("", "/options")),
-}  # fmt: skip
-OF_EVERYBODY = {"/", *(f"/account{rest}" for rest in (
-    "", "/language", "/password", "/authenticator", "/authenticator/end", "/sessions/end",
-    "/sessions/end-others", "/tokens", "/tokens/end",
-    *(f"/passkeys{one}" for one in ("", "/options", "/remove")),
-)), "/api/v1/me"}  # fmt: skip
-
-
-A_TASK = "01a208d0-5240-7000-8000-000000000001"
-
-
-def routes(portal: Portal) -> Iterator[RouteContext]:
-    """Every operation; the document of the API is no page."""
-    for route in iter_route_contexts(application(portal).routes):
-        if hasattr(route, "dependant"):
-            yield route
-
-
-def dependencies(route: RouteContext) -> list[object]:
-    waiting, found = [route.dependant], []
-    while waiting:
-        one = waiting.pop()
-        found.append(one.call)
-        waiting += one.dependencies
-    return found
-
-
-def needs(route: RouteContext) -> list[Needs]:
-    return [one for one in dependencies(route) if isinstance(one, Needs)]
+from tests.engine.portal.operations import (
+    OF_EVERYBODY,
+    PUBLIC,
+    dependencies,
+    needs,
+    paths,
+    routes,
+)
 
 
 def test_every_page_has_a_guard_or_is_public_on_purpose(portal: Portal) -> None:
@@ -70,19 +40,6 @@ def test_what_changes_something_needs_more_than_to_see(portal: Portal) -> None:
         for one in needs(route):
             if (route.methods or set()) - {"GET", "HEAD"}:
                 assert one.grant.right is not Right.READ, route.path
-
-
-def paths(portal: Portal) -> Iterator[tuple[str, str, Needs]]:
-    """Every guarded operation, with something in place of its parameters."""
-    for route in routes(portal):
-        for one in needs(route):
-            path = route.path.replace("{who}", "1").replace("{group}", "administrators")
-            path = path.format(
-                school="1", kind="grade", audience="student", template="1",
-                broadcast=A_TASK, task=A_TASK,
-            )  # fmt: skip
-            for method in route.methods or ():
-                yield method, path, one
 
 
 def test_nobody_is_shown_the_way_to_sign_in(portal: Portal, browser: Browser) -> None:
