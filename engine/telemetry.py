@@ -31,6 +31,7 @@ class Event(StrEnum):
     PAGE_UNAVAILABLE = "page.unavailable"
     PORTAL_OPENED = "portal.opened"
     PROVIDER_FAILED = "provider.failed"
+    LOGIN_REVOKED = "login.revoked"
     ENGINE_STOPPED = "engine.stopped"
     STAGE_STARTED = "stage.started"
     STAGE_STOPPED = "stage.stopped"

@@ -88,6 +88,11 @@ COMMANDS: Final = {
         "Choose what a person hears about a student, as the app does.",
     ),
     "device": LazyCommand("engine.cli.people", "device_", "What a person chooses for one device."),
+    "people": LazyCommand(
+        "engine.cli.families",
+        "people_",
+        "Accounts of families: invite somebody, disable an account, end logins.",
+    ),
     "staff": LazyCommand(
         "engine.cli.staff", "staff_", "Accounts of those who use the portal in a browser."
     ),

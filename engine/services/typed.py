@@ -21,12 +21,19 @@ _LARGEST_ID: Final = 2**63 - 1
 
 def device(words: str) -> DeviceId:
     """The number of a device; raises SchoolbellError."""
-    if not re.fullmatch("[1-9][0-9]{0,18}", words) or int(words) > _LARGEST_ID:
+    number = device_or_none(words)
+    if number is None:
         raise SchoolbellError(
             "There is no such device: they have numbers from 1 on.",
             "`schoolbell sign-in` names the device of a person.",
         )
-    return DeviceId(words)
+    return number
+
+
+def device_or_none(words: str) -> DeviceId | None:
+    """The number of a device; None for what can be none."""
+    is_one = re.fullmatch("[1-9][0-9]{0,18}", words) and int(words) <= _LARGEST_ID
+    return DeviceId(words) if is_one else None
 
 
 def push_key(key: bytes | None) -> bytes | None:

@@ -22,6 +22,9 @@ from sqlalchemy import (
 
 from engine.store import devices
 from engine.store.bulk import one_of
+from engine.store.families import accounts as families
+from engine.store.families.logins import LoginId
+from engine.store.families.tables import invitations, local_accounts, logins
 from engine.store.tables import accounts, inbox_reads, inboxes, missing, sessions, subscriptions
 from engine.store.tables import devices as device_rows
 from engine.wire.messages import Token
@@ -31,7 +34,11 @@ from rules.change import Kind, PersonId, StudentId
 if TYPE_CHECKING:
     from engine.secrets.keyring import Keyring
 
-_OF_PEOPLE: Final = (accounts, sessions, subscriptions, inboxes, inbox_reads)
+_OF_PEOPLE: Final = (
+    accounts, sessions, subscriptions, inboxes, inbox_reads, invitations, local_accounts, logins,
+)  # fmt: skip
+_BEGINNINGS: Final = (accounts.c.person_id, invitations.c.person_id)
+"""What somebody has who has anything of their own."""
 
 
 def sign_in(
@@ -44,6 +51,7 @@ def sign_in(
     push_key: bytes | None = None,
     stay_logged_in: bool = True,
     expires_at: datetime | None = None,
+    login: LoginId | None = None,
 ) -> DeviceId:
     """Begin a session of *person* on the device with *token*; repeatable at every app start.
 
@@ -51,10 +59,7 @@ def sign_in(
     again: the app on it just proved so. *push_key* (32 bytes) opens what is sealed for this phone
     alone.
     """
-    if not connection.execute(
-        select(accounts.c.person_id).where(accounts.c.person_id == person)
-    ).first():
-        connection.execute(accounts.insert().values(person_id=person, since=now))
+    families.begin(connection, person, now)
     device = devices.register(connection, keyring, token, push_key, now)
     connection.execute(
         delete(sessions).where(sessions.c.person_id == person, sessions.c.device_id == int(device))
@@ -62,10 +67,37 @@ def sign_in(
     connection.execute(
         sessions.insert().values(
             person_id=person, device_id=int(device), stay_logged_in=stay_logged_in,
-            started_at=now, expires_at=expires_at,
+            started_at=now, expires_at=expires_at, login_id=login,
         )
     )  # fmt: skip
     return device
+
+
+def sign_out_others(
+    connection: Connection, person: PersonId, device: DeviceId, now: datetime
+) -> int:
+    """End the sessions of everybody but *person* on *device*: an app is of one account at a time.
+
+    Return how many there were.
+    """
+    return connection.execute(
+        update(sessions)
+        .where(
+            sessions.c.person_id != person,
+            sessions.c.device_id == int(device),
+            sessions.c.ended_at.is_(None),
+        )
+        .values(ended_at=now)
+    ).rowcount
+
+
+def sign_out_everywhere(connection: Connection, person: PersonId, now: datetime) -> int:
+    """End every session of *person*, also those that a command began; how many there were."""
+    return connection.execute(
+        update(sessions)
+        .where(sessions.c.person_id == person, sessions.c.ended_at.is_(None))
+        .values(ended_at=now)
+    ).rowcount
 
 
 def sign_out(connection: Connection, person: PersonId, device: DeviceId, now: datetime) -> bool:
@@ -133,8 +165,11 @@ def end_accounts(connection: Connection, people: Collection[str]) -> None:
 
 def move_accounts(connection: Connection, pairs: Mapping[str, str]) -> None:
     """Keep what people have under another identity, unless they have an account there."""
-    theirs = _pairs_in(connection, accounts.c.person_id, pairs)
-    taken = set(_pairs_in(connection, accounts.c.person_id, dict.fromkeys(theirs.values(), "")))
+    theirs: dict[str, str] = {}
+    for column in _BEGINNINGS:
+        theirs |= _pairs_in(connection, column, pairs)
+    there = dict.fromkeys(theirs.values(), "")
+    taken = {one for column in _BEGINNINGS for one in _pairs_in(connection, column, there)}
     for table in _OF_PEOPLE:
         _move(connection, table.c.person_id, theirs, taken)
 

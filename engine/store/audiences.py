@@ -175,7 +175,8 @@ FOLLOWERS: Final[Sequence[Follower]] = (
     ),
     _lists(
         sessions,
-        [column for column in sessions.c if column is not sessions.c.started_at],
+        [sessions.c.person_id, sessions.c.device_id, sessions.c.stay_logged_in, sessions.c.ended_at,
+         sessions.c.expires_at],
         _students_of(_WITH_IDENTITY),
     ),
     _lists(

@@ -12,11 +12,14 @@ from sqlalchemy import Connection, delete, select
 from engine.database import Database
 from engine.store import alarms, broadcasts, partitions, tallies
 from engine.store.bulk import one_of
-from engine.store.staff import attempts, failures, selections, sessions, tokens
+from engine.store.families import invitations, logins
+from engine.store.signing import attempts, failures
+from engine.store.staff import selections, sessions, tokens
 from engine.store.tables import decisions, facts, inbox_reads, notifications, outcomes
 
 _AT_ONCE: Final = 5_000
 _KEEP_FAILURES: Final = timedelta(days=1)
+_KEEP_INVITATIONS: Final = timedelta(days=30)
 _KEEP_SELECTIONS: Final = timedelta(days=30)
 
 
@@ -27,8 +30,9 @@ def forget(
 
     Texts go first: who was told of what, and why, is kept much longer than the words. Alarms that
     are over, old tallies, staff's sessions and access tokens that are over, sign-ins that were not
-    finished, those that failed the day before and selections of a month ago go, too. What has no
-    partition to drop goes in slices, each a transaction of its own, until nothing is left.
+    finished, those that failed the day before, families' logins that are over, invitations that
+    were for a month, and selections of a month ago go, too. What has no partition to drop goes in
+    slices, each a transaction of its own, until nothing is left.
     """
     with database.write() as connection:
         alarms.forget(connection, now)
@@ -37,9 +41,11 @@ def forget(
         tokens.forget(connection, now)
         attempts.forget(connection, now)
         failures.forget(connection, now - _KEEP_FAILURES)
+        invitations.forget(connection, now - _KEEP_INVITATIONS)
         selections.forget(connection, now - _KEEP_SELECTIONS)
         connection.execute(delete(inbox_reads).where(inbox_reads.c.read_at < now - keep_content))
         broadcasts.forget_texts(connection, now - keep_content)
+    _in_slices(database, lambda connection: logins.forget(connection, now))
     gone = _in_slices(
         database, lambda connection: _forget_own_notifications(connection, now - keep_content)
     )

@@ -75,7 +75,9 @@ BIG_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
 MOMENT: Final = Moment()
 
 
-_NEVER_AGAIN: Final = ("queue_messages", "devices", "staff", "audit", "broadcast_templates")
+_NEVER_AGAIN: Final = (
+    "queue_messages", "devices", "staff", "audit", "broadcast_templates", "logins",
+)  # fmt: skip
 
 
 def table(name: str, *parts: Any, **options: Any) -> Table:
@@ -271,7 +273,9 @@ sessions = table(
     Column("started_at", MOMENT, nullable=False),
     Column("ended_at", MOMENT),
     Column("expires_at", MOMENT),
+    Column("login_id", BIG_ID),  # none where a command began it
     Index(None, "device_id"),
+    Index(None, "login_id"),
 )
 
 subscriptions = table(

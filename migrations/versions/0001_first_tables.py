@@ -415,6 +415,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_schoolbell_inboxes")),
     )
     op.create_table(
+        "schoolbell_invitations",
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("person_id", name=op.f("pk_schoolbell_invitations")),
+    )
+    with op.batch_alter_table("schoolbell_invitations", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_invitations_code_hash"), ["code_hash"], unique=True
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_invitations_expires_at"), ["expires_at"], unique=False
+        )
+
+    op.create_table(
         "schoolbell_known_ids",
         sa.Column("entity", sa.String(length=16), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -434,6 +451,49 @@ def upgrade() -> None:
         sa.Column("student_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("person_id", "student_id", name=op.f("pk_schoolbell_listeners")),
     )
+    op.create_table(
+        "schoolbell_local_accounts",
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("username", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("set_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("person_id", name=op.f("pk_schoolbell_local_accounts")),
+    )
+    with op.batch_alter_table("schoolbell_local_accounts", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_local_accounts_username"), ["username"], unique=True
+        )
+
+    op.create_table(
+        "schoolbell_logins",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("stay_logged_in", sa.Boolean(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seed", sa.LargeBinary(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("renewed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_logins")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("schoolbell_logins", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_logins_expires_at"), ["expires_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_logins_person_id"), ["person_id"], unique=False
+        )
+
     op.create_table(
         "schoolbell_missing",
         sa.Column("entity", sa.String(length=16), nullable=False),
@@ -665,11 +725,15 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("login_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.PrimaryKeyConstraint("person_id", "device_id", name=op.f("pk_schoolbell_sessions")),
     )
     with op.batch_alter_table("schoolbell_sessions", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_schoolbell_sessions_device_id"), ["device_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_sessions_login_id"), ["login_id"], unique=False
         )
 
     op.create_table(
@@ -982,6 +1046,7 @@ def downgrade() -> None:
 
     op.drop_table("schoolbell_sign_in_attempts")
     with op.batch_alter_table("schoolbell_sessions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_sessions_login_id"))
         batch_op.drop_index(batch_op.f("ix_schoolbell_sessions_device_id"))
 
     op.drop_table("schoolbell_sessions")
@@ -1028,11 +1093,25 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_missing_since"))
 
     op.drop_table("schoolbell_missing")
+    with op.batch_alter_table("schoolbell_logins", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_logins_person_id"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_logins_expires_at"))
+
+    op.drop_table("schoolbell_logins")
+    with op.batch_alter_table("schoolbell_local_accounts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_local_accounts_username"))
+
+    op.drop_table("schoolbell_local_accounts")
     op.drop_table("schoolbell_listeners")
     with op.batch_alter_table("schoolbell_known_ids", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_known_ids_identity"))
 
     op.drop_table("schoolbell_known_ids")
+    with op.batch_alter_table("schoolbell_invitations", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_invitations_expires_at"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_invitations_code_hash"))
+
+    op.drop_table("schoolbell_invitations")
     op.drop_table("schoolbell_inboxes")
     op.drop_table("schoolbell_inbox_reads")
     op.drop_table("schoolbell_group_rights")

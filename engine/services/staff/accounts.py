@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
@@ -12,8 +11,9 @@ from sqlalchemy import Connection
 from engine.config import OidcSettings
 from engine.database import Database
 from engine.errors import SchoolbellError
-from engine.secrets import authenticator, passwords
+from engine.secrets import authenticator
 from engine.services.actor import Actor
+from engine.services.signing import credentials
 from engine.store.staff import accounts, identities, passkeys, rights, sessions, tokens
 from engine.store.staff.accounts import Account as Account  # the answer of add, every and named
 from rules.tool_rights import EVERYTHING, GroupId, Right, StaffId, Tool
@@ -22,7 +22,6 @@ LANGUAGES: Final = ("en", "es")
 SETUP_CODES_LAST: Final = timedelta(days=14)
 ADMINISTRATORS: Final = GroupId("administrators")
 _ADMINISTRATORS_NAME: Final = "Administrators"
-_USERNAME: Final = re.compile(r"[^\s\x00-\x1f]{1,100}")
 _LONGEST_NAME: Final = 200
 
 
@@ -41,8 +40,8 @@ def add(
     Without a *password* it signs in by the district's provider, which knows it by the username.
     Raises SchoolbellError for a username that is taken or none, and for a weak password.
     """
-    username, name = _username(username), _name(name)
-    kept = None if password is None else _hashed(password, username)
+    username, name = credentials.username(username), _name(name)
+    kept = None if password is None else credentials.hashed(password, username)
     with database.write() as connection:
         who = accounts.add(connection, username, name, _language(language), kept, by.at)
         if who is None:
@@ -97,7 +96,8 @@ def set_password(database: Database, by: Actor, who: StaffId, password: str) -> 
     """
     with database.write() as connection:
         account = required(connection, who)
-        accounts.change(connection, who, password_hash=_hashed(password, account.username))
+        kept = credentials.hashed(password, account.username)
+        accounts.change(connection, who, password_hash=kept)
         identities.forget(connection, who)
         sign_out_everywhere(connection, who)
         by.did(connection, "staff.password-set", account.username, None, None)
@@ -203,14 +203,6 @@ def required(connection: Connection, who: StaffId) -> Account:
     return account
 
 
-def _username(words: str) -> str:
-    if not _USERNAME.fullmatch(words.strip()):
-        raise SchoolbellError(
-            "This can be no username.", "Write 1 to 100 characters without blanks."
-        )
-    return accounts.folded(words)
-
-
 def _name(words: str) -> str:
     name = " ".join(words.split())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
@@ -230,9 +222,3 @@ def _language(language: str) -> str:
             languages=", ".join(LANGUAGES),
         )
     return language
-
-
-def _hashed(password: str, username: str) -> str:
-    if weakness := passwords.weakness(password, username):
-        raise SchoolbellError("This password is too weak.", weakness.words, **weakness.values)
-    return passwords.hashed(password)

@@ -33,17 +33,18 @@ from webauthn.helpers.structs import (
 from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.services.actor import Actor
+from engine.services.signing.credentials import new_token, token_hash
 from engine.services.staff import second_factor, signing_in
 from engine.services.staff.accounts import sign_out_everywhere
-from engine.services.staff.signing_in import Began, Browser, Visit, token_hash
-from engine.store.staff import accounts, attempts, passkeys, sessions
+from engine.services.staff.signing_in import Began, Browser, Visit
+from engine.store.signing import attempts
+from engine.store.signing.attempts import Attempt
+from engine.store.staff import accounts, passkeys, sessions
 from engine.store.staff.accounts import Account
-from engine.store.staff.attempts import Attempt
 from engine.store.staff.passkeys import Passkey as Passkey  # the answer of of
 
 LIFE: Final = timedelta(minutes=5)
 _CHALLENGE: Final = 32  # bytes
-_TOKEN: Final = 32  # bytes
 _LONGEST_NAME: Final = 100
 _NEW: Final = "passkey.new"
 _SECOND: Final = "passkey.second"
@@ -184,7 +185,7 @@ def remove(database: Database, visit: Visit, name: str, now: datetime) -> None:
 
 def ask(database: Database, place: Place, token: str, now: datetime) -> Asked:
     """Ask for any passkey, as the whole sign-in. *token* is what the browser keeps, or empty."""
-    token = token or secrets.token_urlsafe(_TOKEN)
+    token = token or new_token()
     with database.write() as connection:
         challenge = _challenge(connection, token_hash(token), _WHOLE, now)
     options = webauthn.generate_authentication_options(

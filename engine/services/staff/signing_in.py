@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -14,8 +12,11 @@ from engine.database import Database
 from engine.secrets import authenticator, passwords
 from engine.secrets.keyring import Keyring
 from engine.services.actor import Actor
+from engine.services.signing.credentials import new_token, token_hash
+from engine.services.signing.tries import Tries, tries
 from engine.services.staff.accounts import set_password
-from engine.store.staff import accounts, failures, rights, sessions
+from engine.store.signing.usernames import folded
+from engine.store.staff import accounts, rights, sessions
 from engine.store.staff.accounts import Account
 from engine.store.staff.sessions import Session
 from rules.tool_rights import Grant, StaffId, ToolRights
@@ -24,10 +25,7 @@ LONGEST: Final = timedelta(hours=12)
 IDLE: Final = timedelta(hours=1)
 PENDING: Final = timedelta(minutes=5)
 _SEEN_EVERY: Final = timedelta(minutes=1)
-_WINDOW: Final = timedelta(minutes=15)
-_MOST_OF_A_NAME: Final = 10
 _MOST_OF_AN_ADDRESS: Final = 50
-_TOKEN: Final = 32  # bytes
 _LONGEST_BROWSER: Final = 200
 
 
@@ -91,19 +89,19 @@ def _who_has(
     now: datetime,
 ) -> Account | Refused:  # fmt: skip
     """Whose password this is. A failure is counted, for the name and for the address."""
-    of_name, of_address = _subjects(keyring, username, browser)
+    counted = _tries(keyring, folded(username), browser)
     with database.read() as connection:
-        if _has_failed_too_often(connection, of_name, of_address, now):
+        if counted.are_too_many(connection, now):
             return Refused(wait=True)
         account = accounts.by_username(connection, username)
         kept = accounts.password_hash(connection, account.id) if account else None
     is_right = passwords.matches(password, kept)
     with database.write() as connection:
         if account is None or kept is None or not is_right or account.is_disabled:
-            failures.add(connection, (of_name, of_address), now)
+            counted.failed(connection, now)
             _tell(connection, account, "sign-in.refused", now)
             return Refused()
-        failures.forgive(connection, of_name)
+        counted.succeeded(connection)
         if passwords.is_outdated(kept):
             accounts.change(connection, account.id, password_hash=passwords.hashed(password))
     return account
@@ -119,7 +117,7 @@ def begin(
     proved: bool = False,
 ) -> Began:
     """Begin a session of somebody who has proved who they are, under a new token."""
-    token = secrets.token_urlsafe(_TOKEN)
+    token = new_token()
     life = PENDING if is_pending else LONGEST
     sessions.begin(
         connection,
@@ -159,15 +157,15 @@ def show_second_factor(
         account = accounts.by_id(connection, session.staff) if session else None
         if session is None or account is None or account.is_disabled:
             return Refused()
-        of_name, of_address = _subjects(keyring, f"\0code {account.id}", browser)
-        if _has_failed_too_often(connection, of_name, of_address, now):
+        counted = _tries(keyring, f"\0code {account.id}", browser)
+        if counted.are_too_many(connection, now):
             sessions.end(connection, session.token_hash)
             return Refused(wait=True)
         if not _takes(connection, keyring, account.id, code, now):
-            failures.add(connection, (of_name, of_address), now)
+            counted.failed(connection, now)
             _tell(connection, account, "sign-in.code-refused", now)
             return Refused()
-        failures.forgive(connection, of_name)
+        counted.succeeded(connection)
         sessions.end(connection, session.token_hash)
         _tell(connection, account, "sign-in.second-factor", now)
         return begin(connection, account, browser, now, proved=True)
@@ -242,11 +240,6 @@ def name_of(session: Session) -> str:
     return session.token_hash.hex()[:16]
 
 
-def token_hash(token: str) -> bytes:
-    """What a token is kept as; it is random, so it needs no salt."""
-    return hashlib.sha256(token.encode()).digest()
-
-
 def alive(connection: Connection, token: str, now: datetime) -> Session | None:
     """The session of a token, unless it is over or idle; it may be pending."""
     session = sessions.find(connection, token_hash(token))
@@ -265,22 +258,8 @@ def _takes(
     return accounts.take_recovery_code(connection, who, authenticator.code_hash(code), now)
 
 
-def _has_failed_too_often(
-    connection: Connection, of_name: bytes, of_address: bytes, now: datetime
-) -> bool:
-    since = now - _WINDOW
-    return (
-        failures.count(connection, of_name, since) >= _MOST_OF_A_NAME
-        or failures.count(connection, of_address, since) >= _MOST_OF_AN_ADDRESS
-    )
-
-
-def _subjects(keyring: Keyring, username: str, browser: Browser) -> tuple[bytes, bytes]:
-    """What failures are counted by. A name may be a password that somebody typed too early."""
-    return (
-        keyring.hashes(f"sign-in name {accounts.folded(username)!r}")[0],
-        keyring.hashes(f"sign-in address {browser.address}")[0],
-    )
+def _tries(keyring: Keyring, name: str, browser: Browser) -> Tries:
+    return tries(keyring, "sign-in", name, browser.address, _MOST_OF_AN_ADDRESS)
 
 
 def _tell(connection: Connection, account: Account | None, act: str, now: datetime) -> None:

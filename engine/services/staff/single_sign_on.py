@@ -7,7 +7,6 @@ first sign in under its username; from then on the subject alone says whose it i
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,19 +17,20 @@ from sqlalchemy import Connection
 from engine.database import Database
 from engine.errors import SchoolbellError, Unavailable
 from engine.services.actor import Actor
+from engine.services.signing.credentials import new_token, token_hash
 from engine.services.staff import signing_in
 from engine.services.staff.provider import Person, Provider
-from engine.services.staff.signing_in import Began, Browser, token_hash
-from engine.store.staff import accounts, attempts, identities
+from engine.services.staff.signing_in import Began, Browser
+from engine.store.signing import attempts
+from engine.store.signing.attempts import Attempt
+from engine.store.staff import accounts, identities
 from engine.store.staff.accounts import Account
-from engine.store.staff.attempts import Attempt
 from engine.store.staff.identities import Bound as Bound  # the answer of bound
 from engine.telemetry import Event, emit
 from rules.tool_rights import StaffId
 
 LIFE: Final = timedelta(minutes=10)
 _PURPOSE: Final = "provider"
-_TOKEN: Final = 32  # bytes
 
 
 class Trouble(StrEnum):
@@ -67,7 +67,7 @@ def send(
         sending = provider.send(back_to)
     except SchoolbellError as error:
         return _told(error)
-    token = token or secrets.token_urlsafe(_TOKEN)
+    token = token or new_token()
     carried = {"nonce": sending.nonce, "verifier": sending.verifier, "next": next_}
     with database.write() as connection:
         attempts.begin(

@@ -15,7 +15,8 @@ from typing import Final
 from engine.database import Database
 from engine.errors import SchoolbellError
 from engine.services.actor import Actor
-from engine.services.staff.signing_in import Visit, token_hash
+from engine.services.signing.credentials import token_hash
+from engine.services.staff.signing_in import Visit
 from engine.store.staff import accounts, rights, tokens
 from engine.store.staff.sessions import Session
 from engine.store.staff.tokens import Token as Token  # the answer of tokens_of

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from engine.secrets.keyring import Keyring, key_of
+from engine.store.signing.usernames import folded
 from engine.store.staff.tables import staff, staff_passkeys, staff_recovery_codes
 from rules.tool_rights import StaffId
 
@@ -70,11 +71,6 @@ def add(
         )
     ).inserted_primary_key
     return StaffId(int(made[0])) if made else None
-
-
-def folded(username: str) -> str:
-    """A username as it is compared."""
-    return username.strip().casefold()
 
 
 def by_username(connection: Connection, username: str) -> Account | None:

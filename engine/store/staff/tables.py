@@ -44,18 +44,6 @@ staff_identities = table(
     Index(None, "staff_id", unique=True),
 )
 
-# What a browser was sent out with, until it comes back: *key_hash* is of what it shows then, and
-# *browser_hash* of the cookie that it had. Each is taken once.
-sign_in_attempts = table(
-    "sign_in_attempts",
-    Column("key_hash", LargeBinary, primary_key=True),
-    Column("browser_hash", LargeBinary, nullable=False),
-    Column("purpose", String(24), nullable=False),
-    Column("carried", JSON_VALUE, nullable=False),
-    Column("expires_at", MOMENT, nullable=False),
-    Index(None, "expires_at"),
-)
-
 # Passkeys: what an authenticator is known by. *sign_count* is what it counted to when it was used
 # last; one that counted back may be a copy, and is *suspect* from then on.
 staff_passkeys = table(
@@ -105,16 +93,6 @@ staff_tokens = table(
     Column("used_at", MOMENT),
     Index(None, "token_hash", unique=True),
     Index(None, "staff_id"),
-)
-
-# Sign-ins that failed, by hashes of what was typed as a name and of where they came from.
-sign_in_failures = table(
-    "sign_in_failures",
-    Column("id", BIG_ID, primary_key=True, autoincrement=True),
-    Column("subject", LargeBinary, nullable=False),
-    Column("at", MOMENT, nullable=False),
-    Index(None, "subject", "at"),
-    Index(None, "at"),
 )
 
 staff_groups = table(

@@ -16,7 +16,8 @@ from starlette.testclient import TestClient
 from engine.portal.app import build
 from engine.portal.portal import Portal
 from engine.services.staff import accounts, passkeys
-from engine.store.staff.tables import audit, sign_in_attempts, staff_passkeys
+from engine.store.signing.tables import sign_in_attempts
+from engine.store.staff.tables import audit, staff_passkeys
 from tests.engine.portal.authenticator import Authenticator
 from tests.engine.portal.browser import HOST, PASSWORD, SOMEBODY, Browser
 

@@ -16,8 +16,9 @@ from engine.portal.app import build
 from engine.portal.portal import Portal
 from engine.services.staff import accounts
 from engine.store import housekeeping
+from engine.store.signing.tables import sign_in_attempts
 from engine.store.staff.accounts import Account
-from engine.store.staff.tables import audit, sign_in_attempts, staff_identities
+from engine.store.staff.tables import audit, staff_identities
 from tests.engine.portal.browser import HOST, PASSWORD, SOMEBODY, Browser
 from tests.servers import OidcProvider, free_port
 from tests.servers.oidc_provider import CLIENT, SECRET

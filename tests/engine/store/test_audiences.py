@@ -107,7 +107,8 @@ _STATEMENTS: Final = (
     "UPDATE schoolbell_accounts SET disabled_at = {moment} WHERE person_id = :who",
     "DELETE FROM schoolbell_accounts WHERE person_id = :who",
     "INSERT INTO schoolbell_sessions VALUES"
-    " (:who, :device, :yes, '2026-11-01 00:00:00.000000', NULL, {moment}) ON CONFLICT DO NOTHING",
+    " (:who, :device, :yes, '2026-11-01 00:00:00.000000', NULL, {moment}, NULL)"
+    " ON CONFLICT DO NOTHING",
     "UPDATE schoolbell_sessions SET ended_at = {moment} WHERE person_id = :who",
     "UPDATE schoolbell_sessions SET expires_at = {moment} WHERE device_id = :device",
     "DELETE FROM schoolbell_sessions WHERE device_id = :device",
@@ -151,7 +152,7 @@ _THAT_COUNT: Final = (
     "INSERT INTO schoolbell_people VALUES ('36', 'Rosa', 'Ortiz', 'es', '36')",
     "INSERT INTO schoolbell_accounts VALUES ('36', '2026-11-01 00:00:00.000000', NULL)",
     "INSERT INTO schoolbell_sessions VALUES"
-    " ('36', 1, TRUE, '2026-11-01 00:00:00.000000', NULL, NULL)",
+    " ('36', 1, TRUE, '2026-11-01 00:00:00.000000', NULL, NULL, NULL)",
     "UPDATE schoolbell_sessions SET stay_logged_in = FALSE WHERE person_id = '36'",
     "UPDATE schoolbell_accounts SET disabled_at = '2026-11-01 00:00:00.000000'"
     " WHERE person_id = '36'",

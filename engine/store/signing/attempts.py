@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
-from engine.store.staff.tables import sign_in_attempts
+from engine.store.signing.tables import sign_in_attempts
 
 
 class Attempt(NamedTuple):

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select
 
-from engine.store.staff.tables import sign_in_failures
+from engine.store.signing.tables import sign_in_failures
 
 
 def count(connection: Connection, subject: bytes, since: datetime) -> int:
