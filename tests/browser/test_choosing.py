@@ -13,8 +13,8 @@ from engine.store.staff.accounts import Account
 from rules.change import SchoolId
 from rules.tool_rights import Grant, Right, Tool
 from tests.browser.conftest import Open
+from tests.browser.keyboard import Keyboard
 from tests.browser.site import Site
-from tests.browser.test_keyboard import Keyboard
 from tests.browser.visitor import Visitor
 from tests.district import MIDDLE_SCHOOL
 
@@ -219,9 +219,31 @@ def test_by_keyboard_alone(site: Site, opened: Open, width: int) -> None:
     keyboard.to("Clear", "button")
     keys.press("Enter")
     has_selected(visitor, 0)
+    visitor.go("/students")
+    keyboard.reach(visitor.page.locator("select[name=school]"), "the filter of schools")
+    keys.press("o")
+    visitor.sees("1 student")
+    assert visitor.page.evaluate("document.activeElement.name") == "school"
     keyboard.to("Push Notification", "button")
     keys.press("Enter")
     visitor.sees("Nobody is selected")
+
+
+@pytest.mark.usefixtures("_a_hundred_families")
+def test_pages_are_turned_by_keyboard(site: Site, opened: Open) -> None:
+    visitor = somebody(site, opened())
+    keyboard, keys = Keyboard(visitor), visitor.page.keyboard
+    visitor.go("/families?q=many")
+    visitor.page.locator("#next").focus()  # fifty rows are behind
+    keys.press("Enter")
+    expect(visitor.page.locator("#previous")).to_be_visible()
+    assert keyboard.place == "next"
+    keys.press("Enter")
+    expect(visitor.page.locator("#next")).to_have_count(0)
+    expect(visitor.page.locator("#previous")).to_be_focused()
+    keyboard.to("Select all 120", "button")
+    keys.press("Enter")
+    has_selected(visitor, 120)
 
 
 def _has_scripts(visitor: Visitor) -> bool:

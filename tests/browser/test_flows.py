@@ -14,7 +14,7 @@ from rules.tool_rights import Grant, Right, Tool
 from tests.browser.conftest import Open
 from tests.browser.site import PASSWORD, Site, write_what_goes_wrong
 from tests.browser.visitor import Visitor
-from tests.district import HIGH_SCHOOL
+from tests.district import HIGH_SCHOOL, District, scored
 
 NEW_PASSWORD: Final = "another sentence to remember"
 SEES_STAFF: Final = Grant(Tool.STAFF, Right.READ)
@@ -110,6 +110,45 @@ def test_settings_are_kept(visitor: Visitor, boss: Account) -> None:
     privacy.get_by_role("button").click()
     visitor.sees("Saved.")
     assert privacy.get_by_label("Whom it is about, and which kind").is_checked()
+
+
+def test_above_how_many_a_second_person_approves_is_kept(visitor: Visitor, boss: Account) -> None:
+    del boss
+    part = visitor.page.locator("#approval")
+    for number in ("250", "0"):
+        visitor.go("/push-notifications")
+        part.get_by_role("spinbutton").fill(number)
+        part.get_by_role("button").click()
+        visitor.sees("Saved.")
+        assert part.get_by_role("spinbutton").input_value() == number
+
+
+def test_somebody_asks_why(site: Site, visitor: Visitor, boss: Account) -> None:
+    """From a part of a name to the gate that said no, and to everybody who heard."""
+    del boss
+    small = District(str(site.installation.config.database.url))
+    small.evaluate(scored(9, 17))
+    small.database.close()
+    page = visitor.page
+    visitor.go("/why")
+    page.get_by_role("searchbox").fill("ada rey")
+    page.get_by_role("searchbox").press("Enter")
+    page.get_by_role("link", name="Ada Reyes").first.click()
+    page.get_by_role("link", name="Lucía Reyes").first.click()
+    page.locator(".decisions a").first.click()
+    page.locator(".gates").wait_for()
+    page.get_by_role("link", name="Who heard of it?").click()
+    page.locator(".verdicts").first.wait_for()
+    visitor.sees("Lucía Reyes")
+
+
+def test_the_monitor_is_looked_at_again(visitor: Visitor, boss: Account) -> None:
+    del boss
+    visitor.go("/monitor")
+    visitor.page.locator("main summary").click()
+    visitor.page.locator("main details table").wait_for()
+    visitor.page.get_by_role("link", name="Look again").locator("visible=true").click()
+    visitor.page.get_by_role("heading", name="Stages").wait_for()
 
 
 def test_the_way_out_is_tried(visitor: Visitor, boss: Account) -> None:

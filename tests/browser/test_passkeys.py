@@ -11,6 +11,7 @@ from playwright.sync_api import CDPSession
 
 from engine.store.staff.accounts import Account
 from tests.browser.conftest import Open
+from tests.browser.keyboard import Keyboard
 from tests.browser.looks import LANGUAGES, look_at
 from tests.browser.site import PASSWORD, Site
 from tests.browser.visitor import Visitor
@@ -187,11 +188,22 @@ def test_without_scripts_an_app_is_offered_and_a_recovery_code_taken(
 
 def test_it_is_used_by_keyboard_alone(here: Site, visitor: Visitor, anna: Account) -> None:
     Authenticator(visitor)
-    set_up(here, visitor, anna)
-    visitor.press("Sign out")
-    visitor.page.get_by_role("button", name="Sign in with a passkey").focus()
-    visitor.page.keyboard.press("Enter")
+    keyboard = Keyboard(visitor)
+    visitor.sign_in(anna.username)
+    visitor.go("/account/passkeys")
+    keyboard.skip()
+    keyboard.write("What you call it", "My keyboard")
+    keyboard.write("Setup code", here.setup_code(anna))
+    keyboard.press("Add a passkey")
+    visitor.sees("Keep these recovery codes")
+    keyboard.press("Sign out")
+    visitor.page.wait_for_url("**/sign-in")
+    keyboard.press("Sign in with a passkey")
     visitor.sees(f"Hello, {anna.name}")
+    visitor.go("/account")
+    keyboard.skip()
+    keyboard.press("Take away: My keyboard")
+    visitor.sees("Taken away.")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

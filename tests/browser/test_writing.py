@@ -20,8 +20,8 @@ from engine.store.staff.accounts import Account
 from rules.broadcasts import BroadcastState
 from rules.tool_rights import Grant, Right, Tool
 from tests.browser.conftest import Open
+from tests.browser.keyboard import Keyboard
 from tests.browser.site import Site
-from tests.browser.test_keyboard import Keyboard
 from tests.browser.visitor import Visitor
 
 

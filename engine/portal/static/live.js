@@ -1,4 +1,5 @@
 // A page that renews itself does not while nobody can see it, and says so when it cannot go on.
+// Whoever turns pages by keyboard and comes to the last one stays where they turn back.
 (() => {
   let over = false;
   const say = (isStale) => { document.getElementById("stale").hidden = !isStale; };
@@ -12,5 +13,11 @@
   document.addEventListener("htmx:error", () => say(true));
   document.addEventListener("htmx:after:request", (event) => {
     if (event.detail.ctx.response.status < 400) say(false);
+  });
+  let had = null;
+  document.addEventListener("htmx:before:swap", () => { had = document.activeElement; });
+  document.addEventListener("htmx:after:swap", () => {
+    const isLost = had && !had.isConnected && document.activeElement === document.body;
+    if (isLost && had.closest(".turn")) document.querySelector(".turn button")?.focus();
   });
 })();
