@@ -32,6 +32,7 @@ _KEYWORDS: Final[Any] = {"_": None, "gettext": None, "ngettext": (1, 2), "marked
 REFUSING: Final = (
     *sorted((_ENGINE / "services" / "staff").glob("*.py")),
     *sorted((_ENGINE / "services" / "broadcasts").glob("*.py")),
+    *sorted((_ENGINE / "services" / "signing").glob("*.py")),
     _ENGINE / "portal" / "senders.py",
     _ENGINE / "portal" / "pages" / "writing.py",
     _ENGINE / "services" / "settings.py",
