@@ -34,7 +34,9 @@ REFUSING: Final = (
     *sorted((_ENGINE / "services" / "broadcasts").glob("*.py")),
     *sorted((_ENGINE / "services" / "signing").glob("*.py")),
     _ENGINE / "portal" / "senders.py",
+    _ENGINE / "portal" / "task_guards.py",
     _ENGINE / "portal" / "pages" / "writing.py",
+    _ENGINE / "services" / "exports.py",
     _ENGINE / "services" / "settings.py",
     _ENGINE / "secrets" / "passwords.py",
 )

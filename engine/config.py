@@ -331,6 +331,7 @@ class ScheduleSettings(Section):
     capture_check_every: Duration = timedelta(minutes=5)
     lost_after: Duration = timedelta(minutes=15)
     keep_missing: Memory = timedelta(days=7)
+    keep_exports: Memory = timedelta(days=3)
     keep_decisions: Memory = timedelta(days=400)
     keep_content: Memory = timedelta(days=30)
 

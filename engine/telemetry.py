@@ -29,6 +29,7 @@ class Event(StrEnum):
     PART_BROKEN = "part.broken"
     PAGE_FAILED = "page.failed"
     PAGE_UNAVAILABLE = "page.unavailable"
+    EXPORT_FAILED = "export.failed"
     PORTAL_OPENED = "portal.opened"
     PROVIDER_FAILED = "provider.failed"
     LOGIN_REVOKED = "login.revoked"

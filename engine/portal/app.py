@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from engine.portal.api import audit as audit_api
+from engine.portal.api import background_tasks as tasks_api
 from engine.portal.api import broadcasts as broadcasts_api
 from engine.portal.api import me as me_api
 from engine.portal.api import monitor as monitor_api
@@ -43,7 +44,7 @@ _PAGES: Final = (
     passkeys, monitor, staff, audit, why, templates, choosing, writing, broadcasts,
     background_tasks,
 )  # fmt: skip
-_API: Final = (me_api, settings_api, broadcasts_api, monitor_api, audit_api)
+_API: Final = (me_api, settings_api, broadcasts_api, monitor_api, audit_api, tasks_api)
 
 
 def build(portal: Portal) -> ASGIApp:

@@ -99,6 +99,9 @@ STANDINGS: Final[Mapping[str, str]] = {
     "going": _("On its way"),
     "done": _("Done"),
     "stopped": _("Stopped"),
+    "making": _("Being made"),
+    "ready": _("Ready"),
+    "failed": _("Failed"),
 }
 
 STAGES: Final[Mapping[str, str]] = {

@@ -36,6 +36,7 @@ DONE: Final[Mapping[str, str]] = {
     "tried-again": _("It is tried again."),
     "stopped": _("Whose turn has not come hears nothing."),
     "looked-at": _("It waits for nobody any more."),
+    "erased": _("It is stopped, and what was made is erased."),
     "ended": _("The session has ended."),
     "token-ended": _("The access token has ended."),
     "draft": _("It is a draft again."),

@@ -13,7 +13,9 @@ import uvicorn
 from engine.errors import ConfigError
 from engine.portal.app import build
 from engine.portal.portal import Portal
+from engine.runtime.clock import utc_now
 from engine.runtime.district import District
+from engine.services import exports
 from engine.telemetry import Event, emit
 
 _STEP: Final = 1.0  # seconds between two looks
@@ -41,10 +43,11 @@ class PortalStage:
         emit(Event.PORTAL_OPENED, host=host, port=port)
 
     def step(self, stop: Flag) -> None:
-        """See Stage.step: the server has a thread of its own, which is looked after here."""
+        """See Stage.step: the server has a thread of its own; here exports are made beside it."""
         if not self._thread.is_alive():
             raise RuntimeError("the server has ended")
-        stop.wait(_STEP)
+        if not exports.go_on(self._portal.district.database, utc_now):
+            stop.wait(_STEP)
 
     def drain(self) -> None:
         """Answers under way end with the server."""

@@ -22,7 +22,7 @@ from engine.stages.opening import LookAgain
 from engine.stages.publishing import publish_changes
 from engine.stages.release import Release
 from engine.stages.schedule import LostChanges
-from engine.store import audiences, directory, housekeeping, missing, parked, partitions
+from engine.store import audiences, directory, exports, housekeeping, missing, parked, partitions
 from engine.telemetry import Event, emit
 from rules.change import Change
 
@@ -153,6 +153,7 @@ def forget(database: Database, outbox: Outbox, config: Config) -> None:
     outbox.forget(config.relay.keep_relayed, now)
     with database.write() as connection:
         partitions.make(connection, now)
+        exports.forget(connection, now - settings.keep_exports)
         if directory.is_in_step(connection, now):
             missing.forget(connection, now - settings.keep_missing)
     housekeeping.forget(database, now, settings.keep_content, settings.keep_decisions)

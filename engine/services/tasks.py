@@ -1,4 +1,4 @@
-"""Background tasks: what staff started, what waits for somebody, and what went wrong.
+"""Background tasks: broadcasts and exports that staff started, and what waits for somebody.
 
 What went wrong stays until somebody has looked at it. Alarms are another thing: they are about the
 installation, and go by themselves when it is mended.
@@ -6,10 +6,10 @@ installation, and go by themselves when it is mended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
@@ -22,11 +22,13 @@ from engine.services.broadcasts.drafts import known
 from engine.services.broadcasts.following import Became as Became  # the answer of errors
 from engine.services.broadcasts.following import Progress
 from engine.services.broadcasts.refusals import changed_meanwhile, not_now, not_there
-from engine.store import alarms, broadcasts, recipients, task_looks
+from engine.store import alarms, broadcasts, exports, recipients, task_looks
 from engine.store.alarms import Alarm as Alarm  # a part of the answer of overview
+from engine.store.exports import Export as Made
 from engine.store.recipients import Phones
 from engine.store.task_looks import FAULTS, Look
 from rules.broadcasts import BroadcastId, BroadcastState
+from rules.exports import ExportOf, ExportState
 from rules.tool_rights import Schools
 
 TRIED_AGAIN: Final = "broadcast.tried-again"
@@ -47,6 +49,14 @@ class Standing(StrEnum):
     GOING = "going"
     DONE = "done"
     STOPPED = "stopped"
+    MAKING = "making"
+    READY = "ready"
+    FAILED = "failed"
+
+
+def title_of(one: Broadcast) -> str:
+    """What a broadcast is called, in its first language."""
+    return next((text.title for text in one.texts.values()), "")
 
 
 class Task(NamedTuple):
@@ -63,7 +73,7 @@ class Task(NamedTuple):
     @property
     def title(self) -> str:
         """Its title, in the first language."""
-        return next((text.title for text in self.broadcast.texts.values()), "")
+        return title_of(self.broadcast)
 
     @property
     def standing(self) -> Standing:
@@ -97,26 +107,74 @@ _STANDINGS: Final[Mapping[BroadcastState, Standing]] = {
 }
 
 
+class Export(NamedTuple):
+    """A copy that somebody asked for, of a *broadcast* or of the audit log, and who looked."""
+
+    export: Made
+    broadcast: Broadcast | None = None
+    look: Look | None = None
+
+    @property
+    def title(self) -> str:
+        """What the broadcast is called; empty where it is of none."""
+        return title_of(self.broadcast) if self.broadcast else ""
+
+    @property
+    def standing(self) -> Standing:
+        """Where it is."""
+        if self.export.state is ExportState.FAILED and self.was_looked_at:
+            return Standing.STOPPED
+        return _OF_EXPORTS[self.export.state]
+
+    @property
+    def was_looked_at(self) -> bool:
+        """Whether somebody has looked since it failed."""
+        return self.look is not None
+
+    @property
+    def percent(self) -> int:
+        """How much of it is made."""
+        return 100 * self.export.done // self.export.total if self.export.total else 100
+
+
+_OF_EXPORTS: Final[Mapping[ExportState, Standing]] = {
+    ExportState.MAKING: Standing.MAKING,
+    ExportState.READY: Standing.READY,
+    ExportState.FAILED: Standing.FAILED,
+    ExportState.CANCELLED: Standing.STOPPED,
+}
+
+
 class Overview(NamedTuple):
     """The tasks: those that need somebody, those that go on, and those that ended lately."""
 
-    needing: Sequence[Task]
-    going: Sequence[Task]
-    done: Sequence[Task]
+    needing: Sequence[Task | Export]
+    going: Sequence[Task | Export]
+    done: Sequence[Task | Export]
 
 
-def overview(database: Database, sees: Callable[[Broadcast], bool]) -> Overview:
+def overview(
+    database: Database, sees: Callable[[Broadcast], bool], sees_export: Callable[[Export], bool]
+) -> Overview:
     """The tasks that somebody *sees*."""
     with database.read() as connection:
         active = _tasks(connection, filter(sees, _active(connection)))
         failed = _tasks(connection, filter(sees, task_looks.failed(connection)))
         shown = {one.broadcast.id for one in failed}
         ended = broadcasts.newest(connection, states=_ENDED, limit=_ENDED_SHOWN)
+        made = list(filter(sees_export, _exports(connection)))
         return Overview(
-            [*_some(active, Standing.STUCK, Standing.APPROVAL), *failed],
-            _some(active, Standing.GOING, Standing.SCHEDULED),
-            _tasks(connection, (one for one in ended if one.id not in shown and sees(one))),
-        )
+            [
+                *_some(active, Standing.STUCK, Standing.APPROVAL), *failed,
+                *_some(made, Standing.FAILED),
+            ],
+            [*_some(active, Standing.GOING, Standing.SCHEDULED), *_some(made, Standing.MAKING)],
+            [
+                *_some(made, Standing.READY),
+                *_tasks(connection, (one for one in ended if one.id not in shown and sees(one))),
+                *_some(made, Standing.STOPPED)[:_ENDED_SHOWN],
+            ],
+        )  # fmt: skip
 
 
 def alarms_now(database: Database, now: datetime) -> Sequence[Alarm]:
@@ -132,6 +190,21 @@ def task(database: Database, name: BroadcastId) -> Task:
         raise not_there()
     with database.read() as connection:
         return Task(progress, task_looks.of(connection, [name]).get(name))
+
+
+def export_of(database: Database, made: Made) -> Export:
+    """The task of an export."""
+    with database.read() as connection:
+        return _export(connection, made)
+
+
+def any_task(database: Database, name: str) -> Task | Export:
+    """A broadcast that is no draft, or an export; raises NotThere."""
+    with database.read() as connection:
+        made = exports.one(connection, name)
+        if made is not None:
+            return _export(connection, made)
+    return task(database, BroadcastId(name))
 
 
 def errors(
@@ -183,14 +256,27 @@ def _active(connection: Connection) -> Sequence[Broadcast]:
 def _tasks(connection: Connection, found: Iterable[Broadcast]) -> Sequence[Task]:
     """Without what phones said, which takes long to count of many."""
     some = list(found)
-    looks = task_looks.of(connection, [one.id for one in some]) if some else {}
+    looks = task_looks.of(connection, [one.id for one in some])
     return [
         Task(Progress(one, recipients.counts(connection, one.id), Phones()), looks.get(one.id))
         for one in some
     ]
 
 
-def _some(tasks: Iterable[Task], *standings: Standing) -> Sequence[Task]:
+def _exports(connection: Connection) -> Iterator[Export]:
+    for made in exports.every(connection, *ExportState, limit=_SHOWN):
+        yield _export(connection, made)
+
+
+def _export(connection: Connection, made: Made) -> Export:
+    of = made.of is ExportOf.RECIPIENTS and broadcasts.one(connection, made.subject)
+    return Export(made, of or None, task_looks.of(connection, [made.id]).get(made.id))
+
+
+T = TypeVar("T", Task, Export)
+
+
+def _some(tasks: Iterable[T], *standings: Standing) -> Sequence[T]:
     return [one for standing in standings for one in tasks if one.standing is standing]
 
 

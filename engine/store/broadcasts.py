@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, update
 
 from engine.ports.broadcasts import Broadcast, Texts
+from engine.store import schools
 from engine.store.bulk import insert_new, one_of
 from engine.store.tables import (
     broadcast_devices,
@@ -18,9 +19,8 @@ from engine.store.tables import (
     broadcasts,
 )
 from rules.broadcasts import BroadcastId, BroadcastState
-from rules.change import SchoolId
 from rules.identity import first_id_at
-from rules.tool_rights import Schools, StaffId, Tool
+from rules.tool_rights import StaffId, Tool
 from rules.wording.broadcasts import UnitKind
 from rules.wording.templates import Template
 
@@ -211,13 +211,9 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(values)
     if "texts" in found:
         found["texts"] = _texts_json(found["texts"])
-    schools = found.get("schools")
-    if schools is not None:
-        found["schools"] = {
-            "only": sorted(schools.only),
-            "but_not": sorted(schools.but_not),
-            "everywhere": schools.everywhere,
-        }
+    where = found.get("schools")
+    if where is not None:
+        found["schools"] = schools.as_json(where)
     return found
 
 
@@ -230,19 +226,12 @@ def _texts(stored: Sequence[tuple[str, str, str]]) -> Texts:
     return {language: Template(title, body) for language, title, body in stored}
 
 
-def _schools(stored: Mapping[str, Any]) -> Schools:
-    return Schools(
-        frozenset(map(SchoolId, stored["only"])), frozenset(map(SchoolId, stored["but_not"])),
-        stored["everywhere"],
-    )  # fmt: skip
-
-
 def _broadcast(row: Row[Any]) -> Broadcast:
     return Broadcast(
         BroadcastId(row.id), Tool(row.page), UnitKind(row.unit),
         getattr(row, "selection", None), _texts(row.texts), row.is_emergency,
         BroadcastState(row.state), row.version, row.revision, row.expanded,
         None if row.author_id is None else StaffId(row.author_id), row.author, row.approver,
-        None if row.schools is None else _schools(row.schools), row.made_at, row.changed_at,
+        None if row.schools is None else schools.of_json(row.schools), row.made_at, row.changed_at,
         row.send_at, row.begun_at, row.sent_at, row.problem, row.remedy,
     )  # fmt: skip

@@ -431,12 +431,46 @@ broadcast_devices = table(
     Column("person_id", Text, nullable=False),
 )
 
-# Which broadcasts that ended with faults somebody has looked at, and when.
+# Which broadcasts with faults and which exports that failed somebody has looked at, and when.
 task_looks = table(
     "task_looks",
-    Column("broadcast_id", _Id, primary_key=True),
+    Column("task_id", _Id, primary_key=True),
     Column("who", Text, nullable=False),
     Column("at", MOMENT, nullable=False),
+)
+
+# Copies of what staff may see, made aside. *kind* and *subject* say of what, and *schools* whose
+# students are in it. *until* is the last entry of the audit log that belongs to it, *after* where
+# the next part begins, *total* how many rows there were and *done* how many of these were read.
+exports = table(
+    "exports",
+    Column("id", _Id, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("schools", JSON_VALUE, nullable=False),
+    Column("staff_id", BIG_ID),
+    Column("who", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("parts", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("problem", Text),
+    Column("remedy", Text),
+    Column("made_at", MOMENT, nullable=False),
+    Column("changed_at", MOMENT, nullable=False),
+    Index(None, "state", "changed_at"),
+    Index(None, "staff_id"),
+)
+
+# What an export holds, compressed, part by part.
+export_parts = table(
+    "export_parts",
+    Column("export_id", _Id, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
 )
 
 # Who was ever told about whom: where a person's inbox is looked for, also when the relation ended.

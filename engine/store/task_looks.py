@@ -31,18 +31,25 @@ class Look(NamedTuple):
     at: datetime
 
 
-def add(connection: Connection, name: BroadcastId, look: Look) -> None:
-    """Somebody has looked at what became of a broadcast."""
-    connection.execute(delete(task_looks).where(task_looks.c.broadcast_id == name))
-    connection.execute(task_looks.insert().values(broadcast_id=name, who=look.who, at=look.at))
+def add(connection: Connection, name: str, look: Look) -> None:
+    """Somebody has looked at what became of a task."""
+    forget(connection, [name])
+    connection.execute(task_looks.insert().values(task_id=name, who=look.who, at=look.at))
 
 
-def of(connection: Connection, names: Collection[BroadcastId]) -> Mapping[BroadcastId, Look]:
+def of(connection: Connection, names: Collection[str]) -> Mapping[str, Look]:
     """Who looked last at each."""
+    if not names:
+        return {}
     found = connection.execute(
-        select(task_looks).where(one_of(connection, task_looks.c.broadcast_id, names))
+        select(task_looks).where(one_of(connection, task_looks.c.task_id, names))
     )
-    return {BroadcastId(row.broadcast_id): Look(row.who, row.at) for row in found}
+    return {row.task_id: Look(row.who, row.at) for row in found}
+
+
+def forget(connection: Connection, names: Collection[str]) -> None:
+    """Nobody has looked at these."""
+    connection.execute(delete(task_looks).where(one_of(connection, task_looks.c.task_id, names)))
 
 
 def failed(connection: Connection) -> Sequence[Broadcast]:
@@ -90,6 +97,6 @@ def _was_looked_at() -> ColumnElement[bool]:
     ended = func.coalesce(_table.sent_at, _table.changed_at)
     return (
         select(task_looks.c.at)
-        .where(task_looks.c.broadcast_id == _table.id, task_looks.c.at >= ended)
+        .where(task_looks.c.task_id == _table.id, task_looks.c.at >= ended)
         .exists()
     )

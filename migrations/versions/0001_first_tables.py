@@ -382,6 +382,50 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "schoolbell_export_parts",
+        sa.Column("export_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("export_id", "number", name=op.f("pk_schoolbell_export_parts")),
+    )
+    op.create_table(
+        "schoolbell_exports",
+        sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column(
+            "schools",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("after", sa.Text(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("parts", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.Column("remedy", sa.Text(), nullable=True),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_exports")),
+    )
+    with op.batch_alter_table("schoolbell_exports", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_exports_staff_id"), ["staff_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_exports_state_changed_at"),
+            ["state", "changed_at"],
+            unique=False,
+        )
+
+    op.create_table(
         "schoolbell_facts",
         sa.Column("change_id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("student_id", sa.Text(), nullable=False),
@@ -961,10 +1005,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "schoolbell_task_looks",
-        sa.Column("broadcast_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("task_id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("who", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("broadcast_id", name=op.f("pk_schoolbell_task_looks")),
+        sa.PrimaryKeyConstraint("task_id", name=op.f("pk_schoolbell_task_looks")),
     )
     op.create_table(
         "schoolbell_watermarks",
@@ -1116,6 +1160,12 @@ def downgrade() -> None:
     op.drop_table("schoolbell_inbox_reads")
     op.drop_table("schoolbell_group_rights")
     op.drop_table("schoolbell_facts")
+    with op.batch_alter_table("schoolbell_exports", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_exports_state_changed_at"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_exports_staff_id"))
+
+    op.drop_table("schoolbell_exports")
+    op.drop_table("schoolbell_export_parts")
     with op.batch_alter_table("schoolbell_due", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_due_lane_published_at_due_at"))
 

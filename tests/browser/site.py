@@ -27,7 +27,7 @@ from engine.portal.server import PortalStage
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District as Installation
 from engine.secrets import keyring
-from engine.services import settings
+from engine.services import exports, settings
 from engine.services.actor import Actor
 from engine.services.broadcasts import choosing, sending, templates
 from engine.services.broadcasts.writing import typed
@@ -116,6 +116,19 @@ class Site:
             self.setup_code(account),
         )  # fmt: skip
         return secret
+
+    def export(self, account: Account, *, made: bool = True) -> str:
+        """The id of an export of the audit log that somebody asked for."""
+        by = Actor(account.name, utc_now(), account.id)
+        one = exports.begin(self.installation.database, by, exports.of_audit())
+        if made:
+            self.make_exports()
+        return one.id
+
+    def make_exports(self) -> None:
+        """Make whatever waits to be made."""
+        while exports.go_on(self.installation.database, utc_now):
+            pass
 
     def setup_code(self, account: Account) -> str:
         """A code that an administrator hands to somebody."""

@@ -187,6 +187,17 @@ def background_task(visitor: Visitor, there: Furnished) -> None:
     visitor.page.locator("#errors").wait_for()
 
 
+def export(visitor: Visitor, there: Furnished) -> None:
+    at(f"/background-tasks/{there.site.export(there.boss)}")(visitor, there)
+    visitor.page.get_by_role("button", name="CSV").wait_for()
+
+
+def export_going(visitor: Visitor, there: Furnished) -> None:
+    at(f"/background-tasks/{there.site.export(there.boss, made=False)}")(visitor, there)
+    visitor.page.locator("progress").wait_for()
+    there.site.make_exports()
+
+
 def without_a_code(visitor: Visitor, there: Furnished) -> None:
     _as(visitor, there.somebody)
     visitor.go("/account")
@@ -274,6 +285,8 @@ PAGES: Final = {
     "broadcasts": at("/broadcasts"),
     "background-tasks": at("/background-tasks"),
     "background-task": background_task,
+    "background-export": export,
+    "background-export-going": export_going,
     "why": at("/why"),
     "why-found": at("/why?q=reyes"),
     "why-nobody": at("/why?q=nobody"),
@@ -298,7 +311,7 @@ PAGES: Final = {
 NO_PAGE: Final = re.compile(
     r"/api/.*|/health/.*|/metrics|/static/.*"
     r"|.*/now"  # a part of a page, which stands on it
-    r"|.*\.csv|/sign-in/oidc.*"  # it leads elsewhere
+    r"|.*/download|/sign-in/oidc.*"  # it leads elsewhere
 )
 """What is asked for by GET and is none."""
 _opened: dict[str, str] = {}

@@ -7,13 +7,14 @@ from itertools import count
 from typing import Final
 
 import pyotp
+import pytest
 
 from engine.store.staff.accounts import Account
 from rules.change import Kind, SchoolId
 from rules.tool_rights import Grant, Right, Tool
 from tests.browser.conftest import Open
 from tests.browser.site import PASSWORD, Site, write_what_goes_wrong
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import Visitor, runs_scripts
 from tests.district import HIGH_SCHOOL, District, scored
 
 NEW_PASSWORD: Final = "another sentence to remember"
@@ -269,8 +270,28 @@ def test_the_audit_log_is_read_and_downloaded(visitor: Visitor, boss: Account) -
     visitor.sees("Only “district.enabled”.")
     visitor.page.get_by_role("link", name="Show all").click()
     with visitor.page.expect_download() as download:
-        visitor.page.get_by_role("link", name="Download all of it (CSV)").click()
+        visitor.page.get_by_role("button", name="Download all of it (CSV)").click()
     assert "district.enabled" in download.value.path().read_text("utf-8")
+
+
+def test_a_large_export_is_made_aside_downloaded_and_erased(
+    site: Site, visitor: Visitor, boss: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del boss
+    monkeypatch.setattr("engine.services.exports.SMALL", 0)
+    visitor.go("/audit")
+    visitor.press("Download all of it (CSV)")
+    visitor.sees("Being made")
+    visitor.go("/background-tasks")
+    visitor.page.get_by_role("link", name="Export of the audit log").first.click()
+    site.make_exports()
+    if not runs_scripts(visitor):
+        visitor.page.get_by_role("link", name="Look again").last.click()
+    with visitor.page.expect_download() as download:
+        visitor.page.get_by_role("button", name="Download (CSV)").click()
+    assert "staff.added" in download.value.path().read_text("utf-8")
+    visitor.press("Erase it now")
+    visitor.sees("It is stopped, and what was made is erased.")
 
 
 def test_what_went_wrong_is_looked_at_and_tried_again(
@@ -283,7 +304,7 @@ def test_what_went_wrong_is_looked_at_and_tried_again(
     visitor.page.get_by_role("link", name=title).click()
     visitor.sees("came out blank")
     with visitor.page.expect_download() as download:
-        visitor.page.get_by_role("link", name="Download all of it (CSV)").click()
+        visitor.page.get_by_role("button", name="Download all of it (CSV)").click()
     assert "TEXT_BLANK" in download.value.path().read_text("utf-8")
     visitor.press("I have looked at this")
     visitor.sees("It waits for nobody any more.")

@@ -259,7 +259,7 @@ def test_what_is_sent_is_followed_corrected_and_stopped(
     keyboard.press("Send the correction")
     hands.sees("The correction is being sent.")
     with page.expect_download() as download:
-        keyboard.press("Download all of it (CSV)", "link")
+        keyboard.press("Download all of it (CSV)")
     assert "RESTRICTED" in download.value.path().read_text("utf-8")
     hands.go(page.url.removeprefix(site.url).partition("?")[0])
     keyboard.press("Stop the rest")

@@ -22,11 +22,7 @@ from rules.tool_rights import Grant, Right, Tool
 from tests.browser.conftest import Open
 from tests.browser.keyboard import Keyboard
 from tests.browser.site import Site
-from tests.browser.visitor import Visitor
-
-
-def runs_scripts(visitor: Visitor) -> bool:
-    return bool(visitor.page.evaluate("matchMedia('(scripting: enabled)').matches"))
+from tests.browser.visitor import Visitor, runs_scripts
 
 
 def look(visitor: Visitor) -> None:
@@ -170,7 +166,7 @@ def test_a_message_is_written_to_whom_was_chosen_and_sent_once(
     visitor.sees("Lucía Reyes")
     visitor.go(f"/broadcasts/{one.id}")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download all of it (CSV)").click()
+        page.get_by_role("button", name="Download all of it (CSV)").click()
     assert "RESTRICTED" in download.value.path().read_text("utf-8")
     page.get_by_role("button", name="Correct it on the phones").click()
     visitor.fill("Title", "School is open")

@@ -75,3 +75,7 @@ class Visitor:
         is_page = response.request.resource_type == "document"
         if response.status >= 500 or (response.status >= 400 and not is_page):
             self.complaints.append(f"{response.status} for {response.url}")
+
+
+def runs_scripts(visitor: Visitor) -> bool:
+    return bool(visitor.page.evaluate("matchMedia('(scripting: enabled)').matches"))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
 from engine.portal.guards import Needs, ThePortal
+from engine.portal.pages.background_tasks import to_export
 from engine.portal.rendering import page
+from engine.portal.task_guards import FILES, exported
+from engine.services import exports
 from engine.services.staff import auditing
 from engine.services.staff.signing_in import Visit
+from rules.exports import ExportOf
 from rules.tool_rights import Tool
 
 pages = APIRouter(prefix="/audit", include_in_schema=False)
@@ -34,13 +37,7 @@ def show(
     )  # fmt: skip
 
 
-@pages.get("/export.csv")
+@pages.post("/export")
 def export(portal: ThePortal, visit: May) -> Response:
-    """All of it, for a spreadsheet."""
-    del visit
-    headers = {"content-disposition": 'attachment; filename="schoolbell-audit.csv"'}
-    return StreamingResponse(
-        auditing.exported(portal.district.database),
-        media_type="text/csv; charset=utf-8",
-        headers=headers,
-    )
+    """All of it, for a spreadsheet: at once, or as a task where it is much."""
+    return to_export(exported(portal, visit, exports.of_audit(), FILES[ExportOf.AUDIT]))

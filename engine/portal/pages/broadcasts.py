@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import RedirectResponse
 
 from engine.errors import SchoolbellError
 from engine.portal.composing import Typed, Words, composed
 from engine.portal.guards import ThePortal, actor
+from engine.portal.pages.background_tasks import to_export
 from engine.portal.pages.writing import Number
 from engine.portal.portal import Portal
 from engine.portal.rendering import page as shown
@@ -28,12 +29,15 @@ from engine.portal.senders import (
     sees,
     sends,
 )
+from engine.portal.task_guards import FILES, exported
+from engine.services import exports
 from engine.services.actor import Actor
 from engine.services.broadcasts import drafts, following, sending
 from engine.services.broadcasts.drafts import Broadcast
 from engine.services.broadcasts.writing import Refused, Texts
 from engine.services.staff.signing_in import Visit
 from rules.broadcasts import BroadcastState
+from rules.exports import ExportOf
 from rules.reasons import Reason
 
 pages = APIRouter(prefix="/broadcasts", include_in_schema=False)
@@ -91,13 +95,12 @@ def show_recipients(
     )  # fmt: skip
 
 
-@pages.get("/{broadcast}/recipients.csv")
-def download(portal: ThePortal, visit: MaySee, one: TheBroadcast) -> Response:
-    """The same of all, for a spreadsheet."""
+@pages.post("/{broadcast}/export")
+def export(portal: ThePortal, visit: MaySee, one: TheBroadcast) -> Response:
+    """The same of all, for a spreadsheet: at once, or as a task where it is much."""
     require_to_see(visit, one)
-    lines = following.exported(portal.district.database, one.id, seen_at(visit, one))
-    name = f'attachment; filename="broadcast-{one.id}.csv"'
-    return StreamingResponse(lines, media_type="text/csv", headers={"content-disposition": name})
+    wanted = exports.of_recipients(one.id, seen_at(visit, one))
+    return to_export(exported(portal, visit, wanted, FILES[ExportOf.RECIPIENTS]))
 
 
 @pages.post("/{broadcast}/approve")

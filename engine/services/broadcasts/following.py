@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from engine.database import Database
 from engine.ports.broadcasts import Broadcast, Recipient
 from engine.services.broadcasts.drafts import known
-from engine.services.csv_lines import line
+from engine.services.csv_lines import Portion, line
 from engine.store import directory, recipients
 from engine.store.recipients import Phones as Phones  # a part of the answers
 from engine.store.said_of_students import said_of
@@ -21,10 +21,11 @@ from rules.gates import EVERY_SCHOOL
 from rules.reasons import Reason
 from rules.tool_rights import Schools
 
-COLUMNS: Final = (
+HEADING: Final = line((
     "person", "name", "audience", "students", "reason", "what_it_means", "problem", "phones",
     "accepted", "refused",
-)  # fmt: skip
+))  # fmt: skip
+"""The first line of an export."""
 _AT_ONCE: Final = 500
 _HEARD: Final = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD, Reason.TOO_LATE})
 
@@ -119,13 +120,15 @@ def became(
         return found[:limit]
 
 
-def exported(database: Database, name: BroadcastId, schools: Schools) -> Iterator[str]:
-    """The same of all as CSV, a line at a time; raises NotThere."""
-    yield line(COLUMNS)
-    after = ""
-    while some := became(database, name, schools, after=after, limit=_AT_ONCE):
-        yield from map(_line, some)
-        after = some[-1].person
+def portion(
+    database: Database, name: BroadcastId, schools: Schools, after: str, limit: int
+) -> Portion:
+    """The same as CSV, of the next so many recipients; raises NotThere."""
+    with database.read() as connection:
+        known(connection, name)
+        some = recipients.some(connection, name, after=after, limit=limit)
+        lines = [_line(one) for one in _told_of(connection, name, some, schools)]
+    return Portion(lines, some[-1].person if some else after, len(some), len(some) < limit)
 
 
 def _told_of(

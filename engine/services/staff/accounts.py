@@ -14,6 +14,7 @@ from engine.errors import SchoolbellError
 from engine.secrets import authenticator
 from engine.services.actor import Actor
 from engine.services.signing import credentials
+from engine.store import exports
 from engine.store.staff import accounts, identities, passkeys, rights, sessions, tokens
 from engine.store.staff.accounts import Account as Account  # the answer of add, every and named
 from rules.tool_rights import EVERYTHING, GroupId, Right, StaffId, Tool
@@ -126,7 +127,7 @@ def require_provider(settings: OidcSettings) -> None:
 
 
 def disable(database: Database, by: Actor, who: StaffId) -> None:
-    """Let somebody sign in no more, and end their sessions at once.
+    """Let somebody sign in no more, end their sessions at once, and erase what they exported.
 
     Raises SchoolbellError for the last one who can give rights.
     """
@@ -134,6 +135,7 @@ def disable(database: Database, by: Actor, who: StaffId) -> None:
         account = required(connection, who)
         accounts.change(connection, who, disabled_at=by.at)
         sign_out_everywhere(connection, who)
+        exports.erase_those_of(connection, who)
         require_an_administrator(connection)
         by.did(connection, "staff.disabled", account.username, None, None)
 

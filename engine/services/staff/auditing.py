@@ -1,17 +1,18 @@
-"""The audit log, read and exported."""
+"""The audit log, read, and made into lines for a spreadsheet."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from typing import Final
 
 from engine.database import Database
 from engine.services.actor import Actor
-from engine.services.csv_lines import line
+from engine.services.csv_lines import Portion, line
 from engine.store.staff import audit
 from engine.store.staff.audit import Entry as Entry  # the answer of newest
 
-_COLUMNS = ("id", "at", "who", "act", "subject", "before", "after")
+HEADING: Final = line(("id", "at", "who", "act", "subject", "before", "after"))
+"""The first line of an export."""
 
 
 def newest(
@@ -28,15 +29,19 @@ def refuse(database: Database, by: Actor, what: str) -> None:
         by.did(connection, "refused", what, None, None)
 
 
-def exported(database: Database) -> Iterator[str]:
-    """All entries as CSV, oldest first, a part at a time."""
-    with database.snapshot() as connection:
-        yield line(_COLUMNS)
-        for one in audit.every(connection):
-            yield line((
-                str(one.id), one.at.isoformat(), one.who, one.act, one.subject,
-                _words(one.before), _words(one.after),
-            ))  # fmt: skip
+def portion(database: Database, after: int, until: int, limit: int) -> Portion:
+    """Entries as CSV, oldest first: those after an id, *until* another."""
+    with database.read() as connection:
+        found = audit.between(connection, after, until, limit)
+    last = found[-1].id if found else until
+    return Portion([_line(one) for one in found], str(last), len(found), last >= until)
+
+
+def _line(one: Entry) -> str:
+    return line((
+        str(one.id), one.at.isoformat(), one.who, one.act, one.subject,
+        _words(one.before), _words(one.after),
+    ))  # fmt: skip
 
 
 def _words(state: audit.State) -> str:

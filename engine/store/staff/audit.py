@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from engine.store.staff.tables import audit
 from rules.tool_rights import StaffId
@@ -59,14 +59,24 @@ def newest(
     return [_entry(row) for row in connection.execute(query)]
 
 
-def every(connection: Connection, slice_of: int = 1_000) -> Iterator[Entry]:
-    """All entries, oldest first."""
-    last = 0
-    while rows := connection.execute(
-        select(audit).where(audit.c.id > last).order_by(audit.c.id).limit(slice_of)
-    ).all():
-        yield from (_entry(row) for row in rows)
-        last = rows[-1].id
+def between(connection: Connection, after: int, until: int, limit: int) -> list[Entry]:
+    """Entries after an id and *until* another, oldest first."""
+    query = select(audit).where(audit.c.id > after, audit.c.id <= until)
+    return [_entry(row) for row in connection.execute(query.order_by(audit.c.id).limit(limit))]
+
+
+def last(connection: Connection) -> int:
+    """The id of the newest entry; 0 where there is none."""
+    return int(connection.execute(select(func.coalesce(func.max(audit.c.id), 0))).scalar_one())
+
+
+def count(connection: Connection, until: int) -> int:
+    """How many entries there are up to an id."""
+    return int(
+        connection.execute(
+            select(func.count()).select_from(audit).where(audit.c.id <= until)
+        ).scalar_one()
+    )
 
 
 def _entry(row: Any) -> Entry:

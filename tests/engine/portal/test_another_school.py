@@ -71,21 +71,21 @@ TABLE: Final[Mapping[str, Asked]] = {
     "GET /broadcasts": Asked(),
     **{
         f"GET /broadcasts/{{broadcast}}{rest}": Asked()
-        for rest in ("", "/now", "/edit", "/send", "/correct", "/recipients", "/recipients.csv")
+        for rest in ("", "/now", "/edit", "/send", "/correct", "/recipients")
     },
     **{
         f"POST /broadcasts/{{broadcast}}/{rest}": _OF_IT
         for rest in (
             "edit", "send", "test", "approve", "refuse", "back", "cancel", "remove", "correct",
+            "export",
         )
     },
     "GET /background-tasks": Asked(),
     "GET /background-tasks/now": Asked(),
-    "GET /background-tasks/{task}": Asked(),
-    "GET /background-tasks/{task}/recipients.csv": Asked(),
+    **{f"GET /background-tasks/{{task}}{rest}": Asked() for rest in ("", "/now", "/download")},
     **{
         f"POST /background-tasks/{{task}}/{rest}": Asked()
-        for rest in ("try-again", "cancel", "look")
+        for rest in ("try-again", "cancel", "look", "export")
     },
     "GET /api/v1/settings": Asked(),
     "GET /api/v1/display-options": Asked(),
@@ -98,12 +98,21 @@ TABLE: Final[Mapping[str, Asked]] = {
     "DELETE /api/v1/broadcasts/{broadcast}": Asked({"version": "1"}),
     **{
         f"POST /api/v1/broadcasts/{{broadcast}}/{rest}": Asked(json={"version": 1})
-        for rest in ("send", "approve", "refuse", "back", "cancel")
+        for rest in ("send", "approve", "refuse", "back", "cancel", "export")
     },
     "POST /api/v1/broadcasts/{broadcast}/correct": Asked(
         json={"revision": 1, "texts": DRAFT["texts"]}
     ),
     "GET /api/v1/broadcasts/{broadcast}/recipients": Asked(),
+    "GET /api/v1/background-tasks": Asked(),
+    **{
+        f"GET /api/v1/background-tasks/{{task}}{rest}": Asked()
+        for rest in ("", "/errors", "/download")
+    },
+    **{
+        f"POST /api/v1/background-tasks/{{task}}/{rest}": Asked()
+        for rest in ("try-again", "cancel", "look")
+    },
 }  # fmt: skip
 
 
@@ -196,6 +205,6 @@ def _state(district: District, names: Collection[BroadcastId]) -> list[Any]:
         for table, column in (
             (broadcasts, broadcasts.c.id),
             (broadcast_texts, broadcast_texts.c.broadcast_id),
-            (task_looks, task_looks.c.broadcast_id),
+            (task_looks, task_looks.c.task_id),
         )
     ]

@@ -119,11 +119,11 @@ def test_no_cell_of_a_download_is_a_formula_and_its_name_is_ours(
     downloads = [
         filled(route.path).replace(A_TASK, hostile["sent"])
         for route in routes(browser.portal)
-        if route.path.endswith(".csv")
+        if route.path.endswith("/export") and not route.path.startswith("/api/")
     ]
     assert len(downloads) >= 3
     for path in downloads:
-        answer = browser.get(path)
+        answer = browser.post(path)
         cells = [cell for line in csv.reader(io.StringIO(answer.text)) for cell in line]
         assert any(FORMULA in cell for cell in cells), path
         assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))], path

@@ -283,7 +283,7 @@ def test_what_goes_is_stopped_and_corrected_and_says_what_became_of_it(anna: Bro
     assert "<html" not in now.text
     everybody = plain(anna.get(f"/broadcasts/{name}/recipients").text)
     assert "Lucía Reyes" in everybody
-    csv = anna.get(f"/broadcasts/{name}/recipients.csv")
+    csv = anna.post(f"/broadcasts/{name}/export")
     assert csv.headers["content-type"].startswith("text/csv")
     assert len(csv.text.splitlines()) == 8
     few = plain(anna.get(f"/broadcasts/{name}/recipients?reason=RESTRICTED").text)
@@ -331,9 +331,19 @@ def test_a_right_for_one_school_writes_to_nobody_of_another(browser: Browser) ->
     readers = Grant(Tool.BROADCASTS, Right.READ, SchoolId(HIGH_SCHOOL))
     sign_in(browser, "ben", *there, readers)
     assert "Snow day" not in browser.get("/broadcasts").text
-    for path in ("", "/now", "/recipients", "/recipients.csv", "/edit", "/send", "/correct"):
+    for path in ("", "/now", "/recipients", "/edit", "/send", "/correct"):
         assert browser.get(f"/broadcasts/{name}{path}").status_code == 403, path
-    for path in ("edit", "send", "back", "cancel", "remove", "correct", "approve", "test"):
+    for path in (
+        "edit",
+        "send",
+        "back",
+        "cancel",
+        "remove",
+        "correct",
+        "approve",
+        "test",
+        "export",
+    ):
         assert browser.post(f"/broadcasts/{name}/{path}").status_code == 403, path
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from engine.services import exports
 from engine.services.broadcasts import following
 from engine.services.broadcasts.refusals import NotThere
 from engine.store.recipients import Phones
@@ -18,6 +19,7 @@ from rules.tool_rights import EVERYWHERE, Schools
 from tests.broadcasting import Office
 from tests.builders import an_outcome
 from tests.district import ADA_HERSELF, BEN, BEN_HIMSELF, FATHER, MIDDLE_SCHOOL, MOTHER, District
+from tests.exporting import exported
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_all_of_it_is_a_table_for_a_spreadsheet(office: Office) -> None:
     name = office.send()
     answered(office, office.tell())
 
-    text = "".join(following.exported(office.database, name, EVERYWHERE))
+    text = exported(office.database, exports.of_recipients(name, EVERYWHERE))
     rows = list(csv.DictReader(io.StringIO(text)))
 
     assert len(rows) == 7

@@ -15,6 +15,7 @@ from rules.wording import Template
 from rules.wording.broadcasts import Problem
 from tests.builders import NOW
 from tests.district import District
+from tests.exporting import exported
 
 ANNA, BEN = Actor("Anna", NOW), Actor("Ben", NOW)
 BUS = typed({
@@ -110,7 +111,7 @@ def test_the_audit_log_names_templates_and_keeps_no_words(district: District) ->
         ("Anna", "template.added", "Late bus"),
     ]  # fmt: skip
     assert entries[0].before == {"page": "families", "name": "Bus", "languages": ["en", "es"]}
-    assert "Llega" not in "".join(auditing.exported(district.database))
+    assert "Llega" not in exported(district.database)
 
 
 def test_what_nobody_typed_is_no_language() -> None:
