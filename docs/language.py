@@ -82,6 +82,7 @@ _DIRECTORY: Final[Mapping[str, Mapping[str, str]]] = {
         "enrolled": "a flag, at this school",
         "first_name": "for a student without an account",
         "last_name": "for a student without an account",
+        "born": "their day of birth: without it they sign in only where students of any age do",
         "stable_id": "as for people",
     },
     "rights": {

@@ -31,6 +31,7 @@ _KEYWORDS: Final[Any] = {"_": None, "gettext": None, "ngettext": (1, 2), "marked
 
 REFUSING: Final = (
     *sorted((_ENGINE / "services" / "staff").glob("*.py")),
+    *sorted((_ENGINE / "services" / "families").glob("*.py")),
     *sorted((_ENGINE / "services" / "broadcasts").glob("*.py")),
     *sorted((_ENGINE / "services" / "signing").glob("*.py")),
     _ENGINE / "portal" / "senders.py",
@@ -43,7 +44,7 @@ REFUSING: Final = (
 """The files whose refusals stand on pages."""
 # How many of the arguments are words.
 _REFUSALS: Final = {
-    **dict.fromkeys(("SchoolbellError", "NotThere", "ChangedMeanwhile", "NotNow"), 2),
+    **dict.fromkeys(("SchoolbellError", "NotThere", "ChangedMeanwhile", "NotNow", "Words"), 2),
     "Weakness": 1,
 }
 

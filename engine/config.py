@@ -393,6 +393,13 @@ class PortalSettings(Section):
         return int(self.listen.rpartition(":")[2])
 
 
+class AppSettings(Section):
+    """What families reach: the API of their app. An empty *public_url* is the portal's."""
+
+    enabled: bool = True
+    public_url: OptionalHttpsUrl = ""
+
+
 class LogSettings(Section):
     """`console` for people, `json` for machines."""
 
@@ -419,6 +426,7 @@ class Config(BaseModel):
     schedule: ScheduleSettings = ScheduleSettings()
     wording: WordingSettings = WordingSettings()
     portal: PortalSettings = PortalSettings()
+    app: AppSettings = AppSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -59,6 +59,11 @@ COMMANDS: Final = {
         "food_service",
         "Say whether the district has food service, and so meal balances.",
     ),
+    "youngest-student": LazyCommand(
+        "engine.cli.settings",
+        "youngest_student",
+        "Say from how many years on students sign in by themselves.",
+    ),
     "display-option": LazyCommand(
         "engine.cli.settings",
         "display_option",

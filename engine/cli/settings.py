@@ -44,6 +44,17 @@ def food_service(district: District, offered: str) -> None:
     click.echo(f"Food service is {offered}.")
 
 
+@click.command("youngest-student")
+@click.argument("years", type=click.IntRange(0, settings.MOST_YEARS))
+@with_district
+def youngest_student(district: District, years: int) -> None:
+    """Say from how many YEARS on students sign in by themselves; 0 is any age."""
+    settings.set_youngest_student(district.database, by_command(), years)
+    click.echo(
+        f"Students sign in from {years} years on." if years else "Students of any age sign in."
+    )
+
+
 @click.command("display-option")
 @click.option("--school", required=True, help="The school's id in the SIS.")
 @click.option(

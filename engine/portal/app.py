@@ -15,6 +15,9 @@ from engine.portal.api import monitor as monitor_api
 from engine.portal.api import settings as settings_api
 from engine.portal.api.document import describe
 from engine.portal.errors import handle_errors
+from engine.portal.families.api import devices as devices_api
+from engine.portal.families.api import logins as logins_api
+from engine.portal.families.api import session as session_api
 from engine.portal.pages import (
     account,
     audit,
@@ -44,7 +47,10 @@ _PAGES: Final = (
     passkeys, monitor, staff, audit, why, templates, choosing, writing, broadcasts,
     background_tasks,
 )  # fmt: skip
-_API: Final = (me_api, settings_api, broadcasts_api, monitor_api, audit_api, tasks_api)
+_API: Final = (
+    me_api, settings_api, broadcasts_api, monitor_api, audit_api, tasks_api, session_api,
+    logins_api, devices_api,
+)  # fmt: skip
 
 
 def build(portal: Portal) -> ASGIApp:

@@ -18,6 +18,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from engine.errors import Misconfigured, SchoolbellError, Unavailable
+from engine.portal.families.declining import Declined
+from engine.portal.families.guards import AppIsOff
 from engine.portal.guards import UNATTENDED, Forbidden, SignInNeeded, actor, is_api
 from engine.portal.languages import marked as _
 from engine.portal.portal import portal_of
@@ -51,6 +53,8 @@ def handle_errors(app: FastAPI) -> None:
     """Give every error its page, or a problem of RFC 9457 where the API was asked."""
     app.add_exception_handler(SignInNeeded, _sign_in_needed)
     app.add_exception_handler(Forbidden, _forbidden)
+    app.add_exception_handler(Declined, _declined)
+    app.add_exception_handler(AppIsOff, _app_is_off)
     app.add_exception_handler(SchoolbellError, _explained)
     app.add_exception_handler(Unavailable, _away)
     app.add_exception_handler(Misconfigured, _away)
@@ -60,12 +64,9 @@ def handle_errors(app: FastAPI) -> None:
 
 
 def _sign_in_needed(request: Request, error: Exception) -> Response:
-    del error
+    assert isinstance(error, SignInNeeded)  # noqa: S101 - registered for it alone
     if is_api(request):
-        return _problem(
-            401, "Nobody is signed in, or the access token is over.",
-            "Make an access token on your account's page, and show it as Authorization: Bearer.",
-        )  # fmt: skip
+        return _problem(401, error.problem, error.remedy)
     if UNATTENDED in request.headers:
         return PlainTextResponse("Sign in again.", 401)
     address = f"{request.url.path}?{request.url.query}".rstrip("?")
@@ -86,6 +87,19 @@ def _forbidden(request: Request, error: Exception) -> Response:
     if is_api(request):
         return _problem(403, f"You may not {grant.right} {grant.tool}.", "Ask an administrator.")
     return page(request, "forbidden.html", status=403, grant=grant, error=error)
+
+
+def _declined(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, Declined)  # noqa: S101 - registered for it alone
+    answer = _problem(error.status, error.problem, error.remedy)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _app_is_off(request: Request, error: Exception) -> Response:
+    del error
+    return _shown(request, 404, *_TITLES[404])
 
 
 def _explained(request: Request, error: Exception) -> Response:

@@ -22,7 +22,10 @@ _UNKNOWN: Final = "unknown"
 
 
 class SignInNeeded(Exception):
-    """Nobody is signed in, or not for long enough."""
+    """Nobody is signed in, or not for long enough: what the API says of it."""
+
+    problem = "Nobody is signed in, or the access token is over."
+    remedy = "Make an access token on your account's page, and show it as Authorization: Bearer."
 
 
 class Forbidden(Exception):
@@ -54,12 +57,18 @@ def is_api(request: Request) -> bool:
     return request.url.path.startswith(API)
 
 
-def _visit_of_a_program(request: Request) -> Visit | None:
+def shown_token(request: Request) -> str | None:
+    """The access token that a request shows; None where it shows none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _visit_of_a_program(request: Request) -> Visit | None:
+    token = shown_token(request)
+    if token is None:
         return None
     portal = portal_of(request)
-    visit = tokens.visit_of(portal.district.database, token.strip(), portal.now)
+    visit = tokens.visit_of(portal.district.database, token, portal.now)
     if visit is None:
         raise SignInNeeded
     return visit

@@ -86,8 +86,8 @@ class Portal:
         settings = self.district.config.portal
         port = self.port or settings.port
         local = {f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", settings.listen}
-        public = urlsplit(settings.public_url).netloc
-        return frozenset({*local, public} if public else local)
+        outside = (settings.public_url, self.district.config.app.public_url)
+        return frozenset({*local, *(urlsplit(one).netloc for one in outside if one)})
 
     @property
     def is_behind_https(self) -> bool:

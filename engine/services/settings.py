@@ -24,7 +24,9 @@ DISPLAY_OPTION: Final = "district.display-option"
 PRIVACY: Final = "district.privacy"
 END_TO_END: Final = "district.end-to-end"
 APPROVAL: Final = "district.broadcast-approval"
+YOUNGEST_STUDENT: Final = "district.youngest-student"
 _MOST_RECIPIENTS: Final = 10_000_000
+MOST_YEARS: Final = 30
 _THE_DISTRICT: Final = "the whole district"
 
 
@@ -32,13 +34,14 @@ class Chosen(NamedTuple):
     """What the district chose. *hidden* are the display options that are switched off.
 
     A broadcast needs a second person's approval from one recipient more than *approval_above* on;
-    0 is never.
+    0 is never. Students sign in from *youngest_student* years on; 0 is any age.
     """
 
     enabled: bool
     food_service: bool
     privacy: Privacy
     approval_above: int
+    youngest_student: int
     schools: Mapping[SchoolId, str]
     hidden: frozenset[tuple[SchoolId, Kind, Audience]]
 
@@ -58,6 +61,7 @@ def chosen(database: Database) -> Chosen:
             food_service=district.has_food_service(connection),
             privacy=district.privacy(connection),
             approval_above=district.approval_above(connection),
+            youngest_student=district.youngest_student(connection),
             schools=district.schools_by_name(connection),
             hidden=district.hidden_options(connection),
         )
@@ -165,6 +169,26 @@ def set_approval_above(database: Database, by: Actor, recipients: int) -> None:
         if before != recipients:
             district.set_approval_above(connection, recipients)
             by.did(connection, APPROVAL, _THE_DISTRICT, *changed(before, recipients))
+
+
+def set_youngest_student(database: Database, by: Actor, years: int) -> None:
+    """Say from how many years on students sign in; with 0 they do at any age.
+
+    Who is younger, or of whom nobody knows how old they are, is out from the next request on.
+    Raises SchoolbellError for what is no age of a student.
+    """
+    if not 0 <= years <= MOST_YEARS:
+        raise SchoolbellError(
+            "This is no age of a student.",
+            "Write years from 0 to %(most)s; with 0 students of any age sign in.",
+            most=MOST_YEARS,
+        )
+    with database.write() as connection:
+        district.create(connection)
+        before = district.youngest_student(connection)
+        if before != years:
+            district.set_youngest_student(connection, years)
+            by.did(connection, YOUNGEST_STUDENT, _THE_DISTRICT, *changed(before, years))
 
 
 def _set_enabled(database: Database, by: Actor, *, enabled: bool) -> None:

@@ -31,7 +31,7 @@ ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
 OPTIONAL_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     "calendars": ("active", "starts", "ends"),
     "people": ("stable_id",),
-    "students": ("first_name", "last_name", "stable_id"),
+    "students": ("first_name", "last_name", "born", "stable_id"),
     "rights": KINDS_OF_CHANGE,
 }
 

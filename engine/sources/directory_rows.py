@@ -31,7 +31,7 @@ ROW_COLUMNS: Final[Mapping[Entity, tuple[str, ...]]] = {
     **ENTITY_COLUMNS,
     "calendars": (*ENTITY_COLUMNS["calendars"], "active", "starts", "ends"),
     "people": (*ENTITY_COLUMNS["people"], "identity"),
-    "students": (*ENTITY_COLUMNS["students"], "first_name", "last_name", "identity"),
+    "students": (*ENTITY_COLUMNS["students"], "first_name", "last_name", "born", "identity"),
     "rights": (*ENTITY_COLUMNS["rights"], "withheld"),
 }
 
@@ -48,6 +48,7 @@ _FLAGS: Final[Mapping[str, Trouble]] = {
     **dict.fromkeys(KINDS_OF_CHANGE, Trouble.ALLOWANCE),
 }
 _DAYS: Final = ("starts", "ends")
+_BORN: Final = "born"
 _IDS: Final = ("person_id",)
 # Where a key has no school, it is of none, or of all.
 _MAY_BE_EMPTY: Final = ("school_id",)
@@ -126,12 +127,15 @@ class Arranger:
         if name == "withheld":
             return self._withheld(entity, given, keys)
         if name in OPTIONAL_COLUMNS.get(entity, ()) and name not in given:
-            return [None if name in _DAYS else ""] * len(keys)
+            return [None if name in (*_DAYS, _BORN) else ""] * len(keys)
         values = given[name]
         if name in _FLAGS:
             return self._flags(entity, name, values, keys)
         if name in _DAYS:
             return self._days(entity, name, values, keys)
+        if name == _BORN:
+            days = self._days(entity, name, values, keys)
+            return [None if one is _NO_DAY else one for one in days]
         texts = _texts(values)
         if name in _IDS and name not in ENTITY_KEYS[entity]:
             return self._ids(entity, name, texts, keys)
@@ -167,7 +171,8 @@ class Arranger:
             return values
         days = [self._day(name, value) for value in values]
         bad = [one is _NO_DAY for one in days]
-        self.faults.add(entity, name, Trouble.DAY, list(compress(keys, bad)))
+        trouble = Trouble.BIRTHDAY if name == _BORN else Trouble.DAY
+        self.faults.add(entity, name, trouble, list(compress(keys, bad)))
         return days
 
     def _day(self, name: str, value: Any) -> Any:
@@ -175,7 +180,7 @@ class Arranger:
             found = day(value, self._zone)
         except ValueError:
             return _NO_DAY
-        return None if found == _OPEN[name] else found
+        return None if found == _OPEN.get(name) else found
 
     def _identities(self, entity: Entity, stable: Column | None, keys: Sequence[Key]) -> Column:
         if stable is None:
@@ -253,6 +258,11 @@ def _earlier(one: date | None, other: date | None) -> date | None:
     return min(one or date.max, other or date.max)
 
 
+def _younger(one: date | None, other: date | None) -> date | None:
+    """Whose age is not known may be any child."""
+    return None if one is None or other is None else max(one, other)
+
+
 def _all_of(one: str, other: str) -> str:
     """What either withholds."""
     return _listed(kinds(one) | kinds(other))
@@ -270,6 +280,7 @@ _STRICTER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "restricted": _either,
     "starts": _later,
     "ends": _earlier,
+    "born": _younger,
     "person_id": _neither,
     "withheld": _all_of,
 }

@@ -30,6 +30,7 @@ class Trouble(StrEnum):
     ALLOWANCE = "allowance"
     PROHIBITION = "prohibition"
     DAY = "day"
+    BIRTHDAY = "birthday"
     TWICE = "twice"
     SHARED = "shared"
 
@@ -66,6 +67,12 @@ _WORDS: Final[dict[Trouble, tuple[str, str, str]]] = {
         "They give no right; what they forbid stays forbidden.",
         "Write days as YYYY-MM-DD and an open end as NULL: NULLIF({}, '') makes NULL of an empty"
         " text.",
+    ),
+    Trouble.BIRTHDAY: (
+        "whose {} is no day",
+        "Nobody knows how old they are: they sign in only where the district lets students of any"
+        " age.",
+        "Write days as YYYY-MM-DD, and NULL where none is known.",
     ),
     Trouble.TWICE: (
         "more than once, and not alike",

@@ -24,7 +24,7 @@ from engine.store import devices
 from engine.store.bulk import one_of
 from engine.store.families import accounts as families
 from engine.store.families.logins import LoginId
-from engine.store.families.tables import invitations, local_accounts, logins
+from engine.store.families.tables import invitations, local_accounts, logins, trials
 from engine.store.tables import accounts, inbox_reads, inboxes, missing, sessions, subscriptions
 from engine.store.tables import devices as device_rows
 from engine.wire.messages import Token
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _OF_PEOPLE: Final = (
     accounts, sessions, subscriptions, inboxes, inbox_reads, invitations, local_accounts, logins,
+    trials,
 )  # fmt: skip
 _BEGINNINGS: Final = (accounts.c.person_id, invitations.c.person_id)
 """What somebody has who has anything of their own."""

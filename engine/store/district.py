@@ -28,6 +28,9 @@ from rules.change import CalendarId, Kind, SchoolId
 from rules.gates import ActiveCalendars, Circumstances
 from rules.privacy import Level, Privacy
 
+YOUNGEST_STUDENT: Final = 13
+"""From how many years on students sign in where the district has not chosen."""
+
 _THE_ONE = 1
 
 
@@ -53,7 +56,7 @@ def create(connection: Connection, *, enabled: bool = False, food_service: bool 
             district.insert().values(
                 id=_THE_ONE, enabled=enabled, food_service=food_service,
                 privacy=Level.GENERIC, end_to_end=False, salt=token_urlsafe(16),
-                approval_above=0,
+                approval_above=0, youngest_student=YOUNGEST_STUDENT,
             )
         )  # fmt: skip
 
@@ -99,6 +102,17 @@ def set_approval_above(connection: Connection, recipients: int) -> None:
 def approval_above(connection: Connection) -> int:
     """How many recipients a broadcast may have without one; 0 where it never needs any."""
     return int(connection.execute(select(district.c.approval_above)).scalar() or 0)
+
+
+def set_youngest_student(connection: Connection, years: int) -> None:
+    """Say from how many years on students sign in; 0 is any age."""
+    connection.execute(update(district).values(youngest_student=years))
+
+
+def youngest_student(connection: Connection) -> int:
+    """From how many years on students sign in; 0 where they do at any age."""
+    found = connection.execute(select(district.c.youngest_student)).scalar()
+    return YOUNGEST_STUDENT if found is None else int(found)
 
 
 def privacy(connection: Connection) -> Privacy:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, select
 from engine.database import Database
 from engine.store import alarms, broadcasts, partitions, tallies
 from engine.store.bulk import one_of
-from engine.store.families import invitations, logins
+from engine.store.families import invitations, logins, trials
 from engine.store.signing import attempts, failures
 from engine.store.staff import selections, sessions, tokens
 from engine.store.tables import decisions, facts, inbox_reads, notifications, outcomes
@@ -20,6 +20,7 @@ from engine.store.tables import decisions, facts, inbox_reads, notifications, ou
 _AT_ONCE: Final = 5_000
 _KEEP_FAILURES: Final = timedelta(days=1)
 _KEEP_INVITATIONS: Final = timedelta(days=30)
+_KEEP_TRIALS: Final = timedelta(days=1)
 _KEEP_SELECTIONS: Final = timedelta(days=30)
 
 
@@ -42,6 +43,7 @@ def forget(
         attempts.forget(connection, now)
         failures.forget(connection, now - _KEEP_FAILURES)
         invitations.forget(connection, now - _KEEP_INVITATIONS)
+        trials.forget(connection, now - _KEEP_TRIALS)
         selections.forget(connection, now - _KEEP_SELECTIONS)
         connection.execute(delete(inbox_reads).where(inbox_reads.c.read_at < now - keep_content))
         broadcasts.forget_texts(connection, now - keep_content)

@@ -99,6 +99,7 @@ district = table(
     Column("end_to_end", Boolean, nullable=False),
     Column("salt", String(22), nullable=False),
     Column("approval_above", Integer, nullable=False),  # recipients of a broadcast; 0 is never
+    Column("youngest_student", Integer, nullable=False),  # years; 0: students of any age sign in
 )
 
 display_options = table(
@@ -157,6 +158,7 @@ students = table(
     Column("enrolled", Boolean, nullable=False),
     Column("first_name", Text, nullable=False),
     Column("last_name", Text, nullable=False),
+    Column("born", Date),
     Column("identity", Text, nullable=False),
     Index(None, "person_id"),
     Index(None, "identity"),

@@ -361,6 +361,7 @@ def upgrade() -> None:
         sa.Column("end_to_end", sa.Boolean(), nullable=False),
         sa.Column("salt", sa.String(length=22), nullable=False),
         sa.Column("approval_above", sa.Integer(), nullable=False),
+        sa.Column("youngest_student", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schoolbell_district")),
     )
     op.create_table(
@@ -969,6 +970,7 @@ def upgrade() -> None:
         sa.Column("enrolled", sa.Boolean(), nullable=False),
         sa.Column("first_name", sa.Text(), nullable=False),
         sa.Column("last_name", sa.Text(), nullable=False),
+        sa.Column("born", sa.Date(), nullable=True),
         sa.Column("identity", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", "school_id", name=op.f("pk_schoolbell_students")),
     )
@@ -1011,6 +1013,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("task_id", name=op.f("pk_schoolbell_task_looks")),
     )
     op.create_table(
+        "schoolbell_trials",
+        sa.Column("key_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_schoolbell_trials")),
+    )
+    with op.batch_alter_table("schoolbell_trials", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_schoolbell_trials_at"), ["at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_trials_person_id_at"), ["person_id", "at"], unique=False
+        )
+
+    op.create_table(
         "schoolbell_watermarks",
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -1040,6 +1055,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("schoolbell_watermarks")
+    with op.batch_alter_table("schoolbell_trials", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_trials_person_id_at"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_trials_at"))
+
+    op.drop_table("schoolbell_trials")
     op.drop_table("schoolbell_task_looks")
     op.drop_table("schoolbell_tallies")
     op.drop_table("schoolbell_subscriptions")

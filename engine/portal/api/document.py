@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict
 
 _PROBLEM: Final = "application/problem+json"
 _BEARER: Final = "accessToken"
+OF_A_FAMILY: Final = "familyAccessToken"
 _ABOUT: Final = (
     "What staff do on the pages of the portal, for their programs. Show an access token, which its "
-    "owner makes on the page of their account: it may do what its owner may. Errors are problem "
+    "owner makes on the page of their account: it may do what its owner may. What is tagged "
+    "families is for the app of a district: its /session gives another token. Errors are problem "
     "details (RFC 9457), with what is wrong as title and what to do as detail."
 )
 
@@ -28,19 +30,20 @@ class Problem(BaseModel):
     detail: str
 
 
-def _refusal(description: str) -> dict[str, Any]:
+def refusal(description: str) -> dict[str, Any]:
+    """A problem as an answer."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": description, "content": {_PROBLEM: {"schema": schema}}}
 
 
 REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    401: _refusal("Nobody is signed in, or the access token is over."),
-    403: _refusal("The owner of the token may not do this; the audit log keeps that it was asked."),
-    404: _refusal("There is no such thing, or it is not one of yours."),
-    409: _refusal("Somebody else has changed it since you read it."),
-    413: _refusal("It is too much at once."),
-    422: _refusal("Something is missing, is not readable or cannot be done as it is asked."),
-    503: _refusal("A database or broker is away; nothing was lost."),
+    401: refusal("Nobody is signed in, or the access token is over."),
+    403: refusal("The owner of the token may not do this; the audit log keeps that it was asked."),
+    404: refusal("There is no such thing, or it is not one of yours."),
+    409: refusal("Somebody else has changed it since you read it."),
+    413: refusal("It is too much at once."),
+    422: refusal("Something is missing, is not readable or cannot be done as it is asked."),
+    503: refusal("A database or broker is away; nothing was lost."),
 }
 """How every operation may be refused."""
 
@@ -63,6 +66,7 @@ def _made(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas["Problem"] = Problem.model_json_schema()
-    parts["securitySchemes"] = {_BEARER: {"type": "http", "scheme": "bearer"}}
+    bearer = {"type": "http", "scheme": "bearer"}
+    parts["securitySchemes"] = {_BEARER: bearer, OF_A_FAMILY: bearer}
     made["security"] = [{_BEARER: []}]
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from engine.portal.api.document import REFUSALS
 from engine.portal.guards import Needs, ThePortal, actor, require
@@ -32,6 +32,7 @@ class Settings(BaseModel):
     food_service: bool
     privacy: Level
     end_to_end: bool
+    youngest_student: int
     people_reached: int
     devices_reached: int
 
@@ -45,6 +46,7 @@ class Wished(BaseModel):
     food_service: bool | None = None
     privacy: Level | None = None
     end_to_end: bool | None = None
+    youngest_student: Annotated[int, Field(ge=0, le=settings.MOST_YEARS)] | None = None
 
 
 class DisplayOption(BaseModel):
@@ -84,6 +86,8 @@ def change_settings(portal: ThePortal, visit: MayChange, wished: Wished) -> Sett
         settings.set_privacy(database, by, wished.privacy)
     if wished.end_to_end is not None:
         settings.set_end_to_end(database, by, sealed=wished.end_to_end)
+    if wished.youngest_student is not None:
+        settings.set_youngest_student(database, by, wished.youngest_student)
     return _settings(portal)
 
 
@@ -121,6 +125,7 @@ def _settings(portal: Portal) -> Settings:
     chosen, reach = settings.chosen(database), settings.reach(database, portal.now)
     return Settings(
         enabled=chosen.enabled, food_service=chosen.food_service, privacy=chosen.privacy.level,
-        end_to_end=chosen.privacy.end_to_end, people_reached=reach.people,
+        end_to_end=chosen.privacy.end_to_end, youngest_student=chosen.youngest_student,
+        people_reached=reach.people,
         devices_reached=reach.devices,
     )  # fmt: skip

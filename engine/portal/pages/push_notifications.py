@@ -59,6 +59,15 @@ def set_approval(
     return _saved("#approval")
 
 
+@pages.post("/youngest-student")
+def set_youngest_student(
+    portal: ThePortal, visit: MayChange, years: Annotated[int, Form(ge=0, le=settings.MOST_YEARS)]
+) -> Response:
+    """Say from how many years on students sign in by themselves."""
+    settings.set_youngest_student(portal.district.database, actor(portal, visit), years)
+    return _saved("#youngest-student")
+
+
 @pages.post("/privacy")
 def set_privacy(
     portal: ThePortal, visit: MayChange, level: Annotated[Level, Form()], sealed: Words = ""
@@ -108,7 +117,8 @@ def _show(
         request, "push_notifications.html", visit=visit, chosen=chosen,
         reach=settings.reach(portal.district.database, portal.now),
         last=settings.last_changed(portal.district.database, settings.ENABLED),
-        channel=channel.of(portal.district.config), diagnoses=diagnoses, schools=readable,
+        most_years=settings.MOST_YEARS, channel=channel.of(portal.district.config),
+        diagnoses=diagnoses, schools=readable,
         changeable={one for one in readable if visit.may(Grant(TOOL, Right.WRITE, one))},
     )  # fmt: skip
 

@@ -43,10 +43,10 @@ def register(
     with database.write() as connection:
         _require(connection, login.id)
         device = app.sign_in(
-            connection, keyring, visit.person, token, now, push_key=push_key,
+            connection, keyring, visit.identity, token, now, push_key=push_key,
             stay_logged_in=login.stay_logged_in, expires_at=login.expires_at, login=login.id,
         )  # fmt: skip
-        app.sign_out_others(connection, visit.person, device, now)
+        app.sign_out_others(connection, visit.identity, device, now)
         devices.end_others_of_login(connection, login.id, device, now)
     return device
 
@@ -54,20 +54,20 @@ def register(
 def of(database: Database, visit: Visit, now: datetime) -> Sequence[OwnDevice]:
     """The devices on which somebody hears, or would with Stay Logged In."""
     with database.read() as connection:
-        return devices.of(connection, visit.person, now)
+        return devices.of(connection, visit.identity, now)
 
 
 def one(database: Database, visit: Visit, which: DeviceId, now: datetime) -> OwnDevice | None:
     """One of one's own; None for any other, whether there is one or not."""
     with database.read() as connection:
-        return _own(connection, visit.person, which, now)
+        return _own(connection, visit.identity, which, now)
 
 
 def remove(database: Database, visit: Visit, which: DeviceId, now: datetime) -> bool:
     """Let one of one's own devices hear no more; whether there was one."""
     with database.write() as connection:
-        there = _own(connection, visit.person, which, now)
-        return there is not None and app.sign_out(connection, visit.person, there.id, now)
+        there = _own(connection, visit.identity, which, now)
+        return there is not None and app.sign_out(connection, visit.identity, there.id, now)
 
 
 def set_level(
@@ -75,7 +75,7 @@ def set_level(
 ) -> bool:
     """Let one of one's own devices show at most *level*; whether there is one."""
     with database.write() as connection:
-        there = _own(connection, visit.person, which, now)
+        there = _own(connection, visit.identity, which, now)
         if there is not None:
             store_devices.set_level(connection, there.id, level)
         return there is not None

@@ -28,8 +28,9 @@ from engine.secrets.keyring import Keyring
 from engine.services.families.standing import Barred, Member, standing
 from engine.services.signing.credentials import token_hash
 from engine.store.families import accounts, logins
-from engine.store.families.logins import Chain, Kept, LoginId
-from engine.store.families.logins import Login as Login  # a part of the answers
+from engine.store.families.logins import Chain, Kept
+from engine.store.families.logins import Login as Login  # parts of the answers
+from engine.store.families.logins import LoginId as LoginId
 from engine.telemetry import Event, emit
 from rules.change import PersonId
 from rules.refreshing import GRACE, Newest, Turn, turn
@@ -68,8 +69,28 @@ class Visit(NamedTuple):
 
     @property
     def person(self) -> PersonId:
+        """Their id in the directory now."""
+        return self.member.id
+
+    @property
+    def identity(self) -> PersonId:
         """Their identity in the directory: what their choices are kept under."""
         return self.member.person
+
+    @property
+    def name(self) -> str:
+        """What they are called."""
+        return self.member.name
+
+    @property
+    def language(self) -> str:
+        """The language that the SIS says they read."""
+        return self.member.language
+
+    @property
+    def is_student(self) -> bool:
+        """Whether they are a student themselves."""
+        return bool(self.member.themselves)
 
 
 class Over(StrEnum):
@@ -157,13 +178,13 @@ def of(database: Database, person: PersonId, now: datetime) -> Sequence[Login]:
 def end(database: Database, visit_: Visit, which: LoginId, now: datetime) -> bool:
     """End one of one's own logins, with the pushes to its devices; whether there was one."""
     with database.write() as connection:
-        return logins.end(connection, visit_.person, which, now)
+        return logins.end(connection, visit_.identity, which, now)
 
 
 def end_others(database: Database, visit_: Visit, now: datetime) -> int:
     """End every login of one's own but this; how many there were."""
     with database.write() as connection:
-        return logins.end_all(connection, visit_.person, now, but=visit_.login.id)
+        return logins.end_all(connection, visit_.identity, now, but=visit_.login.id)
 
 
 def sign_out(database: Database, shown: str, now: datetime) -> None:

@@ -34,6 +34,7 @@ _TYPES: Final[Mapping[str, Any]] = {
     "restricted": bool,
     "starts": date | None,
     "ends": date | None,
+    "born": date | None,
 }
 _ROWS: Final[Mapping[Entity, Any]] = {
     entity: list[tuple[*(_TYPES.get(column, str) for column in columns)]]  # type: ignore[misc]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
@@ -19,7 +19,8 @@ from rules.change import PersonId, StudentId
 class Member(NamedTuple):
     """Somebody of the directory. *person* is their identity, *id* the one that the SIS has now.
 
-    *themselves* are the students who they are, and *rights* what they may see of others.
+    *themselves* are the students who they are, *born* on a day where the SIS says so, and *rights*
+    what they may see of others.
     """
 
     person: PersonId
@@ -27,8 +28,18 @@ class Member(NamedTuple):
     name: str
     language: str
     disabled_at: datetime | None
-    themselves: Collection[StudentId]
+    themselves: frozenset[StudentId]
+    born: date | None
     rights: Mapping[StudentId, Right]
+
+    def sees(self, today: date) -> frozenset[StudentId]:
+        """The students of whom they may be shown something on a day: themselves, and others."""
+        others = (
+            student
+            for student, right in self.rights.items()
+            if right.portal and not right.restricted and right.holds_on(today)
+        )
+        return frozenset((*self.themselves, *others))
 
 
 def find(connection: Connection, person: PersonId) -> Member | None:
@@ -42,22 +53,32 @@ def find(connection: Connection, person: PersonId) -> Member | None:
     if not rows:
         return None
     ids = [PersonId(row.id) for row in rows]
-    first = rows[0]
+    first, (themselves, born) = rows[0], _themselves(connection, ids)
     return Member(
         person, ids[0], f"{first.first_name} {first.last_name}".strip(), first.language,
-        first.disabled_at, _themselves(connection, ids), _rights(connection, person, ids),
+        first.disabled_at, themselves, born, _rights(connection, person, ids),
     )  # fmt: skip
 
 
-def _themselves(connection: Connection, ids: Collection[PersonId]) -> Collection[StudentId]:
-    """Nobody is the student themselves where two people are said to be."""
+def _themselves(
+    connection: Connection, ids: Collection[PersonId]
+) -> tuple[frozenset[StudentId], date | None]:
+    """Nobody is the student themselves where two people are said to be.
+
+    Where several days of birth are given the youngest counts, and where one is missing none.
+    """
     mine = select(students.c.id).where(one_of(connection, students.c.person_id, ids))
     said: dict[StudentId, set[str]] = defaultdict(set)
-    for student, person in connection.execute(
-        select(students.c.id, students.c.person_id).where(students.c.id.in_(mine))
+    days: dict[StudentId, list[date | None]] = defaultdict(list)
+    for student, person, born in connection.execute(
+        select(students.c.id, students.c.person_id, students.c.born).where(students.c.id.in_(mine))
     ):
         said[StudentId(student)].add(person)
-    return frozenset(student for student, whose in said.items() if len(whose) == 1)
+        days[StudentId(student)].append(born)
+    themselves = frozenset(student for student, whose in said.items() if len(whose) == 1)
+    known = [day for student in themselves for day in days[student]]
+    certain = [day for day in known if day is not None]
+    return themselves, max(certain) if certain and len(certain) == len(known) else None
 
 
 def _rights(

@@ -49,3 +49,13 @@ logins = table(
     Index(None, "person_id"),
     Index(None, "expires_at"),
 )
+
+# Pushes that somebody sent to a device of their own, by a hash of the key that asked for each.
+trials = table(
+    "trials",
+    Column("key_hash", LargeBinary, primary_key=True),
+    Column("person_id", Text, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    Index(None, "person_id", "at"),
+    Index(None, "at"),
+)

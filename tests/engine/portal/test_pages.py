@@ -48,6 +48,16 @@ def test_the_flag_says_for_how_many_it_is(boss: Browser) -> None:
     assert f"{reach.devices} devices" in words
 
 
+def test_from_how_many_years_on_students_sign_in_is_saved(boss: Browser) -> None:
+    assert 'name="years" value="13"' in boss.get("/push-notifications").text
+    answer = boss.post("/push-notifications/youngest-student", {"years": "16"})
+    assert answer.headers["location"] == "/push-notifications?done=saved#youngest-student"
+    assert settings.chosen(boss.portal.district.database).youngest_student == 16
+    for wrong in ("-1", "x", "", "31"):
+        answer = boss.post("/push-notifications/youngest-student", {"years": wrong})
+        assert answer.status_code == 422
+
+
 def test_above_how_many_a_second_person_approves_is_saved(boss: Browser) -> None:
     answer = boss.post("/push-notifications/approval", {"above": "500"})
     assert answer.headers["location"] == "/push-notifications?done=saved#approval"

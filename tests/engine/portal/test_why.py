@@ -143,7 +143,7 @@ def test_a_students_page_lists_the_people_around_them(support: Browser) -> None:
 
 def test_no_more_are_found_than_a_page_shows(district: District, support: Browser) -> None:
     some = [f"m{n}" for n in range(MOST_FOUND + 1)]
-    rows = ",".join(f"('{one}', '1', '', TRUE, 'Max', 'Many', '')" for one in some)
+    rows = ",".join(f"('{one}', '1', '', TRUE, 'Max', 'Many', NULL, '')" for one in some)
     names = ",".join(f"('students', '{one}', '1', 'max many')" for one in some)
     district.sis(f"INSERT INTO schoolbell_students VALUES {rows}")
     district.sis(f"INSERT INTO schoolbell_searched_names VALUES {names}")
@@ -350,7 +350,7 @@ def test_a_student_at_two_schools_is_seen_by_both_until_they_leave_one(
 ) -> None:
     district.sis(
         f"INSERT INTO schoolbell_students SELECT id, '{MIDDLE_SCHOOL}', person_id, enrolled,"
-        f" first_name, last_name, identity FROM schoolbell_students WHERE id = '{ADA}'"
+        f" first_name, last_name, born, identity FROM schoolbell_students WHERE id = '{ADA}'"
     )
     assert "Oak Hill Middle School" in asked(office, "/student", id=ADA)
     district.sis(

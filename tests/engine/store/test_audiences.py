@@ -86,7 +86,8 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "limits": ("", "60 70.5"),
 }
 _STATEMENTS: Final = (
-    "INSERT INTO schoolbell_students VALUES (:student, :school, :person, :yes, 'A', 'B', :about)"
+    "INSERT INTO schoolbell_students VALUES (:student, :school, :person, :yes, 'A', 'B', NULL,"
+    " :about)"
     " ON CONFLICT DO NOTHING",
     "UPDATE schoolbell_students SET enrolled = :yes WHERE id = :student",
     "UPDATE schoolbell_students SET person_id = :person WHERE id = :student",
@@ -141,7 +142,7 @@ def test_whatever_is_written_it_is_what_the_tables_say(district: District, seed:
 
 # Each changes what stands about Ada, after the ones before it. 36 is her grandmother.
 _THAT_COUNT: Final = (
-    "INSERT INTO schoolbell_students VALUES ('41', '2', '31', FALSE, 'Ada', 'Reyes', '41')",
+    "INSERT INTO schoolbell_students VALUES ('41', '2', '31', FALSE, 'Ada', 'Reyes', NULL, '41')",
     "UPDATE schoolbell_students SET enrolled = FALSE WHERE id = '41' AND school_id = '1'",
     "DELETE FROM schoolbell_students WHERE id = '41' AND school_id = '2'",
     "UPDATE schoolbell_rights SET portal = TRUE WHERE person_id = '36'",

@@ -293,7 +293,7 @@ def test_another_identity_takes_the_login_along(district: District) -> None:
         app.move_accounts(connection, {MOTHER: "=m"})
     found = visit(district, given)
     assert found is not None
-    assert (found.person, found.member.id) == ("=m", MOTHER)
+    assert (found.identity, found.person) == ("=m", MOTHER)
 
 
 # Devices: the pushes follow the login
@@ -359,7 +359,7 @@ def test_logins_are_listed_and_ended_by_whose_they_are_alone(district: District)
     other = signed_in_again(district, PASSING)
     his = signed_in(district, FATHER, username="mark")
     mine = a_visit(district, hers)
-    names = [one.name for one in logins.of(district.database, mine.person, NOW)]
+    names = [one.name for one in logins.of(district.database, mine.identity, NOW)]
     assert names == ["A library's browser", "Lucía's phone"]
     assert not logins.end(district.database, mine, his.login.id, NOW)
     assert logins.end(district.database, mine, other.login.id, NOW)

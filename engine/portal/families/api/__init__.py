@@ -1,0 +1,1 @@
+"""The API for families' apps: signing in, logins and devices."""
