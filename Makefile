@@ -18,7 +18,7 @@ QUICK_TESTS := tests/architecture tests/docs tests/rules tests/contracts/test_wi
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint format docs bench servers clean
+.PHONY: help demo check test lint format docs pictures bench servers clean
 
 help: ## list what there is to make
 	@sed -nE 's/^([a-z]+):.* ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -45,6 +45,9 @@ format: $(TESTS) ## bring the code into shape
 docs: $(TESTS) ## write the tables that pages take from the code, and collect the portal's words
 	$(BIN)/python -m docs.tables
 	$(BIN)/python -m docs.words
+
+pictures: $(TESTS) servers ## take the pictures of the documentation anew, in a browser
+	$(BIN)/python -m tests.browser.pictures
 
 bench: $(TESTS) servers ## measure speed and memory, beside a peer
 	@$(INSTALL) -e '.[dev,bench]'
