@@ -42,7 +42,7 @@ def make(database: Database, visit: Visit, name: str, days: int, now: datetime) 
     if not visit.is_proved:
         raise SchoolbellError(
             "A program may do what its owner may, so its token needs a second factor.",
-            "Sign in with a code of your authenticator app first.",
+            "Sign in with a second factor first.",
         )
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise SchoolbellError(

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from engine.dialects import DIALECTS
+from engine.trial.demo.portal import SignIn
 from engine.trial.demo.terminal import Terminal
 from engine.trial.demo.world import World
 
 _WAIT: Final = 0.2  # seconds between two looks for something new
+_COLUMNS: Final = SignIn("", "who that is", "username", "password", "setup code")
 
 
 def stay(world: World, terminal: Terminal) -> None:
@@ -67,11 +69,9 @@ def _offer_questions(world: World, terminal: Terminal) -> None:
 
 
 def _offer_roles(world: World, terminal: Terminal) -> None:
-    """Who may sign in. What stands two blanks in is a command, and these are none."""
-    for one in world.staff:
-        terminal.line(
-            f"· {one.role}: {one.username}, password {one.password}, setup code {one.setup_code}"
-        )
+    """Who may sign in, one to a line of a narrow terminal: a setup code is to be copied whole."""
+    for one in (_COLUMNS, *world.staff):
+        terminal.line(f"· {one.username:9}  {one.password:20}  {one.setup_code:14}  {one.role}")
     terminal.line("· The setup code is asked for with the first authenticator app or passkey.")
 
 

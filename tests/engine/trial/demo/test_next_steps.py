@@ -28,14 +28,13 @@ def test_what_comes_after_the_day_is_shown_until_ctrl_c(tmp_path: Path) -> None:
     ):
         token = world.book.token("Chidi's phone").value
         world.phones.devices.accept(Push("fcm", token, None, "Quiz", "Well done.", {}), "1")
-        stay(world, InterruptedTerminal(Console(file=file, width=200, highlight=False)))
+        stay(world, InterruptedTerminal(Console(file=file, width=80, highlight=False)))
         address, staff = world.phones.control_url, world.staff
     assert f"  {address}\n" in file.getvalue()
     assert f"  {staff[0].url}/sign-in\n" in file.getvalue()
     assert [one.username for one in staff] == ["admin", "principal", "assistant", "support"]
+    lines = [line.split() for line in file.getvalue().splitlines()]
     for one in staff:
-        assert f"{one.username}, password {one.password}, setup code {one.setup_code}\n" in (
-            file.getvalue()
-        )
+        assert ["·", one.username, one.password, one.setup_code, *one.role.split()] in lines
     assert "Chidi's phone        Quiz  Well done." in file.getvalue()
     assert file.getvalue().endswith("The engine and the phones stop.\n")
