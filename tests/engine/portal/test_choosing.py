@@ -225,7 +225,7 @@ def test_a_password_alone_chooses_nothing(browser: Browser) -> None:
     browser.sign_in("anna")
     words = browser.get("/students").text
     assert "checkbox" not in words
-    assert "/account/authenticator" in words
+    assert "/account#second-factor" in words
     assert browser.post("/students", {"go": "all"}).status_code == 403
 
 
