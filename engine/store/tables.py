@@ -140,13 +140,14 @@ people = table(
 )
 
 # What people and students are called, as a search takes letters: in a row for each row that has a
-# name. It is read from end to end, so it holds nothing else.
+# name, the last name first. What is read is the index, in the order of names.
 searched_names = table(
     "searched_names",
     Column("entity", String(8), primary_key=True),
     Column("id", Text, primary_key=True),
     Column("school_id", Text, primary_key=True),
     Column("words", Text, nullable=False),
+    Index(None, "entity", "words", "id", "school_id"),
 )
 
 # A row for each school that a student goes to, or went to.

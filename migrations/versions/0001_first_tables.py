@@ -743,6 +743,13 @@ def upgrade() -> None:
             "entity", "id", "school_id", name=op.f("pk_schoolbell_searched_names")
         ),
     )
+    with op.batch_alter_table("schoolbell_searched_names", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_searched_names_entity_words_id_school_id"),
+            ["entity", "words", "id", "school_id"],
+            unique=False,
+        )
+
     op.create_table(
         "schoolbell_selections",
         sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -1118,6 +1125,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_selections_changed_at"))
 
     op.drop_table("schoolbell_selections")
+    with op.batch_alter_table("schoolbell_searched_names", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schoolbell_searched_names_entity_words_id_school_id"))
+
     op.drop_table("schoolbell_searched_names")
     op.drop_table("schoolbell_schools")
     with op.batch_alter_table("schoolbell_rights", schema=None) as batch_op:

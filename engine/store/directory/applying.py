@@ -110,7 +110,9 @@ def _name_again(connection: Connection, entity: Entity, edits: Sequence[Edit]) -
 
 
 def _called(entity: Entity, row: DirectoryRow) -> str:
-    return " ".join(name_in(entity, row)).strip()
+    """As names are searched: the last name first."""
+    first, last = name_in(entity, row)
+    return f"{last} {first}".strip()
 
 
 def _know(

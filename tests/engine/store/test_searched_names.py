@@ -74,8 +74,45 @@ def test_as_many_names_are_kept_as_there_are_people(district: District) -> None:
     assert {which for which, _ in names()} == people() - {"36"}
 
 
-def test_of_very_many_only_some_are_ordered(
-    district: District, monkeypatch: pytest.MonkeyPatch
+def called(
+    district: District, first: str, last: str, identity: str, *, parent_of: str = ""
 ) -> None:
-    monkeypatch.setattr(students, "_MOST_ORDERED", 2)
-    assert len(found(district, "reyes")) == 2
+    """Somebody new, who is a student or a guardian of one."""
+    district.sis(
+        "INSERT INTO person (person_id, first_name, last_name, language)"
+        f" VALUES ({identity}, '{first}', '{last}', 'en')"
+    )
+    district.sis(
+        f"INSERT INTO guardian VALUES ({identity}, {parent_of}, {identity}, 'aunt', TRUE,"
+        " '2024-08-01', NULL, FALSE)"
+        if parent_of
+        else f"UPDATE student SET person_id = {identity} WHERE student_id = {identity[1:]}"
+    )
+
+
+@pytest.mark.parametrize("many", [500, 2], ids=["few", "many"])
+def test_who_is_called_exactly_so_comes_first_and_then_whose_own_name_it_is(
+    district: District, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """In the same order however many there are, and however many are asked for."""
+    called(district, "Quill", "Sam", "141")
+    called(district, "Anne", "Quill-Zorn", "142")
+    called(district, "Sam", "Quill", "143", parent_of=CHEN)
+    in_the_sis(district)
+    monkeypatch.setattr(students, "_MANY", many)
+
+    def order(typed: str, limit: int = 50) -> list[str]:
+        with district.database.read() as connection:
+            return list(students.meant(connection, typed, EVERYWHERE, limit))
+
+    assert order("quill sam") == order("SAM Quill") == [ADA, CHEN]
+    assert order("quill") == [BEN, ADA, CHEN], "by last name, and their own names first"
+    assert order("quill", 2) == [BEN, ADA]
+    assert order(CHEN)[0] == CHEN
+
+
+def test_a_name_that_is_longer_than_an_index_takes_is_found(district: District) -> None:
+    name = "".join(chr(0x4E00 + n) for n in range(5_000))  # so that nobody makes it short
+    district.sis(f"UPDATE person SET last_name = 'Quill{name}' WHERE person_id = 36")
+    in_the_sis(district)
+    assert found(district, "quill") == [ADA]
