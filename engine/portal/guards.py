@@ -17,6 +17,8 @@ from rules.tool_rights import Grant, Right, Tool
 
 UNATTENDED: Final = "schoolbell-unattended"
 """The header of a request that a page makes by itself: it keeps no session alive."""
+SETTLED: Final = "schoolbell-settled"
+"""The header of an answer to such a request, where nothing will change any more."""
 API: Final = "/api/"
 _UNKNOWN: Final = "unknown"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from engine.errors import SchoolbellError
 from engine.portal.composing import Typed, Words, composed
-from engine.portal.guards import ThePortal, actor
+from engine.portal.guards import SETTLED, ThePortal, actor
 from engine.portal.pages.background_tasks import to_export
 from engine.portal.pages.writing import Number
 from engine.portal.portal import Portal
@@ -46,6 +46,7 @@ _LISTED: Final = 50
 _NAMED: Final = 200
 _FAULTS: Final = (Reason.TEXT_BLANK, Reason.TEMPLATE_INVALID)
 _CHECK: Final = "check"
+_ANSWERED_WITHIN: Final = timedelta(hours=1)  # whoever waits for longer looks again
 
 
 @pages.get("")
@@ -72,9 +73,13 @@ def show(request: Request, portal: ThePortal, visit: MaySee, one: TheBroadcast) 
 
 @pages.get("/{broadcast}/now")
 def renew(request: Request, portal: ThePortal, visit: MaySee, one: TheBroadcast) -> Response:
-    """What changes on the page."""
+    """What changes on the page; the last time it says so."""
     require_to_see(visit, one)
-    return shown(request, "broadcast_now.html", visit=visit, **_seen(portal, visit, one))
+    seen = _seen(portal, visit, one)
+    answer = shown(request, "broadcast_now.html", visit=visit, **seen)
+    if not seen["moves"]:
+        answer.headers[SETTLED] = "yes"
+    return answer
 
 
 @pages.get("/{broadcast}/recipients")
@@ -214,6 +219,7 @@ def _show(
 
 def _seen(portal: Portal, visit: Visit, one: Broadcast) -> Mapping[str, Any]:
     progress = following.progress(portal.district.database, one.id)
+    waits = progress.phones.told > progress.phones.accepted + progress.phones.refused
     return {
         "one": progress.broadcast,
         "progress": progress,
@@ -221,7 +227,7 @@ def _seen(portal: Portal, visit: Visit, one: Broadcast) -> Mapping[str, Any]:
         "sends": sends(visit, one),
         "approves": approves(visit, one),
         "moves": one.state is BroadcastState.SENDING
-        or bool(progress.phones.told > progress.phones.accepted + progress.phones.refused),
+        or (waits and portal.now - one.changed_at < _ANSWERED_WITHIN),
         "State": BroadcastState,
         "Reason": Reason,
     }

@@ -1,4 +1,5 @@
-// A page that renews itself does not while nobody can see it, and says so when it cannot go on.
+// A page that renews itself does not while nobody can see it, nor when nothing changes any more, and
+// says so when it cannot go on.
 // Whoever turns pages by keyboard and comes to the last one stays where they turn back.
 (() => {
   let over = false;
@@ -12,7 +13,9 @@
   });
   document.addEventListener("htmx:error", () => say(true));
   document.addEventListener("htmx:after:request", (event) => {
-    if (event.detail.ctx.response.status < 400) say(false);
+    const answer = event.detail.ctx.response;
+    if (answer.status < 400) say(false);
+    over ||= answer.headers.has("schoolbell-settled");
   });
   let had = null;
   document.addEventListener("htmx:before:swap", () => { had = document.activeElement; });

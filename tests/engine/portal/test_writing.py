@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text, update
 
 from engine.portal import cookies
+from engine.portal.guards import SETTLED
 from engine.services import settings
 from engine.services.broadcasts import choosing, drafts, templates
 from engine.services.broadcasts.drafts import Broadcast
@@ -281,6 +282,7 @@ def test_what_goes_is_stopped_and_corrected_and_says_what_became_of_it(anna: Bro
     now = anna.get(f"/broadcasts/{name}/now")
     assert "Stop the rest" in now.text
     assert "<html" not in now.text
+    assert SETTLED not in now.headers
     everybody = plain(anna.get(f"/broadcasts/{name}/recipients").text)
     assert "Lucía Reyes" in everybody
     csv = anna.post(f"/broadcasts/{name}/export")
@@ -301,6 +303,7 @@ def test_what_goes_is_stopped_and_corrected_and_says_what_became_of_it(anna: Bro
     for _ in range(2):
         stopped = anna.post(f"/broadcasts/{name}/cancel")
         assert stopped.headers["location"].endswith("?done=cancelled")
+    assert SETTLED in anna.get(f"/broadcasts/{name}/now").headers, "the page need not ask again"
 
 
 def test_an_emergency_needs_a_right_of_its_own(anna: Browser) -> None:
