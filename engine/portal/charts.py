@@ -36,9 +36,9 @@ class Bars:
     @property
     def path(self) -> str:
         """The shapes of all bars that are not 0."""
-        place = WIDTH / max(1, len(self.values))
+        place, most = WIDTH / max(1, len(self.values)), self.most
         return "".join(
-            f"M{number * place:.1f} {HEIGHT}v-{_height(value, self.most):.1f}"
+            f"M{number * place:.1f} {HEIGHT}v-{_height(value, most):.1f}"
             f"h{place * _FILLED:.1f}V{HEIGHT}z"
             for number, value in enumerate(self.values)
             if value

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 
 from engine.portal import cookies
-from engine.portal.portal import Portal, portal_of
+from engine.portal.portal import Portal, portal_of, the_portal
 from engine.services.actor import Actor
 from engine.services.staff import signing_in, tokens
 from engine.services.staff.signing_in import Browser, Visit
@@ -95,7 +95,7 @@ class Needs:
         self.grant = Grant(tool, right)
         self.anywhere = anywhere
 
-    def __call__(self, visit: Annotated[Visit, Depends(signed_in)]) -> Visit:
+    async def __call__(self, visit: Annotated[Visit, Depends(signed_in)]) -> Visit:
         """The visit, where it may."""
         if not (self.anywhere and visit.may_somewhere(self.grant)):
             require(visit, self.grant.tool, self.grant.right)
@@ -120,5 +120,5 @@ def actor(portal: Portal, visit: Visit) -> Actor:
     return Actor(visit.account.name, portal.now, visit.account.id)
 
 
-ThePortal = Annotated[Portal, Depends(portal_of)]
+ThePortal = Annotated[Portal, Depends(the_portal)]
 SignedIn = Annotated[Visit, Depends(signed_in)]

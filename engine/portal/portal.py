@@ -14,9 +14,12 @@ from fastapi import Request
 from engine.errors import SchoolbellError
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
+from engine.services import settings
+from engine.services.asking import Shared
 from engine.services.broadcasts.choosing import Offers, offered
 from engine.services.broadcasts.selection import PARTS
-from engine.services.monitor import Watch
+from engine.services.monitor import Monitor, Watch
+from engine.services.settings import Reach
 from engine.services.staff.provider import Provider
 from rules.tool_rights import Tool
 
@@ -25,12 +28,15 @@ from rules.tool_rights import Tool
 class Portal:
     """One district's portal. *config_file* is what the doctor reads; None for its usual place.
 
-    *port* is the one that is listened at, where the settings leave it open.
+    *port* is the one that is listened at, where the settings leave it open. What everybody sees
+    alike is read again after *watched* seconds, and what is long to count after *counted*.
     """
 
     district: District
     config_file: Path | None = None
     port: int | None = None
+    watched: float = 1.0
+    counted: float = 10.0
 
     @cached_property
     def watch(self) -> Watch:
@@ -38,10 +44,20 @@ class Portal:
         return Watch(self.district)
 
     @cached_property
+    def seen(self) -> Shared[Monitor]:
+        """How the engine stands."""
+        return Shared(lambda: self.watch.look(self.now), fresh=self.watched)
+
+    @cached_property
+    def reach(self) -> Shared[Reach]:
+        """How many people and devices take pushes now."""
+        return Shared(lambda: settings.reach(self.district.database, self.now), fresh=self.counted)
+
+    @cached_property
     def provider(self) -> Provider | None:
         """Where staff sign in besides here; None where there is no such place."""
-        settings = self.district.config.portal.oidc
-        return Provider(settings) if settings.issuer else None
+        oidc = self.district.config.portal.oidc
+        return Provider(oidc) if oidc.issuer else None
 
     def address(self, request: Request) -> str:
         """The address by which browsers reach the portal, without a slash at its end."""
@@ -83,10 +99,10 @@ class Portal:
     @property
     def hosts(self) -> frozenset[str]:
         """What a request may call this server, as browsers write it in Host."""
-        settings = self.district.config.portal
-        port = self.port or settings.port
-        local = {f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", settings.listen}
-        outside = (settings.public_url, self.district.config.app.public_url)
+        chosen = self.district.config.portal
+        port = self.port or chosen.port
+        local = {f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", chosen.listen}
+        outside = (chosen.public_url, self.district.config.app.public_url)
         return frozenset({*local, *(urlsplit(one).netloc for one in outside if one)})
 
     @property
@@ -99,3 +115,8 @@ def portal_of(request: Request) -> Portal:
     """The portal that a request came to."""
     portal: Portal = request.app.state.portal
     return portal
+
+
+async def the_portal(request: Request) -> Portal:
+    """The same, for pages: what needs no thread of its own is awaited."""
+    return portal_of(request)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from babel.numbers import format_decimal
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from engine.errors import Misconfigured, Unavailable
 from engine.portal import labels, navigation
@@ -28,6 +29,8 @@ _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
 
 _LONG: Final = 120  # seconds
+_WORDS: Final = 2_000
+_NUMBERS: Final = 2_000
 
 DONE: Final[Mapping[str, str]] = {
     "saved": _("Saved."),
@@ -108,8 +111,10 @@ def environment(language: str) -> Environment:
     )
     made.policies["ext.i18n.trimmed"] = True
     made.install_gettext_translations(catalogues()[language], newstyle=True)  # type: ignore[attr-defined]
+    translation = _translation(language)
     made.globals.update(
-        language=language, static=static, labels=labels, Tool=Tool, Right=Right, Grant=Grant,
+        _=translation, language=language, static=static, labels=labels,
+        Tool=Tool, Right=Right, Grant=Grant,
         said=lambda words, values=None: _said(words, values or {}, language),
     )  # fmt: skip
     made.filters.update(
@@ -117,11 +122,27 @@ def environment(language: str) -> Environment:
         day=lambda when: _day(when, language),
         date=lambda when: format_date(when, "medium", locale=language),
         browser=lambda agent: _browser(agent, language),
-        clock=lambda when, zone: format_time(when, "short", tzinfo=zone, locale=language),
+        clock=lambda when, zone: _clock(when, zone, language),
         duration=lambda took: _duration(took, language),
-        number=lambda value: format_decimal(value, locale=language),
+        number=lambda value: _number(value, language),
+        translated=lambda words: {key: translation(one) for key, one in words.items()},
     )
     return made
+
+
+def _translation(language: str) -> Callable[..., Markup]:
+    """Words of the templates in one language: each is looked up once, for a grid has hundreds."""
+    catalogue = catalogues()[language]
+
+    def with_values(words: str, values: Mapping[str, object]) -> Markup:
+        return Markup(catalogue.ugettext(words)) % values  # noqa: S704 - what we wrote ourselves
+
+    plain = lru_cache(_WORDS)(lambda words: with_values(words, {}))
+
+    def translated(words: str, **values: object) -> Markup:
+        return with_values(words, values) if values else plain(words)
+
+    return translated
 
 
 @cache
@@ -153,6 +174,16 @@ def _moment(when: datetime, zone: Any, language: str) -> str:
 def _browser(agent: str, language: str) -> str:
     found = browser(agent)
     return catalogues()[language].ugettext(found.words) % found._asdict()
+
+
+@lru_cache(_NUMBERS)
+def _number(value: int | float, language: str) -> str:
+    return format_decimal(value, locale=language)
+
+
+@lru_cache(_NUMBERS)
+def _clock(when: datetime, zone: Any, language: str) -> str:
+    return format_time(when, "short", tzinfo=zone, locale=language)
 
 
 def _day(when: date, language: str) -> str:

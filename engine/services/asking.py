@@ -1,4 +1,7 @@
-"""Asking what may be away: who asks waits for a moment at most, however many ask at once."""
+"""Asking for many at once: what may be away, and what our own database needs long to count.
+
+Who asks what may be away waits for a moment at most; what is long to count is counted once.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,40 @@ class Trouble:
 
     problem: str
     remedy: str
+
+
+class Shared(Generic[T]):
+    """What everybody sees alike: read once for all who ask within *fresh* seconds.
+
+    While it is read anew others get the one before, unless that is more than twice as old; then
+    they wait for the new one. An error is that of who read, and kept for nobody.
+    """
+
+    def __init__(self, read: Callable[[], T], *, fresh: float) -> None:
+        self._read = read
+        self._fresh = fresh
+        self._reading = threading.Lock()
+        self._found: Callable[[], T] | None = None
+        self._read_at = 0.0
+
+    def __call__(self) -> T:
+        """The reading; raises what the database raises."""
+        found = self._not_older_than(self._fresh)
+        if found is None and self._reading.locked():
+            found = self._not_older_than(2 * self._fresh)
+        return found() if found else self._anew()
+
+    def _anew(self) -> T:
+        with self._reading:
+            if found := self._not_older_than(self._fresh):
+                return found()
+            value = self._read()
+            self._found, self._read_at = lambda: value, time.monotonic()
+            return value
+
+    def _not_older_than(self, seconds: float) -> Callable[[], T] | None:
+        """The last reading, in something that is true whatever was read."""
+        return self._found if time.monotonic() - self._read_at < seconds else None
 
 
 class Asked(Generic[T]):

@@ -17,7 +17,7 @@ from engine.runtime.clock import utc_now
 from engine.runtime.disk import look_at_disk
 from engine.runtime.district import District
 from engine.services import install
-from engine.services.asking import Asked, Trouble
+from engine.services.asking import Asked, Shared, Trouble
 from engine.services.status import stalled
 from engine.store import alarms, district, due, gateways, lags, parked, tallies
 from engine.store.alarms import Alarm
@@ -138,6 +138,7 @@ class Watch:
 
     def __init__(self, here: District) -> None:
         self._here = here
+        self._phones = Shared(self._count_phones, fresh=_SELDOM)
         self._broker = _asked("The broker", lambda: here.broker.depths(), _OFTEN)
         self._outbox = _asked("The database of the SIS", self._backlog, _OFTEN)
         self._capture = _asked("The database of the SIS", self._broken_capture, _SELDOM)
@@ -203,7 +204,7 @@ class Watch:
         current: Sequence[Alarm],
     ) -> Sequence[GatewayNow]:
         """Those that are configured, have phones, or were asked within the hour."""
-        phones = gateways.phones(connection)
+        phones = self._phones()
         lately = gateways.said(connection, now - _LATELY)
         known = {*self._configured(), *phones, *(one.gateway for one in answers)} & set(NAMES)
         return [
@@ -219,6 +220,10 @@ class Watch:
             )
             for name in sorted(known)
         ]
+
+    def _count_phones(self) -> Mapping[str, Phones]:
+        with self._here.database.read() as connection:
+            return gateways.phones(connection)
 
     def _configured(self) -> Sequence[str]:
         config = self._here.config

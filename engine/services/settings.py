@@ -53,17 +53,19 @@ class Reach(NamedTuple):
     devices: int
 
 
+def is_enabled(database: Database) -> bool:
+    """Whether push notifications are on."""
+    with database.read() as connection:
+        return district.is_enabled(connection)
+
+
 def chosen(database: Database) -> Chosen:
     """What the district chose, as it holds now."""
     with database.read() as connection:
         return Chosen(
-            enabled=district.is_enabled(connection),
-            food_service=district.has_food_service(connection),
-            privacy=district.privacy(connection),
-            approval_above=district.approval_above(connection),
-            youngest_student=district.youngest_student(connection),
-            schools=district.schools_by_name(connection),
-            hidden=district.hidden_options(connection),
+            *district.settings(connection),
+            district.schools_by_name(connection),
+            district.hidden_options(connection),
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 from hashlib import blake2b
 from secrets import token_urlsafe
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -32,6 +32,16 @@ YOUNGEST_STUDENT: Final = 13
 """From how many years on students sign in where the district has not chosen."""
 
 _THE_ONE = 1
+
+
+class Settings(NamedTuple):
+    """What a district chose for all its schools."""
+
+    enabled: bool
+    food_service: bool
+    privacy: Privacy
+    approval_above: int
+    youngest_student: int
 
 
 def _is_active(table: FromClause) -> ColumnElement[bool]:
@@ -97,6 +107,23 @@ def set_end_to_end(connection: Connection, *, sealed: bool) -> None:
 def set_approval_above(connection: Connection, recipients: int) -> None:
     """Say how many recipients a broadcast may have without a second person's approval."""
     connection.execute(update(district).values(approval_above=recipients))
+
+
+def settings(connection: Connection) -> Settings:
+    """All of it at once. A district that was never set up is off and shows least."""
+    table = district.c
+    row = connection.execute(
+        select(
+            table.enabled, table.food_service, table.privacy, table.end_to_end, table.salt,
+            table.approval_above, table.youngest_student,
+        )
+    ).first()  # fmt: skip
+    if row is None:
+        return Settings(False, True, Privacy(), 0, YOUNGEST_STUDENT)
+    return Settings(
+        row.enabled, row.food_service, Privacy(Level(row.privacy), row.end_to_end, row.salt),
+        row.approval_above, row.youngest_student,
+    )  # fmt: skip
 
 
 def approval_above(connection: Connection) -> int:

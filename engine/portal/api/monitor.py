@@ -65,7 +65,7 @@ class Monitor(BaseModel):
 def read_monitor(portal: ThePortal, visit: May) -> Monitor:
     """How the engine stands now."""
     del visit
-    seen = portal.watch.look(portal.now)
+    seen = portal.seen()
     return Monitor(
         at=seen.at, well=seen.is_well, changes=seen.changes, accepted=seen.accepted,
         stages=[

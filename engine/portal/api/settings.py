@@ -122,7 +122,7 @@ def change_display_option(
 
 def _settings(portal: Portal) -> Settings:
     database = portal.district.database
-    chosen, reach = settings.chosen(database), settings.reach(database, portal.now)
+    chosen, reach = settings.chosen(database), portal.reach()
     return Settings(
         enabled=chosen.enabled, food_service=chosen.food_service, privacy=chosen.privacy.level,
         end_to_end=chosen.privacy.end_to_end, youngest_student=chosen.youngest_student,

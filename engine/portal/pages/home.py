@@ -15,6 +15,6 @@ pages = APIRouter(include_in_schema=False)
 def home(request: Request, portal: ThePortal, visit: SignedIn) -> Response:
     """Where somebody is who has just signed in."""
     return page(
-        request, "home.html", visit=visit, chosen=settings.chosen(portal.district.database),
-        reach=settings.reach(portal.district.database, portal.now),
+        request, "home.html", visit=visit, reach=portal.reach(),
+        is_enabled=settings.is_enabled(portal.district.database),
     )  # fmt: skip

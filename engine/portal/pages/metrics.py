@@ -28,7 +28,7 @@ def metrics(request: Request, portal: ThePortal) -> Response:
     if not (_shows_token(request, portal) or _is_local(request, portal)):
         return PlainTextResponse(_REFUSED, 403)
     try:
-        seen = portal.watch.look(portal.now)
+        seen = portal.seen()
     except SchoolbellError:
         seen = None
     return Response(exposition(seen), media_type=CONTENT_TYPE_LATEST)

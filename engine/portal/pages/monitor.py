@@ -32,7 +32,7 @@ def renew(request: Request, portal: ThePortal, visit: May) -> Response:
 
 
 def _seen(portal: Portal) -> dict[str, Any]:
-    seen = portal.watch.look(portal.now)
+    seen = portal.seen()
     answers = sorted(seen.answers.items(), key=lambda each: (-each[1], each[0]))
     most = max(seen.answers.values(), default=0)
     return {

@@ -115,7 +115,7 @@ def _show(
     }
     return page(
         request, "push_notifications.html", visit=visit, chosen=chosen,
-        reach=settings.reach(portal.district.database, portal.now),
+        reach=portal.reach(),
         last=settings.last_changed(portal.district.database, settings.ENABLED),
         most_years=settings.MOST_YEARS, channel=channel.of(portal.district.config),
         diagnoses=diagnoses, schools=readable,

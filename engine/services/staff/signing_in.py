@@ -177,11 +177,10 @@ def visit(database: Database, token: str, now: datetime, *, is_use: bool = True)
     What is no use of the session, because nobody did it, does not keep it from becoming idle.
     """
     with database.read() as connection:
-        session = alive(connection, token, now)
-        if session is None or session.is_pending:
+        session, account = sessions.with_account(connection, token_hash(token)) or (None, None)
+        if session is None or account is None or not _is_alive(session, now):
             return None
-        account = accounts.by_id(connection, session.staff)
-        if account is None or account.is_disabled:
+        if session.is_pending or account.is_disabled:
             return None
         held = rights.of(connection, account.id)
     if is_use and now - session.seen_at > _SEEN_EVERY:
@@ -243,9 +242,11 @@ def name_of(session: Session) -> str:
 def alive(connection: Connection, token: str, now: datetime) -> Session | None:
     """The session of a token, unless it is over or idle; it may be pending."""
     session = sessions.find(connection, token_hash(token))
-    if session is None or session.expires_at <= now or now - session.seen_at > IDLE:
-        return None
-    return session
+    return session if session and _is_alive(session, now) else None
+
+
+def _is_alive(session: Session, now: datetime) -> bool:
+    return session.expires_at > now and now - session.seen_at <= IDLE
 
 
 def _takes(

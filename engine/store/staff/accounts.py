@@ -41,7 +41,7 @@ class Account(NamedTuple):
         return self.has_authenticator or bool(self.passkeys)
 
 
-_ACCOUNT: Final = select(
+SELECTED: Final = select(
     staff.c.id, staff.c.username, staff.c.name, staff.c.language,
     staff.c.password_hash.is_not(None).label("has_password"),
     staff.c.totp_sealed.is_not(None).label("has_authenticator"),
@@ -75,12 +75,12 @@ def add(
 
 def by_username(connection: Connection, username: str) -> Account | None:
     """The account of a username, however it is capitalised."""
-    return _one(connection.execute(_ACCOUNT.where(staff.c.username == folded(username))).first())
+    return _one(connection.execute(SELECTED.where(staff.c.username == folded(username))).first())
 
 
 def by_id(connection: Connection, who: StaffId) -> Account | None:
     """The account with this id."""
-    return _one(connection.execute(_ACCOUNT.where(staff.c.id == who)).first())
+    return _one(connection.execute(SELECTED.where(staff.c.id == who)).first())
 
 
 def lock(connection: Connection, who: StaffId) -> None:
@@ -90,7 +90,7 @@ def lock(connection: Connection, who: StaffId) -> None:
 
 def every(connection: Connection) -> Sequence[Account]:
     """All accounts, by username."""
-    return [_account(row) for row in connection.execute(_ACCOUNT.order_by(staff.c.username))]
+    return [account(row) for row in connection.execute(SELECTED.order_by(staff.c.username))]
 
 
 def count(connection: Connection) -> int:
@@ -190,10 +190,11 @@ def _place(who: StaffId) -> str:
 
 
 def _one(row: Row[Any] | None) -> Account | None:
-    return _account(row) if row else None
+    return account(row) if row else None
 
 
-def _account(row: Row[Any]) -> Account:
+def account(row: Row[Any]) -> Account:
+    """The account of a row that has the columns SELECTED."""
     return Account(
         StaffId(row.id), row.username, row.name, row.language,
         bool(row.has_password), bool(row.has_authenticator), row.passkeys,

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    false,
+    literal,
+    select,
+    union_all,
+)
 
 from engine.store.bulk import insert_new
 from engine.store.staff.tables import group_rights, staff_groups, staff_members, staff_rights
@@ -25,20 +35,26 @@ class Group(NamedTuple):
     members: int
 
 
+_GIVEN: Final = group_rights.c
+_OWN: Final = staff_rights.c
+_OF: Final = union_all(
+    select(_GIVEN.group_id, _GIVEN.tool, _GIVEN.right, _GIVEN.school_id, false().label("taken"))
+    .join(staff_members, staff_members.c.group_id == _GIVEN.group_id)
+    .where(staff_members.c.staff_id == bindparam("who")),
+    select(literal(OWN).label("group_id"), _OWN.tool, _OWN.right, _OWN.school_id, _OWN.taken)
+    .where(_OWN.staff_id == bindparam("who")),
+)  # fmt: skip
+
+
 def of(connection: Connection, who: StaffId) -> ToolRights:
     """What somebody may do, and where each right comes from."""
     granted: dict[Grant, list[GroupId]] = defaultdict(list)
     taken: set[Grant] = set()
-    by_groups = select(group_rights).join(
-        staff_members, staff_members.c.group_id == group_rights.c.group_id
-    )
-    for row in connection.execute(by_groups.where(staff_members.c.staff_id == who)):
-        granted[_grant(row)].append(GroupId(row.group_id))
-    for row in connection.execute(select(staff_rights).where(staff_rights.c.staff_id == who)):
+    for row in connection.execute(_OF, {"who": who}):
         if row.taken:
             taken.add(_grant(row))
         else:
-            granted[_grant(row)].append(OWN)
+            granted[_grant(row)].append(GroupId(row.group_id))
     return ToolRights(dict(granted), frozenset(taken))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from engine.store.staff.tables import staff_sessions
+from engine.store.staff import accounts
+from engine.store.staff.accounts import Account
+from engine.store.staff.tables import staff, staff_sessions
 from rules.tool_rights import StaffId
 
 
@@ -29,6 +31,15 @@ class Session(NamedTuple):
     proved_at: datetime | None
 
 
+_WITH_ACCOUNT: Final = (
+    accounts.SELECTED.add_columns(
+        *(one for one in staff_sessions.c if one.name not in accounts.SELECTED.selected_columns)
+    )
+    .join(staff_sessions, staff_sessions.c.staff_id == staff.c.id)
+    .where(staff_sessions.c.token_hash == bindparam("shown"))
+)
+
+
 def begin(connection: Connection, session: Session) -> None:
     """Keep a new session."""
     values = session._asdict()
@@ -42,6 +53,12 @@ def find(connection: Connection, token_hash: bytes) -> Session | None:
         select(staff_sessions).where(staff_sessions.c.token_hash == token_hash)
     ).first()
     return _session(row) if row else None
+
+
+def with_account(connection: Connection, token_hash: bytes) -> tuple[Session, Account] | None:
+    """The session of a token and whose it is, in one statement: every page asks for it."""
+    row = connection.execute(_WITH_ACCOUNT, {"shown": token_hash}).first()
+    return (_session(row), accounts.account(row)) if row else None
 
 
 def of(connection: Connection, who: StaffId, now: datetime) -> Sequence[Session]:

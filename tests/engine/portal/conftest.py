@@ -45,7 +45,7 @@ def portal(
         portal=PortalSettings(public_url=f"https://{HOST}", oidc=oidc),
     )
     with closing(Installation(config)) as installation:
-        yield Portal(installation, tmp_path / "schoolbell.toml")
+        yield Portal(installation, tmp_path / "schoolbell.toml", watched=0.0, counted=0.0)
 
 
 @pytest.fixture

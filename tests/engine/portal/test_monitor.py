@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from engine.portal.charts import HEIGHT, WIDTH, Bars
 from engine.portal.portal import Portal
 from engine.ports import Depth, Queue
-from engine.services.asking import Asked, Trouble
+from engine.services.asking import Asked, Shared, Trouble
 from engine.services.monitor import MINUTES, Watch
 from engine.sources.capture import Finding
 from engine.store import alarms, tallies
@@ -291,6 +293,41 @@ def test_an_answer_is_given_again_while_it_is_fresh() -> None:
     assert len(asked) == 1
     stale(), stale()
     assert len(asked) == 3
+
+
+def test_what_all_see_alike_is_read_once_while_it_is_fresh() -> None:
+    readings = iter(range(10))
+    shared = Shared(lambda: next(readings), fresh=3600.0)
+    assert [shared(), shared()] == [0, 0]
+    always = Shared(lambda: next(readings), fresh=0.0)
+    assert [always(), always()] == [1, 2]
+
+
+def test_an_error_of_a_reading_is_kept_for_nobody() -> None:
+    answers: Iterator[Callable[[], int]] = iter([lambda: 1 // 0, lambda: 7])
+    shared = Shared(lambda: next(answers)(), fresh=3600.0)
+    with pytest.raises(ZeroDivisionError):
+        shared()
+    assert shared() == 7
+
+
+def test_who_asks_while_it_is_read_waits_for_it_and_does_not_read_too() -> None:
+    began, go, readings = threading.Event(), threading.Event(), []
+
+    def read() -> int:
+        began.set()
+        assert go.wait(10)
+        readings.append(1)
+        return len(readings)
+
+    shared = Shared(read, fresh=3600.0)
+    with ThreadPoolExecutor(2) as people:
+        first = people.submit(shared)
+        assert began.wait(10)
+        second = people.submit(shared)
+        go.set()
+        assert (first.result(10), second.result(10)) == (1, 1)
+    assert readings == [1]
 
 
 def test_an_unexpected_error_is_told_without_its_words() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyotp
 import pytest
+from sqlalchemy import event
 
 from engine.errors import ConfigError
 from engine.services import settings
@@ -278,3 +281,28 @@ def test_a_problem_with_a_percent_sign_has_its_page(
     browser.sign_in("boss")
     answer = browser.get("/push-notifications")
     assert (answer.status_code, "100% (wrong)" in answer.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/", 4), ("/push-notifications", 7), ("/monitor", 14), ("/staff", 6), ("/audit", 4),
+        ("/account", 8), ("/why?q=reyes", 14),
+    ],
+)  # fmt: skip
+def test_a_page_asks_the_database_little(boss: Browser, path: str, most: int) -> None:
+    """64 people read a page a second: two statements of each are for who it is that asks."""
+    asked: list[str] = []
+    engine = boss.portal.district.database.engine
+
+    def note(*seen: Any) -> None:
+        if seen[2].startswith("SELECT"):
+            asked.append(seen[2])
+
+    assert boss.get(path).status_code == 200
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert boss.get(path).status_code == 200
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert 2 < len(asked) <= most, asked
