@@ -938,9 +938,15 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("is_pending", sa.Boolean(), nullable=False),
         sa.Column("proved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("provider_session", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_schoolbell_staff_sessions")),
     )
     with op.batch_alter_table("schoolbell_staff_sessions", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_schoolbell_staff_sessions_provider_session"),
+            ["provider_session"],
+            unique=False,
+        )
         batch_op.create_index(
             batch_op.f("ix_schoolbell_staff_sessions_staff_id"), ["staff_id"], unique=False
         )
@@ -1082,6 +1088,7 @@ def downgrade() -> None:
     op.drop_table("schoolbell_staff_tokens")
     with op.batch_alter_table("schoolbell_staff_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_staff_sessions_staff_id"))
+        batch_op.drop_index(batch_op.f("ix_schoolbell_staff_sessions_provider_session"))
 
     op.drop_table("schoolbell_staff_sessions")
     op.drop_table("schoolbell_staff_rights")

@@ -51,6 +51,13 @@ class OidcProvider(PrivateServer):
         """Let the next token, or what it tells of a person, be false: see provider.js."""
         self._session().post(f"{self.issuer}/lie", {"lie": lie}, timeout=_PATIENCE)
 
+    def logout_token(self, name: str, session: str, lie: str = "") -> str:
+        """What it tells portals when *name* signs out of a *session*; *lie* is of provider.js."""
+        answer = self._session().post(
+            f"{self.issuer}/logout", {"sub": name, "sid": session, "lie": lie}, timeout=_PATIENCE
+        )
+        return answer.text
+
     def sign_in(self, address: str, name: str) -> str:
         """Sign in as *name* where a browser is sent to; where it is sent back to, not yet opened.
 

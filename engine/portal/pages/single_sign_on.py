@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from engine.errors import SchoolbellError
@@ -57,6 +57,17 @@ def end(request: Request, portal: ThePortal) -> Response:
     except SchoolbellError:
         return _ask_again(request, portal, Trouble.AWAY)
     return RedirectResponse(address or "/sign-in", 303)
+
+
+@pages.post("/back-channel-logout")
+def signed_out(
+    portal: ThePortal, logout_token: Annotated[str, Form(max_length=10_000)]
+) -> Response:
+    """The provider says, server to server, that somebody has signed out there."""
+    provider, now = _provider(portal), portal.now
+    if single_sign_on.signed_out(portal.district.database, provider, logout_token, now):
+        return Response(status_code=200)
+    return JSONResponse({"error": "invalid_request"}, 400)
 
 
 def _ask_again(request: Request, portal: Portal, trouble: Trouble) -> Response:

@@ -161,7 +161,10 @@ def add(
         Actor(account.name, now, account.id).did(
             connection, "passkey.added", account.username, None, {"name": name}
         )
-        began = signing_in.begin(connection, account, browser, now, proved=True)
+        began = signing_in.begin(
+            connection, account, browser, now, proved=True,
+            provider_session=visit.session.provider_session,
+        )  # fmt: skip
     return Added(began, codes)
 
 
@@ -250,7 +253,10 @@ def show_second(
         Actor(account.name, now, account.id).did(
             connection, "sign-in.second-factor", account.username, None, {"passkey": shown.name}
         )
-        return signing_in.begin(connection, account, browser, now, proved=True)
+        return signing_in.begin(
+            connection, account, browser, now, proved=True,
+            provider_session=session.provider_session,
+        )  # fmt: skip
 
 
 def _challenge(connection: Connection, browser_hash: bytes, purpose: str, now: datetime) -> bytes:

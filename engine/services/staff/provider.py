@@ -6,14 +6,17 @@ and keys are asked for at each sign-in: those are few, and a key that was change
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from authlib.common.security import generate_token
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.claims import JWTClaims
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -29,12 +32,17 @@ from engine.store.staff.identities import Identity
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 """Those by which a token may be signed; none of them is made with a secret that is shared."""
+LONGEST_ON_ITS_WAY: Final = timedelta(minutes=10)
+"""From its making until a logout token is heard."""
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 _PATIENCE: Final = 5  # seconds for each answer
 _CLOCKS_DIFFER: Final = 60  # seconds
 _VERIFIER: Final = 64  # characters, of 43 to 128
 _EMAIL: Final = "email"
 _VERIFIED: Final = "email_verified"
+_LOGOUT_TYPE: Final = "logout+jwt"
+_LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
+_LONGEST_TOKEN: Final = 8_192  # characters
 _AT_THE_PROVIDER: Final = "Compare [portal.oidc] with what the provider says of this client."
 
 
@@ -54,6 +62,18 @@ class Person(NamedTuple):
     identity: Identity
     username: str
     showed_second_factor: bool
+    session: str = ""  # what the provider calls the one that began there; empty where it says none
+
+
+class SignedOut(NamedTuple):
+    """A session that is over at the provider, or, where *session* is empty, all of somebody's.
+
+    *token* names what said so, which is heard once, and within LONGEST_ON_ITS_WAY.
+    """
+
+    identity: Identity | None
+    session: str
+    token: str
 
 
 class Provider:
@@ -65,6 +85,11 @@ class Provider:
 
     def __init__(self, settings: OidcSettings) -> None:
         self._settings = settings
+
+    @property
+    def issuer(self) -> str:
+        """Its address, by which it is known."""
+        return self._settings.issuer
 
     @property
     def label(self) -> str:
@@ -90,10 +115,27 @@ class Provider:
         self._require_ours(answer, metadata)
         with self._client(metadata, back_to) as client:
             token = self._token(client, metadata, answer.get("code", ""), verifier)
-            claims = self._claims(client, metadata, token, nonce, now)
+            claims = self._claims(metadata, token, nonce, now)
             said = {**self._more(client, metadata, token, claims), **claims}
         identity = Identity(self._settings.issuer, claims["sub"])
-        return Person(identity, self._username(said), self._has_shown_a_second_factor(claims))
+        return Person(
+            identity, self._username(said), self._has_shown_a_second_factor(claims),
+            _text(claims, "sid"),
+        )  # fmt: skip
+
+    def signed_out(self, token: str, now: datetime) -> SignedOut:
+        """Who is signed out there, by a logout token (OpenID Connect Back-Channel Logout 1.0).
+
+        The provider is asked for its keys only where the token says that it is from there.
+        """
+        self._require_addressed_to_us(token)
+        metadata = self._metadata()
+        claims = self._logout_claims(metadata, token, now)
+        subject, session = _text(claims, "sub"), _text(claims, "sid")
+        if not subject and not session:
+            raise Unprocessable("The logout token names nobody.", _AT_THE_PROVIDER)
+        identity = Identity(self._settings.issuer, subject) if subject else None
+        return SignedOut(identity, session, _text(claims, "jti"))
 
     def end_address(self, back_to: str) -> str | None:
         """Where somebody signs out there, too, and comes back; None where there is none."""
@@ -179,33 +221,71 @@ class Provider:
         return token
 
     def _claims(
-        self, client: OAuth2Session, metadata: Mapping[str, Any], token: Mapping[str, Any],
-        nonce: str, now: datetime,
+        self, metadata: Mapping[str, Any], token: Mapping[str, Any], nonce: str, now: datetime
     ) -> Mapping[str, Any]:  # fmt: skip
         """What the ID token says, once all of it was checked."""
-        keys = _object(self._asked(client, _endpoint(metadata, "jwks_uri")))
         options: Any = {"iss": {"essential": True, "value": self._settings.issuer}}
         params = {
             "nonce": nonce, "client_id": self._settings.client_id,
             "access_token": token.get("access_token"),
         }  # fmt: skip
         try:
-            decoded = jwt.decode(
-                str(token.get("id_token", "")), _key_set(keys),
-                registry=JWSRegistry(algorithms=list(ALGORITHMS), strict_check_header=False),
-            )  # fmt: skip
+            decoded = self._decoded(metadata, str(token.get("id_token", "")))
             claims = CodeIDToken(decoded.claims, decoded.header, options, params)
             claims.validate(now=int(now.timestamp()), leeway=_CLOCKS_DIFFER)
         except (JoseError, ValueError) as error:
-            said = " ".join(filter(None, (type(error).__name__, getattr(error, "claim", ""))))
-            raise Unprocessable(
-                f"The provider's token does not hold: {said}.", _AT_THE_PROVIDER
-            ) from None
+            raise _does_not_hold(error) from None
         if not claims["sub"] or not isinstance(claims["sub"], str):
             raise Unprocessable("The provider's token names nobody.", _AT_THE_PROVIDER)
         if claims["aud"] not in (self._settings.client_id, [self._settings.client_id]):
             raise Unprocessable("The provider's token is for others, too.", _AT_THE_PROVIDER)
         return dict(claims)
+
+    def _require_addressed_to_us(self, token: str) -> None:
+        """Refuse what is not even said to be ours: anybody may send such things."""
+        try:
+            said = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
+            is_ours = (said["iss"], said["aud"]) in (
+                (self._settings.issuer, self._settings.client_id),
+                (self._settings.issuer, [self._settings.client_id]),
+            )
+        except (ValueError, LookupError, TypeError, RecursionError):
+            is_ours = False
+        if not is_ours or len(token) > _LONGEST_TOKEN:
+            raise Unprocessable("This is no logout token of our provider.", _AT_THE_PROVIDER)
+
+    def _logout_claims(
+        self, metadata: Mapping[str, Any], token: str, now: datetime
+    ) -> Mapping[str, Any]:
+        """What a logout token says, once all of it was checked; an ID token is none."""
+        must: Any = {name: {"essential": True} for name in ("iat", "exp", "jti", "events")}
+        must["iss"] = {"essential": True, "value": self._settings.issuer}
+        must["aud"] = {"essential": True, "value": self._settings.client_id}
+        try:
+            decoded = self._decoded(metadata, token)
+            claims = JWTClaims(decoded.claims, decoded.header, must)
+            claims.validate(now=int(now.timestamp()), leeway=_CLOCKS_DIFFER)
+        except (JoseError, ValueError) as error:
+            raise _does_not_hold(error) from None
+        events, kind = claims["events"], str(decoded.header.get("typ", _LOGOUT_TYPE)).casefold()
+        is_one = (
+            kind in (_LOGOUT_TYPE, "jwt") and "nonce" not in claims
+            and isinstance(events, dict) and isinstance(events.get(_LOGOUT_EVENT), dict)
+            and now.timestamp() - claims["iat"] <= LONGEST_ON_ITS_WAY.total_seconds()
+            and bool(_text(claims, "jti"))
+        )  # fmt: skip
+        if not is_one:
+            raise Unprocessable("This is no logout token.", _AT_THE_PROVIDER)
+        return dict(claims)
+
+    def _decoded(self, metadata: Mapping[str, Any], token: str) -> Any:
+        """A token that one of the provider's keys has signed."""
+        with self._client(metadata, "") as client:
+            keys = _object(self._asked(client, _endpoint(metadata, "jwks_uri")))
+        return jwt.decode(
+            token, _key_set(keys),
+            registry=JWSRegistry(algorithms=list(ALGORITHMS), strict_check_header=False),
+        )  # fmt: skip
 
     def _more(
         self, client: OAuth2Session, metadata: Mapping[str, Any], token: Mapping[str, Any],
@@ -267,6 +347,17 @@ def _key_set(keys: Mapping[str, Any]) -> KeySet:
     return KeySet.import_key_set(
         {"keys": [one for one in signing if one.get("kty") in ("RSA", "EC", "OKP")]}
     )
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    found = claims.get(name)
+    return found if isinstance(found, str) else ""
+
+
+def _does_not_hold(error: Exception) -> Unprocessable:
+    """What is wrong with a token, and nothing of what it says."""
+    said = " ".join(filter(None, (type(error).__name__, getattr(error, "claim", ""))))
+    return Unprocessable(f"The provider's token does not hold: {said}.", _AT_THE_PROVIDER)
 
 
 def _away(error: RequestException) -> SchoolbellError:

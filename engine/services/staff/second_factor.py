@@ -58,7 +58,10 @@ def begin_use(
         Actor(account.name, now, account.id).did(
             connection, "second-factor.begun", account.username, None, None
         )
-        began = signing_in.begin(connection, account, browser, now, proved=True)
+        began = signing_in.begin(
+            connection, account, browser, now, proved=True,
+            provider_session=visit.session.provider_session,
+        )  # fmt: skip
     return began, codes
 
 

@@ -115,6 +115,7 @@ def begin(
     *,
     is_pending: bool = False,
     proved: bool = False,
+    provider_session: bytes | None = None,
 ) -> Began:
     """Begin a session of somebody who has proved who they are, under a new token."""
     token = new_token()
@@ -123,7 +124,7 @@ def begin(
         connection,
         Session(
             token_hash(token), account.id, browser.agent[:_LONGEST_BROWSER], now, now, now + life,
-            is_pending, now if proved else None,
+            is_pending, now if proved else None, provider_session,
         ),
     )  # fmt: skip
     return Began(token, is_pending)
@@ -168,7 +169,10 @@ def show_second_factor(
         counted.succeeded(connection)
         sessions.end(connection, session.token_hash)
         _tell(connection, account, "sign-in.second-factor", now)
-        return begin(connection, account, browser, now, proved=True)
+        return begin(
+            connection, account, browser, now, proved=True,
+            provider_session=session.provider_session,
+        )  # fmt: skip
 
 
 def visit(database: Database, token: str, now: datetime, *, is_use: bool = True) -> Visit | None:

@@ -7,7 +7,7 @@ first sign in under its username; from then on the subject alone says whose it i
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -19,11 +19,11 @@ from engine.errors import SchoolbellError, Unavailable
 from engine.services.actor import Actor
 from engine.services.signing.credentials import new_token, token_hash
 from engine.services.staff import signing_in
-from engine.services.staff.provider import Person, Provider
+from engine.services.staff.provider import LONGEST_ON_ITS_WAY, Person, Provider, SignedOut
 from engine.services.staff.signing_in import Began, Browser
 from engine.store.signing import attempts
 from engine.store.signing.attempts import Attempt
-from engine.store.staff import accounts, identities
+from engine.store.staff import accounts, identities, sessions
 from engine.store.staff.accounts import Account
 from engine.store.staff.identities import Bound as Bound  # the answer of bound
 from engine.telemetry import Event, emit
@@ -31,6 +31,8 @@ from rules.tool_rights import StaffId
 
 LIFE: Final = timedelta(minutes=10)
 _PURPOSE: Final = "provider"
+_LOGOUT: Final = "logout"
+_HEARD_FOR: Final = 2 * LONGEST_ON_ITS_WAY
 
 
 class Trouble(StrEnum):
@@ -101,6 +103,44 @@ def receive(
     return Returned(began, carried["next"]) if isinstance(began, Began) else began
 
 
+def signed_out(database: Database, provider: Provider, token: str, now: datetime) -> bool:
+    """End the sessions here that a logout token of the provider ends; False where it is none.
+
+    One session where it names one, else all of the person. Access tokens of programs stay. The
+    same token does nothing a second time. Raises Unavailable where the provider does not answer.
+    """
+    try:
+        out = provider.signed_out(token, now)
+    except Unavailable:
+        raise
+    except SchoolbellError as error:
+        _told(error)
+        return False
+    heard = Attempt(token_hash(f"logout\0{out.token}"), b"", _LOGOUT, {}, now + _HEARD_FOR)
+    with database.write() as connection:
+        if attempts.is_first(connection, heard):
+            for account in _end_sessions(connection, provider.issuer, out):
+                Actor(account.name, now, account.id).did(
+                    connection, "sign-out.provider", account.username, None, None
+                )
+    return True
+
+
+def _end_sessions(connection: Connection, issuer: str, out: SignedOut) -> Sequence[Account]:
+    """Whose sessions ended."""
+    if session := _session_hash(issuer, out.session):
+        ended = set(sessions.end_of_provider(connection, session))
+    else:
+        owner = identities.owner(connection, out.identity) if out.identity else None
+        ended = {owner} if owner is not None and sessions.end_all(connection, owner) else set()
+    found = (accounts.by_id(connection, who) for who in sorted(ended))
+    return [account for account in found if account is not None]
+
+
+def _session_hash(issuer: str, session: str) -> bytes | None:
+    return token_hash(f"{issuer}\0{session}") if session else None
+
+
 def bound(database: Database, who: StaffId) -> Bound | None:
     """Whose subject at the provider an account is bound to; None before the first sign-in."""
     with database.read() as connection:
@@ -125,6 +165,7 @@ def _begin(
     return signing_in.begin(
         connection, account, browser, now,
         is_pending=account.has_second_factor and not proved, proved=proved,
+        provider_session=_session_hash(person.identity.issuer, person.session),
     )  # fmt: skip
 
 

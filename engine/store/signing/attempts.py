@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
+from engine.store.bulk import insert_new
 from engine.store.signing.tables import sign_in_attempts
 
 
@@ -29,6 +30,12 @@ def begin(connection: Connection, attempt: Attempt, now: datetime) -> None:
     like."""
     forget(connection, now)
     connection.execute(sign_in_attempts.insert().values(**attempt._asdict()))
+
+
+def is_first(connection: Connection, attempt: Attempt) -> bool:
+    """Take note of what may be shown once until it expires; False where it was shown before."""
+    new = insert_new(connection, sign_in_attempts).values(**attempt._asdict())
+    return connection.execute(new.returning(sign_in_attempts.c.key_hash)).first() is not None
 
 
 def take(

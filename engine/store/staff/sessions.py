@@ -19,6 +19,7 @@ class Session(NamedTuple):
 
     While it *is_pending* a second factor is still to be shown, and nothing else may be done.
     *proved_at* is when one was shown. *expires_at* is its end, whatever happens.
+    *provider_session* is the hash of what the provider calls the session there, if it says.
     """
 
     token_hash: bytes
@@ -29,6 +30,7 @@ class Session(NamedTuple):
     expires_at: datetime
     is_pending: bool
     proved_at: datetime | None
+    provider_session: bytes | None = None
 
 
 _WITH_ACCOUNT: Final = (
@@ -94,6 +96,16 @@ def end_all(connection: Connection, who: StaffId, *, but: bytes | None = None) -
     return connection.execute(delete(staff_sessions).where(*conditions)).rowcount
 
 
+def end_of_provider(connection: Connection, provider_session: bytes) -> Sequence[StaffId]:
+    """End the sessions that began in one of the provider's; whose they were."""
+    ended = connection.execute(
+        delete(staff_sessions)
+        .where(staff_sessions.c.provider_session == provider_session)
+        .returning(staff_sessions.c.staff_id)
+    )
+    return [StaffId(who) for who in ended.scalars()]
+
+
 def forget(connection: Connection, now: datetime) -> int:
     """Forget the sessions that have ended by themselves; how many there were."""
     return connection.execute(
@@ -105,4 +117,5 @@ def _session(row: Row[Any]) -> Session:
     return Session(
         bytes(row.token_hash), StaffId(row.staff_id), row.browser, row.started_at, row.seen_at,
         row.expires_at, row.is_pending, row.proved_at,
+        bytes(row.provider_session) if row.provider_session is not None else None,
     )  # fmt: skip

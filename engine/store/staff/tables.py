@@ -68,6 +68,7 @@ staff_recovery_codes = table(
 )
 
 # What a browser shows is known by its hash alone. A session *proved* a second factor, or none yet.
+# *provider_session* is the hash of what the provider calls the session there.
 staff_sessions = table(
     "staff_sessions",
     Column("token_hash", LargeBinary, primary_key=True),
@@ -78,7 +79,9 @@ staff_sessions = table(
     Column("expires_at", MOMENT, nullable=False),
     Column("is_pending", Boolean, nullable=False),
     Column("proved_at", MOMENT),
+    Column("provider_session", LargeBinary),
     Index(None, "staff_id"),
+    Index(None, "provider_session"),
 )
 
 # What programs show in place of a sign-in, known by its hash alone; it may do what its owner may.

@@ -13,6 +13,7 @@ from engine.portal.portal import Portal
 PUBLIC = {
     "/health/live", "/health/ready", "/metrics", "/static/{name:path}", "/sign-in", "/sign-in/code",
     "/sign-out", "/sign-in/oidc", "/sign-in/oidc/callback", "/sign-in/oidc/end",
+    "/sign-in/oidc/back-channel-logout",
     *(f"/sign-in{way}passkey{rest}" for way in ("/", "/code/") for rest in ("", "/options")),
 }  # fmt: skip
 OF_EVERYBODY = {"/", *(f"/account{rest}" for rest in (

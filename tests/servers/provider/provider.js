@@ -30,6 +30,8 @@ const claimsOf = (id) => {
 const goodbye = (form) => `<!doctype html><html lang="en"><title>The district</title><main>${form}
 <button form="op.logoutForm" name="logout" value="yes">Sign out</button></main></html>`;
 
+const logouts = [];
+
 const provider = new Provider(issuer, {
   jwks: { keys: [own] },
   clients: [{
@@ -37,14 +39,22 @@ const provider = new Provider(issuer, {
     client_secret: settings.client_secret,
     redirect_uris: settings.redirect_uris,
     post_logout_redirect_uris: settings.post_logout_redirect_uris,
+    backchannel_logout_uri: settings.redirect_uris[0].replace("callback", "back-channel-logout"),
+    backchannel_logout_session_required: true,
     grant_types: ["authorization_code"],
     response_types: ["code"],
   }],
   pkce: { required: () => true },
+  // What it tells a portal server to server is kept for a test that asks, and carries it there.
+  fetch: async (_, { body }) => {
+    logouts.push(body.get("logout_token"));
+    return new Response();
+  },
   claims: { openid: ["sub", "amr"], email: ["email", "email_verified"], profile: ["preferred_username"] },
   cookies: { keys: [randomBytes(32).toString("hex")] },
   features: {
     devInteractions: { enabled: false },
+    backchannelLogout: { enabled: true },
     rpInitiatedLogout: { enabled: true, logoutSource: (ctx, form) => { ctx.body = goodbye(form); } },
   },
   findAccount: (_, id) => ({ accountId: id, claims: () => claimsOf(id) }),
@@ -85,6 +95,35 @@ const told = async (token) => {
   return new SignJWT(said).setProtectedHeader({ alg: "RS256", kid: "own" }).sign(key);
 };
 
+const LOGOUT_LIES = {
+  "no event": ({ events, ...claims }) => claims,
+  "another event": (claims) => ({ ...claims, events: { "http://evil.example": {} } }),
+  "a nonce": (claims) => ({ ...claims, nonce: "x" }),
+  "no jti": ({ jti, ...claims }) => claims,
+  "no exp": ({ exp, ...claims }) => claims,
+  "long ago": (claims) => ({ ...claims, iat: claims.iat - 3600 }),
+  nobody: ({ sub, sid, ...claims }) => claims,
+  issuer: LIES.issuer,
+  audience: LIES.audience,
+  expired: LIES.expired,
+  // These are no lies: a provider may say less.
+  "of a person": ({ sid, ...claims }) => claims,
+  "of a session": ({ sub, ...claims }) => claims,
+};
+
+// A logout token of oidc-provider itself for somebody, or one that is changed and signed again.
+const loggedOut = async ({ sub, sid, lie: change }) => {
+  const client = await provider.Client.find(settings.client_id);
+  await client.backchannelLogout(sub, sid);
+  const token = logouts.pop();
+  if (!change) return token;
+  const signed = new SignJWT(LOGOUT_LIES[change] ? LOGOUT_LIES[change](decodeJwt(token)) : decodeJwt(token));
+  const stranger = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+  const key = change === "key" ? stranger : await importJWK(own, "RS256");
+  const typ = change === "type" ? "at+jwt" : "logout+jwt";
+  return signed.setProtectedHeader({ alg: "RS256", kid: "own", typ }).sign(key);
+};
+
 const OF_A_PERSON = "another person";
 
 provider.use(async (ctx, next) => {
@@ -116,6 +155,7 @@ createServer(
       lie = (await body(request)).lie;
       return response.end();
     }
+    if (url.pathname === "/logout") return response.end(await loggedOut(await body(request)));
     if (url.pathname.startsWith("/interaction/")) {
       if (request.method === "GET") {
         response.setHeader("content-type", "text/html; charset=utf-8");
