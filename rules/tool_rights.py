@@ -32,6 +32,7 @@ class Tool(StrEnum):
     BACKGROUND_TASKS = "background-tasks"
     MONITOR = "monitor"
     WHY = "why"
+    PEOPLE = "people"
     STAFF = "staff"
     AUDIT = "audit"
 
@@ -62,6 +63,7 @@ OFFERED: Final[Mapping[Tool, frozenset[Right]]] = {
     Tool.BACKGROUND_TASKS: _READ_WRITE,
     Tool.MONITOR: _READ,
     Tool.WHY: _READ,
+    Tool.PEOPLE: _READ_WRITE,
     Tool.STAFF: _READ_WRITE,
     Tool.AUDIT: _READ,
 }
@@ -86,9 +88,9 @@ class Grant(NamedTuple):
 
     @property
     def needs_second_factor(self) -> bool:
-        """Whether a password alone is too little: what reaches families, or gives others rights."""
+        """Whether a password alone is too little: what reaches families, or lets others in."""
         if self.right is Right.WRITE:
-            return self.tool in (Tool.STAFF, Tool.PUSH_NOTIFICATIONS)
+            return self.tool in (Tool.STAFF, Tool.PUSH_NOTIFICATIONS, Tool.PEOPLE)
         return self.right is not Right.READ
 
 

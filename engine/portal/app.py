@@ -29,6 +29,7 @@ from engine.portal.pages import (
     metrics,
     monitor,
     passkeys,
+    people,
     push_notifications,
     sign_in,
     single_sign_on,
@@ -44,7 +45,7 @@ from engine.portal.protection import Protection
 _LARGEST_BODY: Final = 1_000_000  # bytes
 _PAGES: Final = (
     health, metrics, static_files, sign_in, single_sign_on, home, account, push_notifications,
-    passkeys, monitor, staff, audit, why, templates, choosing, writing, broadcasts,
+    passkeys, monitor, people, staff, audit, why, templates, choosing, writing, broadcasts,
     background_tasks,
 )  # fmt: skip
 _API: Final = (

@@ -29,6 +29,7 @@ TOOLS: Final[Mapping[Tool, str]] = {
     Tool.BACKGROUND_TASKS: _("Background Tasks"),
     Tool.MONITOR: _("Monitor"),
     Tool.WHY: _("Why?"),
+    Tool.PEOPLE: _("People"),
     Tool.STAFF: _("Staff"),
     Tool.AUDIT: _("Audit log"),
 }
@@ -45,6 +46,7 @@ FOR: Final[Mapping[Tool, str]] = {
     Tool.BACKGROUND_TASKS: _("What is under way or waits for somebody."),
     Tool.MONITOR: _("What the engine does now, and what to mend."),
     Tool.WHY: _("Why somebody did, or did not, get it."),
+    Tool.PEOPLE: _("Invite parents and students, and see who is signed in."),
     Tool.STAFF: _("Who may do what."),
     Tool.AUDIT: _("Who did what, and when."),
 }

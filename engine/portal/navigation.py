@@ -44,7 +44,7 @@ SECTIONS: Final = (
             Entry("/background-tasks", Tool.BACKGROUND_TASKS),
         ),
     ),
-    Section(_("Support"), (Entry("/why", Tool.WHY),)),
+    Section(_("Support"), (Entry("/why", Tool.WHY), Entry("/people", Tool.PEOPLE))),
     Section(
         _("System Settings"),
         (

@@ -64,6 +64,10 @@ class Portal:
         public = self.district.config.portal.public_url.rstrip("/")
         return public or f"{request.url.scheme}://{request.url.netloc}"
 
+    def app_address(self, request: Request) -> str:
+        """The same of what families reach."""
+        return self.district.config.app.public_url.rstrip("/") or self.address(request)
+
     @cached_property
     def offers(self) -> Offers:
         """What filters offer, asked of the SIS now and then."""

@@ -41,6 +41,7 @@ DONE: Final[Mapping[str, str]] = {
     "looked-at": _("It waits for nobody any more."),
     "erased": _("It is stopped, and what was made is erased."),
     "ended": _("The session has ended."),
+    "logins-ended": _("This person is signed in nowhere now."),
     "token-ended": _("The access token has ended."),
     "draft": _("It is a draft again."),
     "waiting": _("A second person is asked to approve it."),

@@ -31,18 +31,23 @@ from engine.services import exports, settings
 from engine.services.actor import Actor
 from engine.services.broadcasts import choosing, sending, templates
 from engine.services.broadcasts.writing import typed
+from engine.services.families import devices, invitations, logins
+from engine.services.families import signing_in as families
+from engine.services.families.logins import Given
+from engine.services.families.signing_in import Asked
 from engine.services.pages import Page
 from engine.services.staff import accounts, rights, second_factor, signing_in
 from engine.services.staff.signing_in import Began, Browser, Refused
 from engine.store.staff.accounts import Account
-from rules.change import SchoolId
+from engine.wire.messages import Token
+from rules.change import PersonId, SchoolId
 from rules.outcomes import Verdict
 from rules.tool_rights import EVERYWHERE, Grant, GroupId, Right, Tool
 from rules.wording.templates import Template
 from tests import district
 from tests.broadcasting import Office
 from tests.builders import an_outcome
-from tests.district import BEN, BEN_HIMSELF, HIGH_SCHOOL
+from tests.district import BEN, BEN_HIMSELF, HIGH_SCHOOL, MOTHER
 from tests.engine.sources.test_pages import PAGES
 
 PASSWORD: Final = "a sentence that staff remember"
@@ -192,8 +197,22 @@ def furnish(site: Site) -> tuple[Account, Account, GroupId]:
     _keep_a_template(site)
     _choose(site, boss)
     _let_something_happen(site)
+    _sign_a_mother_in(site)
     _write_to_families(site)
     return boss, long, group
+
+
+def _sign_a_mother_in(site: Site) -> None:
+    """Somebody of a family, on a phone that stays logged in."""
+    district_, now = site.installation, utc_now()
+    database, ring, today = district_.database, district_.keyring, district_.today(now)
+    code = invitations.invite(database, _somebody(), PersonId(MOTHER), today).code
+    asked = Asked("127.0.0.1", "Lucía’s phone", stay_logged_in=True)
+    given = families.accept(database, ring, code, "lucia", PASSWORD, asked, now, today)
+    assert isinstance(given, Given)
+    visit = logins.visit(database, ring, given.access_token, now, today)
+    assert visit is not None
+    devices.register(database, ring, visit, Token("apns", "ab" * 32), None, now)
 
 
 def _choose(site: Site, who: Account) -> None:

@@ -214,6 +214,17 @@ def decision(visitor: Visitor, there: Furnished) -> None:
     visitor.page.locator(".gates").wait_for()
 
 
+def person(visitor: Visitor, there: Furnished) -> None:
+    at(f"/people/person?student={ADA}&person={MOTHER}")(visitor, there)
+    visitor.page.locator("#devices table").wait_for()
+
+
+def invitation(visitor: Visitor, there: Furnished) -> None:
+    at(f"/people/person?student={ADA}&person={MOTHER}")(visitor, there)
+    visitor.page.locator("form[action$=invite] button").click()
+    visitor.page.locator(".handed").wait_for()
+
+
 def change(visitor: Visitor, there: Furnished) -> None:
     decision(visitor, there)
     visitor.page.locator(".lead a").click()
@@ -295,6 +306,12 @@ PAGES: Final = {
     "why-restricted": at(f"/why/person?student={ADA}&person={UNCLE}"),
     "why-decision": decision,
     "why-change": change,
+    "people": at("/people"),
+    "people-found": at("/people?q=reyes"),
+    "people-nobody": at("/people?q=nobody"),
+    "people-person": person,
+    "people-invitation": invitation,
+    "people-restricted": at(f"/people/person?student={ADA}&person={UNCLE}"),
     "families": at("/families"),
     "students": at("/students?sort=grade&down=yes"),
     "classes": at("/classes"),

@@ -63,6 +63,24 @@ def test_an_authenticator_app_is_set_up_and_asked_for(
     visitor.sees("The authenticator app is not asked for any more.")
 
 
+@pytest.mark.usefixtures("boss")
+def test_a_father_is_invited_disabled_and_let_in_again(visitor: Visitor) -> None:
+    visitor.go("/people")
+    visitor.fill("Name or id of a student, or of somebody in the family", "Ada")
+    visitor.press("Search")
+    visitor.page.get_by_role("link", name="Mark Reyes").click()
+    visitor.press("Make an invitation")
+    visitor.sees("An invitation for Mark Reyes")
+    visitor.page.get_by_role("button", name="I have handed it over").click()
+    visitor.sees("Invited until")
+    visitor.press("Take the invitation back")
+    visitor.sees("Nobody has chosen a password yet.")
+    visitor.press("Disable")
+    visitor.sees("Disabled since")
+    visitor.press("Let sign in again")
+    visitor.sees("Saved.")
+
+
 def test_the_code_that_the_app_shows_signs_in(
     site: Site, visitor: Visitor, new_account: Callable[..., Account]
 ) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
-from typing import Final
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from engine.database import Database
 from engine.services.actor import Actor
+from engine.services.families.logins import Login, is_over
+from engine.services.families.standing import Barred, standing
 from engine.services.families.whom import identity_of
 from engine.store import app, directory
-from engine.store.families import accounts, invitations, logins
+from engine.store.families import accounts, devices, invitations, logins, members
 from engine.store.families.accounts import Account as Account  # the answer of every and of
-from rules.change import PersonId
+from engine.store.families.devices import OwnDevice
+from rules.change import PersonId, StudentId
 
 _AT_ONCE: Final = 500
 
@@ -40,6 +43,34 @@ def of(
         whose = {one: directory.identity_of(connection, one) for one in people}
         known = accounts.some(connection, set(whose.values()), now)
     return {one: known[identity] for one, identity in whose.items()}
+
+
+class Looked(NamedTuple):
+    """One person's account: where they are signed in, on which devices they hear, whom they see.
+
+    *barred* is why they may not sign in now, or None.
+    """
+
+    account: Account
+    logins: Sequence[Login]
+    devices: Sequence[OwnDevice]
+    sees: Collection[StudentId]
+    barred: Barred | None
+
+
+def look(database: Database, person: PersonId, now: datetime, today: date) -> Looked:
+    """What there is to know of a person's account, by their id in the directory."""
+    with database.read() as connection:
+        identity = directory.identity_of(connection, person)
+        member = members.find(connection, identity)
+        found = standing(connection, identity, today)
+        return Looked(
+            accounts.some(connection, [identity], now)[identity],
+            [one for one in logins.of(connection, identity, now) if not is_over(one, now)],
+            devices.of(connection, identity, now),
+            member.sees(today) if member else frozenset(),
+            found if isinstance(found, Barred) else None,
+        )
 
 
 def disable(database: Database, by: Actor, person: PersonId) -> None:

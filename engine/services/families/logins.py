@@ -172,7 +172,7 @@ def of(database: Database, person: PersonId, now: datetime) -> Sequence[Login]:
     """Where somebody is signed in, the newest first."""
     with database.read() as connection:
         found = logins.of(connection, person, now)
-    return [one for one in found if not _is_over(one, now)]
+    return [one for one in found if not is_over(one, now)]
 
 
 def end(database: Database, visit_: Visit, which: LoginId, now: datetime) -> bool:
@@ -201,7 +201,7 @@ def sign_out(database: Database, shown: str, now: datetime) -> None:
 def alive(connection: Connection, which: LoginId, now: datetime) -> Kept | None:
     """A login, unless it is over or idle."""
     kept = logins.find(connection, which)
-    return None if kept is None or _is_over(kept.login, now) else kept
+    return None if kept is None or is_over(kept.login, now) else kept
 
 
 class _Shown(NamedTuple):
@@ -323,7 +323,8 @@ def _revoke(database: Database, login: Login, now: datetime) -> None:
     )  # fmt: skip
 
 
-def _is_over(login: Login, now: datetime) -> bool:
+def is_over(login: Login, now: datetime) -> bool:
+    """Whether a login came to its end, or was left alone without Stay Logged In."""
     is_idle = not login.stay_logged_in and now - login.seen_at > IDLE
     return login.expires_at <= now or is_idle
 
