@@ -24,8 +24,9 @@ from engine.secrets.keyring import Key, Keyring
 from engine.sources.definition import Definition
 from engine.sources.loading import load
 from engine.sources.source import SqlSource
+from engine.stages.batch import Planner
 from engine.stages.composing import Composer
-from engine.stages.evaluate import Evaluate, Planner
+from engine.stages.evaluate import Evaluate
 from engine.stages.record import Record
 from engine.stages.release import Release
 from engine.store import alarms, app, district, migrate

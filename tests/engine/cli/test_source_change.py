@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 
 from engine.database import Database
 from engine.sources.loading import load
-from engine.stages.evaluate import Planner
+from engine.stages.batch import Planner
 from engine.store.tables import notifications
 from rules.plan import plan
 from tests.district import ADA, BEN, FATHER, MOTHER, QUIZ_SCORE, build_sis
