@@ -138,16 +138,16 @@ def _decide(case: Case, gates: Sequence[Gate], already: Already, texts: Texts) -
     if reason:
         return _silent(case, reason)
     subject, candidate = case.subject, case.candidate
-    devices = tuple(
-        device for device in _devices(case) if subject.record not in already.get(device, ())
-    )
+    devices, is_apart = _devices(case), False
+    if not already.keys().isdisjoint(devices):
+        devices = tuple(one for one in devices if subject.record not in already.get(one, ()))
+        is_apart = any(one in already for one in devices)
     if not devices:
         return _silent(case, Reason.DEVICE_ALREADY_TOLD)
     about = (subject.change, subject.student)
     text = texts.of(about, subject, candidate.audience, candidate.language)
     if isinstance(text, TextFault):
         return _silent(case, text.reason, text)
-    is_apart = any(device in already for device in devices)
     for device in devices:
         already.setdefault(device, set()).add(subject.record)
     return Decision(

@@ -185,7 +185,9 @@ def threshold_crossed(case: Case) -> Reason | None:
 def crossed(case: Case) -> Decimal | None:
     """The lowest threshold of the person below which the value fell with this change, if any."""
     subscription, after = case.candidate.subscription, case.subject.after
-    if subscription is None or after is None or after.number is None:
+    if subscription is None or not subscription.thresholds:
+        return None
+    if after is None or after.number is None:
         return None
     before = case.subject.before or (case.shown and case.shown.facts)
     was = before.number if before else None

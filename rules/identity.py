@@ -82,7 +82,12 @@ def first_id_at(moment: datetime) -> str:
 
 def moment_of(origin: str) -> datetime:
     """When what has this id, a time-ordered UUID in text, was captured."""
-    return _EPOCH + timedelta(milliseconds=int(origin[:8] + origin[9:_TIME_PART], 16))
+    return _EPOCH + timedelta(milliseconds=milliseconds_of(origin))
+
+
+def milliseconds_of(origin: str) -> int:
+    """The same, in milliseconds since 1970."""
+    return int(origin[:8] + origin[9:_TIME_PART], 16)
 
 
 def is_captured(origin: str) -> bool:

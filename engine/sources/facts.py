@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 
 from engine.database import Database
-from engine.dialects.dialect import NAME
 from engine.sources.definition import Definition, Query, Watch
 from engine.sources.flags import allows
 from engine.sources.keys import parts
@@ -27,15 +26,15 @@ from rules.wording.templates import VARIABLES
 
 OPTIONAL: Final = ("out_of", "text", "visible_from", "visible_until")
 NEEDED: Final = ("record", "student_id", "school_id", "calendar_id", "released", "value")
-_NOT_WORDS: Final = frozenset({*NEEDED, *OPTIONAL, NAME})
 
 MADE_BY_US: Final = frozenset({"student", "before", "after"})
+_NO_WORDS: Final = frozenset({*NEEDED, *OPTIONAL}) | MADE_BY_US
 
 Fact = Mapping[str, Any]
 
 
 class _Found(NamedTuple):
-    """One row of the facts about one change."""
+    """One row of the facts about one change; *words* are the columns that texts may use."""
 
     definition: Definition
     change: Change
@@ -44,7 +43,7 @@ class _Found(NamedTuple):
     meaning: Meaning
     release_is_watched: bool
     as_now: bool
-    not_words: frozenset[str]
+    words: Sequence[str]
 
 
 def _subject(found: _Found) -> Subject:
@@ -67,8 +66,8 @@ def _subject(found: _Found) -> Subject:
         after=after,
         details={
             name: written(word, found.meaning.zone)
-            for name, word in fact.items()
-            if name not in found.not_words and word is not None
+            for name in found.words
+            if (word := fact.get(name)) is not None
         },
         position=change.position,
         # A row that was deleted and has facts was only written anew.
@@ -124,7 +123,7 @@ def find(
                     labels = _labels(connection, definition, own, values)
             meaning = Meaning(own, zone, labels)
             watched = _release_is_watched(definition, watch)
-            not_words = _NOT_WORDS.union(watch.by_columns)
+            words = sorted(VARIABLES[watch.kind] - _NO_WORDS.union(watch.by_columns))
             found += (
                 _subject(
                     _Found(
@@ -135,7 +134,7 @@ def find(
                         meaning,
                         watched,
                         change.id in as_now,
-                        not_words,
+                        words,
                     )
                 )
                 for change in of_watch
@@ -163,8 +162,9 @@ def rows_gone(
     return found
 
 
-def _student(fact: Fact) -> str:
-    return str(fact["student_id"])
+def _order(fact: Fact) -> tuple[str, str]:
+    """By the student, and of one student by the record: a database gives them in any order."""
+    return str(fact["student_id"]), str(fact["record"])
 
 
 def _release_is_watched(definition: Definition, watch: Watch) -> bool:
@@ -217,7 +217,7 @@ def _becomes(watch: Watch, row: Mapping[str, Any] | None) -> bool:
 def _facts(
     connection: Connection, definition: Definition, watch: Watch, changes: Sequence[Change]
 ) -> Mapping[str, list[Fact]]:
-    """The facts by the key of a change, those of each in the order of their students."""
+    """The facts by the key of a change, those of each by student and record."""
     keys: dict[Key, list[str]] = defaultdict(list)
     for text in {change.key for change in changes}:
         if key := parts(text, watch.key_columns):
@@ -229,7 +229,7 @@ def _facts(
     for key, fact in match(connection, query, watch.by_columns, list(keys), named):
         if fact["student_id"] is not None:
             found[key].append(fact)
-    return {text: sorted(facts, key=_student) for key, facts in found.items() for text in keys[key]}
+    return {text: sorted(facts, key=_order) for key, facts in found.items() for text in keys[key]}
 
 
 def _labels(

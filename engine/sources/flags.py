@@ -17,13 +17,13 @@ _WORDS: Final = {
 
 def understood(flag: Any) -> bool | None:
     """What a flag says; None where nobody can tell."""
-    if flag is None:
-        return False
+    if flag is None or flag is True or flag is False:  # nearly always
+        return bool(flag)
     if isinstance(flag, str):
         return _WORDS.get(flag.strip().lower())
     if isinstance(flag, bytes | bytearray | memoryview):
         return _of_bytes(bytes(flag))
-    if isinstance(flag, bool | int | float | Decimal):
+    if isinstance(flag, int | float | Decimal):
         return bool(flag) if flag in (0, 1) else None
     return None
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 _A_DAY: Final = 10  # characters of 2026-11-30
 _ALWAYS: Final = ("", "infinity", "-infinity")
+_A_DAY_AFTER: Final = timedelta(days=1)
 
 
 class Window(NamedTuple):
@@ -21,13 +22,16 @@ class Window(NamedTuple):
     clear: bool = True
 
 
+_NO_LIMITS: Final = Window(None, None)
+
+
 def window(fact: Mapping[str, Any], zone: tzinfo) -> Window:
     """What the facts say: a day is meant from its beginning to its end, by the clock of *zone*."""
+    opens, closes = fact.get("visible_from"), fact.get("visible_until")
+    if opens is None and closes is None:
+        return _NO_LIMITS
     try:
-        return Window(
-            _moment(fact.get("visible_from"), zone),
-            _moment(fact.get("visible_until"), zone, after=timedelta(days=1)),
-        )
+        return Window(_moment(opens, zone), _moment(closes, zone, after=_A_DAY_AFTER))
     except (ValueError, OverflowError):
         return Window(None, None, clear=False)
 

@@ -7,7 +7,7 @@ not guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, tzinfo
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -53,6 +53,7 @@ class Meaning:
     _known: Mapping[str, Label] = field(init=False)
     _ignored: frozenset[str] = field(init=False)
     _scale: Decimal | None = field(init=False)
+    _of_plain: Callable[[Any, Any, Any], Value | None] = field(init=False)
 
     def __post_init__(self) -> None:
         words, numbers = by_value(self.watch.words), by_value(self.watch.numbers)
@@ -63,12 +64,20 @@ class Meaning:
         object.__setattr__(self, "_known", known)
         object.__setattr__(self, "_scale", _decimal(self.watch.scale or None))
         object.__setattr__(self, "_ignored", frozenset(map(canonical, self.watch.ignore)))
+        # What a class scored is a handful of values, which say the same each time.
+        again = lru_cache(maxsize=4_096, typed=True)(lambda *one: self._of_all(one[:1], *one[1:]))
+        object.__setattr__(self, "_of_plain", again)
 
     def of(self, raw: Sequence[Any], text: Any, out_of: Any) -> Value | None:
         """What *raw* values say, with the *text* for them where there is one, or None: nothing.
 
         *out_of* are the points possible. Of a watch with `first_of` the first value counts.
         """
+        if len(raw) == 1 and _PLAIN.issuperset((type(raw[0]), type(text), type(out_of))):
+            return self._of_plain(raw[0], text, out_of)
+        return self._of_all(raw, text, out_of)
+
+    def _of_all(self, raw: Sequence[Any], text: Any, out_of: Any) -> Value | None:
         parts = [part for part in raw if not self._is_nothing(part)]
         if not parts:
             return None

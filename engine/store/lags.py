@@ -6,6 +6,7 @@ what is told at once counts: what was held until a later moment has an id of ano
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,7 +14,7 @@ from typing import Final, NamedTuple
 
 from engine.store.tallies import Tallied
 from engine.wire.messages import Outcome
-from rules.identity import is_captured, moment_of
+from rules.identity import is_captured, milliseconds_of
 
 _SUM: Final = " ms"
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -41,15 +42,16 @@ class Passed(NamedTuple):
 
 def of_changes(changes: Iterable[str], now: datetime) -> Mapping[Tallied, int]:
     """What to tally of changes that are decided *now*, by their ids."""
-    return _tallied(Step.DECIDED, [(one, now) for one in changes])
+    return _tallied(Step.DECIDED, list(changes), itertools.repeat(now))
 
 
 def of_outcomes(new: Sequence[Outcome], now: datetime) -> Mapping[Tallied, int]:
     """What to tally of the answers of gateways to first tries, which are recorded *now*."""
     first = [one for one in new if one.attempt == 1 and one.gateway]
+    pushes = [one.push_id for one in first]
     return {
-        **_tallied(Step.ANSWERED, [(one.push_id, one.at) for one in first]),
-        **_tallied(Step.RECORDED, [(one.push_id, now) for one in first]),
+        **_tallied(Step.ANSWERED, pushes, (one.at for one in first)),
+        **_tallied(Step.RECORDED, pushes, itertools.repeat(now)),
     }
 
 
@@ -63,12 +65,18 @@ def passed(tallied: Mapping[Tallied, int]) -> Mapping[Step, Passed]:
     }
 
 
-def _tallied(step: Step, found: Sequence[tuple[str, datetime]]) -> Mapping[Tallied, int]:
-    """A clock that is behind that of the SIS makes nothing faster than at once."""
-    took = [max(at - moment_of(one), timedelta()) for one, at in found if is_captured(one)]
+def _tallied(
+    step: Step, ids: Sequence[str], passed_at: Iterable[datetime]
+) -> Mapping[Tallied, int]:
+    """A clock that is behind that of the SIS makes nothing faster than at once.
+
+    There are three for each push, so numbers are summed and no durations.
+    """
+    took = [
+        max(0.0, at.timestamp() * 1e3 - milliseconds_of(one))
+        for one, at in zip(ids, passed_at, strict=False)
+        if is_captured(one)
+    ]
     if not took:
         return {}
-    return {
-        Tallied(step): len(took),
-        Tallied(step + _SUM): sum(took, timedelta()) // _MILLISECOND,
-    }
+    return {Tallied(step): len(took), Tallied(step + _SUM): round(sum(took))}

@@ -26,6 +26,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    cast,
     event,
     func,
     literal_column,
@@ -36,6 +37,7 @@ from sqlalchemy import column as sql_column
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.types import NullType
 
 from engine.dialects import folding, rows
 from engine.dialects.dialect import ColumnType, Follower, Owner, Row, Statement, Transactions
@@ -44,7 +46,7 @@ from engine.dialects.postgresql import sessions
 from engine.dialects.postgresql.column_types import types
 from engine.dialects.postgresql.errors import as_ours
 from engine.dialects.postgresql.following import following, not_following
-from engine.dialects.postgresql.keys import matched, names, narrowed, unique_sets
+from engine.dialects.postgresql.keys import as_array, matched, names, narrowed, unique_sets
 from engine.dialects.postgresql.names import quoted as quoted_table
 from engine.dialects.postgresql.outbox import PostgresqlOutbox
 from engine.dialects.postgresql.plans import whole_reads
@@ -146,15 +148,12 @@ class Postgresql:
 
     def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """See dialect.Dialect.one_of."""
-        return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
+        return column == any_(_array_of(column, values))
 
     def tuples(self, columns: Sequence[Column[Any]], values: Sequence[Row]) -> FromClause:
         """See dialect.Dialect.tuples."""
         each = list(zip(*values, strict=True)) or [()] * len(columns)
-        arrays = (
-            bindparam(None, list(one), type_=ARRAY(column.type))
-            for column, one in zip(columns, each, strict=True)
-        )
+        arrays = (_array_of(column, one) for column, one in zip(columns, each, strict=True))
         named = (sql_column(column.name, column.type) for column in columns)
         return func.unnest(*arrays).table_valued(*named, name="wanted").render_derived()
 
@@ -292,6 +291,19 @@ class Postgresql:
     ) -> Outbox:
         """See dialect.Dialect.outbox."""
         return PostgresqlOutbox(database, owner, source, mark)
+
+
+def _array_of(column: Column[Any], values: Collection[Any]) -> ColumnElement[Any]:
+    """One parameter for all *values* of a column.
+
+    Texts are put into an array literal here: the driver would look at each by itself, which took
+    as long as reading the rows that are asked for.
+    """
+    kind = ARRAY(column.type)
+    try:
+        return cast(bindparam(None, as_array(values), type_=NullType()), kind)
+    except TypeError:  # numbers and moments
+        return bindparam(None, list(values), type_=kind)
 
 
 def _conversion(column: Column[Any]) -> Callable[[Any], Any] | None:

@@ -33,7 +33,7 @@ def narrowed(query: str, by: str, keys: Collection[str]) -> Statement:
     An array literal without a type: PostgreSQL gives it the column's, and uses its index.
     """
     condition = f"{in_text(quoted(by))} = ANY(:keys)"
-    return Statement(f"SELECT * FROM ({query}\n) f WHERE {condition}", {"keys": _array(keys)})
+    return Statement(f"SELECT * FROM ({query}\n) f WHERE {condition}", {"keys": as_array(keys)})
 
 
 def matched(
@@ -44,15 +44,21 @@ def matched(
     The array literals have no type. In a UNION with arrays of the columns, of which no row is
     ever read, they get the columns' types, so indexes are used. The condition on one column
     passes a GROUP BY or UNION of the query, which a join does not.
+
+    What that condition finds is put aside before it is joined with the keys. Asked for both at
+    once PostgreSQL takes the keys for next to none, and reads other tables of the query wholly for
+    each: 55 ms for 1,000 scores where it takes 8.
     """
     columns = [in_text(quoted(column)) for column in by]
     name = f", {_name(f'f.{in_text(quoted(column))}' for column in named)}" if named else ""
     equal = " AND ".join(f"f.{column} = wanted.k{n}" for n, column in enumerate(columns))
-    narrow = f" WHERE f.{columns[0]} = ANY(:k0)" if len(by) == 1 else ""
+    found, aside = "f", ""
+    if len(by) == 1:
+        found = "found f"
+        aside = f", found AS MATERIALIZED (SELECT * FROM f WHERE f.{columns[0]} = ANY(:k0))"
     return Statement(
-        f"WITH f AS NOT MATERIALIZED ({query}\n)"
-        f" SELECT wanted.n AS {NUMBER}{name}, f.* FROM {_wanted(columns)}"
-        f" JOIN f ON {equal}{narrow}",
+        f"WITH f AS NOT MATERIALIZED ({query}\n){aside}"
+        f" SELECT wanted.n AS {NUMBER}{name}, f.* FROM {_wanted(columns)} JOIN {found} ON {equal}",
         _arrays(keys),
     )
 
@@ -82,7 +88,7 @@ def _wanted(columns: Sequence[str]) -> str:
 
 
 def _arrays(keys: Sequence[Sequence[str]]) -> dict[str, str]:
-    return {f"k{n}": _array(each) for n, each in enumerate(zip(*keys, strict=True))}
+    return {f"k{n}": as_array(each) for n, each in enumerate(zip(*keys, strict=True))}
 
 
 def _name(values: Iterable[str]) -> str:
@@ -111,6 +117,13 @@ def unique_sets(connection: Connection, table: str) -> set[frozenset[str]]:
     return {frozenset(columns) for columns in found.scalars()}
 
 
-def _array(texts: Iterable[str]) -> str:
-    escaped = (one.replace("\\", "\\\\").replace('"', '\\"') for one in texts)
-    return "{" + ",".join(f'"{one}"' for one in escaped) + "}"
+def as_array(texts: Iterable[str]) -> str:
+    """An array literal of *texts*. Few hold what must be escaped, so all are looked at as one."""
+    found = list(texts)
+    if not found:
+        return "{}"
+    whole = '","'.join(found)
+    if "\\" in whole or whole.count('"') > 2 * (len(found) - 1):
+        escaped = (one.replace("\\", "\\\\").replace('"', '\\"') for one in found)
+        whole = '","'.join(escaped)
+    return '{"' + whole + '"}'

@@ -256,7 +256,7 @@ class TestAssignments:
             change=school.sis.change().id, kind=Kind.ASSIGNMENT, record="score 1", student="41",
             student_name="Student 41", school="1", calendar="2", released=True,
             before=a_value("10/20", "50"), after=a_value("17.5/20", "87.5"),
-            details={"work_id": "5", "title": "Quiz 1", "course": "Biology"},
+            details={"title": "Quiz 1", "course": "Biology"},  # what texts may use, and no more
             position=school.sis.change().position,
         )  # fmt: skip
 

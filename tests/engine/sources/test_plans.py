@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from sqlalchemy import text
 
 from engine.database import Database
 from engine.dialects import dialect_of
@@ -42,3 +43,31 @@ def test_a_whole_read_is_named_by_its_table(
             dialect.matched(query, (by,), [("1",), ("2",)]),
         ):
             assert dialect.whole_reads(connection, statement) == read
+
+
+def test_a_batch_of_keys_reads_what_belongs_to_them_and_no_other_table_wholly(
+    postgres_url: str,
+) -> None:
+    """PostgreSQL thought that few keys are given, and looked through all work for each of them."""
+    query = (
+        "SELECT mark.id, work.title FROM mark JOIN work ON work.id = mark.work"
+        " JOIN term ON term.id = work.term"
+    )
+    with closing(Database(postgres_url)) as database, database.write() as connection:
+        for statement in (
+            "CREATE TABLE term AS SELECT id FROM generate_series(1, 10) id",
+            "CREATE TABLE work AS SELECT id, 1 + mod(id, 10) AS term, 'Quiz' AS title"
+            " FROM generate_series(1, 2000) id",
+            "CREATE TABLE mark AS SELECT id, 1 + mod(id, 2000) AS work"
+            " FROM generate_series(1, 20000) id",
+            "CREATE INDEX ON mark (work)",
+            *(f"ALTER TABLE {table} ADD PRIMARY KEY (id)" for table in ("term", "work", "mark")),
+            "ANALYZE term, work, mark",
+        ):
+            connection.exec_driver_sql(statement)
+        keys = [(str(number),) for number in range(1, 501)]
+        asked, values = database.dialect.matched(query, ("id",), keys)
+        found = connection.execute(text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {asked}"), values)
+        plan = found.scalar_one()[0]["Plan"]
+    blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    assert blocks < 10 * len(keys)
