@@ -14,7 +14,7 @@ from typing import Final
 from docs import language
 from engine.config import Config
 from engine.doctor.remedies import APNS_CURES, FCM_CURES, TOKEN_CURES, Cure
-from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, Meaning
+from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, WEB_PUSH_SAYS, Meaning
 from engine.portal.app import application
 from engine.portal.labels import TOOLS
 from engine.portal.labels import VARIABLES as LABELS
@@ -86,6 +86,9 @@ def _tables() -> Mapping[Path, Mapping[str, str]]:
         ANSWERS: {
             "answers of FCM": _table(answers, _consequences_of("fcm", _of_fcm())),
             "answers of APNs": _table(answers, _consequences_of("apns", _of_apns())),
+            "answers of push services": _table(
+                answers, _consequences_of("web_push", _of_push_services())
+            ),
             "no answer": _table(answers, _consequences_of("", _of_nobody())),
             "alarms": _table(("reason", "what to do"), _grouped(_advised())),
             "remedies for FCM": _table(remedies, _remedies(FCM_CURES)),
@@ -158,6 +161,14 @@ def _of_apns() -> Iterator[tuple[str, Meaning]]:
         yield _code(reason), meaning
 
 
+def _of_push_services() -> Iterator[tuple[str, Meaning]]:
+    yield "201", Meaning(Verdict.ACCEPTED)
+    for (status, said), meaning in WEB_PUSH_SAYS.items():
+        words = f"{status}, {said}" if said else f"{status}"
+        yield f"{_code(meaning.reason)} ({words})", meaning
+    yield "any other 5xx", Meaning(Verdict.DEFERRED, "HTTP_500")
+
+
 def _of_nobody() -> Iterator[tuple[str, Meaning]]:
     for none, meaning in NOT_ANSWERED.items():
         yield f"{_code(meaning.reason)}: {none.value}", meaning
@@ -205,7 +216,7 @@ def _means(said: Said, meaning: Meaning) -> str:
         case Verdict.UNREGISTERED:
             return "the app was removed, or the token has expired"
         case Verdict.REFUSED if said.reason in DOUBTFUL:
-            return "a dead token; or our project, endpoint or topic is the wrong one"
+            return "a dead token; or our project, endpoint, topic or key is the wrong one"
         case Verdict.REFUSED:
             return "what we sent is wrong"
         case Verdict.DEFERRED:

@@ -30,6 +30,7 @@ from pydantic import (
 
 from engine import files
 from engine.errors import ConfigError
+from engine.wire.endpoints import PUSH_SERVICES, may_be_listed
 
 ENV_PREFIX: Final = "SCHOOLBELL_"
 CONFIG_VARIABLE: Final = "SCHOOLBELL_CONFIG"
@@ -49,6 +50,9 @@ _LAST_PORT: Final = 65_535
 _LONGEST_LABEL: Final = 60
 _CLAIM: Final = re.compile(r"[A-Za-z0-9_:./-]{1,200}")
 _DOMAIN: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
+_CONTACT: Final = re.compile(
+    r"mailto:[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|https://[A-Za-z0-9.-]+[!-~]*"
+)
 _RELATIVE_SQLITE: Final = re.compile(rf"{_SQLITE}(?!/|:memory:|file:)")
 
 
@@ -79,6 +83,20 @@ def _require_listen(value: str) -> str:
 def _require_plain(value: str) -> str:
     if not _PLAIN.fullmatch(value):
         raise ValueError("write it as it was given to you: letters, digits and . : - _")
+    return value
+
+
+def _require_contact(value: str) -> str:
+    if value and not _CONTACT.fullmatch(value):
+        raise ValueError(
+            "write an address that exists, like mailto:it@district.example, or an https:// page"
+        )
+    return value
+
+
+def _require_push_host(value: str) -> str:
+    if not may_be_listed(value):
+        raise ValueError("write the name of a host in small letters, like *.push.apple.com")
     return value
 
 
@@ -138,6 +156,9 @@ Moments = Annotated[timedelta, Field(ge=timedelta(milliseconds=1), le=timedelta(
 Patience = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(minutes=5))]
 Duration = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=7))]
 Memory = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=36_525))]
+# Apple refuses one with blanks or angle brackets, and one of no domain.
+Contact = Annotated[str, AfterValidator(_require_contact)]
+PushHost = Annotated[str, AfterValidator(_require_push_host)]
 ClaimName = Annotated[str, AfterValidator(_require_claim)]
 OptionalDomain = Annotated[str, AfterValidator(_require_domain)]
 DistrictId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -289,6 +310,29 @@ class ApnsSettings(Section):
         return self
 
 
+class WebPushSettings(Section):
+    """Web Push, to browsers. Without a key none is sent.
+
+    *contact* is whom a push service may write to about us. *hosts* are those that may be sent to;
+    `*.` stands for any names below. *public_key* is that of the hub, where a hub delivers.
+    """
+
+    key_file: OptionalPath = None
+    contact: Contact = ""
+    public_key: PlainId = ""
+    hosts: tuple[PushHost, ...] = PUSH_SERVICES
+    ca_file: OptionalPath = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        self._require_beside("key_file", {"contact": "an address like mailto:it@district.example"})
+        if self.key_file and self.public_key:
+            raise ValueError(
+                "write key_file where pushes are sent from here, or public_key where a hub sends"
+            )
+        return self
+
+
 class RelaySettings(Section):
     """How often the outbox is asked, how much at once, how long relayed rows are kept."""
 
@@ -420,6 +464,7 @@ class Config(BaseModel):
     keys: KeysSettings = KeysSettings()
     fcm: FcmSettings = FcmSettings()
     apns: ApnsSettings = ApnsSettings()
+    web_push: WebPushSettings = WebPushSettings()
     relay: RelaySettings = RelaySettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     deliver: DeliverSettings = DeliverSettings()

@@ -15,7 +15,12 @@ class GatewayState(StrEnum):
     STOPPED = "stopped"
 
 
-PAUSES = frozenset({Trouble.QUOTA, Trouble.FCM, Trouble.APNS, Trouble.WAY, Trouble.RENEWAL})
+PAUSES = frozenset(
+    {
+        Trouble.QUOTA, Trouble.FCM, Trouble.APNS, Trouble.PUSH_SERVICE, Trouble.WAY,
+        Trouble.RENEWAL,
+    }
+)  # fmt: skip
 """Why pushes wait although nothing is wrong with them, with our settings or with one phone."""
 
 

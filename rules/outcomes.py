@@ -3,7 +3,7 @@
 What a try came to is a verdict with a machine code. The tables here say of each code what the
 trouble is, how long to wait before the next try, and what becomes of the device. No other module
 knows a waiting time: an outcome carries only what the gateway itself asked for.
-(facts: push 2.4, 2.5 and 3.4, from Google's and Apple's documents)
+(facts: push 2.4, 2.5 and 3.4, portal, from Google's and Apple's documents and RFC 8030)
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Trouble(StrEnum):
     DEVICE = "this device is sent too much"
     FCM = "FCM fails"
     APNS = "APNs fails"
+    PUSH_SERVICE = "the push service fails"
     WAY = "no answer came, or none that can be understood"
     BUSY = "more comes for the gateway than it takes"
     REDELIVERED = "the broker delivered it twice, so that it may have been sent"
@@ -92,6 +93,8 @@ BACKOFF: Final[Mapping[Trouble, Backoff]] = {
     Trouble.FCM: Backoff(_TEN_SECONDS, 2, _QUARTER, gives_up=_HOUR),
     # Apple: "After 15 minutes, you can retry", with back-off
     Trouble.APNS: Backoff(_QUARTER, 2, _HOUR),
+    # no push service says more than that it fails: as Google asks for FCM, until the deadline
+    Trouble.PUSH_SERVICE: Backoff(_TEN_SECONDS, 2, _QUARTER),
     # Google: a timeout of 10 s at least before a retry
     Trouble.WAY: Backoff(_TEN_SECONDS, 2, _QUARTER),
     # it is not known how much waits there: soon, and not later and later
@@ -113,6 +116,7 @@ TROUBLES: Final[Mapping[str, Trouble]] = {
     REDELIVERED: Trouble.REDELIVERED,
     "QUOTA_EXCEEDED": Trouble.QUOTA,
     "HTTP_429": Trouble.QUOTA,
+    "TOO_MANY_MESSAGES": Trouble.QUOTA,
     "DEVICE_RATE": Trouble.DEVICE,
     "DEVICE_QUOTA_EXCEEDED": Trouble.DEVICE,
     "TooManyRequests": Trouble.DEVICE,
@@ -124,13 +128,25 @@ TROUBLES: Final[Mapping[str, Trouble]] = {
     "TooManyProviderTokenUpdates": Trouble.RENEWAL,
 }
 _SERVER_ERROR: Final = "HTTP_5"
-_FAILS: Final[Mapping[str, Trouble]] = {"fcm": Trouble.FCM, "apns": Trouble.APNS}
+_FAILS: Final[Mapping[str, Trouble]] = {
+    "fcm": Trouble.FCM,
+    "apns": Trouble.APNS,
+    "web_push": Trouble.PUSH_SERVICE,
+}
 
 DOUBTFUL: Final = frozenset(
-    {"BadDeviceToken", "DeviceTokenNotForTopic", "SENDER_ID_MISMATCH", "INVALID_TOKEN"}
-)
-"""The token is dead, or our endpoint, topic or project is the wrong one: it looks the same."""
-DEAD: Final = frozenset({"UNREGISTERED", "APNS_UNREGISTERED", "Unregistered", "ExpiredToken"})
+    {
+        "BadDeviceToken", "DeviceTokenNotForTopic", "SENDER_ID_MISMATCH", "INVALID_TOKEN",
+        "VAPID_KEY_MISMATCH",
+    }
+)  # fmt: skip
+"""The token is dead, or our endpoint, topic, project or key is the wrong one: it looks the same."""
+DEAD: Final = frozenset(
+    {
+        "UNREGISTERED", "APNS_UNREGISTERED", "Unregistered", "ExpiredToken",
+        "SUBSCRIPTION_UNKNOWN", "SUBSCRIPTION_GONE",
+    }
+)  # fmt: skip
 """The token is dead for sure: the app was removed, or the token has expired."""
 
 TOO_MANY_DEAD: Final = "TOO_MANY_DEAD"
@@ -154,7 +170,7 @@ NOBODYS_FAULT: Final = frozenset({EXPIRED, GIVEN_UP, SUPERSEDED, DEVICE_GONE, SI
 class Said:
     """What one try came to, as far as it decides what follows.
 
-    *gateway* is "fcm", "apns" or empty; *retry_after* is the gateway's own wish.
+    *gateway* is "fcm", "apns", "web_push" or empty; *retry_after* is the gateway's own wish.
     """
 
     verdict: Verdict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 from rules.change import Kind
@@ -17,6 +18,27 @@ WORTH_SENDING_FOR: Final[Mapping[Kind, timedelta]] = {
     Kind.RESPONSIVE_SCHEDULE: timedelta(hours=12),
     Kind.BROADCAST: timedelta(hours=24),
 }
+
+
+class Urgency(StrEnum):
+    """How a push service weighs a phone's battery against a message (RFC 8030, section 5.3)."""
+
+    LOW = "low"  # a phone that is plugged in or on Wi-Fi
+    NORMAL = "normal"  # any phone that is not short of power
+    HIGH = "high"  # also one that is
+
+
+URGENCY: Final[Mapping[Kind, Urgency]] = {
+    Kind.ASSIGNMENT: Urgency.NORMAL,
+    Kind.GRADE: Urgency.NORMAL,
+    Kind.ATTENDANCE: Urgency.HIGH,
+    Kind.MEAL_BALANCE: Urgency.NORMAL,
+    Kind.RESPONSIVE_SCHEDULE: Urgency.HIGH,
+    Kind.BROADCAST: Urgency.NORMAL,
+}
+
+HIDDEN_URGENCY: Final = max(URGENCY.values(), key=tuple(Urgency).index)
+"""Of what may not show its kind on the way: an absence may be among it."""
 
 OFFERED_FOR: Final = min(WORTH_SENDING_FOR.values())
 """How long a gateway is offered a push whose kind may not be known on the way."""

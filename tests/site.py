@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -22,6 +22,7 @@ from sqlalchemy import text
 
 from engine.config import ENV_PREFIX, load
 from engine.runtime.district import District
+from engine.secrets.web_push import endpoint_of
 from engine.services import settings
 from engine.services.actor import Actor
 from engine.services.install import install
@@ -44,7 +45,9 @@ POSTGRES_SETTINGS: Final[Mapping[str, str]] = {
 CONFIG: Final = "schoolbell.toml"
 
 
-Sections = Mapping[str, Mapping[str, str]]
+Sections = Mapping[str, Mapping[str, Any]]
+Browsers = Callable[[int], str]
+"""Gives the subscription of the browser with a number, as it is stored."""
 
 
 class Touched(NamedTuple):
@@ -63,6 +66,11 @@ class Site:
     district: District
     postgres: PostgresServer | None = None
     rabbit: RabbitServer | None = None
+    browsers: Browsers | None = None
+
+    def address(self, device: int, kind: str) -> str:
+        """Where the pushes for a device arrive."""
+        return endpoint_of(_address(device, kind, self.browsers))
 
     def start(self, *command: str, **settings: str) -> subprocess.Popen[bytes]:
         """Start `schoolbell run`, or one stage, as a process of its own.
@@ -138,11 +146,16 @@ class Site:
 
 @contextmanager
 def production_site(
-    students: int, gateways: Sections, *, students_only: bool = False
+    students: int,
+    gateways: Sections,
+    *,
+    students_only: bool = False,
+    browsers: Browsers | None = None,
 ) -> Iterator[Site]:
     """A site on PostgreSQL and RabbitMQ, installed, with every family signed in.
 
-    *gateways* are the tables [fcm] and [apns] of the configuration.
+    *gateways* are the tables [fcm], [apns] and [web_push] of the configuration; with *browsers* a
+    third of the families has one.
     """
     with (
         PostgresServer(POSTGRES_SETTINGS) as postgres,
@@ -155,14 +168,20 @@ def production_site(
             "broker": {"url": vhost.amqps_url, "ca_file": str(rabbit.ca_file)},
             **gateways,
         }
-        with _installed(sandbox.folder, sections, students, students_only) as district:
+        with _installed(sandbox.folder, sections, students, students_only, browsers) as district:
             rabbit.settle()
-            yield Site(sandbox.folder, sandbox.folder / CONFIG, district, postgres, rabbit)
+            yield Site(
+                sandbox.folder, sandbox.folder / CONFIG, district, postgres, rabbit, browsers
+            )
 
 
 @contextmanager
 def embedded_site(
-    students: int, gateways: Sections, *, students_only: bool = False
+    students: int,
+    gateways: Sections,
+    *,
+    students_only: bool = False,
+    browsers: Browsers | None = None,
 ) -> Iterator[Site]:
     """A site on SQLite alone: the SIS in a file of its own."""
     with Sandbox("schoolbell-site") as sandbox:
@@ -171,13 +190,13 @@ def embedded_site(
             "source": {"url": f"sqlite:///{sandbox.folder}/sis.db"},
             **gateways,
         }
-        with _installed(sandbox.folder, sections, students, students_only) as district:
-            yield Site(sandbox.folder, sandbox.folder / CONFIG, district)
+        with _installed(sandbox.folder, sections, students, students_only, browsers) as district:
+            yield Site(sandbox.folder, sandbox.folder / CONFIG, district, browsers=browsers)
 
 
 @contextmanager
 def _installed(
-    folder: Path, sections: Sections, students: int, students_only: bool
+    folder: Path, sections: Sections, students: int, students_only: bool, browsers: Browsers | None
 ) -> Iterator[District]:
     (folder / CONFIG).write_text(toml(sections), "utf-8")
     district = District(load(folder / CONFIG))
@@ -188,7 +207,8 @@ def _installed(
         list(install(district))
         kinds: tuple[DeviceKind, ...] = ("fcm_token",)
         kinds += ("apns",) if "apns" in sections else ()
-        _sign_everybody_in(district, kinds, students_only)
+        kinds += ("web_push",) if browsers else ()
+        _sign_everybody_in(district, kinds, students_only, browsers)
         yield district
     finally:
         district.close()
@@ -260,8 +280,15 @@ def token_of(number: int, kind: str) -> str:
     return f"{number:064x}" if kind == "apns" else f"token-of-phone-{number}:".ljust(140, "x")
 
 
+def _address(number: int, kind: str, browsers: Browsers | None) -> str:
+    return browsers(number) if kind == "web_push" and browsers else token_of(number, kind)
+
+
 def _sign_everybody_in(
-    district: District, kinds: Sequence[DeviceKind], students_only: bool
+    district: District,
+    kinds: Sequence[DeviceKind],
+    students_only: bool,
+    browsers: Browsers | None,
 ) -> None:
     """Every student and guardian has one phone, of one kind or another, and hears of everything."""
     now = datetime.now(UTC)
@@ -280,14 +307,19 @@ def _sign_everybody_in(
             connection,
             devices,
             [
-                new_row(district.keyring, number, Token(kind, token_of(number, kind)), now)
+                new_row(
+                    district.keyring, number, Token(kind, _address(number, kind, browsers)), now
+                )
                 for number, kind in zip(range(1, len(people) + 1), cycle(kinds))
             ],
         )
         append(
             connection,
             sessions,
-            [(person, number, True, now, None, None) for number, person in enumerate(people, 1)],
+            [
+                (person, number, True, now, None, None, None)
+                for number, person in enumerate(people, 1)
+            ],
         )
         append(
             connection,

@@ -1,18 +1,24 @@
-"""The commands about the keys of device tokens."""
+"""The commands about the keys: of device tokens, and of pushes to browsers."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import click
 
-from engine.cli.command import with_district
+from engine.cli.command import with_district, with_installation
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
-from engine.services import keys
+from engine.runtime.installation import Installation
+from engine.services import keys, web_push
+
+_WEB_PUSH_FILE: Final = "web-push.pem"
 
 
 @click.group("keys")
 def keys_() -> None:
-    """The keys that encrypt device tokens in the database."""
+    """The keys that encrypt device tokens in the database, and the key of Web Push."""
 
 
 @keys_.command("show")
@@ -63,3 +69,30 @@ def keys_lost(district: District) -> None:
     """Retire all devices whose key is lost; where there is no keyring, make a new one."""
     count = keys.give_up_lost(district.database, district.config.keys.file, utc_now())
     click.echo(f"{count} devices are retired. What opens the app again is registered anew.")
+
+
+@keys_.command("web-push")
+@click.option(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"Where the key is. [default: key_file of [web_push], or {_WEB_PUSH_FILE} beside the "
+    "keyring]",
+)
+@with_installation
+def keys_web_push(installation: Installation, file: Path | None) -> None:
+    """Make the key that pushes to browsers are signed with, and show its public half.
+
+    A key that is there is kept: every browser subscribes for one key, and hears nothing of another.
+    Where a hub delivers, run it at the hub, and give the public key to the districts.
+    """
+    settings = installation.config.web_push
+    beside = installation.config.keys.file.with_name(_WEB_PUSH_FILE)
+    made = web_push.make_key(file or settings.key_file or beside)
+    click.echo(f"{'Made' if made.is_new else 'Kept'} {made.file}. Keep a copy of it.\n")
+    if settings.key_file != made.file or not settings.contact:
+        click.echo("For the configuration where pushes are sent from, with your own contact:\n")
+        click.echo(
+            f'[web_push]\nkey_file = "{made.file}"\ncontact = "mailto:it@district.example"\n'
+        )
+    click.echo("For the districts of a hub, in their configurations:\n")
+    click.echo(f'[web_push]\npublic_key = "{made.public_key}"')

@@ -21,7 +21,7 @@ COMMANDS: Final = {
     "phones": LazyCommand(
         "engine.cli.trial",
         "phones",
-        "Run a local FCM and APNs with a page that shows every phone, until Ctrl-C.",
+        "Run a local FCM, APNs and Web Push, and a page that shows every phone, until Ctrl-C.",
     ),
     "sis": LazyCommand(
         "engine.cli.trial", "sis", "Make a reference SIS: a school database to try Schoolbell on."
@@ -125,7 +125,9 @@ COMMANDS: Final = {
         "Relay again what was captured since a moment, after a broker was lost.",
     ),
     "keys": LazyCommand(
-        "engine.cli.keys", "keys_", "The keys that encrypt device tokens in the database."
+        "engine.cli.keys",
+        "keys_",
+        "The keys that encrypt device tokens in the database, and the key of Web Push.",
     ),
     "channel": LazyCommand(
         "engine.cli.hub_setup",

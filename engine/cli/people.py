@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import binascii
+import sys
 from base64 import b64decode
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from engine.cli.choices import KIND, MAY_SHOW
 from engine.cli.command import with_district
+from engine.files import read_text
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
+from engine.secrets.addresses import WEB_PUSH
 from engine.secrets.envelope import KEY_SIZE
-from engine.services import devices, people
+from engine.services import devices, people, web_push
 from engine.wire.messages import Token
 from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
@@ -21,6 +25,7 @@ from rules.privacy import Level
 from rules.thresholds import written
 
 _AS_DISTRICT: Final = "district"
+_MOST_READ: Final = 65_536  # characters of a subscription
 
 
 class _PushKey(click.ParamType[bytes]):
@@ -48,10 +53,16 @@ person_option = click.option("--person", required=True, help="The person's id in
 @click.option(
     "--kind",
     required=True,
-    type=click.Choice(["fcm_token", "fcm_fid", "apns"]),
-    help="Whose address it is: Google's, by token or installation, or Apple's.",
+    type=click.Choice(["fcm_token", "fcm_fid", "apns", "web_push"]),
+    help="Whose address it is: Google's, by token or installation, Apple's, or a browser's.",
 )
-@click.option("--token", required=True, help="The device's address, from the app.")
+@click.option("--token", help="The device's address, from the app.")
+@click.option(
+    "--subscription",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Of a browser, in its place: a file with its PushSubscription in JSON; - is standard "
+    "input.",
+)
 @click.option("--stay/--no-stay", default=True, show_default=True, help="Stay Logged In.")
 @click.option(
     "--push-key",
@@ -60,14 +71,28 @@ person_option = click.option("--person", required=True, help="The person's id in
 )
 @with_district
 def sign_in(
-    district: District, person: str, kind: Any, token: str, stay: bool, push_key: bytes | None
-) -> None:
+    district: District, person: str, kind: str, token: str | None, subscription: Path | None,
+    stay: bool, push_key: bytes | None,
+) -> None:  # fmt: skip
     """Register a person's device, as the app does when somebody signs in."""
+    hosts = web_push.require_offered(district.config).hosts if kind == WEB_PUSH else ()
+    address = Token(kind, _address(kind, token, subscription))
     device = people.sign_in(
-        district.database, district.keyring, PersonId(person), Token(kind, token), utc_now(),
-        push_key=push_key, stay_logged_in=stay,
+        district.database, district.keyring, PersonId(person), address, utc_now(),
+        push_key=push_key, stay_logged_in=stay, hosts=hosts,
     )  # fmt: skip
     click.echo(f"Person {person} is signed in on device {device}.")
+
+
+def _address(kind: str, token: str | None, subscription: Path | None) -> str:
+    """What was given of the two; a subscription is too secret and too long for a command line."""
+    if kind == WEB_PUSH and subscription is not None and token is None:
+        if str(subscription) == "-":
+            return sys.stdin.read(_MOST_READ)
+        return read_text(subscription, "subscription", "Save what the browser gave, as it is.")
+    if kind != WEB_PUSH and token is not None and subscription is None:
+        return token
+    raise click.UsageError("Give --subscription for a browser, and --token for every other device.")
 
 
 @click.command("sign-out")

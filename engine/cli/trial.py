@@ -83,6 +83,7 @@ def _ending_on_sigterm() -> Iterator[None]:
 )
 @click.option("--fcm-port", default=8441, show_default=True, help="0 takes a free one.")
 @click.option("--apns-port", default=8442, show_default=True, help="0 takes a free one.")
+@click.option("--web-push-port", default=8443, show_default=True, help="0 takes a free one.")
 @click.option("--control-port", default=8440, show_default=True, help="0 takes a free one.")
 @click.option(
     "--fault",
@@ -106,20 +107,21 @@ def phones(
     folder: Path,
     fcm_port: int,
     apns_port: int,
+    web_push_port: int,
     control_port: int,
     faults: tuple[str, ...],
     fcm_a_minute: int | None,
     fcm_a_minute_to_a_device: int | None,
     list_faults: bool,
 ) -> None:
-    """Run a local FCM and APNs with a page that shows every phone, until Ctrl-C.
+    """Run a local FCM, APNs and Web Push, and a page that shows every phone, until Ctrl-C.
 
-    With --fault they misbehave, to try a sender on. A fault is a gateway (fcm, apns, or oauth for
-    Google's token endpoint), a name from --list-faults, and which requests it strikes: those with
-    token=…, a share=0.1 of them (another seed=1 takes others), the next count=5, those within
-    seconds=60. Some take retry_after=30 (or date:30 for an HTTP date, or any text), timestamp=…
-    (in milliseconds, for a 410) or delay=2.5 (in seconds, for slow). While the phones run,
-    POST /api/faults on the control port takes the same as JSON.
+    With --fault they misbehave, to try a sender on. A fault is a gateway (fcm, apns, web_push, or
+    oauth for Google's token endpoint), a name from --list-faults, and which requests it strikes:
+    those with token=…, a share=0.1 of them (another seed=1 takes others), the next count=5, those
+    within seconds=60. Some take retry_after=30 (or date:30 for an HTTP date, or any text),
+    timestamp=… (in milliseconds, for a 410) or delay=2.5 (in seconds, for slow). While the phones
+    run, POST /api/faults on the control port takes the same as JSON.
     """
     if list_faults:
         _show_catalogue()
@@ -134,6 +136,7 @@ def phones(
         ringing.ready,
         Behaviour(fcm_a_minute=fcm_a_minute, fcm_a_minute_to_a_device=fcm_a_minute_to_a_device),
         [read_fault(text) for text in faults],
+        web_push_port=web_push_port,
     )
 
 

@@ -1,7 +1,8 @@
-"""The hops to Google and Apple: the network, our clock, and the keys, each tried for real.
+"""The hops to the gateways: the network, our clock, and the keys, each tried for real.
 
 What is sent is to a device that does not exist. A gateway looks at the key, the project and the
-topic first, so its complaint about the device is the good answer.
+topic first, so its complaint about the device is the good answer. Push services for browsers are
+only reached for: what they say of a subscription that does not exist tells nothing of our key.
 """
 
 from __future__ import annotations
@@ -41,13 +42,17 @@ from engine.gateways.answers import of_apns, of_fcm
 from engine.gateways.apns import ApnsGateway
 from engine.gateways.http2.exchange import Answer
 from engine.gateways.provider_token import RENEWED_TOO_OFTEN, ProviderToken
+from engine.gateways.web_push import WebPushGateway
 from engine.runtime.clock import utc_now
+from engine.secrets.vapid import require_public_key
 
 WRONG_BY: Final = timedelta(minutes=5)
 """From here on Google and Apple refuse what we sign: it would be of the past or the future."""
 DOUBTFUL: Final = timedelta(minutes=1)
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 MADE_UP_FCM: Final = "schoolbell-doctor-asks-whether-the-key-is-good"
+ONE_OF_MANY: Final[Mapping[str, str]] = {"*.push.apple.com": "web.push.apple.com"}
+"""A name that every subscription of a browser has, where a list leaves it open."""
 MADE_UP_APNS: Final = "f" * 64
 
 
@@ -64,6 +69,10 @@ def require_keys(config: Config) -> None:
         _credentials(config)
     if not why_no_apns(config):
         ApnsGateway(config.apns, utc_now).close()
+    if not why_no_web_push(config):
+        WebPushGateway(config.web_push, utc_now).close()
+    if config.web_push.public_key:
+        require_public_key(config.web_push.public_key)
 
 
 def why_no_fcm(config: Config) -> str:
@@ -80,6 +89,13 @@ def why_no_apns(config: Config) -> str:
     return "" if config.apns.key_file else "[apns] names no key"
 
 
+def why_no_web_push(config: Config) -> str:
+    """The same of browsers."""
+    if config.hub.used:
+        return "the hub delivers"
+    return "" if config.web_push.key_file else "[web_push] names no key"
+
+
 def way_to_fcm(config: Config) -> Diagnosis:
     """Whether FCM and Google's token endpoint answer at all."""
     return _answer(_fcm(config), _token_endpoint(config))
@@ -88,6 +104,12 @@ def way_to_fcm(config: Config) -> Diagnosis:
 def way_to_apns(config: Config) -> Diagnosis:
     """Whether APNs answers at all."""
     return _answer(_apns(config))
+
+
+def way_to_browsers(config: Config) -> Diagnosis:
+    """Whether the push services answer, as far as their names are known beforehand."""
+    sites = list(_push_services(config))
+    return _answer(*sites) if sites else unused("[web_push] hosts names no host by itself")
 
 
 def clock(config: Config) -> Diagnosis:
@@ -183,6 +205,8 @@ def _sites(config: Config) -> Iterator[Site]:
         yield _token_endpoint(config)
     if not why_no_apns(config):
         yield _apns(config)
+    if not why_no_web_push(config):
+        yield from _push_services(config)
 
 
 def _fcm(config: Config) -> Site:
@@ -190,6 +214,16 @@ def _fcm(config: Config) -> Site:
         config.fcm.endpoint, "FCM", "[fcm] endpoint", config.fcm.ca_file,
         "ca_file in [fcm]",
     )  # fmt: skip
+
+
+def _push_services(config: Config) -> Iterator[Site]:
+    for host in config.web_push.hosts:
+        named = ONE_OF_MANY.get(host, host)
+        if not named.startswith("*."):
+            yield Site(
+                f"https://{named}", "the push service", "[web_push] hosts",
+                config.web_push.ca_file, "ca_file in [web_push]",
+            )  # fmt: skip
 
 
 def _token_endpoint(config: Config) -> Site:

@@ -166,6 +166,12 @@ HOPS: Final = (
         Who.NETWORK,
         "No push reaches an iPhone.",
     ),
+    Hop(
+        "Web Push: network",
+        unless(gateways.why_no_web_push, gateways.way_to_browsers),
+        Who.NETWORK,
+        "No push reaches the browsers of this maker.",
+    ),
     Hop("clock", gateways.clock, Who.US, "Signatures hold the time of day."),
     Hop(
         "FCM: access token",

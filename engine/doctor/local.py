@@ -12,7 +12,7 @@ from engine.database import Database, readable_url
 from engine.dialects import DIALECTS
 from engine.doctor.broker import BROKER, HUB
 from engine.doctor.diagnosis import Diagnosis, Who, broken, ok, unused
-from engine.doctor.gateways import require_keys, why_no_apns, why_no_fcm
+from engine.doctor.gateways import require_keys, why_no_apns, why_no_fcm, why_no_web_push
 from engine.doctor.network_probe import Place, reach
 from engine.errors import ConfigError, Unprocessable
 from engine.runtime.disk import file_of, look_at_disk
@@ -20,7 +20,10 @@ from engine.runtime.district import District
 from engine.sources.sampling import sampled
 from engine.store import devices, migrate
 
-_NO_PHONES: Final = "Neither [fcm] nor [apns] nor [hub] is set up, so there is no way to any phone."
+_NO_PHONES: Final = (
+    "Neither [fcm] nor [apns] nor [web_push] nor [hub] is set up, so there is no way to any phone."
+)
+_GATEWAYS: Final = (why_no_fcm, why_no_apns, why_no_web_push)
 _HARM: Final = "What Schoolbell has put into the SIS's database does harm there."
 
 
@@ -35,7 +38,7 @@ def configuration(config: Config) -> Diagnosis:
         if not side.absent(config):
             side.vhosts(config)
     require_keys(config)
-    reaches_phones = config.hub.used or not (why_no_fcm(config) and why_no_apns(config))
+    reaches_phones = config.hub.used or not all(why_not(config) for why_not in _GATEWAYS)
     note = "" if reaches_phones else _NO_PHONES
     if config.deliver.districts:
         return ok(f"a hub for {', '.join(config.deliver.districts)}", note)

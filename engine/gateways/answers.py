@@ -1,9 +1,9 @@
-"""Answers: what each answer of FCM and APNs means, as tables with a reason for each line.
+"""Answers: what each answer of a gateway means, as tables with a reason for each line.
 
 The same status means "dead device", "our bug" or "our configuration", so nothing is judged by
 the status alone. UNREGISTERED is said only for an explicit code of a dead token, because
 retiring a device is the one thing that cannot be taken back. What is not known is never dead.
-(facts: push 2.5 and 3.4, from Google's and Apple's documents)
+(facts: push 2.5 and 3.4, from Google's and Apple's documents; portal, Web Push, from RFC 8030)
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from rules.outcomes import LONGEST_WISH, Verdict
 ACCEPTED, UNREGISTERED, DEFERRED, REFUSED = Verdict
 
 LONGEST_WAIT: Final = LONGEST_WISH.total_seconds()
+NOT_LISTED: Final = "HOST_NOT_LISTED"
+"""The push service that a browser names is none that may be sent to: nothing was sent."""
 PROJECT_QUOTA: Final = "QUOTA_EXCEEDED"
 LONGEST_ID: Final = 200  # characters; what a gateway says is not ours to trust
 
@@ -113,6 +115,39 @@ APNS_SAYS: Final[Mapping[str, Meaning]] = {
     **{reason: Meaning(DEFERRED, reason) for reason in _APPLES_FAULT},
 }
 
+# What follows is said by the status (RFC 8030); some services add words of their own.
+_OTHER_KEY: Final = "another key"
+_OTHER_KEY_SIGNS: Final = (
+    b"do not correspond to the credentials",  # Google, with 403
+    b"VapidPkHashMismatch",  # Apple, with 400
+    b"VAPID public key mismatch",  # Mozilla, with 401
+)
+_BAD_VAPID: Final = "bad vapid"
+_BAD_VAPID_SIGNS: Final = (b"UnauthorizedRegistration",)  # Google, with 400
+_MISMATCH: Final = Meaning(REFUSED, "VAPID_KEY_MISMATCH")
+
+WEB_PUSH_SAYS: Final[Mapping[tuple[int, str], Meaning]] = {
+    # what we sent: a header, or a message that is no message
+    (400, ""): Meaning(REFUSED, "BAD_REQUEST"),
+    (400, _BAD_VAPID): _ours("VAPID_REFUSED"),
+    # a browser that subscribed for another key than ours, or a key of ours that is not the one
+    (400, _OTHER_KEY): _MISMATCH,
+    (401, _OTHER_KEY): _MISMATCH,
+    (403, _OTHER_KEY): _MISMATCH,
+    # our signature, our contact or our clock
+    (401, ""): _ours("VAPID_REFUSED"),
+    (403, ""): _ours("VAPID_REFUSED"),
+    # the subscription has ended: the browser was removed, its permission or its data withdrawn
+    (404, ""): Meaning(UNREGISTERED, "SUBSCRIPTION_UNKNOWN"),
+    (410, ""): Meaning(UNREGISTERED, "SUBSCRIPTION_GONE"),
+    # Microsoft says 406 for what all others say 429 for
+    (406, ""): Meaning(DEFERRED, "TOO_MANY_MESSAGES"),
+    (429, ""): Meaning(DEFERRED, "TOO_MANY_MESSAGES"),
+    (413, ""): Meaning(REFUSED, "MESSAGE_TOO_LARGE"),
+}
+TAKEN: Final = frozenset({200, 201, 202, 204})
+"""RFC 8030: 201, or 202 where a receipt is asked for; services that are older say 200 or 204."""
+
 # Who are you, you may not, there is no such page, not here, not by law (RFC 9110, RFC 7725): a new
 # reason of the gateway's, or a proxy or filter on the way, but never a fault of one push.
 _ABOUT_US: Final = frozenset({401, 403, 404, 407, 421, 451})
@@ -156,6 +191,23 @@ def of_apns(answer: Answer | NoAnswer) -> Meaning:
     if known.verdict is UNREGISTERED:
         return _dead(known, body.get("timestamp"))
     return _with_wish(known, answer)
+
+
+def of_web_push(answer: Answer | NoAnswer) -> Meaning:
+    """What the *answer* of a push service means."""
+    if isinstance(answer, NoAnswer):
+        return NOT_ANSWERED[answer]
+    if answer.status in TAKEN:
+        return Meaning(ACCEPTED)
+    said = (answer.status, _web_push_code(answer.body))
+    known = WEB_PUSH_SAYS.get(said) or WEB_PUSH_SAYS.get((answer.status, ""))
+    return _with_wish(known or _unknown(answer.status), answer)
+
+
+def _web_push_code(body: bytes) -> str:
+    if any(sign in body for sign in _OTHER_KEY_SIGNS):
+        return _OTHER_KEY
+    return _BAD_VAPID if any(sign in body for sign in _BAD_VAPID_SIGNS) else ""
 
 
 def _accepted(body: bytes) -> Meaning:

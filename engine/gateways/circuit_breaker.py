@@ -34,7 +34,7 @@ IN_A_ROW: Final = 3
 # Said of our key, project or topic in so many words: one is enough.
 CERTAIN: Final = frozenset(
     {
-        *("FCM_KEY_REFUSED", "PERMISSION_DENIED"),
+        *("FCM_KEY_REFUSED", "PERMISSION_DENIED", "VAPID_REFUSED"),
         *("BadTopic", "MissingTopic", "TopicDisallowed", "BadCertificate"),
         *("BadCertificateEnvironment", "Forbidden", "InvalidProviderToken"),
         *("MissingProviderToken", "BadEnvironmentKeyIdInToken", "ExpiredProviderToken"),

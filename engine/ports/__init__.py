@@ -5,7 +5,7 @@
     source      a SIS and our copy of its directory: Source, Directory
     decisions   who might be told, and what became of a change: the values that a ledger keeps
     ledger      our own database: Ledger, and one transaction for evaluate, record and release
-    gateway     FCM or APNs: Gateway
+    gateway     FCM, APNs or Web Push: Gateway
     clock       what time it is: Clock
 
 What stands in `__all__` is the whole of the package, and is imported from here: where in it a name

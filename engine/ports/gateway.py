@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Gateway(Protocol):
-    """One push gateway: FCM or APNs. Not shared between threads.
+    """One push gateway: FCM, APNs or Web Push. Not shared between threads.
 
     Sending is not blocking: hundreds of pushes are in flight, and a slow one holds up nobody.
     Nothing waits here for its turn: who submits first asks how much is admitted.

@@ -9,6 +9,7 @@ from engine.config import Config
 from engine.gateways.apns import APNS, ApnsGateway
 from engine.gateways.circuit_breaker import CircuitBreaker
 from engine.gateways.fcm import FCM, FcmGateway
+from engine.gateways.web_push import WebPushGateway
 from engine.ports import Broker, Gateway
 from engine.runtime.clock import utc_now
 from engine.runtime.district_queues import DeliverStage, DistrictQueues
@@ -42,4 +43,6 @@ def gateways(config: Config) -> Mapping[str, Gateway]:
     if config.apns.key_file:
         apns = ApnsGateway(config.apns, utc_now, config.deliver.timeout)
         found["apns"] = CircuitBreaker(apns, APNS, utc_now)
+    if config.web_push.key_file:
+        found["web_push"] = WebPushGateway(config.web_push, utc_now, config.deliver.timeout)
     return found

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.errors import SchoolbellError
+from engine.secrets import web_push
+from engine.wire import endpoints
+from engine.wire.endpoints import PUSH_SERVICES
 from engine.wire.messages import DeviceKind, Token
 from rules.audience import DeviceId
 from rules.privacy import Level
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 # Apple: hexadecimal, of 32 bytes today and of up to 100. Google: two parts in base64url with a
 # colon between them for a token, which may also be an installation's id, of 22 characters.
-_FORMS: Final[Mapping[DeviceKind, tuple[re.Pattern[str], str]]] = {
+_FORMS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
     "apns": (
         re.compile(r"(?:[0-9a-f]{2}){32,100}"),
         "64 to 200 hexadecimal digits without blanks",
@@ -27,6 +30,9 @@ _FORMS: Final[Mapping[DeviceKind, tuple[re.Pattern[str], str]]] = {
     ),
     "fcm_fid": (re.compile(r"[A-Za-z0-9_-]{22}"), "22 letters, digits, _ and -"),
 }
+
+
+WEB_PUSH: Final[DeviceKind] = "web_push"
 
 
 class Device(NamedTuple):
@@ -49,11 +55,14 @@ class Opened(NamedTuple):
         return f"Opened({self.token!r})"
 
 
-def checked(token: Token) -> Token:
+def checked(token: Token, hosts: Collection[str] = PUSH_SERVICES) -> Token:
     """A token as it is stored; raises SchoolbellError for what can be none of its kind.
 
     Apple takes small letters and capitals for the same phone, and so do we: capitals become small.
+    A browser's is its subscription, in JSON or as it is stored, of a push service among *hosts*.
     """
+    if token.kind == WEB_PUSH:
+        return Token(WEB_PUSH, _subscription(token.value, hosts))
     value = token.value.lower() if token.kind == "apns" else token.value
     form, words = _FORMS[token.kind]
     if not form.fullmatch(value):
@@ -62,6 +71,29 @@ def checked(token: Token) -> Token:
             "Pass on what the app got from Apple or Google, as it is, and its kind.",
         )
     return Token(token.kind, value)
+
+
+def found_by(token: Token) -> str:
+    """What makes a token the same device's: of a browser its address, whatever its keys are."""
+    return web_push.endpoint_of(token.value) if token.kind == WEB_PUSH else token.value
+
+
+def _subscription(value: str, hosts: Collection[str]) -> str:
+    is_json = value.lstrip().startswith("{")
+    try:
+        line = web_push.from_browser(value) if is_json else web_push.read(value).line
+    except ValueError as error:
+        raise SchoolbellError(
+            f"This can be no subscription of a browser: {error}.",
+            "Pass on what the browser's PushSubscription gives as JSON, as it is.",
+        ) from None
+    endpoint = endpoints.read(web_push.endpoint_of(line))
+    if endpoint is None or not endpoints.is_listed(endpoint.origin, hosts):
+        raise SchoolbellError(
+            "The push service of this subscription is not one that may be sent to.",
+            "Let it be one of `hosts` in [web_push], if families use a browser of another maker.",
+        )
+    return line
 
 
 def opened(keyring: Keyring, device: Device) -> Opened:

@@ -227,7 +227,11 @@ class Watch:
 
     def _configured(self) -> Sequence[str]:
         config = self._here.config
-        found = {"fcm": config.fcm.service_account_file, "apns": config.apns.key_file}
+        found = {
+            "fcm": config.fcm.service_account_file,
+            "apns": config.apns.key_file,
+            "web_push": config.web_push.key_file,
+        }
         return [name for name, file in found.items() if file]
 
     def _stalled(self, outbox: Outbox | None, queues: Mapping[Queue, Depth]) -> Sequence[str]:

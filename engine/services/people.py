@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from engine.errors import SchoolbellError
 from engine.secrets import addresses
 from engine.services import typed
 from engine.store import app, directory
+from engine.wire.endpoints import PUSH_SERVICES
 from engine.wire.messages import Token
 from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
@@ -29,14 +30,16 @@ def sign_in(
     *,
     push_key: bytes | None = None,
     stay_logged_in: bool = True,
+    hosts: Collection[str] = PUSH_SERVICES,
 ) -> DeviceId:
     """Begin a session of *person* on the device with *token*; repeatable at every app start.
 
     A device that was retired lives again: the app on it just proved so. *push_key* (32 bytes)
-    opens what is sealed for this phone alone. Raises SchoolbellError for a person whom the
-    directory does not know, and for what can be no token of its kind or no key.
+    opens what is sealed for this phone alone. The push service of a browser is among *hosts*.
+    Raises SchoolbellError for a person whom the directory does not know, and for what can be no
+    token of its kind or no key.
     """
-    token, push_key = addresses.checked(token), typed.push_key(push_key)
+    token, push_key = addresses.checked(token, hosts), typed.push_key(push_key)
     with database.write() as connection:
         if not directory.knows_person(connection, person):
             raise _unknown(f"person {person}")

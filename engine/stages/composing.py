@@ -10,20 +10,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+from urllib.parse import quote
 
 from engine.errors import Misconfigured, Unprocessable
-from engine.secrets import envelope
-from engine.secrets.addresses import Device, opened
+from engine.secrets import envelope, web_push
+from engine.secrets.addresses import WEB_PUSH, Device, opened
 from engine.secrets.keyring import Keyring
 from engine.wire.fitting import fit
-from engine.wire.messages import Push
+from engine.wire.messages import Push, Token
 from rules.decide import Texts
-from rules.identity import collapse_id, push_id
+from rules.identity import PushId, collapse_id, push_id
 from rules.notification import Notification
 from rules.privacy import Level, Privacy, shown
 from rules.timing import offered_until
 from rules.wording import Text, TextFault, Wording
 
+INBOX_ENTRY: Final = "/app/inbox/"
+"""Where the web app shows one entry, below the address that the browser subscribed at."""
 MOST_TEXT: Final = 4_096  # bytes as JSON: the whole payload of either gateway
 
 
@@ -75,18 +78,52 @@ class Composing:
                 raise
             return Unsent.KEY_UNKNOWN
         which = push_id(origin, device.id)
+        place = collapse_id(
+            self.composer.district, one.facts.kind, one.record, one.person, self.allowed.salt
+        )
+        if device.kind == WEB_PUSH:
+            return self._to_browser(which, one, device, secret.token, place, attempt)
         words = self._on_screen(which, one, device.level, secret.push_key)
         if isinstance(words, TextFault):
             return words
         kind, title, body, sealed = words
-        ends = one.worth_sending_until if kind else offered_until(one.begun_at, self.now)
-        place = collapse_id(
-            self.composer.district, one.facts.kind, one.record, one.person, self.allowed.salt
-        )
         return Push(
-            which, self.composer.district, device.id, secret.token, kind, title, body, place, ends,
-            attempt, sealed, one.position,
+            which, self.composer.district, device.id, secret.token, kind, title, body, place,
+            self._ends(one, kind), attempt, sealed, one.position,
         )  # fmt: skip
+
+    def _to_browser(
+        self,
+        which: PushId,
+        one: Notification,
+        device: Device,
+        token: Token,
+        place: str,
+        attempt: int,
+    ) -> Push | Unsent | TextFault:
+        """A push that only the browser can read. Its keys stay here, its address goes on."""
+        try:
+            browser = web_push.read(token.value)
+        except ValueError:
+            return Unsent.TOKEN_UNREADABLE
+        words = self._words(one, shown(self.allowed.level, device.level))
+        if isinstance(words, TextFault):
+            return words
+        kind, title, body = words
+        opens = INBOX_ENTRY + quote(one.id, safe="")
+        sealed = web_push.seal(
+            browser, web_push.Words(title, body, one.language, place, opens, kind, which)
+        )
+        kind = "" if self.allowed.end_to_end else kind
+        return Push(
+            which, self.composer.district, device.id,
+            Token(token.kind, browser.endpoint), kind, "", "", place,
+            self._ends(one, kind), attempt, sealed, one.position,
+        )  # fmt: skip
+
+    def _ends(self, one: Notification, kind: str) -> datetime:
+        """Until when a gateway is offered it; *kind* is what may be known of it on the way."""
+        return one.worth_sending_until if kind else offered_until(one.begun_at, self.now)
 
     def offered_until(self, one: Notification, device: Device) -> datetime:
         """Until when *one* is tried again on *device*.

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, literal_column, select, update
 
 from engine.dialects import dialect_of
 from engine.errors import SchoolbellError, Unprocessable
-from engine.secrets.addresses import Device, opened
+from engine.secrets.addresses import Device, found_by, opened
 from engine.store.bulk import one_of
 from engine.store.tables import devices, sessions
 from engine.wire.messages import DeviceKind, Token
@@ -229,7 +229,7 @@ def _sealed(
 
 
 def _hashes(keyring: Keyring, token: Token) -> list[bytes]:
-    return list(keyring.hashes(f"{token.kind}\0{token.value}"))
+    return list(keyring.hashes(f"{token.kind}\0{found_by(token)}"))
 
 
 def _hold(connection: Connection, mode: str) -> None:

@@ -10,11 +10,19 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
-from engine.gateways.answers import APNS_SAYS, FCM_SAYS, NOT_ANSWERED, UNREADABLE
+from engine.gateways.answers import (
+    APNS_SAYS,
+    FCM_SAYS,
+    NOT_ANSWERED,
+    NOT_LISTED,
+    UNREADABLE,
+    WEB_PUSH_SAYS,
+    Meaning,
+)
 from engine.store import alarms, lags, tallies
 from engine.store.tables import devices
 from engine.store.tallies import Tallied
@@ -50,8 +58,12 @@ class Phones(NamedTuple):
 
 NO_PHONES: Final = Phones(0, 0)
 
-NAMES: Final[Mapping[str, str]] = {"fcm": "FCM", "apns": "APNs"}
-_KINDS: Final[Mapping[str, Sequence[str]]] = {"fcm": ("fcm_token", "fcm_fid"), "apns": ("apns",)}
+NAMES: Final[Mapping[str, str]] = {"fcm": "FCM", "apns": "APNs", "web_push": "Web Push"}
+_KINDS: Final[Mapping[str, Sequence[str]]] = {
+    "fcm": ("fcm_token", "fcm_fid"),
+    "apns": ("apns",),
+    "web_push": ("web_push",),
+}
 
 _TOPIC: Final = "Set [apns] topic to the bundle id of the app that the key is for."
 _KEY: Final = "Check [apns] key_file, key_id and team_id, and this machine's clock."
@@ -74,22 +86,28 @@ REMEDIES: Final[Mapping[str, str]] = {
     "ExpiredProviderToken": "Set this machine's clock: it is off by a quarter of an hour or more.",
     "BadEnvironmentKeyIdInToken": _ENVIRONMENT,
     "BadCertificateEnvironment": _ENVIRONMENT,
-    TOO_MANY_DEAD: "Check [fcm] project_id, or [apns] endpoint and topic: another app's phones "
-    "look dead.",
-    "NO_GATEWAY": "Configure [fcm] for Android phones and [apns] for iPhones.",
+    "VAPID_REFUSED": "Check [web_push] contact, which must be an address that exists, and this "
+    "machine's clock.",
+    TOO_MANY_DEAD: "Check [fcm] project_id, or [apns] endpoint and topic, or [web_push] key_file: "
+    "another app's phones look dead.",
+    "NO_GATEWAY": "Configure [fcm] for Android phones, [apns] for iPhones and [web_push] for "
+    "browsers.",
 }
+_TABLES: Final[Sequence[Mapping[Any, Meaning]]] = (
+    FCM_SAYS, APNS_SAYS, WEB_PUSH_SAYS, NOT_ANSWERED,
+)  # fmt: skip
 # What is counted apart. A hub is another's, and must not fill our tables with words of its own.
 _REASONS: Final = frozenset(
     {
         "", *REMEDIES, *TROUBLES, *DOUBTFUL, *DEAD, *OF_SOME_PHONES, *NOT_SENT, *NOBODYS_FAULT,
-        *(one.reason for table in (FCM_SAYS, APNS_SAYS, NOT_ANSWERED) for one in table.values()),
-        UNREADABLE.reason, UNBUILDABLE,
+        *(one.reason for table in _TABLES for one in table.values()),
+        UNREADABLE.reason, UNBUILDABLE, NOT_LISTED,
     }
 )  # fmt: skip
 _STATUS: Final = re.compile(r"HTTP_[0-9]{3}")
 OTHER: Final = "OTHER"
 _OF_THE_HUB: Final = "The hub delivers for this district: tell its operator what stands here."
-_OTHERWISE: Final = "Check the key, project, topic and endpoint in [fcm] and [apns]."
+_OTHERWISE: Final = "Check the key, project, topic and endpoint in [fcm], [apns] and [web_push]."
 
 
 def count(

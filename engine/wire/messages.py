@@ -26,7 +26,7 @@ from rules.outcomes import Verdict
 VERSION: Final = 3
 MAX_PACKED: Final = 400
 
-DeviceKind = Literal["fcm_token", "fcm_fid", "apns"]
+DeviceKind = Literal["fcm_token", "fcm_fid", "apns", "web_push"]
 
 
 # What is on the wire may come from anybody who has a district's password.
@@ -40,9 +40,13 @@ Position = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True):
-    """The address of one phone. A secret: it never shows in a log, an error or a traceback."""
+    """The address of one device. A secret: it never shows in a log, an error or a traceback.
 
-    kind: DeviceKind
+    That of a browser is its push endpoint on the way, and with its keys where it is kept. A kind
+    that this release does not know is no fault of its neighbours: no gateway takes it.
+    """
+
+    kind: Code
     value: Address
 
     def __repr__(self) -> str:
@@ -56,7 +60,8 @@ class Push(msgspec.Struct, frozen=True):
     base64url) replaces what a phone shows of the same record for the same person. *attempt*
     counts from 1. After *expires_at* the push is not worth sending. *kind* is empty where it may
     not be known on the way. *sealed* (base64, since version 2) is what only the phone can read;
-    *title* and *body* are then what is shown when it cannot. *position* (since version 3) is that
+    *title* and *body* are then what is shown when it cannot. Of a push to a browser it is the whole
+    message (since version 3): both are empty. *position* (since version 3) is that
     of the change that it tells: of two pushes for one place on a screen the one with the higher
     position is newer.
     """
@@ -81,8 +86,8 @@ class Outcome(msgspec.Struct, frozen=True):
     *reason* is the gateway's machine code or one of ours, never its free text, and *gateway_id*
     the gateway's name of an accepted push. *retry_after* is the gateway's wish in seconds.
     *misconfigured* is true when the gateway refused our key, project or topic, not this push.
-    Since version 2: *district* is the push's; *gateway* is "fcm", "apns" or empty when none was
-    asked; *shortened* is true when the text had to be cut to fit.
+    Since version 2: *district* is the push's; *gateway* is "fcm", "apns", "web_push" or empty when
+    none was asked; *shortened* is true when the text had to be cut to fit.
     """
 
     push_id: str

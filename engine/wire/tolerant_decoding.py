@@ -21,7 +21,7 @@ from rules.identity import parts_of
 LONGEST_REASON: Final = 64
 LONGEST_GATEWAY_ID: Final = 256
 MOST_ATTEMPTS: Final = 10_000
-GATEWAYS: Final = frozenset({"", "fcm", "apns"})
+GATEWAYS: Final = frozenset({"", "fcm", "apns", "web_push"})
 
 _LARGEST_ID: Final = 2**63 - 1
 _FIRST_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)

@@ -14,15 +14,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import select, text
 
 from engine.errors import SchoolbellError
+from engine.secrets import vapid
 from engine.store.tables import devices, sessions, students
 from engine.trial.phones.devices import Received
 from engine.trial.phones.phones import Phones
-from tests.site import Site, token_of
+from tests.site import Browsers, Site
 
 IN_ONE_TRANSACTION = 50
 
@@ -103,6 +105,13 @@ def wait(is_so: Callable[[], object], what: str, sites: Sequence[Site] = ()) -> 
         time.sleep(0.3)
 
 
+def browsers_of(phones: Phones) -> Browsers:
+    """Browsers that subscribed for the key that the phones' own settings name."""
+    key = vapid.private_key(Path(phones.settings["web_push"]["key_file"]))
+    public = vapid.public_key(key)
+    return lambda number: " ".join(phones.subscribe(public, number.to_bytes(12)))
+
+
 def scores(site: Site, last: int) -> Sequence[Score]:
     """Asked of the SIS in its own words: this year's released scores of enrolled students.
 
@@ -158,7 +167,7 @@ def _tokens(site: Site) -> dict[str, str]:
             .join(sessions, sessions.c.person_id == students.c.person_id)
             .join(devices, devices.c.id == sessions.c.device_id)
         ).all()
-    return {row.id: token_of(row.device, row.kind) for row in found}
+    return {row.id: site.address(row.device, row.kind) for row in found}
 
 
 def _state(site: Site) -> str:

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from engine.cli.hub_setup import channel
 from engine.trial.phones.phones import Behaviour, Phones
 from rules.outcomes import Verdict
-from tests.acceptance.screens import change_scores_and, require_screens, wait
+from tests.acceptance.screens import browsers_of, change_scores_and, require_screens, wait
 from tests.servers import WrittenRabbitServer
 from tests.site import Sections, Site, embedded_site, toml
 
@@ -73,12 +73,16 @@ def hub(tmp_path_factory: pytest.TempPathFactory, phones: Phones) -> Iterator[Hu
 
 
 @pytest.fixture(scope="module")
-def districts(hub: Hub) -> Iterator[tuple[Site, Site]]:
+def districts(hub: Hub, phones: Phones) -> Iterator[tuple[Site, Site]]:
     """Two schools on SQLite, each with its link to the hub and no push key."""
     sections = [{"district": {"id": name}, **hub.handed_over[name]} for name in DISTRICTS]
     with (
-        embedded_site(STUDENTS, sections[0], students_only=True) as north,
-        embedded_site(STUDENTS, sections[1], students_only=True) as south,
+        embedded_site(
+            STUDENTS, sections[0], students_only=True, browsers=browsers_of(phones)
+        ) as north,
+        embedded_site(
+            STUDENTS, sections[1], students_only=True, browsers=browsers_of(phones)
+        ) as south,
     ):
         yield north, south
 

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from engine.trial.phones.phones import Behaviour, Phones
-from tests.acceptance.screens import change_scores_and, require_screens, wait
+from tests.acceptance.screens import browsers_of, change_scores_and, require_screens, wait
 from tests.benchmarks.processes import command_line, descendants
 from tests.servers.private import PrivateServer
 from tests.site import Site, embedded_site, production_site
@@ -32,13 +32,17 @@ def phones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phones]:
 
 @pytest.fixture(scope="module")
 def production(phones: Phones) -> Iterator[Site]:
-    with production_site(STUDENTS, phones.settings, students_only=True) as site:
+    with production_site(
+        STUDENTS, phones.settings, students_only=True, browsers=browsers_of(phones)
+    ) as site:
         yield site
 
 
 @pytest.fixture
 def embedded(phones: Phones) -> Iterator[Site]:
-    with embedded_site(STUDENTS, phones.settings, students_only=True) as site:
+    with embedded_site(
+        STUDENTS, phones.settings, students_only=True, browsers=browsers_of(phones)
+    ) as site:
         yield site
 
 

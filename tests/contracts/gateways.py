@@ -1,4 +1,4 @@
-"""A gateway over a server that does what a test says: the same for FCM and for APNs."""
+"""A gateway over a server that does what a test says: the same for each of the three."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from engine.config import ApnsSettings, FcmSettings
+import msgspec
+
+from engine.config import ApnsSettings, FcmSettings, WebPushSettings
 from engine.gateways.apns import ApnsGateway
 from engine.gateways.fcm import FcmGateway
+from engine.gateways.web_push import WebPushGateway
 from engine.ports import Clock, Gateway
 from engine.runtime.clock import utc_now
+from engine.secrets import vapid, web_push
+from engine.secrets.web_push import Words
 from engine.trial.phones.phones import Phones
+from engine.trial.phones.web_push import Subscription
 from engine.wire.messages import Outcome, Push, Token
 from tests.builders import a_push
 from tests.engine.gateways.peer import Peer, Reaction, Say, Seen
@@ -28,7 +34,7 @@ UNSHAPED = {"quota_per_minute": 60_000_000, "ramp_up": timedelta(seconds=1)}
 
 
 class House(ABC):
-    """One gateway, the server it talks to, and what differs between FCM and APNs.
+    """One gateway, the server it talks to, and what differs between FCM, APNs and Web Push.
 
     The phones give the keys, and the access token for FCM. What was opened is closed with the
     house.
@@ -38,6 +44,7 @@ class House(ABC):
 
     def __init__(self, folder: Path, peer: Peer, phones: Phones, closing: ExitStack) -> None:
         self.peer = peer
+        self.phones = phones
         self.keys = phones.settings
         # FCM and its token endpoint are two servers here; one file vouches for both.
         self.ca_file = folder / "bundle.pem"
@@ -163,6 +170,66 @@ class ApnsHouse(House):
 
     def replaces(self, seen: Seen) -> set[str]:
         return {seen.headers["apns-collapse-id"]}
+
+
+class WebPushHouse(House):
+    """Web Push: the server is in the address of a browser, and the text is not to be read."""
+
+    name = "web_push"
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._origin = self.peer.url
+        key_file = Path(self.keys["web_push"]["key_file"])
+        self._public_key = vapid.public_key(vapid.private_key(key_file))
+        self._of_peer = self._sealed(self.phones.subscribe(self._public_key, bytes(12)), "", "")
+
+    def make(self, timeout: timedelta, endpoint: str, ca_file: Path, clock: Clock) -> Gateway:
+        self._origin = endpoint
+        hosts = [endpoint.removeprefix("https://")]
+        settings = WebPushSettings.model_validate(
+            {**self.keys["web_push"], "hosts": hosts, "ca_file": ca_file}
+        )
+        return WebPushGateway(settings, clock, timeout)
+
+    def endpoint_of(self, phones: Phones) -> str:
+        return phones.web_push_origin
+
+    def token(self, number: int) -> Token:
+        if self._is_at_phones:
+            return Token("web_push", self._browser(number).endpoint)
+        return Token("web_push", f"{self._origin}/push/{number}")
+
+    def push(self, number: int = 0, **differences: Any) -> Push:
+        bare = super().push(number, **differences)
+        sealed = self._of_peer
+        if self._is_at_phones:
+            sealed = self._sealed(self._browser(number), bare.title, bare.body, bare.collapse_id)
+        return msgspec.structs.replace(bare, title="", body="", sealed=sealed)
+
+    def accept(self, seen: Seen) -> Reaction:
+        return Say(201, headers={"location": f"{self.peer.url}/message/{seen.nth}"})
+
+    def dead(self) -> Reaction:
+        return Say(410)
+
+    def address(self, seen: Seen) -> str:
+        return self._origin + seen.path
+
+    def replaces(self, seen: Seen) -> set[str]:
+        return {seen.headers["topic"]}
+
+    @property
+    def _is_at_phones(self) -> bool:
+        return self._origin == self.phones.web_push_origin
+
+    def _browser(self, number: int) -> Subscription:
+        return self.phones.subscribe(self._public_key, number.to_bytes(12))
+
+    @staticmethod
+    def _sealed(browser: Subscription, title: str, body: str, tag: str = "tag") -> str:
+        to = web_push.read(" ".join(browser))
+        return web_push.seal(to, Words(title, body, "en", tag, "/app/inbox/1", "grade", "push"))
 
 
 def send(gateway: Gateway, pushes: Iterable[Push]) -> list[Outcome]:

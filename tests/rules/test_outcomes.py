@@ -38,6 +38,7 @@ SAYINGS = {
     Trouble.QUOTA: Said(Verdict.DEFERRED, "QUOTA_EXCEEDED", "fcm"),
     Trouble.DEVICE: Said(Verdict.DEFERRED, "TooManyRequests", "apns"),
     Trouble.FCM: Said(Verdict.DEFERRED, "UNAVAILABLE", "fcm"),
+    Trouble.PUSH_SERVICE: Said(Verdict.DEFERRED, "HTTP_503", "web_push"),
     Trouble.APNS: Said(Verdict.DEFERRED, "InternalServerError", "apns"),
     Trouble.WAY: Said(Verdict.DEFERRED, "TIMED_OUT", "fcm"),
     Trouble.BUSY: Said(Verdict.DEFERRED, "GATEWAY_BUSY"),
@@ -52,6 +53,7 @@ WAITS = {
     Trouble.DEVICE: (60, 60, 60, 60, 60, 60, 60, 60),
     Trouble.FCM: (10, 20, 40, 80, 160, 320, 640, 900),
     Trouble.APNS: (900, 1_800, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600),
+    Trouble.PUSH_SERVICE: (10, 20, 40, 80, 160, 320, 640, 900),
     Trouble.WAY: (10, 20, 40, 80, 160, 320, 640, 900),
     Trouble.BUSY: (10, 20, 40, 60, 60, 60, 60, 60),
     Trouble.REDELIVERED: (0, 0, 0, 10, 20, 40, 80, 160),
@@ -120,7 +122,13 @@ def test_every_code_of_the_table_has_the_trouble_that_it_names(reason: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("gateway", "why"), [("fcm", Trouble.FCM), ("apns", Trouble.APNS), ("", Trouble.WAY)]
+    ("gateway", "why"),
+    [
+        ("fcm", Trouble.FCM),
+        ("apns", Trouble.APNS),
+        ("web_push", Trouble.PUSH_SERVICE),
+        ("", Trouble.WAY),
+    ],
 )
 def test_a_server_error_without_a_code_is_its_gateways(gateway: str, why: Trouble) -> None:
     assert trouble(Said(Verdict.DEFERRED, "HTTP_502", gateway)) is why

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 
 from engine.errors import SchoolbellError
 from engine.gateways.payload import room
+from engine.secrets import web_push
+from engine.secrets.web_push import Words
 from engine.wire.fitting import characters, size
 from engine.wire.messages import Push, Token
 from rules.wording.broadcasts import Fault, Variable, faults, written
@@ -22,6 +24,10 @@ Texts = Mapping[str, Template]
 _LONGEST: Final = Push(
     id="0" * 56, district="", device_id="", token=Token("apns", ""), kind="broadcast", title="",
     body="", collapse_id="0" * 22, expires_at=datetime.max.replace(tzinfo=UTC),
+)  # fmt: skip
+_LONGEST_WORDS: Final = Words(
+    title="", body="", language="es", tag=_LONGEST.collapse_id, opens=f"/app/inbox/{'0' * 56}",
+    kind=_LONGEST.kind, push_id=_LONGEST.id,
 )  # fmt: skip
 
 
@@ -80,5 +86,8 @@ def require_faultless(texts: Texts, variables: Collection[Variable]) -> None:
 def length(title: str, message: str) -> Length:
     """How long a text is, as it stands."""
     return Length(
-        characters(title), characters(message), size(title) + size(message), room(_LONGEST)
+        characters(title),
+        characters(message),
+        size(title) + size(message),
+        min(room(_LONGEST), web_push.room(_LONGEST_WORDS)),
     )

@@ -6,7 +6,7 @@ the pushes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -22,6 +22,7 @@ from engine.store import devices as store_devices
 from engine.store.families import devices, logins
 from engine.store.families.devices import OwnDevice as OwnDevice  # the answer of of
 from engine.store.families.logins import LoginId
+from engine.wire.endpoints import PUSH_SERVICES
 from engine.wire.messages import Token
 from rules.audience import DeviceId
 from rules.change import PersonId
@@ -30,15 +31,15 @@ from rules.privacy import Level
 
 def register(
     database: Database, keyring: Keyring, visit: Visit, token: Token, push_key: bytes | None,
-    now: datetime,
+    now: datetime, *, hosts: Collection[str] = PUSH_SERVICES,
 ) -> DeviceId:  # fmt: skip
     """Let pushes for who is signed in go to this app, while the login lasts and is to stay.
 
-    Whoever else heard on it does no more, nor does what this login was known by before. Repeatable.
-    Raises SchoolbellError for what can be no token of its kind or no key, and for a login that has
-    just ended.
+    Whoever else heard on it does no more, nor does what this login was known by before.
+    Repeatable. The push service of a browser is among *hosts*. Raises SchoolbellError for what can
+    be no token of its kind or no key, and for a login that has just ended.
     """
-    token, push_key = addresses.checked(token), typed.push_key(push_key)
+    token, push_key = addresses.checked(token, hosts), typed.push_key(push_key)
     login = visit.login
     with database.write() as connection:
         _require(connection, login.id)

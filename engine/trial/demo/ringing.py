@@ -10,7 +10,7 @@ from engine.trial.demo.toml import as_toml
 from engine.trial.phones.devices import Kind, Received
 from engine.trial.phones.phones import Phones
 
-_SYSTEMS = {"fcm": "FCM", "apns": "APNs"}
+_SYSTEMS = {"fcm": "FCM", "apns": "APNs", "web_push": "Web Push"}
 
 
 class Ringing:

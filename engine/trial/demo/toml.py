@@ -1,11 +1,11 @@
-"""Writing TOML: tables of texts, numbers and truths, which is all that a configuration holds."""
+"""Writing TOML: tables of texts, numbers, truths and lists of texts: all that settings hold."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-Value = str | int | float | bool
+Value = str | int | float | bool | Sequence[str]
 
 
 def as_toml(tables: Mapping[str, Mapping[str, Value]]) -> str:

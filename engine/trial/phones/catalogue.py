@@ -1,8 +1,9 @@
 """The closed catalogue of faults: what each does, and one sentence on what it stands for.
 
 FCM's are named after its error codes, APNs' after its reasons, as in Google's and Apple's
-documents (facts: push 2.5 and 3.4). Those of the connection are the same at every gateway, and
-are each one that broke a client somewhere (facts: push 5.1 and 7).
+documents (facts: push 2.5 and 3.4), those of Web Push after what they are, or after the word of one
+push service. Those of the connection are the same at every gateway, and are each one that broke a
+client somewhere (facts: push 5.1 and 7).
 """
 
 from __future__ import annotations
@@ -302,6 +303,53 @@ _APNS: Final[Mapping[str, Trouble]] = {
     **_of_the_connection(msgspec.json.encode({"reason": "Shutdown"})),
 }
 
+
+def _says(status: int, words: str = "") -> Answer:
+    return json_answer(status, {"code": status, "message": words})
+
+
+_WEB_PUSH: Final[Mapping[str, Trouble]] = {
+    "gone": _always("410: the subscription has ended.", _says(410)),
+    "not_found": _always("404: there is no such subscription.", _says(404)),
+    "bad_request": _always("400: a header or the message is malformed.", _says(400)),
+    "unauthorized": _always("401: the VAPID token is missing, or not good.", _says(401)),
+    "BadJwtToken": _always(
+        "403 as Apple says it: the VAPID token or its contact is not good.",
+        json_answer(403, {"reason": "BadJwtToken"}),
+    ),
+    "UnauthorizedRegistration": _always(
+        "400 as Google says it, in HTML: the VAPID token is not good.",
+        Answer(400, b"<HTML><TITLE>UnauthorizedRegistration</TITLE></HTML>", (HTML_TYPE,)),
+    ),
+    "mismatch_403": _always(
+        "403 as Google says it: the browser subscribed for another key.",
+        Answer(
+            403,
+            b"the VAPID credentials in the authorization header do not correspond to the "
+            b"credentials used to create the subscriptions.",
+        ),
+    ),
+    "mismatch_401": _always(
+        "401 as Mozilla says it: the browser subscribed for another key.",
+        _says(401, "VAPID public key mismatch"),
+    ),
+    "VapidPkHashMismatch": _always(
+        "400 as Apple says it: the browser subscribed for another key.",
+        json_answer(400, {"reason": "VapidPkHashMismatch"}),
+    ),
+    "too_large": _always("413: the message is above what is taken.", _says(413)),
+    "too_many": _wishing("429: too many messages.", _says(429)),
+    "throttled": _wishing("406 as Microsoft says it: too many messages.", Answer(406)),
+    "internal": _wishing("500: an error of the push service.", _says(500)),
+    "unavailable": _wishing("503: the push service is overloaded.", _says(503)),
+    "html_502": _wishing("502 as an HTML page: a front end without a back end.", BAD_GATEWAY),
+    "redirect": _always(
+        "307 to another address: it is not followed.",
+        Answer(307, b"", (("location", "https://127.0.0.1:1/"),)),
+    ),
+    **_of_the_connection(b""),
+}
+
 _OAUTH: Final[Mapping[str, Trouble]] = {
     "invalid_grant": _always(
         "400: the key of the service account was revoked, or a clock is wrong.",
@@ -325,6 +373,7 @@ _OAUTH: Final[Mapping[str, Trouble]] = {
 CATALOGUE: Final[Mapping[FaultyGateway, Mapping[str, Trouble]]] = {
     "fcm": _FCM,
     "apns": _APNS,
+    "web_push": _WEB_PUSH,
     "oauth": _OAUTH,
 }
 """Every fault there is, by gateway and name."""

@@ -5,6 +5,8 @@
     GET  /api/screens?latest=N      the N phones that rang last, with the newest 20 on each
     GET  /api/received?after=N      the ledger from number N + 1 on, 1,000 at a time
     GET  /api/counts                what was accepted, refused and shown
+    POST /api/subscribe             {"key"}: a browser subscribes for the sender with this public
+                                    key; answers as PushSubscription.toJSON()
     POST /api/register              {"kind", "token", "app"?}: the app is on this phone
     POST /api/uninstall             {"kind", "token"}: it is no longer
     POST /api/offline               {"kind", "token"}: the phone loses its network
@@ -41,6 +43,7 @@ from engine.trial.phones.fault import BadFault, Fault
 from engine.trial.phones.faults import Faults
 from engine.trial.phones.fcm import Fcm
 from engine.trial.phones.oauth import TokenEndpoint
+from engine.trial.phones.web_push import WebPush
 
 MAX_LATEST: Final = 200
 NEWEST: Final = 20
@@ -55,12 +58,18 @@ class _Address(msgspec.Struct, forbid_unknown_fields=True):
     app: str | None = None
 
 
+class _Sender(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of subscribe."""
+
+    key: str
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What was accepted and shown, what was refused by code, and what was only asked.
 
-    *refused* has the keys fcm, apns and oauth. *validated* counts `validate_only` requests,
-    *access_tokens* those that were given out.
+    *refused* has the keys fcm, apns, web_push and oauth. *validated* counts `validate_only`
+    requests, *access_tokens* those that were given out.
     """
 
     accepted: Counts
@@ -76,6 +85,7 @@ class Control:
     devices: Devices
     fcm: Fcm
     apns: Apns
+    web_push: WebPush
     token_endpoint: TokenEndpoint
     faults: Faults
 
@@ -107,6 +117,7 @@ class Control:
             {
                 "fcm": dict(self.fcm.refused),
                 "apns": dict(self.apns.refused),
+                "web_push": dict(self.web_push.refused),
                 "oauth": dict(self.token_endpoint.refused),
             },
             self.fcm.validated,
@@ -118,8 +129,8 @@ class Control:
         self.devices.reset()
         self.fcm.validated = 0
         self.token_endpoint.minted = 0
-        for refused in (self.fcm.refused, self.apns.refused, self.token_endpoint.refused):
-            refused.clear()
+        for gateway in (self.fcm, self.apns, self.web_push, self.token_endpoint):
+            gateway.refused.clear()
 
     def _routes(self) -> Mapping[str, Mapping[str, Callable[[Request], Answer]]]:
         return {
@@ -127,6 +138,7 @@ class Control:
             "/api/screens": {"GET": self._screens},
             "/api/received": {"GET": self._received},
             "/api/counts": {"GET": self._counts},
+            "/api/subscribe": {"POST": self._subscribe},
             "/api/register": {"POST": self._register},
             "/api/uninstall": {"POST": self._uninstall},
             "/api/offline": {"POST": self._offline},
@@ -151,6 +163,10 @@ class Control:
     def _counts(self, request: Request) -> Answer:
         del request
         return _fresh(self.tally())
+
+    def _subscribe(self, request: Request) -> Answer:
+        wanted = msgspec.json.decode(request.body, type=_Sender)
+        return _fresh(self.web_push.subscribe(wanted.key).as_json())
 
     def _register(self, request: Request) -> Answer:
         phone = msgspec.json.decode(request.body, type=_Address)

@@ -1,7 +1,7 @@
 """The keys and certificates of the phones: made once in a folder, found again after a restart.
 
-A sender gets what the real gateways' consoles would give it, a service account and an APNs key,
-and a CA to trust instead of the public ones.
+A sender gets what the real gateways' consoles would give it, a service account and an APNs key, a
+key of its own for browsers, and a CA to trust instead of the public ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -30,11 +30,13 @@ CLIENT_ID: Final = "100000000000000000000"
 KEY_ID: Final = "PHONES0001"
 TEAM_ID: Final = "SCHOOLBELL"
 TOPIC: Final = "org.schoolbell.phones"
+CONTACT: Final = "mailto:phones@schoolbell.example"
 
 VALIDITY: Final = timedelta(days=3_650)
 HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 
-Settings = dict[str, dict[str, str]]
+Settings = dict[str, dict[str, Any]]
+"""The tables of a configuration: texts, and lists of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Credentials:
     certificate_key_file: Path
     service_account_file: Path
     apns_key_file: Path
+    web_push_key_file: Path
     service_account_key: rsa.RSAPublicKey = field(repr=False)
     apns_key: ec.EllipticCurvePublicKey = field(repr=False)
     secret: bytes = field(repr=False)
@@ -60,8 +63,8 @@ class Credentials:
             account["token_uri"] = token_uri
             write_private(self.service_account_file, json.dumps(account, indent=2).encode())
 
-    def settings(self, fcm_endpoint: str, apns_endpoint: str) -> Settings:
-        """The `[fcm]` and `[apns]` tables of a sender's configuration."""
+    def settings(self, fcm_endpoint: str, apns_endpoint: str, web_push_host: str) -> Settings:
+        """The `[fcm]`, `[apns]` and `[web_push]` tables of a sender's configuration."""
         return {
             "fcm": {
                 "project_id": PROJECT_ID,
@@ -75,6 +78,12 @@ class Credentials:
                 "team_id": TEAM_ID,
                 "topic": TOPIC,
                 "endpoint": apns_endpoint,
+                "ca_file": str(self.ca_file),
+            },
+            "web_push": {
+                "key_file": str(self.web_push_key_file),
+                "contact": CONTACT,
+                "hosts": [web_push_host],
                 "ca_file": str(self.ca_file),
             },
         }
@@ -91,8 +100,10 @@ def prepare(folder: Path) -> Credentials:
         issued = _make_certificates(folder)  # they belong together: half a set is none
     if not account.exists():
         write_private(account, _service_account())
-    if not apns.exists():
-        write_private(apns, _pem(ec.generate_private_key(ec.SECP256R1())))
+    web_push = folder / "web-push.pem"
+    for key in (apns, web_push):
+        if not key.exists():
+            write_private(key, _pem(ec.generate_private_key(ec.SECP256R1())))
     account_pem = json.loads(account.read_text("utf-8"))["private_key"].encode()
     account_key = cast(rsa.RSAPrivateKey, load_pem_private_key(account_pem, None))
     apns_key = cast(ec.EllipticCurvePrivateKey, load_pem_private_key(apns.read_bytes(), None))
@@ -102,6 +113,7 @@ def prepare(folder: Path) -> Credentials:
         issued.key,
         account,
         apns,
+        web_push,
         account_key.public_key(),
         apns_key.public_key(),
         hashlib.sha256(account_pem).digest(),

@@ -6,7 +6,8 @@ accepted send proves what was lost or came twice.
 
 For a phone that is offline the gateways keep what they accepted: APNs the newest push alone, FCM
 up to 100; one more, and FCM forgets those. Which of several notification messages FCM would fold
-meanwhile is undefined, so none are.
+meanwhile is undefined, so none are. A push service for browsers keeps up to 100, of each topic the
+newest.
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ from typing import Final, Literal, NamedTuple
 
 from engine.trial.phones.exchange import Clock
 
-Kind = Literal["fcm", "apns"]
+Kind = Literal["fcm", "apns", "web_push"]
 
-KEPT_BY_APNS: Final = 1
-KEPT_BY_FCM: Final = 100
+KEPT: Final[Mapping[Kind, int]] = {"apns": 1, "fcm": 100, "web_push": 100}
 
 REMEMBERED: Final = 100_000
 """Ledger entries kept by default: about 110 MB. Older ones are dropped, their count is not."""
@@ -36,8 +36,9 @@ class Push:
 
     *key* is what it replaces on the screen under, None to stack. *visible* is false for what no
     person sees: a data message, a background push, a message to a topic (no phone subscribes to
-    one). After *expires_at* it is not kept any longer for a phone that is offline. The token is a
-    secret: it never shows in a log or a traceback.
+    one). After *expires_at* it is not kept any longer for a phone that is offline, and it takes the
+    place of what is kept there with the same *topic*. The token is a secret: it never shows in a
+    log or a traceback.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class Push:
     visible: bool = True
     to_phone: bool = True
     expires_at: datetime | None = None
+    topic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Kept(NamedTuple):
 
     received: Received
     expires_at: datetime | None
+    topic: str | None = None
 
     def is_late(self, now: datetime) -> bool:
         """Whether it would be shown no more."""
@@ -157,6 +160,7 @@ class Counts:
 
     fcm: int = 0
     apns: int = 0
+    web_push: int = 0
     replaced: int = 0
     repeated: int = 0
     stacked: int = 0
@@ -250,7 +254,7 @@ class Devices:
         """Enter *push* in the ledger, and show it on its phone or keep it for that."""
         with self._lock:
             received = Received(
-                self._counts.fcm + self._counts.apns + 1,
+                self._numbered() + 1,
                 self._now(),
                 push.kind,
                 message_id,
@@ -263,7 +267,7 @@ class Devices:
             )
             self._enter(received)
             if push.to_phone:
-                self._reach(received, push.expires_at)
+                self._reach(received, push.expires_at, push.topic)
             else:
                 self._counts.silent += 1
         self._on_push(received)
@@ -293,7 +297,7 @@ class Devices:
     def received(self, after: int = 0, limit: int = 1_000) -> Page:
         """The ledger from number *after* + 1 on, at most *limit* entries."""
         with self._lock:
-            last = self._counts.fcm + self._counts.apns
+            last = self._numbered()
             oldest = last - len(self._ledger) + 1
             first = max(after + 1 - oldest, 0)
             return Page(self._ledger[first : first + limit], oldest, last)
@@ -306,16 +310,16 @@ class Devices:
         return phone
 
     def _enter(self, received: Received) -> None:
-        if received.kind == "fcm":
-            self._counts.fcm += 1
-        else:
-            self._counts.apns += 1
+        setattr(self._counts, received.kind, getattr(self._counts, received.kind) + 1)
         self._ledger.append(received)
         # A tenth at a time: dropping one from the front for each that comes is quadratic.
         if len(self._ledger) > self._remembered * 1.1:
             del self._ledger[: len(self._ledger) - self._remembered]
 
-    def _reach(self, received: Received, expires_at: datetime | None) -> None:
+    def _numbered(self) -> int:
+        return self._counts.fcm + self._counts.apns + self._counts.web_push
+
+    def _reach(self, received: Received, expires_at: datetime | None, topic: str | None) -> None:
         phone = self._phone(received.kind, received.token)
         phone.received += 1
         who = (phone.kind, phone.token)
@@ -324,13 +328,18 @@ class Devices:
         if phone.is_online:
             self._ring(phone, received)
         else:
-            self._keep(phone, Kept(received, expires_at))
+            self._keep(phone, Kept(received, expires_at, topic))
 
     def _keep(self, phone: Phone, push: Kept) -> None:
         if push.is_late(self._now()):  # now or never
             self._counts.dropped += 1
             return
-        if len(phone.kept) == (KEPT_BY_APNS if phone.kind == "apns" else KEPT_BY_FCM):
+        if push.topic is not None:
+            before = [one for one in phone.kept if one.topic != push.topic]
+            self._counts.kept -= len(phone.kept) - len(before)
+            self._counts.dropped += len(phone.kept) - len(before)
+            phone.kept = before
+        if len(phone.kept) == KEPT[phone.kind]:
             self._drop_kept(phone)
         phone.kept.append(push)
         self._counts.kept += 1

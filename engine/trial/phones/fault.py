@@ -11,7 +11,7 @@ import msgspec
 
 from engine.errors import SchoolbellError
 
-FaultyGateway = Literal["fcm", "apns", "oauth"]
+FaultyGateway = Literal["fcm", "apns", "web_push", "oauth"]
 """Who misbehaves. *oauth* is Google's token endpoint, which a sender to FCM asks first."""
 
 ONE_LINE: Final = re.compile("[ -~]*")  # it becomes a header

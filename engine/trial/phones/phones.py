@@ -1,4 +1,5 @@
-"""The phones as one thing to start and stop: FCM with its token endpoint, APNs, the window on both.
+"""The phones as one thing to start and stop: FCM with its token endpoint, APNs, a push service for
+browsers, and the window on all.
 
 They run in a thread of their own beside other work (`Phones`), or as a program (`run_phones`).
 """
@@ -51,6 +52,7 @@ from engine.trial.phones.server import (
     serve,
     tls_context,
 )
+from engine.trial.phones.web_push import Subscription, WebPush
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -70,6 +72,7 @@ class Behaviour:
 
     admit_strangers: bool = True
     fcm_streams: int = 100
+    web_push_streams: int = 100
     apns_first_streams: int = 1
     apns_streams: int = 100
     apns_slows_down: bool = True
@@ -85,7 +88,9 @@ def machine_clock() -> datetime:
 
 
 class Phones:
-    """A local FCM and APNs. A port of 0 takes a free one, and keeps it for the next start.
+    """A local FCM, APNs and push service for browsers.
+
+    A port of 0 takes a free one, and keeps it for the next start.
 
     *folder* holds the keys and certificates, the same after a restart. *on_push* hears of every
     accepted push, in the thread that serves: it must not raise and should be quick.
@@ -98,6 +103,7 @@ class Phones:
         host: str = LOOPBACK,
         fcm_port: int = 0,
         apns_port: int = 0,
+        web_push_port: int = 0,
         control_port: int = 0,
         behaviour: Behaviour = Behaviour(),
         now: Clock = machine_clock,
@@ -105,6 +111,7 @@ class Phones:
     ) -> None:
         self.fcm_port = fcm_port
         self.apns_port = apns_port
+        self.web_push_port = web_push_port
         self.control_port = control_port
         self.devices = Devices(
             now,
@@ -146,8 +153,14 @@ class Phones:
             self._behaviour.apns_streams,
             self._behaviour.apns_slows_down,
         )
+        self._web_push = WebPush(credentials.secret, self.devices, self._faults, now)
         self._control = Control(
-            self.devices, self._fcm, self._apns, self._token_endpoint, self._faults
+            self.devices,
+            self._fcm,
+            self._apns,
+            self._web_push,
+            self._token_endpoint,
+            self._faults,
         )
 
     # --- where they are, once started ------------------------------------------------------
@@ -163,14 +176,25 @@ class Phones:
         return f"https://localhost:{self.apns_port}"
 
     @property
+    def web_push_origin(self) -> str:
+        """The address at which browsers are sent to."""
+        return f"https://localhost:{self.web_push_port}"
+
+    @property
     def control_url(self) -> str:
         """The URL of the page and of the JSON API."""
         return f"http://{LOOPBACK}:{self.control_port}"
 
     @property
     def settings(self) -> Settings:
-        """The `[fcm]` and `[apns]` tables of a configuration that sends to these phones."""
-        return self._credentials.settings(self.fcm_endpoint, self.apns_endpoint)
+        """The tables of a configuration that sends to these phones, one for each gateway."""
+        return self._credentials.settings(
+            self.fcm_endpoint, self.apns_endpoint, f"localhost:{self.web_push_port}"
+        )
+
+    def subscribe(self, key: str, name: bytes | None = None) -> Subscription:
+        """A browser subscribes for the sender with a public *key*; see WebPush.subscribe."""
+        return self._web_push.subscribe(key, name)
 
     # --- what came ---------------------------------------------------------------------------
 
@@ -257,22 +281,27 @@ class Phones:
                 await close_all(self._conversations)
 
     async def _listen(self, ports: ExitStack) -> list[asyncio.Server]:
-        """Take all three ports before the first client may come to one of them."""
-        fcm, apns, control = (
+        """Take all four ports before the first client may come to one of them."""
+        fcm, apns, web_push, control = (
             ports.enter_context(bind(host, port, what))
             for host, port, what in (
                 (self._host, self.fcm_port, "FCM"),
                 (self._host, self.apns_port, "APNs"),
+                (self._host, self.web_push_port, "Web Push"),
                 (LOOPBACK, self.control_port, "the page of the phones"),
             )
         )
-        self.fcm_port, self.apns_port, self.control_port = map(port_of, (fcm, apns, control))
+        self.fcm_port, self.apns_port, self.web_push_port, self.control_port = map(
+            port_of, (fcm, apns, web_push, control)
+        )
+        self._web_push.origin = self.web_push_origin
         token_uri = f"{self.fcm_endpoint}/token"
         self._credentials.point_to(token_uri)
         self._token_endpoint.audiences.add(token_uri)
         return [
             await serve(fcm, self._fcm_greeting, self._tls(HTTP2, HTTP1)),
             await serve(apns, self._apns_greeting, self._tls(HTTP2)),
+            await serve(web_push, self._web_push_greeting, self._tls(HTTP2, HTTP1)),
             await serve(control, partial(self._http1, self._control.answer)),
         ]
 
@@ -290,6 +319,12 @@ class Phones:
         """APNs speaks HTTP/2 alone."""
         streams = self._behaviour.apns_first_streams
         return Greeting({HTTP2: partial(self._http2, self._apns.answer, streams)})
+
+    def _web_push_greeting(self) -> Greeting:
+        """A push service speaks HTTP/1.1 too."""
+        http1 = partial(self._http1, self._web_push.answer)
+        http2 = partial(self._http2, self._web_push.answer, self._behaviour.web_push_streams)
+        return Greeting({HTTP2: http2, HTTP1: http1, None: http1})
 
     def _http1(self, answer: Answerer) -> Http1Connection:
         return Http1Connection(answer, self._conversations)
@@ -312,6 +347,8 @@ def run_phones(
     on_ready: Callable[[Phones], None] = nothing,
     behaviour: Behaviour = Behaviour(),
     faults: Sequence[Fault] = (),
+    *,
+    web_push_port: int = 0,
 ) -> None:
     """Serve until SIGINT or SIGTERM, in the main thread. Raises PortInUse and BadFault.
 
@@ -322,6 +359,7 @@ def run_phones(
         folder,
         fcm_port=fcm_port,
         apns_port=apns_port,
+        web_push_port=web_push_port,
         control_port=control_port,
         behaviour=behaviour,
         on_push=on_push,

@@ -25,7 +25,10 @@ from tests.engine.doctor.patients import Patient, hops_of
 from tests.engine.doctor.places import black_hole
 from tests.servers import CertificateAuthority, free_port
 
-HOPS = ["FCM: network", "APNs: network", "clock", "FCM: access token", "FCM: dry run", "APNs: key"]
+HOPS = [
+    *("FCM: network", "APNs: network", "Web Push: network", "clock"),
+    *("FCM: access token", "FCM: dry run", "APNs: key"),
+]
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def phones(our_phones: Phones) -> Phones:
     return our_phones
 
 
-def settings(phones: Phones, **changes: Mapping[str, str]) -> Mapping[str, Mapping[str, Any]]:
+def settings(phones: Phones, **changes: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """The sections for these phones; *changes* are of one section each."""
     return {name: {**section, **changes.get(name, {})} for name, section in phones.settings.items()}
 
@@ -259,4 +262,29 @@ def test_a_damaged_key_file_is_named_before_anybody_is_asked(
     found = patient.broken(
         settings(phones, fcm={"service_account_file": str(damaged)}), ["configuration"]
     )
+    assert str(damaged) in found.found
+
+
+def test_a_push_service_that_cannot_be_reached(phones: Phones, patient: Patient) -> None:
+    web_push = {"hosts": [f"localhost:{free_port()}"]}
+    found = patient.broken(settings(phones, web_push=web_push), HOPS)
+    assert found.hop == "Web Push: network"
+    assert "refuses connections" in found.found
+
+
+def test_a_list_of_names_below_alone_leaves_nothing_to_ask(
+    phones: Phones, patient: Patient
+) -> None:
+    web_push = {"hosts": ["*.push.example.org"]}
+    (found,) = patient.walk(settings(phones, web_push=web_push), ["Web Push: network"])
+    assert found.state is State.UNUSED
+
+
+def test_a_damaged_key_of_web_push_is_named_before_anybody_is_asked(
+    phones: Phones, patient: Patient, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "web-push.pem"
+    damaged.write_text("{")
+    web_push = {"key_file": str(damaged)}
+    found = patient.broken(settings(phones, web_push=web_push), ["configuration"])
     assert str(damaged) in found.found

@@ -1,4 +1,4 @@
-"""What each answer means: every row of the tables of FCM and APNs, and what is in none."""
+"""What each answer means: every row of the tables of the gateways, and what is in none."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ from engine.gateways.answers import (
     FCM_SAYS,
     LONGEST_WAIT,
     NOT_ANSWERED,
+    WEB_PUSH_SAYS,
     Meaning,
     of_apns,
     of_fcm,
+    of_web_push,
 )
 from engine.gateways.http2.exchange import Answer, NoAnswer
 from rules.outcomes import SOONEST, Said, Verdict, fate
 from tests.builders import NOW
 
 HTML = b"<!DOCTYPE html><html><title>Error 502 (Server Error)!!1</title></html>"
-DEAD_CODES = {"UNREGISTERED", "APNS_UNREGISTERED", "Unregistered", "ExpiredToken"}
+DEAD_CODES = {
+    *("UNREGISTERED", "APNS_UNREGISTERED", "Unregistered", "ExpiredToken"),
+    *("SUBSCRIPTION_UNKNOWN", "SUBSCRIPTION_GONE"),
+}
 
 
 def fcm(
@@ -311,12 +316,65 @@ def test_a_wait_is_the_one_that_apns_asks_for() -> None:
     assert apns(503, "ServiceUnavailable", wait=2_000).retry_after == 2_000
 
 
-# --- neither --------------------------------------------------------------------------------
+# --- Web Push (facts: portal) ---------------------------------------------------------------
+
+GOOGLE = (
+    b"the VAPID credentials in the authorization header do not correspond to the credentials used "
+    b"to create the subscriptions."
+)
+MOZILLA = b'{"code":401,"errno":109,"error":"Unauthorized","message":"VAPID public key mismatch"}'
+REGISTRATION = b"<HTML>\n<HEAD>\n<TITLE>UnauthorizedRegistration</TITLE>\n</HEAD></HTML>"
+OTHER_KEY = Meaning(Verdict.REFUSED, "VAPID_KEY_MISMATCH")
+OURS = Meaning(Verdict.DEFERRED, "VAPID_REFUSED", misconfigured=True)
+
+WEB_PUSH_ROWS: dict[tuple[int, bytes], Meaning] = {
+    **{(status, b""): Meaning(Verdict.ACCEPTED) for status in (200, 201, 202, 204)},
+    (400, b""): Meaning(Verdict.REFUSED, "BAD_REQUEST"),
+    (400, b'{"reason":"BadWebPushTopic"}'): Meaning(Verdict.REFUSED, "BAD_REQUEST"),
+    (400, b'{"reason":"VapidPkHashMismatch"}'): OTHER_KEY,
+    (400, REGISTRATION): OURS,
+    (401, b""): OURS,
+    (401, MOZILLA): OTHER_KEY,
+    (403, b'{"reason":"BadJwtToken"}'): OURS,
+    (403, GOOGLE): OTHER_KEY,
+    (404, HTML): Meaning(Verdict.UNREGISTERED, "SUBSCRIPTION_UNKNOWN"),
+    (406, b""): Meaning(Verdict.DEFERRED, "TOO_MANY_MESSAGES"),
+    (410, b""): Meaning(Verdict.UNREGISTERED, "SUBSCRIPTION_GONE"),
+    (413, b""): Meaning(Verdict.REFUSED, "MESSAGE_TOO_LARGE"),
+    (429, b""): Meaning(Verdict.DEFERRED, "TOO_MANY_MESSAGES"),
+    (500, b""): Meaning(Verdict.DEFERRED, "HTTP_500"),
+    (503, GOOGLE): Meaning(Verdict.DEFERRED, "HTTP_503"),
+    (408, b""): Meaning(Verdict.DEFERRED, "HTTP_408"),
+    (418, b""): Meaning(Verdict.REFUSED, "HTTP_418"),
+    **{
+        (status, b""): Meaning(Verdict.DEFERRED, f"HTTP_{status}", misconfigured=True)
+        for status in (203, 301, 307, 407, 421, 451)
+    },
+}
+
+
+@pytest.mark.parametrize(("status", "body"), WEB_PUSH_ROWS)
+def test_what_a_push_service_says_means(status: int, body: bytes) -> None:
+    assert of_web_push(Answer(status, body)) == WEB_PUSH_ROWS[status, body]
+
+
+def test_every_answer_in_the_table_of_web_push_was_asked_here() -> None:
+    asked = {(status, meaning) for (status, _), meaning in WEB_PUSH_ROWS.items()}
+    assert {(status, meaning) for (status, _), meaning in WEB_PUSH_SAYS.items()} <= asked
+
+
+def test_a_wait_is_the_one_that_a_push_service_asks_for() -> None:
+    assert of_web_push(Answer(429, b"", 30)).retry_after == 30
+    assert of_web_push(Answer(503, b"", 10**9)).retry_after == LONGEST_WAIT
+    assert of_web_push(Answer(410, b"", 30)).retry_after is None
+
+
+# --- none of them --------------------------------------------------------------------------------
 
 
 def test_every_kind_of_silence_is_deferred_and_told_apart() -> None:
     assert set(NOT_ANSWERED) == set(NoAnswer)
-    for read in (of_fcm, of_apns):
+    for read in (of_fcm, of_apns, of_web_push):
         meanings = [read(silence) for silence in NoAnswer]
         assert {meaning.verdict for meaning in meanings} == {Verdict.DEFERRED}
         assert len({meaning.reason for meaning in meanings}) == len(meanings)
@@ -369,7 +427,7 @@ statuses = st.integers(min_value=100, max_value=599)
 def test_no_answer_whatsoever_breaks_the_reading(
     status: int, body: bytes, wait: int | None
 ) -> None:
-    for read in (of_fcm, of_apns):
+    for read in (of_fcm, of_apns, of_web_push):
         meaning = read(Answer(status, body, wait))
         assert meaning.verdict is not Verdict.UNREGISTERED or meaning.reason in DEAD_CODES
         assert meaning.retry_after is None or 0 < meaning.retry_after <= LONGEST_WAIT
@@ -378,7 +436,8 @@ def test_no_answer_whatsoever_breaks_the_reading(
 @given(status=statuses, body=bodies)
 def test_a_reason_is_a_code_of_ours_and_never_the_gateways_words(status: int, body: bytes) -> None:
     known = {code for _, code in FCM_SAYS} | {meaning.reason for meaning in FCM_SAYS.values()}
+    known |= {meaning.reason for meaning in WEB_PUSH_SAYS.values()}
     known |= {meaning.reason for meaning in APNS_SAYS.values()} | {"", "UNREADABLE_ANSWER"}
-    for read in (of_fcm, of_apns):
+    for read in (of_fcm, of_apns, of_web_push):
         reason = read(Answer(status, body)).reason
         assert reason in known or reason == f"HTTP_{status}"

@@ -1,4 +1,4 @@
-"""Every answer that Google and Apple document, said by the phones, and what follows from it."""
+"""Every answer that the gateways document, said by the phones, and what follows from it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from engine.trial.phones.phones import Phones
 from engine.wire.messages import Outcome
 from rules.outcomes import Concern, Fate, Retire, Said, Verdict, fate
 from tests.builders import NOW
-from tests.contracts.gateways import ApnsHouse, FcmHouse, House, send
+from tests.contracts.gateways import ApnsHouse, FcmHouse, House, WebPushHouse, send
 from tests.engine.gateways.peer import Peer
 
 SHORT = timedelta(seconds=0.5)
-HOUSES: dict[str, type[House]] = {"fcm": FcmHouse, "apns": ApnsHouse}
+HOUSES: dict[str, type[House]] = {"fcm": FcmHouse, "apns": ApnsHouse, "web_push": WebPushHouse}
 
 ACCEPTED, UNREGISTERED, DEFERRED, REFUSED = Verdict
 OURS = Concern.GATEWAY
@@ -110,8 +110,25 @@ APNS = {
     "TooManyProviderTokenUpdates": End(DEFERRED, "TooManyProviderTokenUpdates", 10),
     **CONNECTION,
 }
-EVERYTHING = [("fcm", name) for name in FCM] + [("apns", name) for name in APNS]
-Name = Literal["fcm", "apns"]
+MISMATCH = End(REFUSED, "VAPID_KEY_MISMATCH", retire=Retire.WHEN_OTHERS_LIVE)
+UNSIGNED = End(DEFERRED, "VAPID_REFUSED", 60, concern=OURS)
+WEB_PUSH = {
+    "gone": End(UNREGISTERED, "SUBSCRIPTION_GONE", retire=Retire.AT_ONCE),
+    "not_found": End(UNREGISTERED, "SUBSCRIPTION_UNKNOWN", retire=Retire.AT_ONCE),
+    "bad_request": End(REFUSED, "BAD_REQUEST", concern=Concern.REFUSED),
+    "too_large": End(REFUSED, "MESSAGE_TOO_LARGE", concern=Concern.REFUSED),
+    **dict.fromkeys(("mismatch_403", "mismatch_401", "VapidPkHashMismatch"), MISMATCH),
+    **dict.fromkeys(("unauthorized", "BadJwtToken", "UnauthorizedRegistration"), UNSIGNED),
+    **dict.fromkeys(("too_many", "throttled"), End(DEFERRED, "TOO_MANY_MESSAGES", 60)),
+    "internal": End(DEFERRED, "HTTP_500", 10),
+    "unavailable": End(DEFERRED, "HTTP_503", 10),
+    "html_502": End(DEFERRED, "HTTP_502", 10),
+    "redirect": End(DEFERRED, "HTTP_307", 60, concern=OURS),
+    **CONNECTION,
+}
+Name = Literal["fcm", "apns", "web_push"]
+EVERY: dict[Name, dict[str, End]] = {"fcm": FCM, "apns": APNS, "web_push": WEB_PUSH}
+EVERYTHING = [(gateway, name) for gateway, known in EVERY.items() for name in known]
 
 
 @pytest.fixture
@@ -150,8 +167,8 @@ HARD_TO_TELL = frozenset({"goaway", "refused_stream"})
 
 
 def test_nothing_that_the_phones_can_say_is_left_out() -> None:
-    assert set(FCM) == set(CATALOGUE["fcm"])
-    assert set(APNS) == set(CATALOGUE["apns"])
+    for gateway, known in EVERY.items():
+        assert set(known) == set(CATALOGUE[gateway])
 
 
 @pytest.mark.parametrize(("gateway", "name"), EVERYTHING)
@@ -165,10 +182,12 @@ def test_each_answer_has_its_end_and_harms_no_other_push(
                         delay=0.1 if name == "slow" else None))  # fmt: skip
 
     (outcome,) = send(sending, [house.push(2)])
-    everybody_waits = name in ("QUOTA_EXCEEDED", "ACCESS_TOKEN_EXPIRED")
+    everybody_waits = name in ("QUOTA_EXCEEDED", "ACCESS_TOKEN_EXPIRED") or (
+        gateway == "web_push" and EVERY[gateway][name] == UNSIGNED  # the circuit is open
+    )
     others = [] if everybody_waits else send(sending, [house.push(3), house.push(2)])
 
-    allowed = [(FCM if gateway == "fcm" else APNS)[name]]
+    allowed = [EVERY[gateway][name]]
     if name in HARD_TO_TELL:
         allowed.append(LOST)
     assert ended(outcome) in allowed
@@ -220,9 +239,9 @@ def test_a_wrong_key_stops_its_gateway_and_leaves_the_other_alone(
     houses: dict[str, House], phones: Phones
 ) -> None:
     """As it is wired for the product."""
-    sections = {name: phones.settings[name] for name in ("fcm", "apns")}
+    sections = {name: phones.settings[name] for name in ("fcm", "apns", "web_push")}
     made = gateways(Config.model_validate(sections))
-    assert set(made) == {"fcm_token", "fcm_fid", "apns"}
+    assert set(made) == {"fcm_token", "fcm_fid", "apns", "web_push"}
     phones.inject(Fault("apns", "InvalidProviderToken"))
     with closing(made["apns"]) as apple, closing(made["fcm_fid"]) as google:
         outcomes = [
@@ -238,7 +257,7 @@ def test_a_wrong_key_stops_its_gateway_and_leaves_the_other_alone(
     assert {one.verdict for one in others} == {ACCEPTED}
 
 
-@pytest.mark.parametrize("gateway", ["fcm", "apns"])
+@pytest.mark.parametrize("gateway", EVERY)
 @pytest.mark.parametrize("name", ["answer_lost", "cut_after", "reset_after"])
 def test_what_may_have_arrived_is_tried_again_and_shown_once(
     houses: dict[str, House], phones: Phones, gateway: Name, name: str

@@ -37,7 +37,7 @@ class _Asked(BaseModel):
 
 class Registration(_Asked):
     """What Google or Apple call this app, and with *push_key* (32 bytes, base64) what opens texts
-    that are sealed for it alone."""
+    that are sealed for it alone. A browser gives its PushSubscription, as JSON, as *token*."""
 
     kind: DeviceKind
     token: Annotated[str, Field(max_length=10_000)]
@@ -86,7 +86,7 @@ def register(portal: ThePortal, visit: FamilyMember, asked: Registration) -> Dev
     """
     made = devices.register(
         portal.district.database, portal.district.keyring, visit, Token(asked.kind, asked.token),
-        _key(asked.push_key), portal.now,
+        _key(asked.push_key), portal.now, hosts=portal.district.config.web_push.hosts,
     )  # fmt: skip
     return _own(portal, visit, made)
 

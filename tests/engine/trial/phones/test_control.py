@@ -78,7 +78,12 @@ def test_counts_tell_what_was_accepted_refused_and_minted(phones: Phones, window
     Curl(phones).send([fcm_post(phones, token, content) for content in (good, bad, checked)])
     counts = window.get("/api/counts").json()
     assert counts["accepted"]["fcm"] == 1
-    assert counts["refused"] == {"fcm": {"INVALID_ARGUMENT": 1}, "apns": {}, "oauth": {}}
+    assert counts["refused"] == {
+        "fcm": {"INVALID_ARGUMENT": 1},
+        "apns": {},
+        "web_push": {},
+        "oauth": {},
+    }
     assert (counts["validated"], counts["access_tokens"]) == (1, 1)
 
 
@@ -104,7 +109,7 @@ def test_a_reset_leaves_nothing_and_access_tokens_good(phones: Phones, window: W
     window.post("/api/reset")
     counts = window.get("/api/counts").json()
     assert set(counts["accepted"].values()) == {0}
-    assert counts["refused"] == {"fcm": {}, "apns": {}, "oauth": {}}
+    assert counts["refused"] == {"fcm": {}, "apns": {}, "web_push": {}, "oauth": {}}
     assert counts["access_tokens"] == 0
     [response] = Curl(phones).send([fcm_post(phones, token, a_message())])
     assert response.status == 200
@@ -178,7 +183,7 @@ def test_a_fault_can_be_asked_for_seen_and_cleared(phones: Phones, window: Windo
 
 def test_the_catalogue_is_there_with_a_sentence_for_each_fault(window: Window) -> None:
     catalogue = window.get("/api/faults").json()["catalogue"]
-    assert set(catalogue) == {"fcm", "apns", "oauth"}
+    assert set(catalogue) == {"fcm", "apns", "web_push", "oauth"}
     assert catalogue["apns"]["Unregistered"] == "410 with timestamp: the app was removed."
 
 

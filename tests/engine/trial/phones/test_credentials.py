@@ -63,10 +63,13 @@ def test_every_file_is_for_its_owner_alone(key_folder: Path) -> None:
 
 
 def test_the_settings_are_tables_that_the_configuration_takes(key_folder: Path) -> None:
-    settings = prepare(key_folder).settings("https://localhost:1", "https://localhost:2")
+    settings = prepare(key_folder).settings(
+        "https://localhost:1", "https://localhost:2", "localhost:3"
+    )
     config = Config(**settings)
     assert config.fcm.endpoint == "https://localhost:1"
     assert config.apns.endpoint == "https://localhost:2"
+    assert config.web_push.hosts == ("localhost:3",)
     assert config.fcm.service_account_file is not None
     assert config.fcm.service_account_file.is_file()
 
