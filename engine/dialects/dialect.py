@@ -258,8 +258,13 @@ class Dialect(Protocol):
         """
         ...
 
-    def folded(self, connection: Connection, words: ColumnElement[str]) -> ColumnElement[str]:
-        """*words* as `folding.folded` makes them, as far as the encoding of the database allows."""
+    def holds(
+        self, connection: Connection, words: ColumnElement[str], word: str
+    ) -> ColumnElement[bool]:
+        """Whether *words* hold *word*, both as `folding.folded` makes them.
+
+        As far as the encoding of the database allows.
+        """
         ...
 
     def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:

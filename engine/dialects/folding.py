@@ -6,6 +6,9 @@ What is said here in Python is said to each database in its own words, and must 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
 from typing import Final
 from unicodedata import normalize
 
@@ -20,6 +23,7 @@ SMALL: Final = CAPITALS[:-1].lower() + "σ"
 """The same letters, small; a sigma is the same at the end of a word."""
 
 _ACCENTS: Final = re.compile(ACCENTS)
+_LAST: Final = 0x3000  # no letter beyond it has a plain one under its accents
 
 
 def folded(words: str) -> str:
@@ -27,3 +31,26 @@ def folded(words: str) -> str:
     if words.isascii():
         return words.lower()
     return _ACCENTS.sub("", normalize("NFD", words)).lower().replace("ς", "σ")
+
+
+def around(word: str) -> str:
+    """A pattern, with backslashes, for what has *word* in it.
+
+    What stands for anything elsewhere is only itself.
+    """
+    literally = "".join(f"\\{letter}" if letter in "\\%_" else letter for letter in word)
+    return f"%{literally}%"
+
+
+def with_accents(word: str) -> str:
+    """A regular expression for what folds to something with *word* in it: plain letters alone."""
+    return "".join(f"[{_variants()[letter]}]{ACCENTS}*" for letter in word.lower())
+
+
+@cache
+def _variants() -> Mapping[str, str]:
+    """Each plain letter with all that fold to it, as they stand in brackets."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for one in map(chr, range(1, _LAST)):
+        found[folded(one)].append(f"\\{one}" if one in "\\]^-[" else one)
+    return {letter: "".join(variants) for letter, variants in found.items() if letter.isascii()}

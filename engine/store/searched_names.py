@@ -12,8 +12,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, delete, select, tuple_
 
-from engine.dialects.folding import folded
-from engine.dialects.searching import around
+from engine.dialects.folding import around, folded
 from engine.store.bulk import append, tuples
 from engine.store.tables import searched_names as names
 

@@ -132,14 +132,23 @@ class Postgresql:
         """See dialect.Dialect.limit."""
         sessions.limit(connection, seconds)
 
-    def folded(self, connection: Connection, words: ColumnElement[str]) -> ColumnElement[str]:
-        """See dialect.Dialect.folded. Of what is not UTF-8 a server takes no letter apart.
+    def holds(
+        self, connection: Connection, words: ColumnElement[str], word: str
+    ) -> ColumnElement[bool]:
+        """See dialect.Dialect.holds. Of what is not UTF-8 a server takes no letter apart.
 
-        Plain letters, which have one byte each, need not wait for that either.
+        To take one apart costs it 30 microseconds, so plain letters are looked for with the accents
+        that they may have: that costs two.
         """
         driver: Any = connection.connection.driver_connection
         if driver.info.parameter_status("server_encoding") != "UTF8":
-            return func.lower(words)
+            return func.lower(words).like(folding.around(folding.folded(word)), escape="\\")
+        if word.isascii():
+            return words.regexp_match(folding.with_accents(word))
+        return self._apart(words).like(folding.around(folding.folded(word)), escape="\\")
+
+    def _apart(self, words: ColumnElement[str]) -> ColumnElement[str]:
+        """*words* folded."""
         apart = func.normalize(words, literal_column("NFD"))
         plain = func.lower(func.regexp_replace(apart, folding.ACCENTS, "", "g"))
         is_plain = func.octet_length(words) == func.char_length(words)

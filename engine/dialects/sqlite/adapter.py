@@ -146,10 +146,16 @@ class Sqlite:
         until = time.monotonic() + seconds
         driver.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
 
-    def folded(self, connection: Connection, words: ColumnElement[str]) -> ColumnElement[str]:  # noqa: ARG002
-        """See dialect.Dialect.folded: by our function, which plain letters need not wait for."""
+    def holds(
+        self,
+        connection: Connection,  # noqa: ARG002
+        words: ColumnElement[str],
+        word: str,
+    ) -> ColumnElement[bool]:
+        """See dialect.Dialect.holds: by our function, which plain letters need not wait for."""
         is_plain = words.op("NOT GLOB")("*[^ -~]*")
-        return case((is_plain, func.lower(words)), else_=getattr(func, _FOLDED)(words))
+        alike = case((is_plain, func.lower(words)), else_=getattr(func, _FOLDED)(words))
+        return alike.like(folding.around(folding.folded(word)), escape="\\")
 
     def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """See dialect.Dialect.one_of."""

@@ -159,7 +159,7 @@ def see(source: SqlSource, selection: Selection, wanted: Wanted, limit: int) -> 
     is_chosen = not sends.is_empty
     return Seen(
         look=look,
-        total=sis.how_many(part, wanted.to, seen),
+        total=len(ids) if look.is_all else sis.how_many(part, wanted.to, seen),
         columns=[one for one in sis.shows(part) if one != "name"],
         places={one: place for place, one in enumerate(sis.fields(part))},
         narrows=sis.narrows(part),

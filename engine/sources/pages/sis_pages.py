@@ -43,6 +43,11 @@ class Look(NamedTuple):
     after: Mark | None
     before: Mark | None = None
 
+    @property
+    def is_all(self) -> bool:
+        """Whether there are no rows but these."""
+        return self.after is None and self.before is None
+
 
 class Chosen(NamedTuple):
     """A student behind *row*, the id of a row that was chosen.

@@ -1,15 +1,17 @@
 """The pages from which staff send broadcasts, as a SIS shows them; on both kinds of database."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
 from engine.database import Database
+from engine.dialects import folding
 from engine.errors import ConfigError
 from engine.sources.definition import Definition, Pages, Query
 from engine.sources.loading import load
@@ -183,6 +185,30 @@ def test_a_search_looks_at_neither_capitals_nor_accents(
         )
     assert ids(pages.look(Page.FAMILIES, Narrowed(words=word)).rows) == ["2"]
     assert ids(pages.look(Page.FAMILIES, Narrowed(words=f"{word}x")).rows) == []
+
+
+@given(name=st.text(max_size=20), word=st.text(st.characters(max_codepoint=127), max_size=3))
+def test_plain_letters_are_looked_for_with_the_accents_that_they_fold_without(
+    name: str, word: str
+) -> None:
+    """Of what PostgreSQL is asked, in the words of Python."""
+    assume("\0" not in name + word)
+    found = re.search(folding.with_accents(word), name, re.DOTALL)
+    assert bool(found) == (folding.folded(word) in folding.folded(name))
+
+
+@pytest.mark.parametrize("letter", [chr(one) for one in range(32, 127) if not chr(one).isspace()])
+def test_a_search_finds_each_sign_as_itself_alone(
+    database: Database, pages: SisPages, letter: str
+) -> None:
+    with database.write() as connection:
+        for number, name in ((1, "é\u0301 nobody"), (2, f"<{letter}é>" if letter != "<" else "<")):
+            connection.execute(
+                text("UPDATE household SET name = :name WHERE household_id = :number"),
+                {"name": name, "number": number},
+            )
+    word = f"{letter}E" if letter != "<" else "<"
+    assert ids(pages.look(Page.FAMILIES, Narrowed(words=word)).rows) == ["2"]
 
 
 def test_a_page_is_read_in_slices_by_name(pages: SisPages) -> None:
