@@ -45,6 +45,8 @@ _FACTS: Final = {
     "calendar_id": "the calendar of the record: where that is not active, nothing is told",
     "released": "a flag: whether families may see it now. Nothing is told before",
     "value": "the value now, as the watched columns hold it",
+    "term_id": "the term of the record, an `id` of [directory.terms]; a record without one is of "
+    "those that hold its day, or today",
     "out_of": "points possible, of an assignment",
     "text": "the words for the value, for `becomes`, `appears`, `looks_again` and `computed`",
     "visible_from": "from when families may see it, by the district's clock; nobody need write a "
@@ -66,6 +68,14 @@ _DIRECTORY: Final[Mapping[str, Mapping[str, str]]] = {
         "active": "a flag: it is one of now. This, or `starts` and `ends`, or both",
         "starts": "its first day",
         "ends": "its last day",
+    },
+    "terms": {
+        "id": "any text",
+        "school_id": "whose it is; NULL is every school. A term of several has a row for each",
+        "name": "as staff call it, like `Quarter 1`",
+        "starts": "its first day; NULL is open",
+        "ends": "its last day; NULL is open",
+        "calendar_id": "the calendar that it is a part of; without it, of any of the school",
     },
     "people": {
         "id": "any text",

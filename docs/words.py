@@ -39,6 +39,7 @@ REFUSING: Final = (
     _ENGINE / "portal" / "pages" / "writing.py",
     _ENGINE / "services" / "exports.py",
     _ENGINE / "services" / "settings.py",
+    _ENGINE / "services" / "display_options.py",
     _ENGINE / "secrets" / "passwords.py",
 )
 """The files whose refusals stand on pages."""

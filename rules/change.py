@@ -14,6 +14,7 @@ StudentId = NewType("StudentId", str)
 PersonId = NewType("PersonId", str)
 SchoolId = NewType("SchoolId", str)
 CalendarId = NewType("CalendarId", str)
+TermId = NewType("TermId", str)
 
 Scalar = str | int | float | bool | None
 
@@ -85,8 +86,8 @@ class Facts(NamedTuple):
     *before* and *after* are what families saw and see, None for nothing: without *after* the text
     corrects what was told of a record that is gone. *details* are the words
     that wording may use (title, course, period, room, day ...). *number* is that of *after*.
-    *closes* is when families may not see the record any more. *school* is the record's, empty where
-    that is not known.
+    *closes* is when families may not see the record any more. *school* and *term* are the record's,
+    empty where that is not known.
     """
 
     kind: Kind
@@ -97,6 +98,7 @@ class Facts(NamedTuple):
     number: Decimal | None = None
     closes: datetime | None = None
     school: SchoolId = SchoolId("")
+    term: TermId = TermId("")
 
     @property
     def forgotten(self) -> bool:
@@ -131,8 +133,8 @@ class Subject(NamedTuple):
     not any more, and *closed* is true where that is past. *release_is_watched* says whether it
     would be noticed when the SIS shows it. *of_others* is true where changes of other rows may tell
     of the same record. *as_now* is true where its value is what the SIS said when it was asked, and
-    not what the change says. The directory knows the *student_name*, which is empty until it was
-    asked.
+    not what the change says. *term* is empty where the source names
+    none. The directory knows the *student_name*, which is empty until it was asked.
     """
 
     change: ChangeId
@@ -158,6 +160,7 @@ class Subject(NamedTuple):
     release_is_watched: bool = True
     of_others: bool = False
     as_now: bool = False
+    term: TermId = TermId("")
 
     @property
     def place(self) -> Place:
@@ -178,4 +181,5 @@ class Subject(NamedTuple):
             number,
             self.closes,
             self.school,
+            self.term,
         )

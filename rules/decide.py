@@ -14,10 +14,12 @@ from rules.gates import (
     Case,
     Circumstances,
     Gate,
+    Whereabouts,
     crossed,
     gates_for,
     refusal,
     still_known,
+    whereabouts,
 )
 from rules.reasons import Reason
 from rules.told import Memory, Shown
@@ -32,8 +34,9 @@ class Decision(NamedTuple):
     With the reason TOLD there are *devices*; with a faulty text there is *fault*. The text itself
     is made when it is sent or read. *shown* is what the person knew of the record
     before, and does still where they are not told. *below* is the threshold of theirs because of
-    which they are told, where they set any. It is told *apart* where one of the devices was told
-    of another record of the same change: a change has one push for each device.
+    which they are told, where they set any, and *at* is where the reason was found. It
+    is told *apart* where one of the devices was told of another record of the same change: a change
+    has one push for each device.
     """
 
     subject: Subject
@@ -46,6 +49,7 @@ class Decision(NamedTuple):
     shown: Shown | None = None
     below: Decimal | None = None
     apart: bool = False
+    at: Whereabouts | None = None
 
     @property
     def change(self) -> ChangeId:
@@ -169,4 +173,5 @@ def _silent(case: Case, reason: Reason, fault: TextFault | None = None) -> Decis
     return Decision(
         case.subject, candidate.person, candidate.audience, candidate.language, reason, (), fault,
         still_known(case, reason), crossed(case) if reason.informs else None,
+        at=whereabouts(reason, case),
     )  # fmt: skip

@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from rules.audience import Audience, Candidate
-from rules.change import CalendarId, ChangeId, Kind, SchoolId, Subject
+from rules.change import CalendarId, ChangeId, Facts, Kind, SchoolId, Subject, TermId
+from rules.display_options import ALL_TERMS, DisplayOptions, Where, day_of
 from rules.reasons import Reason
 from rules.thresholds import fell_below, is_over
 from rules.told import Shown
@@ -31,14 +32,14 @@ ActiveCalendars = Mapping[CalendarId, Mapping[SchoolId, bool]]
 class Circumstances:
     """What holds for the whole district now.
 
-    *hidden* are the display options that are switched off; *today* is the district's date.
+    *options* are the display options; *today* is the district's date.
     """
 
     today: date
     enabled: bool = True
     food_service: bool = True
     active_calendars: ActiveCalendars = field(default_factory=dict)
-    hidden: frozenset[tuple[SchoolId, Kind, Audience]] = frozenset()
+    options: DisplayOptions = field(default_factory=DisplayOptions)
 
 
 class Case(NamedTuple):
@@ -116,9 +117,19 @@ def year_active(case: Case) -> Reason | None:
 
 
 def display_option_on(case: Case) -> Reason | None:
-    """The student's school shows this tool to this audience."""
-    option = (case.subject.school, case.subject.kind, case.candidate.audience)
-    return Reason.DISPLAY_OPTION_OFF if option in case.circumstances.hidden else None
+    """The record's school shows this tool to this audience, in the term of the record."""
+    return None if _hiding(case) is None else Reason.DISPLAY_OPTION_OFF
+
+
+def _hiding(case: Case) -> TermId | None:
+    """The term for which the tool is hidden, empty where it is for all; None where it is shown."""
+    subject, options = case.subject, case.circumstances.options
+    audience = case.candidate.audience
+    if subject.school not in options.of_terms:
+        return ALL_TERMS if (subject.school, subject.kind, audience) in options.hidden else None
+    day = day_of(subject.kind, subject.details, case.circumstances.today)
+    where = Where(subject.school, subject.calendar, subject.term, day)
+    return options.hiding(where, subject.kind, audience)
 
 
 def student_enrolled(case: Case) -> Reason | None:
@@ -228,18 +239,22 @@ def worth_a_push(case: Case) -> Reason | None:
 
 
 class Whereabouts(NamedTuple):
-    """The record's school, and its calendar where that is what was looked at."""
+    """The record's school, and its calendar or a term where that is what was looked at."""
 
     school: SchoolId
     calendar: CalendarId | None = None
+    term: TermId | None = None
 
 
-def whereabouts(reason: Reason, subject: Subject) -> Whereabouts | None:
+def whereabouts(reason: Reason, case: Case) -> Whereabouts | None:
     """Where a reason was found; None for one that has nothing to do with a school."""
+    subject = case.subject
     match reason:
         case Reason.YEAR_NOT_ACTIVE:
             return Whereabouts(subject.school, subject.calendar)
-        case Reason.DISPLAY_OPTION_OFF | Reason.NOT_ENROLLED:
+        case Reason.DISPLAY_OPTION_OFF:
+            return Whereabouts(subject.school, term=_hiding(case) or None)
+        case Reason.NOT_ENROLLED:
             return Whereabouts(subject.school)
         case _:
             return None
@@ -365,10 +380,18 @@ STANDING: Final = tuple(gate for gate in GATES if not gate.of_change)
 
 
 def standing_case(
-    kind: Kind, school: SchoolId, candidate: Candidate, circumstances: Circumstances
+    kind: Kind,
+    school: SchoolId,
+    candidate: Candidate,
+    circumstances: Circumstances,
+    facts: Facts | None = None,
 ) -> Case:
-    """A case for the gates of STANDING, which ask nothing of a change."""
+    """A case for the gates of STANDING, which ask nothing of a change.
+
+    What is known of its record are *facts*; without them it is one of today.
+    """
     subject = Subject(
-        ChangeId(""), kind, "", candidate.student, "", school, CalendarId(""), True, None, None, {}
-    )
+        ChangeId(""), kind, "", candidate.student, "", school, CalendarId(""), True, None, None,
+        facts.details if facts else {}, term=facts.term if facts else ALL_TERMS,
+    )  # fmt: skip
     return Case(subject, candidate, circumstances)

@@ -29,6 +29,7 @@ from rules.change import (
     Subject,
     Value,
 )
+from rules.display_options import DisplayOptions, OfTerms
 from rules.gates import Case, Circumstances
 from rules.identity import parts_of, push_id
 from rules.outcomes import Verdict
@@ -151,12 +152,16 @@ def circumstances(
     food_service: bool = True,
     active_calendars: tuple[str, ...] = ("12",),
     hidden: tuple[tuple[str, Kind, Audience], ...] = (),
+    of_terms: Mapping[SchoolId, OfTerms] | None = None,
 ) -> Circumstances:
     """A district that is switched on, with one active calendar."""
     return Circumstances(
         today, enabled, food_service,
         {CalendarId(calendar): {} for calendar in active_calendars},
-        frozenset((SchoolId(school), kind, audience) for school, kind, audience in hidden),
+        DisplayOptions(
+            frozenset((SchoolId(school), kind, audience) for school, kind, audience in hidden),
+            of_terms or {},
+        ),
     )  # fmt: skip
 
 

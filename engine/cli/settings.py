@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import click
@@ -9,13 +10,15 @@ import click
 from engine.cli.choices import KIND_OF_CHANGE, LEVEL, MAY_SHOW
 from engine.cli.command import by_command, with_district
 from engine.runtime.district import District
-from engine.services import settings
+from engine.services import display_options, settings
 from rules.audience import Audience
-from rules.change import Kind, SchoolId
+from rules.change import Kind, SchoolId, TermId
+from rules.display_options import ALL_TERMS
 from rules.privacy import Level, shown
 
 _ON_A_TABLE: Final = "It may stand on a locked phone that lies on a table"
 _READ_BY: Final = ", and be read by whoever delivers it: the hub, Google and Apple."
+_WISHES: Final[Mapping[str, bool | None]] = {"show": True, "hide": False, "same": None}
 _SEALED: Final = "; whoever delivers it carries it sealed."
 
 
@@ -66,16 +69,31 @@ def youngest_student(district: District, years: int) -> None:
     type=click.Choice([one.value for one in Audience]),
     help="Whom the tool is shown to.",
 )
-@click.argument("shown", type=click.Choice(["show", "hide"]))
+@click.option(
+    "--term", default=ALL_TERMS, help="The term's id in the SIS. Without it: all of its terms."
+)
+@click.argument("wished", type=click.Choice(["show", "hide", "same"]))
 @with_district
-def display_option(district: District, school: str, kind: str, audience: str, shown: str) -> None:
-    """Show or hide a tool to an audience at one school. What is hidden is not pushed."""
-    settings.set_display_option(
-        district.database, by_command(), SchoolId(school), Kind(kind), Audience(audience),
-        shown=shown == "show",
-    )  # fmt: skip
-    verb = "shows" if shown == "show" else "hides"
-    click.echo(f"School {school} {verb} {kind} to the audience {audience}.")
+def display_option(
+    district: District, school: str, kind: str, audience: str, term: str, wished: str
+) -> None:
+    """Show or hide a tool to an audience at one school. What is hidden is not pushed.
+
+    What is chosen for a term counts before what is chosen for all terms. With `same` nothing is
+    chosen for it any more.
+    """
+    if wished == "same" and not term:
+        raise click.UsageError("`same` is for one term: name it with --term.")
+    tool, shown = (Kind(kind), Audience(audience)), _WISHES[wished]
+    display_options.choose(
+        district.database, by_command(), SchoolId(school), {tool: shown}, TermId(term)
+    )
+    within = f" in term {term}" if term else ""
+    if shown is None:
+        click.echo(f"School {school} shows {kind} to the audience {audience}{within} as else.")
+    else:
+        verb = "shows" if shown else "hides"
+        click.echo(f"School {school} {verb} {kind} to the audience {audience}{within}.")
 
 
 @click.command()

@@ -24,6 +24,7 @@ from engine.portal.pages import (
     background_tasks,
     broadcasts,
     choosing,
+    display_options,
     health,
     home,
     metrics,
@@ -45,8 +46,8 @@ from engine.portal.protection import Protection
 _LARGEST_BODY: Final = 1_000_000  # bytes
 _PAGES: Final = (
     health, metrics, static_files, sign_in, single_sign_on, home, account, push_notifications,
-    passkeys, monitor, people, staff, audit, why, templates, choosing, writing, broadcasts,
-    background_tasks,
+    display_options, passkeys, monitor, people, staff, audit, why, templates, choosing, writing,
+    broadcasts, background_tasks,
 )  # fmt: skip
 _API: Final = (
     me_api, settings_api, broadcasts_api, monitor_api, audit_api, tasks_api, session_api,

@@ -84,7 +84,9 @@ CHANGES: Final[Mapping[Reason, Change]] = {
         Who.SIS, _("Calendars and school years say which of them are active.")
     ),
     Reason.DISPLAY_OPTION_OFF: Change(
-        Who.ADMINISTRATOR, _("Mark it among the display options of the school."), *_OPTIONS
+        Who.ADMINISTRATOR,
+        _("Show it in the display options of the school, or of the term."),
+        *_OPTIONS,
     ),
     Reason.NOT_ENROLLED: Change(Who.SIS, _("The school office keeps who is enrolled.")),
     Reason.NO_PORTAL_RIGHT: Change(Who.SIS, _RELATION),

@@ -68,7 +68,7 @@ class Known(NamedTuple):
 
 
 class Directory(Protocol):
-    """Our copy of the schools, calendars, people, students and rights of the SIS.
+    """Our copy of the schools, calendars, terms, people, students and rights of the SIS.
 
     Both methods ask the SIS, so they are called while no transaction of ours is open.
     """

@@ -127,8 +127,10 @@ class SisDirectory:
                 ]
             known = alarms.known(connection, [ROWS]).get(ROWS, set())
             is_news = self._is_news(connection, began)
+        asked = definition.directory.entities
         for difference in found if not may_shrink else ():
-            directory.refuse_shrinking(difference)
+            if difference.entity in asked:
+                directory.refuse_shrinking(difference)
         different = [difference for difference in found if not difference.is_none]
         if different or arranger.faults or known or is_news:
             with self._database.write() as connection:
@@ -139,7 +141,7 @@ class SisDirectory:
                 self._report_missing(connection)
                 for mended in known - {fault.subject for fault in arranger.faults}:
                     alarms.resolve(connection, ROWS, mended)
-        listed = {difference.entity: difference.listed for difference in found}
+        listed = {one.entity: one.listed for one in found if one.entity in asked}
         emit(Event.DIRECTORY_SYNCED, level=logging.DEBUG, count=sum(listed.values()))
         return Synced(listed, list(arranger.faults))
 

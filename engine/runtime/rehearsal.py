@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from engine.database import Database
 from engine.errors import Misconfigured, Unprocessable
@@ -21,6 +22,7 @@ from engine.runtime.clock import utc_now
 from engine.runtime.directory import SisDirectory
 from engine.secrets.keyring import Keyring, new_key
 from engine.sources import directory as sis
+from engine.sources.definition import Entity
 from engine.sources.directory import Scope
 from engine.sources.source import SqlSource
 from engine.stages.composing import Composer
@@ -34,6 +36,7 @@ from rules.decide import CandidateKey
 from rules.wording import Wording
 
 _NAME = "rehearsal"
+_FEW: Final[Sequence[Entity]] = ("schools", "calendars", "terms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,8 @@ class Rehearsal:
             district.create(connection, enabled=True)
         with self._database.read() as connection:
             version = directory.version(connection)
-        few = [Scope("schools"), Scope("calendars")]
         source = self._source
+        few = [Scope(one) for one in _FEW if one in source.definition.directory.entities]
         reading = sis.read(source.database, source.definition, few, version, source.zone)
         with self._database.write() as connection:
             directory.apply(connection, reading, utc_now())

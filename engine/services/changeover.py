@@ -15,7 +15,7 @@ from engine.errors import Misconfigured, Unprocessable
 from engine.runtime.directory import Synced
 from engine.runtime.district import District
 from engine.services import directory
-from engine.store import source
+from engine.store import district, source
 
 _OURS: Final = "the engine's own database"
 
@@ -54,12 +54,15 @@ def change(here: District, *, same_records: bool, may_shrink: bool = False) -> I
                 source.note_address(connection, address)
             else:
                 source.begin(connection, address)
+                forgotten = district.forget_options_of_terms(connection)
         findings = here.capture.install()
         yield f"Changes of {len(findings)} tables are captured in {here.source.database.name}."
     if same_records:
         yield "Its records are those that were known: what was told of them still counts."
     else:
         yield "Its records are new ones: nothing that was told before counts for them."
+        if forgotten:
+            yield "What schools chose for single terms is forgotten: its terms are new ones, too."
 
 
 def _read(here: District, *, may_shrink: bool) -> Synced:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
-
-from sqlalchemy import Connection
 
 from engine.database import Database
 from engine.errors import SchoolbellError
@@ -14,13 +12,10 @@ from engine.services.actor import Actor, changed
 from engine.store import app, district
 from engine.store.staff import audit
 from engine.store.staff.audit import Entry
-from rules.audience import Audience
-from rules.change import KINDS_OF_CHANGE, Kind, SchoolId
 from rules.privacy import Level, Privacy
 
 ENABLED: Final = "district.enabled"
 FOOD_SERVICE: Final = "district.food-service"
-DISPLAY_OPTION: Final = "district.display-option"
 PRIVACY: Final = "district.privacy"
 END_TO_END: Final = "district.end-to-end"
 APPROVAL: Final = "district.broadcast-approval"
@@ -31,7 +26,7 @@ _THE_DISTRICT: Final = "the whole district"
 
 
 class Chosen(NamedTuple):
-    """What the district chose. *hidden* are the display options that are switched off.
+    """What the district chose.
 
     A broadcast needs a second person's approval from one recipient more than *approval_above* on;
     0 is never. Students sign in from *youngest_student* years on; 0 is any age.
@@ -42,8 +37,6 @@ class Chosen(NamedTuple):
     privacy: Privacy
     approval_above: int
     youngest_student: int
-    schools: Mapping[SchoolId, str]
-    hidden: frozenset[tuple[SchoolId, Kind, Audience]]
 
 
 class Reach(NamedTuple):
@@ -62,11 +55,7 @@ def is_enabled(database: Database) -> bool:
 def chosen(database: Database) -> Chosen:
     """What the district chose, as it holds now."""
     with database.read() as connection:
-        return Chosen(
-            *district.settings(connection),
-            district.schools_by_name(connection),
-            district.hidden_options(connection),
-        )
+        return Chosen(*district.settings(connection))
 
 
 def reach(database: Database, now: datetime) -> Reach:
@@ -100,33 +89,6 @@ def set_food_service(database: Database, by: Actor, *, offered: bool) -> None:
         if before is not offered:
             district.set_food_service(connection, food_service=offered)
             by.did(connection, FOOD_SERVICE, _THE_DISTRICT, *changed(before, offered))
-
-
-def set_display_option(
-    database: Database,
-    by: Actor,
-    school: SchoolId,
-    kind: Kind,
-    audience: Audience,
-    *,
-    shown: bool,
-) -> None:
-    """Show or hide a tool to an audience at one school; what is hidden is not pushed.
-
-    Raises SchoolbellError for a school that the directory does not know, and for what is no tool.
-    """
-    if kind not in KINDS_OF_CHANGE:
-        raise SchoolbellError(
-            "No school shows or hides what staff write to families.",
-            "Name a kind of change; families switch messages off by themselves.",
-        )
-    with database.write() as connection:
-        _require_school(connection, school)
-        was_shown = (school, kind, audience) not in district.hidden_options(connection)
-        if was_shown is not shown:
-            district.set_display_option(connection, school, kind, audience, shown=shown)
-            subject = f"school {school}: {kind} for the {audience}"
-            by.did(connection, DISPLAY_OPTION, subject, *changed(was_shown, shown))
 
 
 def privacy(database: Database) -> Privacy:
@@ -200,12 +162,3 @@ def _set_enabled(database: Database, by: Actor, *, enabled: bool) -> None:
         if before is not enabled:
             district.set_enabled(connection, enabled=enabled)
             by.did(connection, ENABLED, _THE_DISTRICT, *changed(before, enabled))
-
-
-def _require_school(connection: Connection, school: SchoolId) -> None:
-    if not district.knows_school(connection, school):
-        raise SchoolbellError(
-            "The directory knows no school %(school)s.",
-            "Check the id in the SIS; what is new there arrives with `schoolbell sync`.",
-            school=school,
-        )

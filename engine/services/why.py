@@ -28,7 +28,7 @@ from engine.store import (
 from engine.store.parked import ParkedChange
 from rules.audience import Candidate, DeviceId
 from rules.change import KINDS_OF_CHANGE, ChangeId, Facts, Kind, PersonId, SchoolId, StudentId
-from rules.gates import EVERY_SCHOOL, GATES, Case, Whereabouts, standing_case
+from rules.gates import EVERY_SCHOOL, GATES, Case, Whereabouts, standing_case, whereabouts
 from rules.identity import notification_id
 from rules.notification import Hold, Notification, State
 from rules.outcomes import Verdict
@@ -86,10 +86,10 @@ class Answer:
     """What became of one change for one person, gate by gate, and of each push.
 
     Without a *change* it is what would become of one that came now, at a *school*. *at* is where
-    the reason was found, and *below* are the thresholds of which a change must cross one, or the
-    one that it crossed. *opens* is when families may see the record, and *own* is there where the
-    notification waited. *facts* are there as long as somebody knows of the record, and its words
-    are kept.
+    the reason was found, and *term* what that is called where it is one. *below* are the thresholds
+    of which a change must cross one, or the one that it crossed. *opens* is when families may see
+    the record, and *own* is there where the notification waited. *facts* are there as long as
+    somebody knows of the record, and its words are kept.
     """
 
     kind: Kind
@@ -101,6 +101,7 @@ class Answer:
     pushes: Sequence[Try] = ()
     school: SchoolId = EVERY_SCHOOL
     at: Whereabouts | None = None
+    term: str = ""
     below: Sequence[Decimal] = ()
     opens: datetime | None = None
     own: Waited | None = None
@@ -254,13 +255,19 @@ def _standing(
         schools = directory.schools_of(connection, [student]).get(student, [EVERY_SCHOOL])
         found = candidates.fetch(connection, wanted, now).candidates
         circumstances = district.circumstances(connection, today)
-    answers = []
-    for kind in KINDS_OF_CHANGE:
-        if candidate := _candidate(found[student, kind], person):
-            answers += [
-                _answer(standing_case(kind, school, candidate, circumstances)) for school in schools
-            ]
-    return answers
+        return [
+            _answer(connection, standing_case(kind, school, candidate, circumstances))
+            for kind in KINDS_OF_CHANGE
+            if (candidate := _candidate(found[student, kind], person))
+            for school in schools
+        ]
+
+
+def _term(connection: Connection, at: Whereabouts | None) -> str:
+    """The name of the term that a reason is about; empty where it is about none."""
+    if at is None or at.term is None:
+        return ""
+    return district.term_name(connection, at.school, at.term)
 
 
 def _of(row: Decided, person: PersonId) -> DecidedFor | None:
@@ -281,6 +288,7 @@ def _decided(connection: Connection, row: Decided, person: PersonId, zone: tzinf
         row.place.kind, one.reason, list(_steps(one.reason)), row.change, row.watch,
         row.committed_at.astimezone(zone),
         () if is_silent else _tries(connection, origin, devices), at=one.at,
+        term=_term(connection, one.at),
         below=() if one.below is None else (one.below,),
         opens=opens.astimezone(zone) if opens else None,
         own=Waited(own.state, own.at.astimezone(zone), own.hold) if own else None,
@@ -303,7 +311,7 @@ def _candidate(found: Sequence[Candidate], person: PersonId) -> Candidate | None
     return next((candidate for candidate in found if candidate.person == person), None)
 
 
-def _answer(case: Case) -> Answer:
+def _answer(connection: Connection, case: Case) -> Answer:
     steps, reason = [], Reason.TOLD
     for gate in GATES:
         if reason is not Reason.TOLD:
@@ -316,6 +324,7 @@ def _answer(case: Case) -> Answer:
     chosen = case.candidate.subscription
     return Answer(
         case.subject.kind, reason, steps, school=case.subject.school,
+        term=_term(connection, whereabouts(reason, case)),
         below=chosen.thresholds if chosen else (),
     )  # fmt: skip
 

@@ -10,7 +10,6 @@ import click
 
 from engine.services.broadcasts.received import Received
 from engine.services.why import BY_CHANGE, NO, NOT_ASKED, YES, Answer, Try, Waited
-from rules.gates import Whereabouts
 from rules.notification import State
 from rules.reasons import Reason
 from rules.thresholds import written
@@ -46,7 +45,7 @@ def show_answers(
     several = len({one.school for one in standing}) > 1
     for one in standing:
         told = one.reason is Reason.TOLD
-        words = _would_be_told(one) if told else one.reason.for_staff
+        words = _would_be_told(one) if told else f"{one.reason.for_staff}{_in_term(one)}"
         where = f" at school {one.school}" if several else ""
         click.echo(f"  {_mark(YES if told else NO)} {one.kind + where:<20} {words}")
 
@@ -74,7 +73,7 @@ def show_answer(one: Answer) -> None:
     click.echo(f"{when} {one.kind} ({one.watch}), change {one.change}")
     for step in one.steps:
         click.echo(f"  {_mark(step.answer)} {step.gate}")
-    click.echo(f"  {one.reason}: {one.reason.for_staff}{_found_at(one.at)}")
+    click.echo(f"  {one.reason}: {one.reason.for_staff}{_found_at(one)}")
     if one.below:
         click.echo(f"    it fell below {_limits(one)}")
     for words in told(one):
@@ -109,11 +108,18 @@ def _limits(one: Answer) -> str:
     return " or ".join(written(one.kind, limit) for limit in one.below)
 
 
-def _found_at(at: Whereabouts | None) -> str:
+def _found_at(one: Answer) -> str:
+    at = one.at
     if at is None:
         return ""
     school = f"school {at.school}" if at.school else "no school"
-    return f" ({school})" if at.calendar is None else f" (calendar {at.calendar} of {school})"
+    if at.calendar is not None:
+        return f" (calendar {at.calendar} of {school})"
+    return f" ({school}, {one.term})" if one.term else f" ({school})"
+
+
+def _in_term(one: Answer) -> str:
+    return f" ({one.term})" if one.term else ""
 
 
 def _mark(answer_: str) -> str:

@@ -15,11 +15,12 @@ import msgspec
 from engine.sources.lines import Lines, Place, lines_of
 from rules.change import KINDS_OF_CHANGE, Kind
 
-Entity = Literal["schools", "calendars", "people", "students", "rights"]
+Entity = Literal["schools", "calendars", "terms", "people", "students", "rights"]
 
 ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     "schools": ("id", "name"),
     "calendars": ("id", "school_id", "year"),
+    "terms": ("id", "school_id", "name", "starts", "ends"),
     "people": ("id", "first_name", "last_name", "language"),
     "students": ("id", "school_id", "person_id", "enrolled"),
     "rights": (
@@ -30,6 +31,7 @@ ENTITY_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
 # Columns that a query may give besides.
 OPTIONAL_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
     "calendars": ("active", "starts", "ends"),
+    "terms": ("calendar_id",),
     "people": ("stable_id",),
     "students": ("first_name", "last_name", "born", "stable_id"),
     "rights": KINDS_OF_CHANGE,
@@ -39,6 +41,7 @@ OPTIONAL_COLUMNS: Final[dict[Entity, tuple[str, ...]]] = {
 ENTITY_KEYS: Final[dict[Entity, tuple[str, ...]]] = {
     "schools": ("id",),
     "calendars": ("id", "school_id"),
+    "terms": ("id", "school_id"),
     "people": ("id",),
     "students": ("id", "school_id"),
     "rights": ("student_id", "person_id"),
@@ -343,21 +346,27 @@ class Query(_Part, frozen=True, kw_only=True):
 
 
 class Directory(_Part, frozen=True, kw_only=True):
-    """The queries that keep the directory in step."""
+    """The queries that keep the directory in step. A SIS without *terms* leaves them out."""
 
     schools: Query
     calendars: Query
     people: Query
     students: Query
     rights: Query
+    terms: Query | None = None
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        """The parts that have a query."""
+        return tuple(entity for entity in ENTITY_COLUMNS if getattr(self, entity) is not None)
 
     def asked(self, entity: Entity) -> Query:
-        """The query of one part of the directory."""
+        """The query of one of its *entities*."""
         found: Query = getattr(self, entity)
         return found
 
     def query(self, entity: Entity) -> str:
-        """The SELECT of one part of the directory."""
+        """The SELECT of one of its *entities*."""
         return self.asked(entity).query
 
 

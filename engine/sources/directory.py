@@ -1,4 +1,4 @@
-"""Reading the directory of a SIS: its schools, calendars, people, students and rights.
+"""Reading the directory of a SIS: its schools, calendars, terms, people, students and rights.
 
 A reading says how new it is: it carries the version of our own directory that was current before
 the SIS was asked. Nothing here writes.
@@ -133,6 +133,7 @@ def whole(
 ) -> Iterator[Iterator[tuple[Entity, Iterator[list[DirectoryRow]]]]]:
     """Each part of the directory with all of its rows, in slices, as of one moment.
 
+    Of a part that the definition leaves out there are none.
     The slices of a part must be taken before the next part is. A row may come again in a later
     slice: who takes the slices knows what came before.
     """
@@ -141,6 +142,9 @@ def whole(
 
         def parts() -> Iterator[tuple[Entity, Iterator[list[DirectoryRow]]]]:
             for entity in ENTITY_COLUMNS:
+                if entity not in definition.directory.entities:
+                    yield entity, iter(())
+                    continue
                 slices = closing(ask.slices(connection, entity, _SLICE))
                 yield entity, reading.enter_context(slices)
 
@@ -154,7 +158,7 @@ def samples(
 
     Raises BrokenQuery where the SIS refuses to.
     """
-    for entity in ENTITY_COLUMNS:
+    for entity in definition.directory.entities:
         ask = _Asking(source, definition, Arranger(zone), Patience())
         with (
             source.snapshot() as connection,

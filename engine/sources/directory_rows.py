@@ -30,6 +30,7 @@ Column = Sequence[Any]
 ROW_COLUMNS: Final[Mapping[Entity, tuple[str, ...]]] = {
     **ENTITY_COLUMNS,
     "calendars": (*ENTITY_COLUMNS["calendars"], "active", "starts", "ends"),
+    "terms": (*ENTITY_COLUMNS["terms"], "calendar_id"),
     "people": (*ENTITY_COLUMNS["people"], "identity"),
     "students": (*ENTITY_COLUMNS["students"], "first_name", "last_name", "born", "identity"),
     "rights": (*ENTITY_COLUMNS["rights"], "withheld"),
@@ -49,7 +50,7 @@ _FLAGS: Final[Mapping[str, Trouble]] = {
 }
 _DAYS: Final = ("starts", "ends")
 _BORN: Final = "born"
-_IDS: Final = ("person_id",)
+_IDS: Final = ("person_id", "calendar_id")
 # Where a key has no school, it is of none, or of all.
 _MAY_BE_EMPTY: Final = ("school_id",)
 # Several rows of one key may differ in it.
@@ -80,6 +81,8 @@ class Arranger:
         columns = {name: self._column(entity, name, given, keys) for name in ROW_COLUMNS[entity]}
         if entity == "rights":
             _close(columns, "portal")
+        if entity == "terms":
+            _open(columns)
         if entity == "calendars":
             if "active" not in given:
                 columns["active"] = _dated(columns)
@@ -171,7 +174,9 @@ class Arranger:
             return values
         days = [self._day(name, value) for value in values]
         bad = [one is _NO_DAY for one in days]
-        trouble = Trouble.BIRTHDAY if name == _BORN else Trouble.DAY
+        trouble = Trouble.OPEN if entity == "terms" else Trouble.DAY
+        if name == _BORN:
+            trouble = Trouble.BIRTHDAY
         self.faults.add(entity, name, trouble, list(compress(keys, bad)))
         return days
 
@@ -219,6 +224,12 @@ def _close(columns: dict[str, Column], flag: str) -> None:
             columns[name] = [None if one is _NO_DAY else one for one in columns[name]]
 
 
+def _open(columns: dict[str, Column]) -> None:
+    """A term whose days nobody can tell holds all of them: what it hides stays hidden."""
+    for name in _DAYS:
+        columns[name] = [None if one is _NO_DAY else one for one in columns[name]]
+
+
 def identity(stable: str, id_: str) -> str:
     """What settings and devices are kept under: the *stable* id, or the id where there is none.
 
@@ -231,8 +242,9 @@ def identity(stable: str, id_: str) -> str:
 
 def stricter(entity: Entity, one: DirectoryRow, other: DirectoryRow) -> DirectoryRow:
     """A row that allows what both allow, and forbids what either forbids."""
+    of_entity = {**_STRICTER, **_WIDER} if entity == "terms" else _STRICTER
     return tuple(
-        a if a == b else _STRICTER.get(name, min)(a, b)
+        a if a == b else of_entity.get(name, min)(a, b)
         for name, a, b in zip(ROW_COLUMNS[entity], one, other, strict=True)
     )
 
@@ -258,9 +270,14 @@ def _earlier(one: date | None, other: date | None) -> date | None:
     return min(one or date.max, other or date.max)
 
 
-def _younger(one: date | None, other: date | None) -> date | None:
-    """Whose age is not known may be any child."""
-    return None if one is None or other is None else max(one, other)
+def _first(one: date | None, other: date | None) -> date | None:
+    """The first of both days; none where one is open."""
+    return min(one, other) if one and other else None
+
+
+def _last(one: date | None, other: date | None) -> date | None:
+    """The last of both days; none where one is open, and of birthdays where one is not known."""
+    return max(one, other) if one and other else None
 
 
 def _all_of(one: str, other: str) -> str:
@@ -280,10 +297,12 @@ _STRICTER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "restricted": _either,
     "starts": _later,
     "ends": _earlier,
-    "born": _younger,
+    "born": _last,  # the younger one
     "person_id": _neither,
     "withheld": _all_of,
 }
+# What is hidden in a term is hidden on all days that may be its own.
+_WIDER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {"starts": _first, "ends": _last}
 
 
 @lru_cache

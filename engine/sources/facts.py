@@ -21,10 +21,10 @@ from engine.sources.queries import Key, converting, match
 from engine.sources.rows import is_of_one_row, own_watch, row_of, rows_of
 from engine.sources.unclear import Unclear
 from engine.sources.values import Label, Meaning, canonical, number, written
-from rules.change import CalendarId, Change, ChangeId, SchoolId, StudentId, Subject, Value
+from rules.change import CalendarId, Change, ChangeId, SchoolId, StudentId, Subject, TermId, Value
 from rules.wording.templates import VARIABLES
 
-OPTIONAL: Final = ("out_of", "text", "visible_from", "visible_until")
+OPTIONAL: Final = ("term_id", "out_of", "text", "visible_from", "visible_until")
 NEEDED: Final = ("record", "student_id", "school_id", "calendar_id", "released", "value")
 
 MADE_BY_US: Final = frozenset({"student", "before", "after"})
@@ -78,6 +78,7 @@ def _subject(found: _Found) -> Subject:
         release_is_watched=found.release_is_watched,
         of_others=not is_of_one_row(found.definition, found.watch, change, record),
         as_now=found.as_now or found.watch.from_facts,
+        term=TermId(_text(fact.get("term_id"))),
     )
 
 

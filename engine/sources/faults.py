@@ -31,6 +31,7 @@ class Trouble(StrEnum):
     PROHIBITION = "prohibition"
     DAY = "day"
     BIRTHDAY = "birthday"
+    OPEN = "open"
     TWICE = "twice"
     SHARED = "shared"
 
@@ -73,6 +74,12 @@ _WORDS: Final[dict[Trouble, tuple[str, str, str]]] = {
         "Nobody knows how old they are: they sign in only where the district lets students of any"
         " age.",
         "Write days as YYYY-MM-DD, and NULL where none is known.",
+    ),
+    Trouble.OPEN: (
+        "whose {} is no day",
+        "They count as open there.",
+        "Write days as YYYY-MM-DD and an open end as NULL: NULLIF({}, '') makes NULL of an empty"
+        " text.",
     ),
     Trouble.TWICE: (
         "more than once, and not alike",

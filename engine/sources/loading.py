@@ -91,7 +91,8 @@ class _File:
         watches = self._list("watch", Watch)
         directory_watches = self._list("directory_watch", DirectoryWatch)
         facts, labels = self._queries("facts", None), self._queries("labels", None)
-        directory = self._queries("directory", get_args(Entity), all_of_them=True)
+        needed = [one.name for one in msgspec.structs.fields(Directory) if one.required]
+        directory = self._queries("directory", get_args(Entity), needed)
         pages = self._queries("pages", Pages.__struct_fields__)
         name, description = self._a_text("name"), self._a_text("description")
         if self.problems:
@@ -128,15 +129,15 @@ class _File:
         return [one for one in read if one is not None]
 
     def _queries(
-        self, part: str, names: Sequence[str] | None, *, all_of_them: bool = False
+        self, part: str, names: Sequence[str] | None, needed: Sequence[str] = ()
     ) -> dict[str, Query]:
-        """The queries of a part: of these *names*, or of any."""
+        """The queries of a part: of these *names*, the *needed* among them, or of any."""
         found = self._content.get(part, {})
         if not isinstance(found, dict):
             self._add((part,), f"`{part}` must be made of tables like [{part}.name]")
             return {}
         if names is not None and part in self._content:
-            self._look_for_keys((part,), found, names, names if all_of_them else ())
+            self._look_for_keys((part,), found, names, needed)
             found = {name: query for name, query in found.items() if name in names}
         read = {name: self._part((part, name), each, Query) for name, each in found.items()}
         return {name: query for name, query in read.items() if query is not None}

@@ -79,8 +79,8 @@ def _problems_of_queries(definition: Definition) -> Iterator[Found]:
         *((("facts", name), query) for name, query in definition.facts.items()),
         *((("labels", name), query) for name, query in definition.labels.items()),
         *(
-            (("directory", entity), getattr(definition.directory, entity))
-            for entity in ENTITY_COLUMNS
+            (("directory", entity), definition.directory.asked(entity))
+            for entity in definition.directory.entities
         ),
         *(
             (("pages", part), query)
@@ -108,6 +108,8 @@ def _problems_of(captured: Captured, definition: Definition) -> Iterator[tuple[s
     if isinstance(captured, Watch):
         yield from _problems_of_watch(captured, definition)
     elif isinstance(captured, DirectoryWatch):
+        if captured.refreshes not in definition.directory.entities:
+            yield "refreshes", f"there is no [directory.{captured.refreshes}]"
         yield from _problems_of_directory_watch(captured)
 
 

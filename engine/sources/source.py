@@ -115,8 +115,9 @@ class SqlSource:
     def _queries(self) -> Iterator[tuple[str, str, Sequence[str]]]:
         """The name of each query, its SQL, and the columns that it must give."""
         yield from facts.needed_columns(self.definition)
-        for entity, columns in ENTITY_COLUMNS.items():
-            yield f"[directory.{entity}]", self.definition.directory.query(entity), columns
+        for entity in self.definition.directory.entities:
+            query = self.definition.directory.query(entity)
+            yield f"[directory.{entity}]", query, ENTITY_COLUMNS[entity]
         yield from pages.needed_columns(self.definition)
 
     def _given(self) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
@@ -125,12 +126,14 @@ class SqlSource:
             place = f"[facts.{name}]"
             given = queries.columns_of(self.database, place, query.query)
             yield place, given, facts.known_columns(self.definition, name)
-        for entity, columns in OPTIONAL_COLUMNS.items():
+        for entity in self.definition.directory.entities:
+            if entity not in OPTIONAL_COLUMNS:
+                continue
             place = f"[directory.{entity}]"
             given = queries.columns_of(
                 self.database, place, self.definition.directory.query(entity)
             )
-            yield place, given, frozenset({*ENTITY_COLUMNS[entity], *columns})
+            yield place, given, frozenset({*ENTITY_COLUMNS[entity], *OPTIONAL_COLUMNS[entity]})
 
     def _misspelt(self) -> Iterator[BrokenQuery]:
         """Columns that need not be there, and whose names nearly are."""

@@ -68,6 +68,8 @@ def directory(database: Database, definition: Definition, zone: ZoneInfo) -> Ite
                 started, met = time.perf_counter(), set[Key]()
                 for rows in slices:
                     met |= {key_of(entity, row) for row in rows}
+                if entity not in definition.directory.entities:
+                    continue
                 unread = [str(fault) for fault in arranger.faults if fault.entity == entity]
                 yield Listed(entity, len(met), time.perf_counter() - started, unread=unread)
     except (ConfigError, Unprocessable) as error:

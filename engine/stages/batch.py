@@ -37,7 +37,7 @@ from engine.wire.messages import Push
 from rules.audience import DeviceId
 from rules.change import CalendarId, Change, ChangeId, Facts, PersonId, Place, StudentId, Subject
 from rules.decide import Decision, Texts, decide
-from rules.gates import EVERY_SCHOOL, whereabouts
+from rules.gates import EVERY_SCHOOL
 from rules.identity import PushId, entry_id, moment_of, notification_id, push_id
 from rules.lanes import Lane
 from rules.notification import Hold, Notification, Origin, State
@@ -304,6 +304,7 @@ class Batch:
                         told.facts.school or schools.get(place.student, (EVERY_SCHOOL,))[0],
                         CalendarId(""), True, None, None, told.facts.details, change.position,
                         withdrawn=True, as_now=is_of_one_row(change, place.record),
+                        term=told.facts.term,
                     )  # fmt: skip
 
     def _carry_out(self, one: Decision, audiences: Audiences, composing: Composing) -> None:
@@ -354,7 +355,7 @@ class Batch:
             self._informing.add(about)
         else:
             last = one.shown.change if one.shown else None
-            at = whereabouts(reason, one.subject)
+            at = one.at
         self._people[about].append(
             DecidedFor(one.person, one.audience, reason, one.language, devices, last, at, one.below)
         )

@@ -76,8 +76,12 @@ class Judging:
         It is asked at the record's own school. Where that is not kept, one of the student's that
         shows it is enough.
         """
+        facts = one.facts if isinstance(one.facts, Facts) else None
         reasons = [
-            refusal(standing_case(one.facts.kind, school, candidate, self.circumstances), STANDING)
+            refusal(
+                standing_case(one.facts.kind, school, candidate, self.circumstances, facts),
+                STANDING,
+            )
             for school in self._schools_of(one)
         ]
         return None if None in reasons else reasons[0]

@@ -29,6 +29,7 @@ from rules.change import (
     Place,
     SchoolId,
     StudentId,
+    TermId,
 )
 from rules.gates import Whereabouts
 from rules.identity import PushId, first_id_at, moment_of, parts_of
@@ -69,7 +70,7 @@ _people: Final = msgspec.json.Decoder(list[list[Any]])
 
 
 class _Words(msgspec.Struct, array_like=True):
-    """What facts are kept as; the last is there only where a record closes."""
+    """What facts are kept as; the last two are there only where a record has a term, or closes."""
 
     student_name: str
     before: str | None
@@ -77,6 +78,7 @@ class _Words(msgspec.Struct, array_like=True):
     details: dict[str, str]
     number: Decimal | None
     school: str = ""
+    term: str = ""
     closes: datetime | None = None
 
 
@@ -314,8 +316,14 @@ def place_of(one: Notification) -> Place:
 
 def facts_json(one: Facts) -> str:
     """The facts without the kind, which stands beside them."""
-    words = (one.student_name, one.before, one.after, one.details, one.number, one.school)
-    return _encode((*words, one.closes) if one.closes else words).decode()
+    words: tuple[Any, ...] = (
+        one.student_name, one.before, one.after, one.details, one.number, one.school,
+    )  # fmt: skip
+    if one.closes:
+        words = (*words, one.term, one.closes)
+    elif one.term:
+        words = (*words, one.term)
+    return _encode(words).decode()
 
 
 def facts_of(kind: Kind, words: str) -> Facts:
@@ -323,7 +331,7 @@ def facts_of(kind: Kind, words: str) -> Facts:
     kept = _words.decode(words)
     return Facts(
         kind, kept.student_name, kept.before, kept.after, kept.details, kept.number, kept.closes,
-        SchoolId(kept.school),
+        SchoolId(kept.school), TermId(kept.term),
     )  # fmt: skip
 
 
@@ -402,8 +410,19 @@ def _person(
     )  # fmt: skip
 
 
-def _whereabouts(school: str, calendar: str | None = None) -> Whereabouts:
-    return Whereabouts(SchoolId(school), None if calendar is None else CalendarId(calendar))
+def _whereabouts(school: str, calendar: str | None = None, term: str | None = None) -> Whereabouts:
+    return Whereabouts(
+        SchoolId(school),
+        None if calendar is None else CalendarId(calendar),
+        None if term is None else TermId(term),
+    )
+
+
+def _parts(at: Whereabouts) -> Sequence[str | None]:
+    """What there is of it: what comes last is left out where there is none."""
+    if at.term is not None:
+        return at
+    return at[:1] if at.calendar is None else at[:2]
 
 
 def _people_json(people: Sequence[DecidedFor]) -> str:
@@ -414,7 +433,7 @@ def _people_json(people: Sequence[DecidedFor]) -> str:
 def _entry(one: DecidedFor) -> tuple[Any, ...]:
     who = (one.person, _LETTERS[one.audience], _AS_KEPT[one.reason])
     if one.at:
-        return (*who, "", (), one.last, [part for part in one.at if part is not None])
+        return (*who, "", (), one.last, _parts(one.at))
     if one.last:
         return (*who, "", (), one.last)
     if one.finds_it:

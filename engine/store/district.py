@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from hashlib import blake2b
 from secrets import token_urlsafe
@@ -15,6 +15,7 @@ from sqlalchemy import (
     FromClause,
     and_,
     bindparam,
+    delete,
     exists,
     or_,
     select,
@@ -22,9 +23,11 @@ from sqlalchemy import (
 )
 
 from engine.errors import Misconfigured
-from engine.store.tables import calendars, display_options, district, schools
+from engine.store.bulk import one_of
+from engine.store.tables import calendars, display_options, district, schools, terms
 from rules.audience import Audience
-from rules.change import CalendarId, Kind, SchoolId
+from rules.change import CalendarId, Kind, SchoolId, TermId
+from rules.display_options import ALL_TERMS, DisplayOptions, OfTerms, Term
 from rules.gates import ActiveCalendars, Circumstances
 from rules.privacy import Level, Privacy
 
@@ -57,6 +60,12 @@ _SOMEWHERE: Final = calendars.alias()
 _ACTIVE: Final = select(calendars.c.id, calendars.c.school_id, _is_active(calendars)).where(
     exists().where(_SOMEWHERE.c.id == calendars.c.id, _is_active(_SOMEWHERE))
 )
+
+# What is shown in all terms is what nobody chose: it is not read.
+_CHOSEN: Final = select(
+    display_options.c.school_id, display_options.c.term_id, display_options.c.kind,
+    display_options.c.audience, display_options.c.shown,
+).where(or_(display_options.c.term_id != ALL_TERMS, ~display_options.c.shown))  # fmt: skip
 
 
 def create(connection: Connection, *, enabled: bool = False, food_service: bool = True) -> None:
@@ -167,16 +176,50 @@ def schools_by_name(connection: Connection) -> Mapping[SchoolId, str]:
     return {SchoolId(school): name for school, name in rows}
 
 
-def hidden_options(connection: Connection) -> frozenset[tuple[SchoolId, Kind, Audience]]:
-    """The display options that are switched off."""
+def options(connection: Connection) -> DisplayOptions:
+    """The display options. The terms are asked for where a school chose for one of them."""
+    hidden = set()
+    own: dict[SchoolId, dict[tuple[TermId, Kind, Audience], bool]] = defaultdict(dict)
+    for school, term, kind, audience, shown in connection.execute(_CHOSEN):
+        tool = Kind(kind), Audience(audience)
+        if term != ALL_TERMS:
+            own[SchoolId(school)][TermId(term), *tool] = shown
+        else:
+            hidden.add((SchoolId(school), *tool))
+    found = terms_of(connection, own) if own else {}
+    return DisplayOptions(
+        frozenset(hidden), {school: OfTerms(of, found[school]) for school, of in own.items()}
+    )
+
+
+def terms_of(
+    connection: Connection, schools_: Collection[SchoolId]
+) -> Mapping[SchoolId, Sequence[Term]]:
+    """The terms of each of some schools, those of every school among them, in their order."""
     rows = connection.execute(
-        select(
-            display_options.c.school_id, display_options.c.kind, display_options.c.audience
-        ).where(~display_options.c.shown)
-    )
-    return frozenset(
-        (SchoolId(school), Kind(kind), Audience(audience)) for school, kind, audience in rows
-    )
+        select(terms).where(
+            or_(terms.c.school_id == "", one_of(connection, terms.c.school_id, schools_))
+        )
+    ).all()
+    found = [
+        Term(
+            TermId(row.id), SchoolId(row.school_id), row.name, row.starts, row.ends,
+            CalendarId(row.calendar_id),
+        )
+        for row in rows
+    ]  # fmt: skip
+    found.sort(key=lambda one: (one.first, -one.length, one.name, one.id))
+    return {school: [one for one in found if one.school in ("", school)] for school in schools_}
+
+
+def term_name(connection: Connection, school: SchoolId, term: TermId) -> str:
+    """What a term of a school is called; its id where it is not listed any more."""
+    found = connection.execute(
+        select(terms.c.name)
+        .where(terms.c.id == term, terms.c.school_id.in_(("", school)))
+        .order_by(terms.c.school_id.desc())
+    ).scalar()
+    return str(found or term)
 
 
 def knows_school(connection: Connection, school: SchoolId) -> bool:
@@ -186,14 +229,31 @@ def knows_school(connection: Connection, school: SchoolId) -> bool:
 
 
 def set_display_option(
-    connection: Connection, school: SchoolId, kind: Kind, audience: Audience, *, shown: bool
+    connection: Connection,
+    school: SchoolId,
+    kind: Kind,
+    audience: Audience,
+    *,
+    shown: bool | None,
+    term: TermId = ALL_TERMS,
 ) -> None:
-    """Show or hide a tool to an audience at one school. What was never set is shown."""
-    chosen = {"school_id": school, "kind": kind, "audience": audience}
-    conditions = [display_options.c[name] == value for name, value in chosen.items()]
-    changed = connection.execute(update(display_options).where(*conditions).values(shown=shown))
-    if not changed.rowcount:
-        connection.execute(display_options.insert().values(**chosen, shown=shown))
+    """Show or hide a tool to an audience at one school, in all terms or in one.
+
+    What was never set is shown. With None nothing is set: a *term* is as all terms are.
+    """
+    key = {"school_id": school, "term_id": term, "kind": kind, "audience": audience}
+    of_it = [display_options.c[name] == value for name, value in key.items()]
+    connection.execute(delete(display_options).where(*of_it))
+    if shown is not None:
+        connection.execute(display_options.insert().values(**key, shown=shown))
+
+
+def forget_options_of_terms(connection: Connection) -> int:
+    """Forget what was chosen for single terms; return how many choices those were."""
+    forgotten = connection.execute(
+        delete(display_options).where(display_options.c.term_id != ALL_TERMS)
+    )
+    return int(forgotten.rowcount)
 
 
 def circumstances(connection: Connection, today: date) -> Circumstances:
@@ -203,12 +263,12 @@ def circumstances(connection: Connection, today: date) -> Circumstances:
         today=today,
         enabled=bool(row and row.enabled),
         food_service=bool(row and row.food_service),
-        active_calendars=_active_calendars(connection, today),
-        hidden=hidden_options(connection),
+        active_calendars=active_calendars(connection, today),
+        options=options(connection),
     )
 
 
-def _active_calendars(connection: Connection, today: date) -> ActiveCalendars:
+def active_calendars(connection: Connection, today: date) -> ActiveCalendars:
     """The calendars that are active on a day at any school, and at which."""
     found: dict[CalendarId, dict[SchoolId, bool]] = defaultdict(dict)
     for calendar, school, is_active in connection.execute(_ACTIVE, {"today": today}):

@@ -16,8 +16,8 @@ from engine.store.bulk import append, one_of
 from engine.store.tables import directory_doubts, rights, students
 from rules.change import StudentId
 
-# A year that ended, or a school that is called otherwise, gives nobody a right.
-_RIGHTLESS: Final = ("schools", "calendars")
+# A year or a term that ended, or a school that is called otherwise, gives nobody a right.
+_RIGHTLESS: Final = ("schools", "calendars", "terms")
 _OF_PEOPLE: Final = (("people", "id"), ("rights", "person_id"), ("students", "person_id"))
 _OF_STUDENTS: Final = (("students", "id"), ("rights", "student_id"))
 

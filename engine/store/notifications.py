@@ -15,7 +15,7 @@ from engine.store.bulk import append, one_of
 from engine.store.tables import notifications
 from rules.audience import Audience, DeviceId
 from rules.broadcasts import BroadcastId, BroadcastState, Message, Unit
-from rules.change import ChangeId, Facts, Kind, PersonId, SchoolId, StudentId, Subject
+from rules.change import ChangeId, Facts, Kind, PersonId, SchoolId, StudentId, Subject, TermId
 from rules.lanes import Lane
 from rules.notification import Hold, Notification, NotificationId, Origin, State
 from rules.outcomes import SUPERSEDED
@@ -213,7 +213,7 @@ def _words(facts: Facts | Message, below: Decimal | None) -> list[Any]:
     numbers = (None if one is None else str(one) for one in (facts.number, below))
     closes = facts.closes.isoformat() if facts.closes else None
     words = (facts.student_name, facts.before, facts.after, dict(facts.details))
-    return [*words, *numbers, facts.school, closes]
+    return [*words, *numbers, facts.school, facts.term, closes]
 
 
 def _notification(row: Row[Any], texts: Mapping[tuple[str, int], Texts]) -> Notification:
@@ -237,9 +237,9 @@ def _facts(
             tuple(Unit(StudentId(student), variables) for student, variables in units),
             is_emergency,
         ), None  # fmt: skip
-    name, before, after, details, *numbers, school, closes = row.facts
+    name, before, after, details, *numbers, school, term, closes = row.facts
     number, below = (None if one is None else Decimal(one) for one in numbers)
     return Facts(
         Kind(row.kind), name, before, after, details, number,
-        datetime.fromisoformat(closes) if closes else None, SchoolId(school),
+        datetime.fromisoformat(closes) if closes else None, SchoolId(school), TermId(term),
     ), below  # fmt: skip

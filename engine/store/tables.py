@@ -102,9 +102,11 @@ district = table(
     Column("youngest_student", Integer, nullable=False),  # years; 0: students of any age sign in
 )
 
+# What a school shows to whom: in all terms, with an empty term_id, or in one that it chose for.
 display_options = table(
     "display_options",
     Column("school_id", Text, primary_key=True),
+    Column("term_id", Text, primary_key=True),
     Column("kind", String(24), primary_key=True),
     Column("audience", String(16), primary_key=True),
     Column("shown", Boolean, nullable=False),
@@ -127,6 +129,16 @@ calendars = table(
     Column("active", Boolean, nullable=False),
     Column("starts", Date),
     Column("ends", Date),
+)
+
+terms = table(
+    "terms",
+    Column("id", Text, primary_key=True),
+    Column("school_id", Text, primary_key=True),  # empty: of every school
+    Column("name", Text, nullable=False),
+    Column("starts", Date),
+    Column("ends", Date),
+    Column("calendar_id", Text, nullable=False),  # empty: of any calendar
 )
 
 people = table(

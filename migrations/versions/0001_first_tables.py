@@ -345,11 +345,12 @@ def upgrade() -> None:
     op.create_table(
         "schoolbell_display_options",
         sa.Column("school_id", sa.Text(), nullable=False),
+        sa.Column("term_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
         sa.Column("audience", sa.String(length=16), nullable=False),
         sa.Column("shown", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint(
-            "school_id", "kind", "audience", name=op.f("pk_schoolbell_display_options")
+            "school_id", "term_id", "kind", "audience", name=op.f("pk_schoolbell_display_options")
         ),
     )
     op.create_table(
@@ -1026,6 +1027,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("task_id", name=op.f("pk_schoolbell_task_looks")),
     )
     op.create_table(
+        "schoolbell_terms",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("school_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("starts", sa.Date(), nullable=True),
+        sa.Column("ends", sa.Date(), nullable=True),
+        sa.Column("calendar_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", "school_id", name=op.f("pk_schoolbell_terms")),
+    )
+    op.create_table(
         "schoolbell_trials",
         sa.Column("key_hash", sa.LargeBinary(), nullable=False),
         sa.Column("person_id", sa.Text(), nullable=False),
@@ -1073,6 +1084,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_trials_at"))
 
     op.drop_table("schoolbell_trials")
+    op.drop_table("schoolbell_terms")
     op.drop_table("schoolbell_task_looks")
     op.drop_table("schoolbell_tallies")
     op.drop_table("schoolbell_subscriptions")

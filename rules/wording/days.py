@@ -24,7 +24,7 @@ _WRITTEN: Final[Mapping[str, str]] = {
 
 def day(value: str, language: str) -> str:
     """`2026-11-30` as November 30, 2026; what is no day stays as it is."""
-    found = _day(value)
+    found = as_day(value)
     if found is None:
         return value
     known = _known(language)
@@ -34,11 +34,12 @@ def day(value: str, language: str) -> str:
 
 def weekday(value: str, language: str) -> str:
     """`2026-11-30` as Monday; what is no day stays as it is."""
-    found = _day(value)
+    found = as_day(value)
     return value if found is None else _WEEKDAYS[_known(language)].split()[found.weekday()]
 
 
-def _day(value: str) -> date | None:
+def as_day(value: str) -> date | None:
+    """The day that words begin with; None where they begin with none."""
     try:
         return date.fromisoformat(value[:10])
     except ValueError:

@@ -27,7 +27,7 @@ from engine.portal.server import PortalStage
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District as Installation
 from engine.secrets import keyring
-from engine.services import exports, settings
+from engine.services import display_options, exports, settings
 from engine.services.actor import Actor
 from engine.services.broadcasts import choosing, sending, templates
 from engine.services.broadcasts.writing import typed
@@ -40,13 +40,14 @@ from engine.services.staff import accounts, rights, second_factor, signing_in
 from engine.services.staff.signing_in import Began, Browser, Refused
 from engine.store.staff.accounts import Account
 from engine.wire.messages import Token
-from rules.change import PersonId, SchoolId
+from rules.audience import Audience
+from rules.change import Kind, PersonId, SchoolId, TermId
 from rules.outcomes import Verdict
 from rules.tool_rights import EVERYWHERE, Grant, GroupId, Right, Tool
 from rules.wording.templates import Template
 from tests import district
 from tests.broadcasting import Office
-from tests.builders import an_outcome
+from tests.builders import TODAY, an_outcome
 from tests.district import BEN, BEN_HIMSELF, HIGH_SCHOOL, MOTHER
 from tests.engine.sources.test_pages import PAGES
 
@@ -89,6 +90,22 @@ class Site:
     def is_on(self) -> bool:
         """Whether the district is on."""
         return settings.chosen(self.installation.database).enabled
+
+    def display_options(self, school: str) -> Mapping[str, Sequence[str]]:
+        """What a school hides in each term, in the order of the terms."""
+        (found,) = display_options.of_schools(self.installation.database, TODAY, [SchoolId(school)])
+        return {
+            one.id: [f"{kind} {audience}" for kind, audience in one.hidden] for one in found.terms
+        }
+
+    def choose_display_options(self, school: str, term: str) -> None:
+        """Let a school hide attendance and show grades otherwise in one term than in all."""
+        database, of_all = self.installation.database, {(Kind.GRADE, Audience.GUARDIAN): False}
+        display_options.choose(database, _somebody(), SchoolId(school), of_all)
+        of_term = {
+            (Kind.GRADE, Audience.GUARDIAN): True, (Kind.ATTENDANCE, Audience.STUDENT): False
+        }  # fmt: skip
+        display_options.choose(database, _somebody(), SchoolId(school), of_term, TermId(term))
 
     def rights_of(self, account: Account) -> rights.Held:
         """What somebody may do."""

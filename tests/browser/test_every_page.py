@@ -28,7 +28,7 @@ from tests.browser.conftest import Open
 from tests.browser.looks import LANGUAGES, look_at
 from tests.browser.site import PASSWORD, Site, furnish
 from tests.browser.visitor import Visitor
-from tests.district import ADA, MOTHER, UNCLE
+from tests.district import ADA, HIGH_SCHOOL, MOTHER, UNCLE
 
 
 class Furnished(NamedTuple):
@@ -103,6 +103,12 @@ def saved(visitor: Visitor, there: Furnished) -> None:
     visitor.page.locator("[name=enabled]").check()
     visitor.page.locator("main button").first.click()
     visitor.page.get_by_role("status").wait_for()
+
+
+def term(visitor: Visitor, there: Furnished) -> None:
+    """One term hides what all others show, and the settings page says so."""
+    there.site.choose_display_options(HIGH_SCHOOL, "22")
+    at("/push-notifications/display-options?school=1&term=22")(visitor, there)
 
 
 def monitor(visitor: Visitor, there: Furnished) -> None:
@@ -276,6 +282,9 @@ PAGES: Final = {
     "access-token": access_token,
     "push-notifications": at("/push-notifications"),
     "push-notifications-saved": saved,
+    "display-options": at("/push-notifications/display-options?school=1"),
+    "display-options-term": term,
+    "display-options-no-terms": at("/push-notifications/display-options?school=2"),
     "staff": at("/staff"),
     "staff-account": at("/staff/{who}"),
     "group": at("/staff/groups/{group}"),

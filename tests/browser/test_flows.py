@@ -10,7 +10,7 @@ import pyotp
 import pytest
 
 from engine.store.staff.accounts import Account
-from rules.change import Kind, SchoolId
+from rules.change import SchoolId
 from rules.tool_rights import Grant, Right, Tool
 from tests.browser.conftest import Open
 from tests.browser.site import PASSWORD, Site, write_what_goes_wrong
@@ -105,19 +105,36 @@ def test_the_district_is_switched(site: Site, visitor: Visitor, boss: Account) -
     assert site.is_on is True
 
 
+def test_a_school_hides_a_tool_in_all_terms_and_shows_it_in_one(
+    site: Site, visitor: Visitor, boss: Account
+) -> None:
+    page, grades = visitor.page, visitor.page.get_by_role("group", name="Grades")
+
+    def choose(term: str, wish: str) -> None:
+        page.get_by_role("link", name=term).click()
+        grades.get_by_label("Guardians").select_option(label=wish)
+        visitor.press("Save")
+        visitor.sees("Saved.")
+        visitor.sees(f"Last changed by {boss.name}")
+
+    visitor.go("/push-notifications")
+    page.locator("select[name=school]").select_option(label="Lincoln High School")
+    visitor.press("Show this school")
+    choose("All terms", "Hidden")
+    page.get_by_role("link", name="Q2").click()
+    visitor.sees("As all terms (hidden)")
+    choose("Q2", "Shown")
+    assert site.display_options(HIGH_SCHOOL) == {"": ["grade guardian"], "22": []}
+
+    choose("Q2", "As all terms (hidden)")
+    choose("All terms", "Shown")
+    assert site.display_options(HIGH_SCHOOL) == {"": [], "22": []}
+
+
 def test_settings_are_kept(visitor: Visitor, boss: Account) -> None:
     del boss
     page = visitor.page
     visitor.go("/push-notifications")
-    hidden = page.get_by_label(f"Lincoln High School: {Kind.GRADE.title()}s, Guardians")
-    hidden.uncheck()
-    visitor.press("Save for Lincoln High School")
-    visitor.sees("Saved.")
-    assert not hidden.is_checked()
-    hidden.check()
-    visitor.press("Save for Lincoln High School")
-    visitor.sees("Saved.")
-
     food = page.locator("#food-service")
     food.get_by_role("switch").uncheck()
     food.get_by_role("button").click()

@@ -12,6 +12,7 @@ from hypothesis import given
 from rules import gates
 from rules.audience import Audience, Right, SignIn, Subscription
 from rules.change import KINDS_OF_CHANGE, CalendarId, Kind, Value
+from rules.display_options import DisplayOptions
 from rules.gates import GATES, Case, Gate, refusal
 from rules.reasons import Reason
 from rules.told import Shown
@@ -639,7 +640,7 @@ MENDING: Final[tuple[Callable[[Case], Case], ...]] = (
     lambda case: _subject(case, after=Value("$9.00", Decimal(9))),
     lambda case: _subject(case, released=True),
     lambda case: _subject(case, calendar=CalendarId("12")),
-    lambda case: _holds(case, hidden=frozenset()),
+    lambda case: _holds(case, options=DisplayOptions()),
     lambda case: _candidate(case, enrolled=True),
     lambda case: _candidate(case, right=Right()),
     lambda case: _candidate(case, has_account=True, sign_ins=RETIRED),

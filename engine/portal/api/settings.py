@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.portal.api.document import REFUSALS
 from engine.portal.guards import Needs, ThePortal, actor, require
 from engine.portal.portal import Portal
-from engine.services import settings
+from engine.services import display_options, settings
 from engine.services.staff.signing_in import Visit
 from rules.audience import Audience
-from rules.change import KINDS_OF_CHANGE, Kind, SchoolId
+from rules.change import Kind, SchoolId, TermId
 from rules.privacy import Level
 from rules.tool_rights import Grant, Right, Tool
 
@@ -50,13 +50,20 @@ class Wished(BaseModel):
 
 
 class DisplayOption(BaseModel):
-    """Whether one school shows a tool to an audience."""
+    """Whether one school shows a tool to an audience: in all terms, or in one.
+
+    *own* is what was chosen for the term itself, null where nothing was; then the term is as a
+    longer one around it, or as all terms.
+    """
 
     school: str
     school_name: str
+    term: str | None
+    term_name: str | None
     kind: Kind
     audience: Audience
     shown: bool
+    own: bool | None
 
 
 class Shown(BaseModel):
@@ -65,6 +72,14 @@ class Shown(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     shown: bool
+
+
+class ShownInTerm(BaseModel):
+    """Whether it is to be shown in a term; with null the term is as all terms are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    shown: bool | None
 
 
 @api.get("/settings")
@@ -93,17 +108,17 @@ def change_settings(portal: ThePortal, visit: MayChange, wished: Wished) -> Sett
 
 @api.get("/display-options")
 def read_display_options(portal: ThePortal, visit: May) -> list[DisplayOption]:
-    """Every display option of the schools that you may see."""
-    chosen = settings.chosen(portal.district.database)
+    """Every display option of the schools that you may see: of all terms, and of each."""
     return [
         DisplayOption(
-            school=school, school_name=name, kind=kind, audience=audience,
-            shown=(school, kind, audience) not in chosen.hidden,
+            school=of.school, school_name=of.name, term=term.id or None,
+            term_name=term.term.name if term.term else None, kind=kind, audience=audience,
+            shown=one.shown, own=one.own,
         )
-        for school, name in chosen.schools.items()
-        if visit.may(Grant(TOOL, Right.READ, school))
-        for kind in KINDS_OF_CHANGE
-        for audience in Audience
+        for of in display_options.of_schools(portal.district.database, portal.today)
+        if visit.may(Grant(TOOL, Right.READ, of.school))
+        for term in of.terms
+        for (kind, audience), one in term.options.items()
     ]  # fmt: skip
 
 
@@ -112,12 +127,26 @@ def change_display_option(
     portal: ThePortal, visit: MayChangeSome, school: str, kind: Kind, audience: Audience,
     wished: Shown,
 ) -> None:  # fmt: skip
-    """Show or hide a tool at one school, to families or to students."""
+    """Show or hide a tool at one school, to guardians or to students, in all terms."""
     where = SchoolId(school)
     require(visit, TOOL, Right.WRITE, where)
-    settings.set_display_option(
-        portal.district.database, actor(portal, visit), where, kind, audience, shown=wished.shown
+    display_options.choose(
+        portal.district.database, actor(portal, visit), where, {(kind, audience): wished.shown}
     )
+
+
+@api.put("/display-options/{school}/terms/{term}/{kind}/{audience}", status_code=204)
+def change_display_option_in_term(
+    portal: ThePortal, visit: MayChangeSome, school: str, term: str, kind: Kind,
+    audience: Audience, wished: ShownInTerm,
+) -> None:  # fmt: skip
+    """Show or hide a tool at one school in one term, which counts before all terms."""
+    where = SchoolId(school)
+    require(visit, TOOL, Right.WRITE, where)
+    display_options.choose(
+        portal.district.database, actor(portal, visit), where, {(kind, audience): wished.shown},
+        TermId(term),
+    )  # fmt: skip
 
 
 def _settings(portal: Portal) -> Settings:

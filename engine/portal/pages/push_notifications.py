@@ -10,12 +10,10 @@ from fastapi.responses import RedirectResponse
 
 from engine.doctor.diagnosis import Diagnosis
 from engine.doctor.hops import walk
-from engine.portal.guards import Needs, ThePortal, actor, require
+from engine.portal.guards import Needs, ThePortal, actor
 from engine.portal.rendering import page
-from engine.services import channel, settings
+from engine.services import channel, display_options, settings
 from engine.services.staff.signing_in import Visit
-from rules.audience import Audience
-from rules.change import KINDS_OF_CHANGE, SchoolId
 from rules.privacy import Level
 from rules.tool_rights import Grant, Right, Tool
 
@@ -24,9 +22,7 @@ pages = APIRouter(prefix="/push-notifications", include_in_schema=False)
 TOOL = Tool.PUSH_NOTIFICATIONS
 May = Annotated[Visit, Depends(Needs(TOOL, Right.READ, anywhere=True))]
 MayChange = Annotated[Visit, Depends(Needs(TOOL, Right.WRITE))]
-MayChangeSome = Annotated[Visit, Depends(Needs(TOOL, Right.WRITE, anywhere=True))]
 Words = Annotated[str, Form()]
-Marks = Annotated[list[str], Form()]
 
 
 @pages.get("")
@@ -79,25 +75,6 @@ def set_privacy(
     return _saved("#privacy")
 
 
-@pages.post("/display-options")
-def set_display_options(
-    portal: ThePortal,
-    visit: MayChangeSome,
-    school: Words,
-    shown: Marks = [],  # noqa: B006
-) -> Response:
-    """Show or hide the tools of one school; *shown* are those with a mark, `kind audience`."""
-    where = SchoolId(school)
-    require(visit, TOOL, Right.WRITE, where)
-    for kind in KINDS_OF_CHANGE:
-        for audience in Audience:
-            settings.set_display_option(
-                portal.district.database, actor(portal, visit), where, kind, audience,
-                shown=f"{kind} {audience}" in shown,
-            )  # fmt: skip
-    return _saved("#display-options")
-
-
 @pages.post("/doctor")
 def run_doctor(request: Request, portal: ThePortal, visit: MayChange) -> Response:
     """Try every hop between the SIS and the phones, and show what was found."""
@@ -108,18 +85,17 @@ def _show(
     request: Request, portal: ThePortal, visit: Visit, diagnoses: Sequence[Diagnosis] = ()
 ) -> Response:
     chosen = settings.chosen(portal.district.database)
-    readable = {
-        school: name
-        for school, name in chosen.schools.items()
-        if visit.may(Grant(TOOL, Right.READ, school))
-    }
+    schools = [
+        one
+        for one in display_options.of_schools(portal.district.database, portal.today)
+        if visit.may(Grant(TOOL, Right.READ, one.school))
+    ]
     return page(
         request, "push_notifications.html", visit=visit, chosen=chosen,
         reach=portal.reach(),
         last=settings.last_changed(portal.district.database, settings.ENABLED),
         most_years=settings.MOST_YEARS, channel=channel.of(portal.district.config),
-        diagnoses=diagnoses, schools=readable,
-        changeable={one for one in readable if visit.may(Grant(TOOL, Right.WRITE, one))},
+        diagnoses=diagnoses, schools=schools,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The part of a draft about the directory: schools, calendars, people, students and rights."""
+"""The part of a draft about the directory: schools, calendars, terms, people, students, rights."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ _STUDENTS_OWN: Final = "student "
 
 
 def directory(draft: Draft) -> Iterator[list[str]]:
-    """The five queries, and the tables in which a change makes them be asked again."""
+    """The queries, and the tables in which a change makes them be asked again."""
     queries = {
         "schools": _schools(draft),
         "calendars": _calendars(draft),
+        "terms": _terms(draft),
         "people": _people(draft),
         "students": _students(draft),
         "rights": _rights(draft),
     }
     roles = {
-        "schools": ("school",), "calendars": ("year", "calendar"), "people": ("person",),
-        "students": ("student", "enrollment"), "rights": ("guardian",),
+        "schools": ("school",), "calendars": ("year", "calendar"), "terms": ("term",),
+        "people": ("person",), "students": ("student", "enrollment"), "rights": ("guardian",),
     }  # fmt: skip
     for entity, selects in queries.items():
         told = [line for role in roles[entity] for line in why(draft, role)]
+        if entity == "terms" and not selects:
+            yield told
+            continue
         yield [*told, f"[directory.{entity}]", *query(_written(entity, selects))]
     yield comment(
         "A change in one of these tables refreshes its part of the directory at once; the whole "
@@ -82,6 +86,25 @@ def _calendars(draft: Draft) -> list[Select]:
         select.add(select.column(path, active.name, needed=True), "active")
     else:
         select.add(f"{shown} = {fill_in('the year of now, as it stands in that column')}", "active")
+    return [select]
+
+
+def _terms(draft: Draft) -> list[Select]:
+    """The terms; none where no table looks like them, as a SIS need not have any."""
+    table = draft.table("term")
+    if table is None:
+        return []
+    select = draft.select(table)
+    select.add(select.identity(()), "id")
+    school, calendar = draft.place(table)
+    select.add(select.identity(school, needed=True) if school else "NULL", "school_id")
+    titled = draft.titled((), table)
+    select.add(select.column(*titled) if titled else fill_in("the term's name"), "name")
+    for meaning in ("starts", "ends"):
+        found = column_of(table, meaning)
+        select.add(select.column((), found.name) if found else "NULL", meaning)
+    if calendar:
+        select.add(select.identity(calendar, needed=True), "calendar_id")
     return [select]
 
 

@@ -329,6 +329,8 @@ def _add_release(select: Select, kind: Kind, release: _Release | None) -> None:
 def _course_and_term(draft: Draft, select: Select, table: Table, *, term: bool = True) -> None:
     for role in ("course", "term") if term else ("course",):
         path = draft.path(table, role)
+        if path and role == "term":
+            select.add(select.identity(path), "term_id")
         if path and (found := draft.titled(path, draft.schema.table(path[-1].parent))):
             select.add(select.column(*found), role)
 

@@ -1,4 +1,4 @@
-"""The directory: schools, calendars, people, students and rights, kept in step with the source.
+"""The directory: schools, calendars, terms, people, students and rights, in step with the source.
 
     who         who and what the SIS is about
     versions    which reading is newer, and whether what stands here is believed

@@ -11,11 +11,12 @@ from engine.sources.definition import ENTITY_KEYS, Entity
 from engine.sources.directory import key_of
 from engine.sources.directory_rows import ROW_COLUMNS, DirectoryRow, Key
 from engine.store.bulk import one_of
-from engine.store.tables import calendars, people, rights, schools, students
+from engine.store.tables import calendars, people, rights, schools, students, terms
 
 TABLES: Final[Mapping[Entity, Table]] = {
     "schools": schools,
     "calendars": calendars,
+    "terms": terms,
     "people": people,
     "students": students,
     "rights": rights,

@@ -46,9 +46,13 @@ def newest(
     before: int | None = None,
     act: str = "",
     staff: StaffId | None = None,
+    about: str = "",
     limit: int = 100,
 ) -> list[Entry]:
-    """The newest entries, those older than the id *before*; of one *act* or *staff* where given."""
+    """The newest entries, those older than the id *before*.
+
+    Of one *act* or *staff* where given, and with a subject that begins with what it is *about*.
+    """
     query = select(audit).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(audit.c.id < before)
@@ -56,6 +60,8 @@ def newest(
         query = query.where(audit.c.act == act)
     if staff is not None:
         query = query.where(audit.c.staff_id == staff)
+    if about:
+        query = query.where(audit.c.subject.startswith(about, autoescape=True))
     return [_entry(row) for row in connection.execute(query)]
 
 

@@ -11,11 +11,13 @@ from sqlalchemy import ColumnClause, Connection, column, insert, table, text
 
 from engine.trial.demo import cast
 from engine.trial.reference.load import TABLES
+from engine.trial.reference.school import TERMS
 
 SCHOOL_DAY: Final = date(2026, 11, 23)
 SESSION_DAY: Final = "2026-12-01"
 RIGHT_STARTS: Final = "2024-08-01"
-TERM: Final = ("Q2", "2026-10-26", "2027-01-15")
+TERM: Final = "Q2"
+LAST: Final = "Q4"
 LAST_TERM: Final = ("Q2", "2025-10-27", "2026-01-16")
 
 # Title: points possible, and whether families see it. All of Biology 9, with nobody scored yet.
@@ -41,6 +43,7 @@ class School:
     biology: int = 0
     reading: int = 0
     term: int = 0
+    last_term: int = 0  # of the year, at the school that hides attendance
     last_years_essay: int = 0
     robotics: int = 0
 
@@ -53,7 +56,8 @@ def enroll(connection: Connection) -> School:
     _admit(connection, school, {cast.HIGH_SCHOOL: high, cast.ELEMENTARY_SCHOOL: elementary})
     _name_guardians(connection, school)
     _settle(connection, school)
-    school.term = _add_term(connection, high.calendar, *TERM)
+    terms = _begin_year(connection, high)
+    school.term, school.last_term = terms[TERM], _begin_year(connection, elementary)[LAST]
     school.biology = _open_class(connection, high, "Biology 9", "Rivera")
     school.reading = _open_class(connection, elementary, "Reading 3", "Brooks")
     _set_work(connection, school)
@@ -80,6 +84,11 @@ def _found(connection: Connection, name: str) -> _Place:
         for active in (True, False)
     )
     return _Place(school, this, last)
+
+
+def _begin_year(connection: Connection, place: _Place) -> Mapping[str, int]:
+    """The terms of this year at a school, by their names."""
+    return {term[0]: _add_term(connection, place.calendar, *term) for term in TERMS[-1]}
 
 
 def _years(connection: Connection) -> dict[bool, int]:

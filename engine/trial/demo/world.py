@@ -29,7 +29,7 @@ from engine.errors import ConfigError
 from engine.runtime.clock import utc_now
 from engine.runtime.district import District
 from engine.secrets.keyring import Keyring
-from engine.services import settings
+from engine.services import display_options, settings
 from engine.services.actor import Actor
 from engine.services.install import install
 from engine.store import app
@@ -47,7 +47,7 @@ from engine.trial.reference.create import create, require_empty
 from engine.trial.reference.populate import FEWEST_STUDENTS, populate
 from engine.wire.messages import DeviceKind, Token
 from rules.audience import Audience
-from rules.change import Kind, PersonId, SchoolId, StudentId
+from rules.change import Kind, PersonId, SchoolId, StudentId, TermId
 from rules.privacy import Level
 
 FEWEST: Final = FEWEST_STUDENTS + len(cast.STUDENTS)
@@ -238,9 +238,13 @@ def _install(district: District, school: School) -> None:
     settings.enable(district.database, somebody)
     settings.set_privacy(district.database, somebody, Level.FULL)
     hidden_at = SchoolId(str(school.hidden_at))
-    settings.set_display_option(
-        district.database, somebody, hidden_at, Kind.ATTENDANCE, Audience.GUARDIAN, shown=False
+    display_options.choose(
+        district.database, somebody, hidden_at, {(Kind.ATTENDANCE, Audience.GUARDIAN): False}
     )
+    display_options.choose(
+        district.database, somebody, hidden_at, {(Kind.GRADE, Audience.STUDENT): False},
+        TermId(str(school.last_term)),
+    )  # fmt: skip
 
 
 def _appoint(district: District, school: School) -> Sequence[SignIn]:

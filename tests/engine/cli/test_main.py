@@ -132,12 +132,12 @@ def test_a_tool_is_hidden_and_shown(bell: Bell) -> None:
     which = ("--school", "1", "--kind", "grade", "--audience", "guardian")
 
     said = bell("display-option", *which, "hide")
-    hidden = bell.ask(settings.circumstances, TODAY).hidden
+    hidden = bell.ask(settings.circumstances, TODAY).options.hidden
     bell("display-option", *which, "show")
 
     assert said == "School 1 hides grade to the audience guardian.\n"
     assert hidden == {("1", Kind.GRADE, Audience.GUARDIAN)}
-    assert bell.ask(settings.circumstances, TODAY).hidden == frozenset()
+    assert bell.ask(settings.circumstances, TODAY).options.hidden == frozenset()
 
 
 # The app

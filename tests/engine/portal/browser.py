@@ -9,10 +9,14 @@ import httpx2
 import pyotp
 from starlette.testclient import TestClient
 
+from engine.database import Database
 from engine.portal.portal import Portal
 from engine.services.actor import Actor
 from engine.services.staff import accounts, rights
+from engine.store import district
 from engine.store.staff.accounts import Account
+from rules.audience import Audience
+from rules.change import Kind, SchoolId
 from rules.tool_rights import Grant
 from tests.builders import NOW
 
@@ -69,3 +73,9 @@ class Browser:
     def offered_secret(self) -> str:
         words = self.get("/account/authenticator").text
         return words.partition('name="secret" value="')[2].partition('"')[0]
+
+
+def hidden_at(database: Database) -> frozenset[tuple[SchoolId, Kind, Audience]]:
+    """What schools hide in all terms."""
+    with database.read() as connection:
+        return district.options(connection).hidden

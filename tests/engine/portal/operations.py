@@ -64,5 +64,5 @@ def filled(path: str) -> str:
     """A route's path with something in place of its parameters."""
     return path.format(
         who="1", group="administrators", school="1", kind="grade", audience="student",
-        template="1", broadcast=A_TASK, task=A_TASK
+        template="1", term="22", broadcast=A_TASK, task=A_TASK
     )  # fmt: skip

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 import pytest
 
 from engine.portal.portal import Portal
-from engine.services import settings
 from engine.services.broadcasts import choosing
 from engine.services.pages import Page
 from engine.services.staff import accounts
@@ -23,7 +22,7 @@ from rules.tool_rights import DISTRICT_ONLY, EVERYTHING, Grant, Right, Tool
 from rules.wording.templates import Template
 from tests.broadcasting import Office
 from tests.district import ADA, BEN, HIGH_SCHOOL, MIDDLE_SCHOOL, MOTHER, District, scored
-from tests.engine.portal.browser import Browser
+from tests.engine.portal.browser import Browser, hidden_at
 from tests.engine.portal.operations import needs, routes
 from tests.engine.sources.test_pages import PAGES
 
@@ -58,7 +57,10 @@ _NEW: Final = Asked({"page": "students"}, WORDS)
 
 TABLE: Final[Mapping[str, Asked]] = {
     "GET /push-notifications": Asked(),
-    "POST /push-notifications/display-options": Asked(form={"school": HIGH_SCHOOL}),
+    "GET /push-notifications/display-options": Asked({"school": HIGH_SCHOOL, "term": "22"}),
+    "POST /push-notifications/display-options": Asked(
+        form={"school": HIGH_SCHOOL, "wish": ["grade student hide"]}
+    ),
     "GET /why": Asked({"q": "reyes"}),
     "GET /why/student": Asked({"id": ADA}),
     "GET /why/person": Asked({"student": ADA, "person": MOTHER}),
@@ -97,6 +99,9 @@ TABLE: Final[Mapping[str, Asked]] = {
     "GET /api/v1/settings": Asked(),
     "GET /api/v1/display-options": Asked(),
     "PUT /api/v1/display-options/{school}/{kind}/{audience}": Asked(json={"shown": False}),
+    "PUT /api/v1/display-options/{school}/terms/{term}/{kind}/{audience}": Asked(
+        json={"shown": False}
+    ),
     "GET /api/v1/broadcasts": Asked(),
     "POST /api/v1/broadcasts": Asked({"page": "students"}, json=DRAFT),
     "POST /api/v1/broadcasts/estimate": Asked({"page": "students"}, json=DRAFT),
@@ -164,7 +169,7 @@ def test_nothing_of_another_school_is_read_or_changed(
         portal.district.database, anna.id, Tool.STUDENTS, portal.now,
         lambda was: was.ticked(Page.STUDENTS, [ADA, BEN]),
     )  # fmt: skip
-    before = _state(district, (sent, written)), settings.chosen(portal.district.database).hidden
+    before = _state(district, (sent, written)), hidden_at(portal.district.database)
 
     for one in (sent, written):
         for name, asked in TABLE.items():
@@ -176,7 +181,7 @@ def test_nothing_of_another_school_is_read_or_changed(
                 assert answer.status_code in (403, 404), name
             assert not [words for words in THEIRS if words in answer.text], name
 
-    after = _state(district, (sent, written)), settings.chosen(portal.district.database).hidden
+    after = _state(district, (sent, written)), hidden_at(portal.district.database)
     assert after == before
 
 
@@ -197,7 +202,7 @@ def _ask(browser: Browser, name: str, asked: Asked, one: BroadcastId, change: st
     method, _, path = name.partition(" ")
     path = path.format(
         broadcast=one, task=one, school=HIGH_SCHOOL, kind="grade", audience="student", who="1",
-        group="administrators", template="1",
+        group="administrators", template="1", term="22",
     )  # fmt: skip
     query = urlencode(
         {key: each.format(one=one, change=change) for key, each in asked.query.items()}

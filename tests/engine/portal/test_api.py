@@ -34,7 +34,7 @@ from rules.tool_rights import EVERYTHING, Grant, Right, StaffId, Tool
 from rules.wording.broadcasts import UnitKind
 from rules.wording.templates import Template
 from tests.district import ADA, BEN, HIGH_SCHOOL, MIDDLE_SCHOOL
-from tests.engine.portal.browser import HOST, SOMEBODY, Browser
+from tests.engine.portal.browser import HOST, SOMEBODY, Browser, hidden_at
 from tests.engine.sources.test_pages import PAGES
 
 DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "openapi.json"
@@ -120,7 +120,7 @@ def test_a_right_for_one_school_reaches_no_other(browser: Browser) -> None:
     ]
     assert seen == {HIGH_SCHOOL}
     assert [one.status_code for one in change] == [204, 403]
-    hidden = settings.chosen(browser.portal.district.database).hidden
+    hidden = hidden_at(browser.portal.district.database)
     assert {school for school, _, _ in hidden} == {here}
 
 

@@ -15,7 +15,7 @@ from engine.store.staff.tables import audit
 from rules.change import SchoolId
 from rules.tool_rights import EVERYTHING, Grant, Right, Tool
 from tests.district import HIGH_SCHOOL, MIDDLE_SCHOOL
-from tests.engine.portal.browser import HOST, PASSWORD, SOMEBODY, Browser
+from tests.engine.portal.browser import HOST, PASSWORD, SOMEBODY, Browser, hidden_at
 from tests.engine.portal.operations import (
     OF_EVERYBODY,
     PUBLIC,
@@ -102,11 +102,17 @@ def test_a_right_for_one_school_does_not_reach_another(portal: Portal, browser: 
     words = browser.get("/push-notifications").text
     assert "Lincoln High School" in words
     assert "Oak Hill Middle School" not in words
-    ours = browser.post("/push-notifications/display-options", {"school": HIGH_SCHOOL})
-    theirs = browser.post("/push-notifications/display-options", {"school": MIDDLE_SCHOOL})
+    ours = browser.post(
+        "/push-notifications/display-options",
+        {"school": HIGH_SCHOOL, "wish": ["grade student hide"]},
+    )
+    theirs = browser.post(
+        "/push-notifications/display-options",
+        {"school": MIDDLE_SCHOOL, "wish": ["grade student hide"]},
+    )
 
     assert (ours.status_code, theirs.status_code) == (303, 403)
-    hidden = {school for school, _, _ in settings.chosen(portal.district.database).hidden}
+    hidden = {school for school, _, _ in hidden_at(portal.district.database)}
     assert hidden == {here}
     assert browser.post("/push-notifications/flag").status_code == 403
 

@@ -11,8 +11,7 @@ from sqlalchemy import event
 from engine.errors import ConfigError
 from engine.services import settings
 from engine.services.staff import accounts, auditing, rights
-from rules.audience import Audience
-from rules.change import KINDS_OF_CHANGE, Kind, SchoolId
+from rules.change import SchoolId
 from rules.privacy import Level
 from rules.tool_rights import Grant, Right, Tool
 from tests.district import HIGH_SCHOOL
@@ -69,19 +68,6 @@ def test_above_how_many_a_second_person_approves_is_saved(boss: Browser) -> None
     for wrong in ("-1", "x", "", "9" * 30):
         assert boss.post("/push-notifications/approval", {"above": wrong}).status_code == 422
     assert boss.post("/push-notifications/approval", {"above": "2000000000"}).status_code == 422
-
-
-def test_display_options_of_a_school_are_saved_as_they_are_marked(boss: Browser) -> None:
-    marks = [
-        f"{kind} {audience}"
-        for kind in KINDS_OF_CHANGE
-        for audience in Audience
-        if (kind, audience) != (Kind.ATTENDANCE, Audience.GUARDIAN)
-    ]
-    boss.post("/push-notifications/display-options", {"school": HIGH_SCHOOL, "shown": marks})
-    assert settings.chosen(boss.portal.district.database).hidden == {
-        (SchoolId(HIGH_SCHOOL), Kind.ATTENDANCE, Audience.GUARDIAN)
-    }
 
 
 def test_food_service_and_privacy_are_saved(boss: Browser) -> None:
@@ -286,7 +272,7 @@ def test_a_problem_with_a_percent_sign_has_its_page(
 @pytest.mark.parametrize(
     ("path", "most"),
     [
-        ("/", 4), ("/push-notifications", 7), ("/monitor", 14), ("/staff", 6), ("/audit", 4),
+        ("/", 4), ("/push-notifications", 9), ("/monitor", 14), ("/staff", 6), ("/audit", 4),
         ("/account", 8), ("/why?q=reyes", 14),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from engine.database import Database
-from engine.services import settings
+from engine.services import display_options, settings
 from engine.services.actor import Actor
 from engine.store import district as store
 from engine.store.staff import audit
@@ -27,8 +27,8 @@ CHANGES: dict[str, Callable[[Database, Actor], object]] = {
     ),
     settings.PRIVACY: lambda database, by: settings.set_privacy(database, by, Level.NAMED),
     settings.END_TO_END: lambda database, by: settings.set_end_to_end(database, by, sealed=True),
-    settings.DISPLAY_OPTION: lambda database, by: settings.set_display_option(
-        database, by, SCHOOL, Kind.GRADE, Audience.STUDENT, shown=False
+    display_options.ACT: lambda database, by: display_options.choose(
+        database, by, SCHOOL, {(Kind.GRADE, Audience.STUDENT): False}
     ),
 }
 
@@ -68,8 +68,6 @@ def test_what_is_chosen_is_shown_as_it_holds(district: District) -> None:
 
     assert (chosen.enabled, chosen.food_service) == (False, False)
     assert (chosen.privacy.level, chosen.privacy.end_to_end) == (Level.NAMED, True)
-    assert chosen.hidden == {(SCHOOL, Kind.GRADE, Audience.STUDENT)}
-    assert list(chosen.schools.values()) == ["Lincoln High School", "Oak Hill Middle School"]
 
 
 def test_a_change_and_its_entry_are_one_transaction(

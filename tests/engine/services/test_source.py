@@ -102,7 +102,7 @@ def test_the_directory_is_counted_and_asked_as_changes_would_ask_it(sis: str) ->
     parts = list(attempt(_config(sis), ["score"], 5))
 
     assert {one.entity: one.rows for one in parts if isinstance(one, Listed)} == {
-        "schools": 2, "calendars": 3, "people": 9, "students": 3, "rights": 7,
+        "schools": 2, "calendars": 3, "terms": 2, "people": 9, "students": 3, "rights": 7,
     }  # fmt: skip
     asked = [(one.name, tuple(one.by), one.whole) for one in parts if isinstance(one, Asked)]
     assert ("[directory.rights]", ("student_id",), []) in asked

@@ -164,7 +164,7 @@ def test_why_says_which_school_a_student_left(district: District) -> None:
 
     answer = why.of_change(district.database, StudentId(ADA), PersonId(FATHER), change.id)
 
-    assert answer.at == (HIGH_SCHOOL, None)
+    assert answer.at == (HIGH_SCHOOL, None, None)
 
 
 def test_why_says_which_calendar_is_not_active(district: District) -> None:
@@ -173,7 +173,7 @@ def test_why_says_which_calendar_is_not_active(district: District) -> None:
 
     answer = why.of_change(district.database, StudentId(ADA), PersonId(FATHER), change.id)
 
-    assert answer.at == (HIGH_SCHOOL, "11")
+    assert answer.at == (HIGH_SCHOOL, "11", None)
 
 
 def test_who_was_told_before_is_known_still_where_a_reason_has_a_place(district: District) -> None:

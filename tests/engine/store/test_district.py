@@ -82,13 +82,13 @@ def test_the_calendars_of_the_active_year_are_active(district: District) -> None
 
 
 def test_what_was_never_chosen_is_shown(district: District) -> None:
-    assert circumstances(district).hidden == frozenset()
+    assert circumstances(district).options.hidden == frozenset()
 
 
 def test_what_is_hidden_is_hidden_at_that_school_from_that_audience(district: District) -> None:
     show(district, shown=False)
 
-    assert circumstances(district).hidden == {(HIGH_SCHOOL, Kind.GRADE, Audience.STUDENT)}
+    assert circumstances(district).options.hidden == {(HIGH_SCHOOL, Kind.GRADE, Audience.STUDENT)}
 
 
 def test_what_is_shown_again_is_not_hidden(district: District) -> None:
@@ -96,7 +96,7 @@ def test_what_is_shown_again_is_not_hidden(district: District) -> None:
     show(district, shown=False, school=MIDDLE_SCHOOL)
     show(district, shown=True)
 
-    assert {school for school, *_ in circumstances(district).hidden} == {MIDDLE_SCHOOL}
+    assert {school for school, *_ in circumstances(district).options.hidden} == {MIDDLE_SCHOOL}
 
 
 def test_today_is_handed_through(district: District) -> None:

@@ -84,40 +84,41 @@ EXPECTED_FACTS: Mapping[tuple[str, tuple[int, ...]], Rows] = {
         {
             "score_id": 91, "assignment_id": 81, "record": "91", "student_id": 41,
             "school_id": 1, "calendar_id": 12, "released": True, "value": Decimal("17.5"),
-            "out_of": 20, "title": "Quiz 1", "course": "Biology 9", "term": "Q1",
+            "out_of": 20, "title": "Quiz 1", "course": "Biology 9", "term_id": 22, "term": "Q1",
         },
         {
             "score_id": 94, "assignment_id": 83, "record": "94", "student_id": 43,
             "school_id": 1, "calendar_id": 11, "released": True, "value": 10,
-            "out_of": 10, "title": "Mask", "course": "Art 9", "term": "Q1",
+            "out_of": 10, "title": "Mask", "course": "Art 9", "term_id": 21, "term": "Q1",
         },
     ],
     ("assignment-release", (81, 82)): [
         {
             "score_id": 91, "assignment_id": 81, "record": "91", "student_id": 41,
             "school_id": 1, "calendar_id": 12, "released": True, "value": Decimal("17.5"),
-            "out_of": 20, "title": "Quiz 1", "course": "Biology 9", "term": "Q1",
+            "out_of": 20, "title": "Quiz 1", "course": "Biology 9", "term_id": 22, "term": "Q1",
         },
         {
             "score_id": 92, "assignment_id": 81, "record": "92", "student_id": 43,
             "school_id": 1, "calendar_id": 12, "released": True, "value": None,
-            "out_of": 20, "title": "Quiz 1", "course": "Biology 9", "term": "Q1",
+            "out_of": 20, "title": "Quiz 1", "course": "Biology 9", "term_id": 22, "term": "Q1",
         },
         {
             "score_id": 93, "assignment_id": 82, "record": "93", "student_id": 41,
             "school_id": 1, "calendar_id": 12, "released": False, "value": 0,
-            "out_of": 0, "title": "Unit test", "course": "Biology 9", "term": "Q1",
+            "out_of": 0, "title": "Unit test", "course": "Biology 9", "term_id": 22, "term": "Q1",
         },
     ],
     ("grade", (101, 102)): [
         {
             "posted_grade_id": 101, "record": "101", "student_id": 41, "school_id": 1,
             "calendar_id": 12, "released": True, "value": Decimal("91.5"),
-            "course": "Biology 9", "term": "Q1",
+            "course": "Biology 9", "term_id": 22, "term": "Q1",
         },
         {
             "posted_grade_id": 102, "record": "102", "student_id": 43, "school_id": 1,
-            "calendar_id": 11, "released": False, "value": 70, "course": "Art 9", "term": "Q1",
+            "calendar_id": 11, "released": False, "value": 70, "course": "Art 9",
+            "term_id": 21, "term": "Q1",
         },
     ],
     ("attendance", (111,)): [
@@ -172,6 +173,12 @@ EXPECTED_DIRECTORY: Mapping[Entity, Rows] = {
         {"id": 11, "school_id": 1, "year": "2025-26", "active": False},
         {"id": 12, "school_id": 1, "year": "2026-27", "active": True},
         {"id": 13, "school_id": 2, "year": "2026-27", "active": True},
+    ],
+    "terms": [
+        {"id": 21, "school_id": 1, "name": "Q1", "starts": "2025-08-25", "ends": "2025-10-24",
+         "calendar_id": 11},
+        {"id": 22, "school_id": 1, "name": "Q1", "starts": "2026-08-24", "ends": "2026-10-23",
+         "calendar_id": 12},
     ],
     "people": [
         {"id": 31, "first_name": "Ada", "last_name": "Reyes", "language": "en"},
