@@ -145,6 +145,18 @@ def test_a_weak_password_leaves_the_code(browser: Browser) -> None:
     assert post(browser, "/session/invitation", password=PASSWORD, **asked).status_code == 200
 
 
+@pytest.mark.parametrize("odd", ['"\\ud800"', '"\\u0000"', "1", "null", '{"a": 1}'])
+def test_what_can_be_no_name_or_password_is_no_fault_of_ours(browser: Browser, odd: str) -> None:
+    asked = {"username": '"x"', "password": '"x"'}
+    for name in asked:
+        body = ", ".join(f'"{key}": {value}' for key, value in {**asked, name: odd}.items())
+        answer = browser.client.post(
+            "/api/v1/session", content=f"{{{body}}}",
+            headers={**of_no(browser), "content-type": "application/json"},
+        )  # fmt: skip
+        assert answer.status_code in (401, 422), (odd, answer.text)
+
+
 # Devices
 
 

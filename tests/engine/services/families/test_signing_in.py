@@ -273,3 +273,10 @@ def test_a_tired_password_hash_is_made_anew(
     monkeypatch.setattr(signing_in.passwords, "is_outdated", lambda _: True)
     sign_in(district)
     assert district.rows(select(tables.local_accounts.c.password_hash)) != before
+
+
+@pytest.mark.parametrize("odd", ["\0", "lucia\0", "\ud800", "x" * 10_000, "'; --", ""])
+def test_what_no_database_takes_as_a_name_is_nobodys(district: District, odd: str) -> None:
+    signed_in(district)
+    assert sign_in(district, odd) == Refused()
+    assert accept(district, odd) == Refused()

@@ -83,7 +83,7 @@ def test_a_username_is_the_same_in_capitals(district: District) -> None:
     assert isinstance(try_to_sign_in(district, username=" ANNA "), Began)
 
 
-@pytest.mark.parametrize("username", ["anna", "nobody"])
+@pytest.mark.parametrize("username", ["anna", "nobody", "anna\0", "\ud800"])
 def test_a_wrong_password_and_an_unknown_name_are_refused_alike(
     district: District, username: str
 ) -> None:
