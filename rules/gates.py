@@ -6,7 +6,7 @@ clock and no table. The first gate that says no is the reason of the decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -335,13 +335,13 @@ BROADCAST_GATES: Final[tuple[Gate, ...]] = (
         right_effective,
         (Reason.NO_PORTAL_RIGHT, Reason.RESTRICTED, Reason.RIGHT_NOT_IN_FORCE),
     ),
-    Gate("messages not switched off", broadcasts_on, (Reason.BROADCASTS_OFF,)),
     Gate(
         "stay logged in",
         stays_logged_in,
         (Reason.NO_ACCOUNT, Reason.STAY_LOGGED_IN_OFF, Reason.SESSION_ENDED),
     ),
     Gate("live device", device_live, (Reason.NO_DEVICE,)),
+    Gate("messages not switched off", broadcasts_on, (Reason.BROADCASTS_OFF,)),
 )
 """What is asked about each person and each student of a broadcast. When is asked apart from
 whether: see `rules.plan.moment_of_broadcast`, where quiet hours will be."""
@@ -353,6 +353,17 @@ EMERGENCY_GATES: Final = tuple(gate for gate in BROADCAST_GATES if gate.ask is n
 def broadcast_gates(*, is_emergency: bool) -> Sequence[Gate]:
     """The gates of a broadcast."""
     return EMERGENCY_GATES if is_emergency else BROADCAST_GATES
+
+
+_ASKED_IN_TURN: Final = tuple(reason for gate in BROADCAST_GATES for reason in gate.says)
+
+
+def nearest(reasons: Iterable[Reason]) -> Reason | None:
+    """Why a person hears nothing of a broadcast, of the *reasons* because of each student.
+
+    That of the gate which is asked last: it is what is left to be changed.
+    """
+    return max(reasons, key=_ASKED_IN_TURN.index, default=None)
 
 
 def refusal(case: Case, gates: Sequence[Gate] = GATES) -> Reason | None:

@@ -267,12 +267,20 @@ class Dialect(Protocol):
         """
         ...
 
-    def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    def one_of(self, column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """The condition that *column* is one of *values*, with one parameter."""
         ...
 
     def tuples(self, columns: Sequence[Column[Any]], values: Sequence[Row]) -> FromClause:
         """*values* as a table to join, with the names and types of *columns*."""
+        ...
+
+    def all_bits(self, number: ColumnElement[int]) -> ColumnElement[int]:
+        """The bits that any *number* of a group has, where each has one bit."""
+        ...
+
+    def read_whole(self, connection: Connection) -> None:
+        """Let the rest of a transaction read whole tables: it asks about most of their rows."""
         ...
 
     def narrowed(self, query: str, by: str, keys: Collection[str]) -> Statement:

@@ -12,8 +12,8 @@ import msgspec
 
 from engine.ports.broadcasts import Behind, Broadcast, Texts
 from engine.runtime.clock import utc_now
-from engine.sources.behind import Known, behind
-from engine.sources.selection import Selection
+from engine.sources.behind import Asked, Known, asked, behind
+from engine.sources.selection import Selection, chosen
 from engine.store.said_of_students import said_of
 from rules.change import StudentId
 from rules.tool_rights import NOWHERE, Schools
@@ -54,6 +54,13 @@ class FindBehind:
             return {student: {**today, **said.get(student, {})} for student in students}
 
         return behind(self.source, selection, schools, named_in(texts), ours)
+
+    def asked(self, selection: Selection, schools: Schools) -> Asked:
+        """Who is behind a *selection* at some *schools*, and nothing of what a text says of them.
+
+        Raises SchoolbellError where the SIS does not answer.
+        """
+        return asked(chosen(self.source, selection, schools))
 
     def _said(self, students: Collection[StudentId]) -> Mapping[StudentId, Known]:
         with self.database.read() as connection:

@@ -9,9 +9,9 @@ Only what a text names is asked for, and in portions: no query for each row.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -19,7 +19,7 @@ from engine.ports.broadcasts import Behind
 from engine.sources.pages import Chosen, Narrowed, Page
 from engine.sources.selection import Selection, chosen
 from engine.sources.source import SqlSource
-from rules.change import StudentId
+from rules.change import PersonId, StudentId
 from rules.tool_rights import Schools
 from rules.wording.broadcasts import VARIABLES, Group, filled_from
 
@@ -34,6 +34,36 @@ _ENROLLMENTS: Final = {
 
 Known = Mapping[Group, Mapping[str, Any]]
 """What is known of one student, by the columns of each group."""
+
+
+class Asked(NamedTuple):
+    """Everybody behind a selection: how many *units* they are, and which *students*.
+
+    Of each student those of their people who hear; None is everybody who may.
+    """
+
+    units: int
+    students: Mapping[StudentId, frozenset[PersonId] | None]
+
+
+class _Related(Protocol):
+    @property
+    def student(self) -> StudentId: ...
+    @property
+    def people(self) -> frozenset[PersonId] | None: ...
+
+
+def asked(found: Iterable[_Related]) -> Asked:
+    """The students behind some units, each once."""
+    units, students = 0, dict[StudentId, frozenset[PersonId] | None]()
+    for one in found:
+        units += 1
+        before = students.get(one.student, frozenset())
+        if before is None or one.people is None:
+            students[one.student] = None
+        else:
+            students[one.student] = before | one.people
+    return Asked(units, students)
 
 
 def behind(

@@ -32,6 +32,10 @@ MOST_FILTERS: Final = 20
 _IDS_AT_ONCE: Final = 1_000
 
 
+Able = Mapping[Page, Collection[str]]
+"""The fields by which each query of a page can be narrowed now."""
+
+
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is ticked of the rows of one query.
 
@@ -46,6 +50,12 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     def is_empty(self) -> bool:
         """Whether nothing is ticked."""
         return not (self.ids or self.matching)
+
+    def answerable(self, able: Collection[str]) -> Part:
+        """The same without the filters that narrow by another field than these."""
+        return replace(
+            self, matching=tuple(to for to in self.matching if set(to.asks).issubset(able))
+        )
 
 
 _NOTHING: Final = Part()
@@ -112,6 +122,17 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         unticked = _sorted(set(was.unticked).difference(back))
         return self.with_part(part, replace(was, matching=matching, unticked=unticked))
 
+    def answerable(self, able: Able) -> Selection:
+        """The selection without what the SIS cannot be asked any more.
+
+        Of a filter that it knows only in part, nothing is left: it would match more than before.
+        """
+        return replace(self, parts={
+            page: left
+            for page, part in self.parts.items()
+            if page in able and not (left := part.answerable(able[page])).is_empty
+        })  # fmt: skip
+
     def cleared(self) -> Selection:
         """The selection without any row."""
         return replace(self, parts={})
@@ -120,6 +141,21 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The selection with another part in the place of one."""
         others = {name: one for name, one in self.parts.items() if name != part}
         return replace(self, parts=others if changed.is_empty else {**others, part: changed})
+
+
+def able_of(source: SqlSource, page: Tool) -> Able:
+    """What the SIS can be asked on a page now. Raises as `SisPages.look` does."""
+    return {
+        part: source.pages.narrows(part) for part in PARTS[page] if part in source.pages.offered
+    }
+
+
+def usable(source: SqlSource, selection: Selection) -> Selection:
+    """What of a selection the SIS can be asked now: its definition may have changed meanwhile."""
+    has_filters = any(part.matching for part in selection.parts.values())
+    if not has_filters and set(selection.parts).issubset(source.pages.offered):
+        return selection
+    return selection.answerable(able_of(source, selection.page))
 
 
 def shown_ticked(
@@ -145,10 +181,10 @@ def chosen(source: SqlSource, selection: Selection, schools: Schools) -> Iterato
     as `SisPages.look` does.
     """
     for part, what in selection.parts.items():
-        known: set[Chosen] = set()
+        known, unticked = set[Chosen](), frozenset(what.unticked)
         for to in (*what.matching, *_filters(what.ids)):
             for one in source.pages.behind(part, to, selection.attending, schools):
-                if one.row not in what.unticked and one not in known:
+                if one.row not in unticked and one not in known:
                     known.add(one)
                     yield one
 

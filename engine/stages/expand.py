@@ -8,12 +8,14 @@ Guarantee:  ids come from the broadcast, its revision and the person, and each p
             that the SIS has no answer for stands still and says why; the others go on.
 
 The SIS is asked before our transactions begin. What a portion stores does not depend on another.
+Broadcasts take turns, a portion each, and while there is an emergency, emergencies alone: a long
+one holds up no other.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -30,9 +32,16 @@ from engine.ports.broadcasts import (
     Texts,
 )
 from rules.audience import Candidate
-from rules.broadcasts import BroadcastState, Message, Unit
+from rules.broadcasts import BroadcastId, BroadcastState, Message, Unit
 from rules.change import Kind, PersonId, StudentId
-from rules.gates import EVERY_SCHOOL, Circumstances, broadcast_gates, refusal, standing_case
+from rules.gates import (
+    EVERY_SCHOOL,
+    Circumstances,
+    broadcast_gates,
+    nearest,
+    refusal,
+    standing_case,
+)
 from rules.identity import broadcast_notification_id
 from rules.notification import Hold, Notification, Origin, State
 from rules.plan import NO_PREFERENCES, moment_of_broadcast
@@ -40,8 +49,14 @@ from rules.reasons import Reason
 
 AT_ONCE: Final = 1_000
 """People, or students, in one portion."""
+AT_A_TIME: Final = 4
+"""Broadcasts that take turns, emergencies apart: of each it is in memory who is behind it."""
 LATEST: Final = timedelta(hours=1)
 """How long after its moment what is scheduled is still sent: what it says may be over then."""
+
+
+_AGAIN: Final = timedelta(seconds=1)
+_Turns = Iterator[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +68,34 @@ class Expand:
     clock: Clock
 
     def __call__(self) -> int:
-        """Do what is to be done now, and return for how many broadcasts."""
-        found = self.ledger.to_expand(self.clock())
-        for one in found:
-            self._go_on(one)
-        return len(found)
+        """Do what is to be done now, and return for how many broadcasts.
 
-    def _go_on(self, one: Broadcast) -> None:
+        What comes meanwhile takes its turns among the others.
+        """
+        going: dict[BroadcastId, _Turns] = {}
+        done: set[BroadcastId] = set()
+        ended, since = 0, self.clock()
+        while found := [one for one in self.ledger.to_expand(self.clock()) if one.id not in done]:
+            for one in _next(found, going):
+                turns = going.setdefault(one.id, self._go_on(one))
+                if next(turns, _OVER) is _OVER:
+                    del going[one.id]
+                    done.add(one.id)
+                    ended += 1
+            if going and self.clock() - since >= _AGAIN:
+                since = self.clock()
+                done.clear()
+        return ended
+
+    def _go_on(self, one: Broadcast) -> _Turns:
         if one.state is BroadcastState.SCHEDULED:
             self._begin(one)
         elif one.state is BroadcastState.CANCELLED:
-            self._stop(one)
+            yield from self._stop(one)
         elif one.expanded == 0:
-            self._expand(one)
+            yield from self._expand(one)
         elif one.expanded < one.revision:
-            self._correct(one)
+            yield from self._correct(one)
         else:
             self._settle(one)
 
@@ -85,11 +113,12 @@ class Expand:
             else:
                 expanding.begin(now)
 
-    def _expand(self, one: Broadcast) -> None:
+    def _expand(self, one: Broadcast) -> _Turns:
         """Make the first revision's notifications."""
         texts = self.ledger.texts_of(one, 1)
+        people: dict[PersonId, _Person] = {}
         try:
-            people = self._people(one, texts)
+            yield from self._find(one, texts, people)
         except SchoolbellError as error:
             with self.ledger.expanding(one.id) as expanding:
                 expanding.stands_still(error.problem, error.remedy)
@@ -105,18 +134,20 @@ class Expand:
                     [each.recipient for each in new],
                     [self._held(one, each) for each in new if each.units],
                 )
+            yield
         with self.ledger.expanding(one.id) as expanding:
             if _goes_on(expanding.current()):
                 expanding.expanded(1)
 
-    def _people(self, one: Broadcast, texts: Texts) -> Mapping[PersonId, _Person]:
-        """Everybody who has to do with whom a broadcast is about, each once."""
+    def _find(self, one: Broadcast, texts: Texts, people: dict[PersonId, _Person]) -> _Turns:
+        """Find everybody who has to do with whom a broadcast is about, each once."""
         now = self.clock()
         found: dict[StudentId, list[Behind]] = defaultdict(list)
-        for each in self.find(self.ledger.whole(one), texts):
+        for number, each in enumerate(self.find(self.ledger.whole(one), texts), 1):
             found[each.student].append(each)
+            if number % AT_ONCE == 0:
+                yield
         circumstances = self.ledger.circumstances(now)
-        people: dict[PersonId, _Person] = {}
         students = iter(found)
         while some := list(islice(students, AT_ONCE)):
             related = self.ledger.related(some, now)
@@ -127,7 +158,7 @@ class Expand:
                         reason = _reason(one, candidate, circumstances)
                         person = people.setdefault(candidate.person, _Person(candidate))
                         person.add(student, units, reason)
-        return people
+            yield
 
     def _held(self, one: Broadcast, person: _Person) -> Notification:
         begun = _begun(one)
@@ -138,7 +169,7 @@ class Expand:
             Message(one.id, {}, tuple(person.units), one.is_emergency), (), (), at, Hold.TURN,
         )  # fmt: skip
 
-    def _correct(self, one: Broadcast) -> None:
+    def _correct(self, one: Broadcast) -> _Turns:
         """Put the newest revision in the place of older ones, on the devices that show those."""
         now, revision = self.clock(), one.revision
         while True:
@@ -163,8 +194,9 @@ class Expand:
                         for each in old
                     ],
                 )  # fmt: skip
+            yield
 
-    def _stop(self, one: Broadcast) -> None:
+    def _stop(self, one: Broadcast) -> _Turns:
         """Withdraw all whose turn has not come."""
         while True:
             with self.ledger.expanding(one.id) as expanding:
@@ -176,6 +208,7 @@ class Expand:
                     expanding.expanded(one.revision)
                     return
                 expanding.withdraw(held, Reason.CANCELLED)
+            yield
 
     def _settle(self, one: Broadcast) -> None:
         now = self.clock()
@@ -193,7 +226,7 @@ class _Person:
         self.language = candidate.language
         self.units: list[Unit] = []
         self._students: list[StudentId] = []
-        self._reason: Reason | None = None
+        self._reasons: set[Reason] = set()
 
     def add(self, student: StudentId, units: Sequence[Unit], reason: Reason | None) -> None:
         """A student because of whom they would hear, and why they may not."""
@@ -201,13 +234,28 @@ class _Person:
         if reason is None:
             self.units += units
         else:
-            self._reason = self._reason or reason
+            self._reasons.add(reason)
 
     @property
     def recipient(self) -> Recipient:
         """What becomes of it, as far as that is known."""
-        reason = Reason.HELD if self.units else self._reason or Reason.NO_PORTAL_RIGHT
+        reason = Reason.HELD if self.units else nearest(self._reasons) or Reason.NO_PORTAL_RIGHT
         return Recipient(self.id, self.audience, reason, self._students)
+
+
+_OVER: Final = object()
+
+
+def _next(found: Sequence[Broadcast], going: Collection[BroadcastId]) -> Sequence[Broadcast]:
+    """Whose turn it is: of all emergencies, else of those that have begun and some that come next.
+
+    They are in the order in which they were sent.
+    """
+    if emergencies := [one for one in found if one.is_emergency]:
+        return emergencies
+    begun = [one for one in found if one.id in going]
+    others = [one for one in found if one.id not in going]
+    return [*begun, *others][: max(AT_A_TIME, len(begun))]
 
 
 def _goes_on(current: Broadcast | None) -> bool:

@@ -17,6 +17,7 @@ from rules.gates import (
     STANDING,
     Circumstances,
     broadcast_gates,
+    nearest,
     refusal,
     standing_case,
 )
@@ -114,7 +115,7 @@ class Judging:
             else:
                 may[student] = candidate
         if not may:
-            return Heard(one, None, reasons[0] if reasons else Reason.NO_PORTAL_RIGHT)
+            return Heard(one, None, nearest(reasons) or Reason.NO_PORTAL_RIGHT)
         told = one._replace(student=next(iter(may)), facts=one.facts.about(may))
         return Heard(told, next(iter(may.values())), None)
 

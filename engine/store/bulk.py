@@ -12,7 +12,7 @@ from engine.dialects.dialect import Row
 
 
 def one_of(
-    connection: Connection, column: Column[Any], values: Collection[Any]
+    connection: Connection, column: ColumnElement[Any], values: Collection[Any]
 ) -> ColumnElement[bool]:
     """`column` is one of *values*, with one parameter however many there are.
 

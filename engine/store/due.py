@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from sqlalchemy import Connection, Update, and_, delete, func, select, update
@@ -18,6 +19,7 @@ from rules.identity import PushId, parts_of
 from rules.lanes import Lane
 
 _SWEEPS: Final = {Lane.ORDINARY: "sweep", Lane.BROADCASTS: "sweep of broadcasts"}
+_AT_ONCE: Final = 1_000  # notifications, or changes, that are looked for
 _WHOLE: Final = 0  # the device of a notification that is held
 
 _Key = tuple[str, int]
@@ -55,6 +57,18 @@ def plan_held(connection: Connection, moments: Mapping[str, datetime], lane: Lan
         due,
         [(origin, _WHOLE, 1, moment, None, False, lane) for origin, moment in moments.items()],
     )
+
+
+def first_turn(
+    connection: Connection, lane: Lane, since: datetime, before: datetime
+) -> datetime | None:
+    """The turn that comes next of those held in a lane, between two moments."""
+    return connection.execute(
+        select(func.min(due.c.due_at)).where(
+            due.c.lane == lane, due.c.published_at.is_(None), due.c.due_at > since,
+            due.c.due_at < before,
+        )
+    ).scalar()  # fmt: skip
 
 
 def postpone(
@@ -136,40 +150,54 @@ def plan_lost(connection: Connection, before: datetime, now: datetime, lane: Lan
     mark = connection.execute(
         select(watermarks.c.at).where(watermarks.c.name == _SWEEPS[lane])
     ).scalar_one_or_none()
-    lost = [
-        Try(PushId(f"{origin}.{device}"), 2, now, lane=lane)
-        for origin, device in _without_outcome(connection, mark, before, lane)
-    ]
+    count = 0
+    for told in _told_between(connection, mark, before, lane):
+        lost = _without_outcome(connection, told)
+        plan(
+            connection, [Try(PushId(f"{one}.{device}"), 2, now, lane=lane) for one, device in lost]
+        )
+        count += len(lost)
     again = connection.execute(
         update(due)
         .where(due.c.lane == lane, due.c.published_at < before)
         .values(due_at=now, published_at=None)
     )
-    plan(connection, lost)
     _move_watermark(connection, _SWEEPS[lane], mark, before)
-    return len(lost) + again.rowcount
+    return count + again.rowcount
 
 
-def _without_outcome(
+def _told_between(
     connection: Connection, since: datetime | None, before: datetime, lane: Lane
-) -> Sequence[_Key]:
-    """Devices that were told in that time and have neither an outcome nor a try planned."""
-    told = _told_at_once(connection, since, before) if lane is Lane.ORDINARY else set()
-    for name, devices in notifications.told_between(connection, since, before, lane):
-        told |= {(name, int(device)) for device in devices}
-    origins = {origin for origin, _ in told}
+) -> Iterator[Collection[_Key]]:
+    """The devices that were told in that time, in portions: nobody knows how many they are."""
+    if lane is Lane.ORDINARY:
+        changes = iter(_unanswered(connection, since, before))
+        while some := list(islice(changes, _AT_ONCE)):
+            yield {
+                (row.change, int(device))
+                for row in of_changes(connection, some)
+                for person in row.people
+                for device in person.devices
+            }
+    for found in notifications.told_between(connection, since, before, lane, _AT_ONCE):
+        yield {(name, int(device)) for name, devices in found for device in devices}
+
+
+def _without_outcome(connection: Connection, told: Collection[_Key]) -> Sequence[_Key]:
+    """Those of some devices that have neither an outcome nor a try planned."""
+    left, origins = set(told), {origin for origin, _ in told}
     for table in (outcomes, due):
         found = connection.execute(
             select(table.c.origin_id, table.c.device_id).where(
                 one_of(connection, table.c.origin_id, origins)
             )
         )
-        told -= {(row.origin_id, row.device_id) for row in found}
-    return sorted(told)
+        left -= {(row.origin_id, row.device_id) for row in found}
+    return sorted(left)
 
 
-def _told_at_once(connection: Connection, since: datetime | None, before: datetime) -> set[_Key]:
-    """Devices that were told of changes in that time, where some have no outcome."""
+def _unanswered(connection: Connection, since: datetime | None, before: datetime) -> Sequence[str]:
+    """Changes that were told in that time to some device that has no outcome."""
     answered = (
         select(func.count(outcomes.c.device_id.distinct()))
         .where(outcomes.c.origin_id == decisions.c.change_id)
@@ -185,12 +213,7 @@ def _told_at_once(connection: Connection, since: datetime | None, before: dateti
         .group_by(decisions.c.change_id)
         .having(func.sum(decisions.c.pushes) > answered)
     )
-    return {
-        (row.change, int(device))
-        for row in of_changes(connection, [row.change_id for row in connection.execute(short)])
-        for person in row.people
-        for device in person.devices
-    }
+    return connection.execute(short).scalars().all()
 
 
 def _planned(connection: Connection, keys: Collection[_Key]) -> dict[_Key, tuple[int, bool]]:

@@ -25,7 +25,12 @@ from rules.lanes import Lane
 from rules.notification import Notification, NotificationId, State
 from rules.reasons import Reason
 
-_BEFORE_ALL: Final = timedelta(days=2)  # nothing waits so long
+# Moments at which turns come. Emergencies are before all others, by more than anything waits; and
+# all turns lie before the moment at which they are given, so that they are due.
+_BEFORE_ALL: Final = timedelta(days=2)
+_BEFORE_NOW: Final = timedelta(hours=1)
+_LONGEST_WAIT: Final = timedelta(days=1)
+_TURN: Final = timedelta(microseconds=1)
 _LONGEST: Final = timedelta(seconds=10)  # that it may stand still
 
 
@@ -35,6 +40,7 @@ class SqlExpansions:
     def __init__(self, database: Database, timezone: str) -> None:
         self._database = database
         self._zone = ZoneInfo(timezone)
+        self._last_turns: dict[BroadcastId, datetime] = {}
 
     def to_expand(self, now: datetime) -> Sequence[Broadcast]:
         """See ports.broadcasts.Expansions.to_expand."""
@@ -70,15 +76,18 @@ class SqlExpansions:
         """See ports.broadcasts.Expansions.expanding."""
         with self._database.write() as connection:
             dialect_of(connection).exclude(connection, RELEASING_BROADCASTS, _LONGEST)
-            yield SqlExpanding(connection, name)
+            yield SqlExpanding(connection, name, self._last_turns)
 
 
 class SqlExpanding:
     """Implements ports.broadcasts.Expanding."""
 
-    def __init__(self, connection: Connection, name: BroadcastId) -> None:
+    def __init__(
+        self, connection: Connection, name: BroadcastId, last_turns: dict[BroadcastId, datetime]
+    ) -> None:
         self._connection = connection
         self._name = name
+        self._last_turns = last_turns
 
     def current(self) -> Broadcast | None:
         """See ports.broadcasts.Expanding.current."""
@@ -131,6 +140,7 @@ class SqlExpanding:
     def sent(self, now: datetime) -> None:
         """See ports.broadcasts.Expanding.sent."""
         broadcasts.goes_on(self._connection, self._name, state=BroadcastState.SENT, sent_at=now)
+        self._last_turns.pop(self._name, None)
 
     def missed(self, problem: str, remedy: str) -> None:
         """See ports.broadcasts.Expanding.missed."""
@@ -145,17 +155,30 @@ class SqlExpanding:
 
     def _hold(self, held: Sequence[Notification]) -> None:
         notifications.hold(self._connection, held)
-        due.plan_held(self._connection, {one.id: _due(one) for one in held}, Lane.BROADCASTS)
+        due.plan_held(self._connection, self._turns(held), Lane.BROADCASTS)
+
+    def _turns(self, held: Sequence[Notification]) -> Mapping[str, datetime]:
+        """When the turn of each comes.
+
+        Those of one broadcast follow upon one another, and the first upon the turn that comes next
+        of all: so broadcasts take turns person by person, however many wait for an older one.
+        """
+        if any(isinstance(one.facts, Message) and one.facts.is_emergency for one in held):
+            return {one.id: one.at - _BEFORE_ALL for one in held}
+        if not held:
+            return {}
+        first = self._next_turn(held[0].at)
+        self._last_turns[self._name] = first + len(held) * _TURN
+        return {one.id: first + number * _TURN for number, one in enumerate(held, 1)}
+
+    def _next_turn(self, at: datetime) -> datetime:
+        earliest, latest = at - _LONGEST_WAIT, at - _BEFORE_NOW
+        first = due.first_turn(self._connection, Lane.BROADCASTS, earliest, latest) or latest
+        return max(first, self._last_turns.get(self._name, earliest))
 
     def _end(self, found: Sequence[Notification], state: State) -> None:
         notifications.save(self._connection, [one.moved(state) for one in found])
         due.forget(self._connection, [Due(one.id, None, 1) for one in found])
-
-
-def _due(one: Notification) -> datetime:
-    """When it is due. What is longest due goes first, and an emergency before all that wait."""
-    is_emergency = isinstance(one.facts, Message) and one.facts.is_emergency
-    return one.at - _BEFORE_ALL if is_emergency else one.at
 
 
 def begin(connection: Connection, name: BroadcastId, now: datetime) -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, not_, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    literal,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from engine.ports.broadcasts import Texts
 from engine.store import broadcasts
@@ -80,9 +91,9 @@ def fold(connection: Connection, name: NotificationId, subject: Subject) -> None
 
 
 def told_between(
-    connection: Connection, since: datetime | None, before: datetime, lane: Lane
-) -> list[tuple[NotificationId, Sequence[str]]]:
-    """Those of a lane that were told in that time, with their devices."""
+    connection: Connection, since: datetime | None, before: datetime, lane: Lane, at_once: int
+) -> Iterator[list[tuple[NotificationId, Sequence[str]]]]:
+    """Those of a lane that were told in that time, with their devices: in portions of *at_once*."""
     is_broadcast = notifications.c.origin == Origin.BROADCAST
     window = [
         is_broadcast if lane is Lane.BROADCASTS else not_(is_broadcast),
@@ -91,8 +102,21 @@ def told_between(
     ]
     if since is not None:
         window.append(notifications.c.at >= since)
-    query = select(notifications.c.id, notifications.c.devices).where(*window)
-    return [(NotificationId(name), devices) for name, devices in connection.execute(query)]
+    place = tuple_(notifications.c.at, notifications.c.id)
+    query = (
+        select(notifications.c.id, notifications.c.devices, notifications.c.at)
+        .where(*window)
+        .order_by(notifications.c.at, notifications.c.id)
+        .limit(at_once)
+    )
+    found = connection.execute(query).all()
+    while found:
+        yield [(NotificationId(row.id), row.devices) for row in found]
+        after = tuple_(
+            literal(found[-1].at, notifications.c.at.type),
+            literal(found[-1].id, notifications.c.id.type),
+        )
+        found = connection.execute(query.where(place > after)).all()
 
 
 def save(connection: Connection, found: Sequence[Notification]) -> None:

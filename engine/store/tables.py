@@ -300,6 +300,15 @@ subscriptions = table(
     Column("kind", String(24), primary_key=True),
     Column("enabled", Boolean, nullable=False),
     Column("thresholds", Text, nullable=False),  # decimals with a blank between them
+    # Few people choose anything about messages of the school: see `engine.store.reach`.
+    Index(
+        "ix_schoolbell_subscriptions_broadcast",
+        "student_id",
+        "person_id",
+        "enabled",
+        postgresql_where=text("kind = 'broadcast'"),
+        sqlite_where=text("kind = 'broadcast'"),
+    ),
 )
 
 # Everyone who has to do with a student, ready to be read as one row: JSON, see

@@ -1007,6 +1007,15 @@ def upgrade() -> None:
             "student_id", "person_id", "kind", name=op.f("pk_schoolbell_subscriptions")
         ),
     )
+    with op.batch_alter_table("schoolbell_subscriptions", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_schoolbell_subscriptions_broadcast",
+            ["student_id", "person_id", "enabled"],
+            unique=False,
+            postgresql_where=sa.text("kind = 'broadcast'"),
+            sqlite_where=sa.text("kind = 'broadcast'"),
+        )
+
     op.create_table(
         "schoolbell_tallies",
         sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
@@ -1087,6 +1096,13 @@ def downgrade() -> None:
     op.drop_table("schoolbell_terms")
     op.drop_table("schoolbell_task_looks")
     op.drop_table("schoolbell_tallies")
+    with op.batch_alter_table("schoolbell_subscriptions", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_schoolbell_subscriptions_broadcast",
+            postgresql_where=sa.text("kind = 'broadcast'"),
+            sqlite_where=sa.text("kind = 'broadcast'"),
+        )
+
     op.drop_table("schoolbell_subscriptions")
     with op.batch_alter_table("schoolbell_students", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_students_person_id"))

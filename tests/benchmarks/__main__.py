@@ -17,7 +17,7 @@ from tests.benchmarks import (
     peer,
 )
 from tests.benchmarks.alone import Alone
-from tests.benchmarks.broadcast import Broadcast
+from tests.benchmarks.broadcast import AtSize, Broadcast
 from tests.benchmarks.capture_cost import CaptureCost
 from tests.benchmarks.full_way import Latency, Run
 from tests.benchmarks.hub import Hub
@@ -29,14 +29,20 @@ from tests.site import Site, embedded_site, nginx_apns, nginx_gateway, productio
 
 _MB = 1024 * 1024
 ON_SERVERS = ("way", "times-ten", "latency", "alone", "faults", "capture", "pages")
-PARTS = (*ON_SERVERS, "broadcast", "outage", "hub", "embedded", "peer")
+PARTS = (*ON_SERVERS, "broadcast", "broadcast-at-size", "outage", "hub", "embedded", "peer")
 
 
 @click.command()
 @click.option("--changes", default=8_000, show_default=True, help="Changes in the small run.")
 @click.option("--students", default=30_000, show_default=True)
+@click.option(
+    "--families",
+    default=50_000,
+    show_default=True,
+    help="Students whose families `broadcast-at-size` writes to: about two phones for each.",
+)
 @click.option("--only", multiple=True, type=click.Choice(PARTS), help="Some parts of all.")
-def main(changes: int, students: int, only: tuple[str, ...]) -> None:
+def main(changes: int, students: int, families: int, only: tuple[str, ...]) -> None:
     """Measure everything on this machine, in one run."""
     wanted = set(only or PARTS)
     with NginxSink() as gateway, Sandbox("schoolbell-bench") as sandbox:
@@ -47,6 +53,9 @@ def main(changes: int, students: int, only: tuple[str, ...]) -> None:
         if "broadcast" in wanted:
             with production_site(students, sections) as site:
                 _show_broadcast(broadcast.measure(site))
+        if "broadcast-at-size" in wanted:
+            with production_site(families, sections) as site:
+                _show_at_size(broadcast.at_size(site, families))
         if "outage" in wanted:
             with NginxSink() as other:
                 both = {**sections, **nginx_apns(sandbox.folder, other)}
@@ -113,6 +122,18 @@ def _show_broadcast(found: Broadcast) -> None:
         f"{found.accepted:.1f} s, {found.rate:,.0f} a second, p50 {beside.p50:.0f} ms, p99 "
         f"{beside.p99:.0f} ms: {beside.p99 / alone.p99:.1f} times"
     )
+
+
+def _show_at_size(found: AtSize) -> None:
+    click.echo(
+        f"\nA broadcast to {found.people:,} people on {found.devices:,} devices: accepted in "
+        f"{found.accepted:.1f} s, expanded after {found.expanded:.0f} s, told after "
+        f"{found.seconds:.0f} s, {found.rate:,.0f} a second; {found.pushes:,} pushes were "
+        f"accepted, {found.twice} of them for a device that had one"
+    )
+    click.echo("| process | most memory, MB |\n|---|---|")
+    for process, peak in sorted(found.peaks.items()):
+        click.echo(f"| {process} | {peak / _MB:.0f} |")
 
 
 def _show_outage(found: Outage) -> None:

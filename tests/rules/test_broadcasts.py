@@ -5,7 +5,14 @@ import pytest
 from rules.audience import Audience, Candidate, Right, SignIn, Subscription
 from rules.broadcasts import BroadcastId, Message, Unit, needs_approval
 from rules.change import Kind, PersonId, StudentId
-from rules.gates import EVERY_SCHOOL, Circumstances, broadcast_gates, refusal, standing_case
+from rules.gates import (
+    EVERY_SCHOOL,
+    Circumstances,
+    broadcast_gates,
+    nearest,
+    refusal,
+    standing_case,
+)
 from rules.reasons import Reason
 from rules.wording import Text, Wording
 from rules.wording.templates import Template
@@ -42,6 +49,21 @@ def test_the_first_gate_that_says_no_is_the_reason(
     candidate: Candidate, reason: Reason | None
 ) -> None:
     assert asked(candidate) is reason
+
+
+@pytest.mark.parametrize(
+    ("reasons", "nearest_one"),
+    [
+        ([], None),
+        ([Reason.RESTRICTED, Reason.NO_DEVICE], Reason.NO_DEVICE),
+        ([Reason.NO_DEVICE, Reason.RESTRICTED], Reason.NO_DEVICE),
+        ([Reason.BROADCASTS_OFF, Reason.NO_ACCOUNT, Reason.DISTRICT_OFF], Reason.BROADCASTS_OFF),
+    ],
+)
+def test_of_several_reasons_that_counts_which_is_asked_last(
+    reasons: list[Reason], nearest_one: Reason | None
+) -> None:
+    assert nearest(reasons) is nearest_one
 
 
 def test_nobody_can_switch_an_emergency_off_and_nobody_hears_against_their_right() -> None:

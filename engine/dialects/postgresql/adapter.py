@@ -155,7 +155,7 @@ class Postgresql:
         other = func.translate(plain, folding.CAPITALS, folding.SMALL)
         return case((is_plain, func.lower(words)), else_=other)
 
-    def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    def one_of(self, column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """See dialect.Dialect.one_of."""
         return column == any_(_array_of(column, values))
 
@@ -165,6 +165,14 @@ class Postgresql:
         arrays = (_array_of(column, one) for column, one in zip(columns, each, strict=True))
         named = (sql_column(column.name, column.type) for column in columns)
         return func.unnest(*arrays).table_valued(*named, name="wanted").render_derived()
+
+    def all_bits(self, number: ColumnElement[int]) -> ColumnElement[int]:
+        """See dialect.Dialect.all_bits."""
+        return func.bit_or(number)
+
+    def read_whole(self, connection: Connection) -> None:
+        """See dialect.Dialect.read_whole."""
+        sessions.read_whole(connection)
 
     def narrowed(self, query: str, by: str, keys: Collection[str]) -> Statement:
         """See dialect.Dialect.narrowed."""
@@ -302,7 +310,7 @@ class Postgresql:
         return PostgresqlOutbox(database, owner, source, mark)
 
 
-def _array_of(column: Column[Any], values: Collection[Any]) -> ColumnElement[Any]:
+def _array_of(column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[Any]:
     """One parameter for all *values* of a column.
 
     Texts are put into an array literal here: the driver would look at each by itself, which took

@@ -45,6 +45,13 @@ _PATIENCE: Final[Mapping[str, str]] = {
 # the price that this puts on it.
 _BY_KEY: Final[Mapping[str, str]] = {"enable_seqscan": "off", "jit": "off"}
 
+# For a query about most rows of its tables: planned for how many are named this time.
+_READ_WHOLE: Final = text(
+    "SELECT set_config('enable_seqscan', 'on', true),"
+    " set_config('plan_cache_mode', 'force_custom_plan', true),"
+    " set_config('work_mem', '64MB', true)"
+)
+
 _LIMIT: Final = "schoolbell_limit"
 _TIMEOUT: Final = "SELECT current_setting('statement_timeout')"
 _LIMIT_TRANSACTION: Final = text("SELECT set_config('statement_timeout', :value, true)")
@@ -93,6 +100,11 @@ def limit(connection: Connection, seconds: float | None) -> None:
     usual = before.usual or driver.execute(_TIMEOUT).fetchone()[0]
     driver.execute(_SET_TIMEOUT, [usual if seconds is None else f"{round(seconds * 1000)}ms"])
     connection.info[_LIMIT] = _Limit(seconds, usual)
+
+
+def read_whole(connection: Connection) -> None:
+    """See dialect.Dialect.read_whole."""
+    connection.execute(_READ_WHOLE)
 
 
 def _speak_ascii(connection: psycopg.Connection[Any]) -> None:

@@ -157,7 +157,7 @@ class Sqlite:
         alike = case((is_plain, func.lower(words)), else_=getattr(func, _FOLDED)(words))
         return alike.like(folding.around(folding.folded(word)), escape="\\")
 
-    def one_of(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    def one_of(self, column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
         """See dialect.Dialect.one_of."""
         keys = func.json_each(msgspec.json.encode(_stored(column, values)).decode())
         return column.in_(select(keys.table_valued("value").c.value))
@@ -177,6 +177,13 @@ class Sqlite:
                 for index, column in enumerate(columns)
             )
         ).subquery("wanted")
+
+    def all_bits(self, number: ColumnElement[int]) -> ColumnElement[int]:
+        """See dialect.Dialect.all_bits: the sum of those that differ, as each has one bit."""
+        return func.sum(number.distinct())
+
+    def read_whole(self, connection: Connection) -> None:
+        """See dialect.Dialect.read_whole."""
 
     def narrowed(self, query: str, by: str, keys: Collection[str]) -> Statement:
         """See dialect.Dialect.narrowed."""
@@ -293,7 +300,7 @@ def _make_private(_dialect: object, _record: object, words: Sequence[str], _how:
         os.close(os.open(words[0], os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def _stored(column: Column[Any], values: Collection[Any]) -> list[Any]:
+def _stored(column: ColumnElement[Any], values: Collection[Any]) -> list[Any]:
     """SQLite keeps a UUID as 32 hex digits; json_each compares what is stored."""
     if column.type.python_type is str and column.type.__visit_name__ == "uuid":
         return [value.replace("-", "") for value in values]

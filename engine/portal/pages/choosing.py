@@ -24,7 +24,7 @@ from engine.portal.portal import Portal
 from engine.portal.rendering import page as rendered
 from engine.services.broadcasts import choosing
 from engine.services.broadcasts.choosing import Wanted
-from engine.services.broadcasts.selection import PARTS, Selection, count
+from engine.services.broadcasts.selection import PARTS, Selection, count, usable
 from engine.services.pages import Narrowed, Page
 from engine.services.staff import rights
 from engine.services.staff.signing_in import Visit
@@ -142,7 +142,8 @@ def _show(
 ) -> Response:  # fmt: skip
     district, part = portal.district, _part(portal, tool, sent)
     sees, sends = visit.rights.schools(tool, Right.READ), _may_send(visit, tool)
-    selection = choosing.kept(district.database, visit.account.id, tool)
+    kept = choosing.kept(district.database, visit.account.id, tool)
+    selection = usable(district.source, kept)
     wanted = Wanted(
         part, _narrowed(portal, sent), sent.order, form.mark(sent.after), form.mark(sent.before),
         sees, sends,
@@ -151,7 +152,7 @@ def _show(
     answer = rendered(
         request, "choose.html", visit=visit, status=422 if note and not _is_live(request) else 200,
         tool=tool, part=part, sent=sent, form=form, note=note, seen=seen, selection=selection,
-        selected=seen.selected, parts=choosing.parts(district.source, tool),
+        lost=selection != kept, selected=seen.selected, parts=choosing.parts(district.source, tool),
         may_choose=not sends.is_empty,
         lacks_a_factor=sends.is_empty and visit.rights.may_somewhere(tool, Right.SEND),
         filters=_filters(portal.offers(district.source, part, sees), seen.narrows, sent),

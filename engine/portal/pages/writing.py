@@ -11,7 +11,7 @@ from datetime import date, datetime, time
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from msgspec.structs import replace
 
@@ -31,10 +31,9 @@ from engine.portal.senders import (
 from engine.services import settings
 from engine.services.broadcasts import choosing, drafts, previewing, sending, templates, testing
 from engine.services.broadcasts.drafts import Broadcast, Draft
-from engine.services.broadcasts.funnel import Funnel, Step
-from engine.services.broadcasts.funnel import names as names_of
+from engine.services.broadcasts.funnel import Funnel, Step, fallen
 from engine.services.broadcasts.previewing import Preview
-from engine.services.broadcasts.selection import Selection, count
+from engine.services.broadcasts.selection import Selection, count, usable
 from engine.services.broadcasts.templates import KeptId
 from engine.services.broadcasts.writing import Refused, Texts
 from engine.services.pages import Days
@@ -78,7 +77,10 @@ TheWritten = Annotated[Written, Depends(_written)]
 
 
 class Writing(NamedTuple):
-    """What the page shows: a message for what is chosen on *page*; *one* where it is kept."""
+    """What the page shows: a message for what is chosen on *page*; *one* where it is kept.
+
+    Something is *lost* of what was chosen, for which the SIS cannot be asked any more.
+    """
 
     page: Tool
     name: str
@@ -87,6 +89,7 @@ class Writing(NamedTuple):
     is_emergency: bool = False
     shown_to: int = 0
     one: Broadcast | None = None
+    lost: bool = False
 
     @property
     def path(self) -> str:
@@ -107,8 +110,8 @@ class Writing(NamedTuple):
 def show_new(request: Request, portal: ThePortal, visit: MaySend, page: ThePage) -> Response:
     """An empty message for whom is ticked on a page."""
     name = drafts.new_id(portal.now)
-    kept = choosing.kept(portal.district.database, visit.account.id, page)
-    return _show(request, portal, visit, Writing(page, name, kept, {}), do=_OPEN)
+    now = _usable(portal, Writing(page, name, _chosen(portal, visit, page), {}))
+    return _show(request, portal, visit, now, do=_OPEN)
 
 
 @pages.post("/new")
@@ -117,9 +120,9 @@ def write(
     name: Words = "",
 ) -> Response:  # fmt: skip
     """Keep a new message, go on to send it, or look at what is written so far."""
-    kept = choosing.kept(portal.district.database, visit.account.id, page)
+    kept = _chosen(portal, visit, page)
     known = name if is_origin(name) else drafts.new_id(portal.now)
-    made = Writing(page, known, _meant(kept, written), written.texts)
+    made = _usable(portal, Writing(page, known, _meant(kept, written), written.texts))
     made = made._replace(
         is_emergency=written.is_emergency and may_mark_emergency(visit, page),
         shown_to=written.shown_to,
@@ -133,7 +136,7 @@ def show_kept(request: Request, portal: ThePortal, visit: MaySend, one: TheBroad
     require_to_send(visit, one)
     if not one.state.may_be_edited:
         return _see(one.id)
-    return _show(request, portal, visit, _of(one), do=_OPEN)
+    return _show(request, portal, visit, _of(portal, one), do=_OPEN)
 
 
 @pages.post("/{broadcast}/edit")
@@ -143,7 +146,7 @@ def change(
 ) -> Response:  # fmt: skip
     """Change a message that is kept, go on to send it, or look at what is written so far."""
     require_to_send(visit, one)
-    now = _of(one._replace(version=version))
+    now = _of(portal, one._replace(version=version))
     now = now._replace(
         selection=_meant(now.selection, written), texts=written.texts,
         is_emergency=written.is_emergency and may_mark_emergency(visit, one.page),
@@ -206,27 +209,30 @@ def try_it(
 def show_people(
     request: Request, portal: ThePortal, visit: MaySend, page: ThePage, step: Step,
     unit: str = "", first: str = "", last: str = "", emergency: str = "", broadcast: str = "",
+    after: Annotated[str, Query(max_length=300)] = "",
 ) -> Response:  # fmt: skip
     """Who falls out at a step of the funnel, and why."""
-    kept = choosing.kept(portal.district.database, visit.account.id, page)
+    kept = _chosen(portal, visit, page)
     if broadcast and is_origin(broadcast):
         one = drafts.one(portal.district.database, BroadcastId(broadcast))
         require_to_send(visit, one)
         kept = sending.selection_of(one)
     known = UnitKind(unit) if unit in list(UnitKind) else None
     written = Written({}, known, _days(first, last), bool(emergency), "", 0, "")
-    found = _funnel(
-        portal, visit, Writing(page, "", _meant(kept, written), {}, written.is_emergency)
-    )
-    fallen = found.fell[step]
-    people, students = names_of(portal.district.database, fallen[:_MOST_NAMED])
+    now = _usable(portal, Writing(page, "", _meant(kept, written), {}, written.is_emergency))
+    found = fallen(
+        portal.district.database, portal.district.find_behind, now.selection,
+        schools_to_send_to(visit, page), portal.now, step, after=after, limit=_NAMED,
+        is_emergency=now.is_emergency,
+    )  # fmt: skip
+    more = request.url.include_query_params(after=found.after).query if found.after else ""
     return shown(
-        request, "broadcast_people.html", visit=visit, page=page, step=step, fallen=fallen,
-        people=people, students=students, most=_MOST_NAMED,
+        request, "broadcast_people.html", visit=visit, page=page, step=step, found=found,
+        more=more,
     )  # fmt: skip
 
 
-_MOST_NAMED = 500
+_NAMED = 200
 
 
 def _do(request: Request, portal: Portal, visit: Visit, now: Writing, written: Written) -> Response:
@@ -282,7 +288,7 @@ def _ask(
     error: SchoolbellError | None = None, when: str = "", day: str = "", at: str = "",
     person: str = "", tested: int | None = None,
 ) -> Response:  # fmt: skip
-    now = _of(one)
+    now = _of(portal, one)
     funnel = _funnel(portal, visit, now)
     above = settings.chosen(portal.district.database).approval_above
     return shown(
@@ -319,9 +325,19 @@ def _preview(portal: Portal, visit: Visit, now: Writing) -> Preview | None:
     )  # fmt: skip
 
 
-def _of(one: Broadcast) -> Writing:
+def _of(portal: Portal, one: Broadcast) -> Writing:
     selection = replace(sending.selection_of(one), unit=one.unit)
-    return Writing(one.page, one.id, selection, one.texts, one.is_emergency, one=one)
+    kept = Writing(one.page, one.id, selection, one.texts, one.is_emergency, one=one)
+    return _usable(portal, kept)
+
+
+def _chosen(portal: Portal, visit: Visit, page: Tool) -> Selection:
+    return choosing.kept(portal.district.database, visit.account.id, page)
+
+
+def _usable(portal: Portal, now: Writing) -> Writing:
+    selection = usable(portal.district.source, now.selection)
+    return now._replace(selection=selection, lost=selection != now.selection)
 
 
 def _meant(selection: Selection, written: Written) -> Selection:

@@ -15,7 +15,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from engine.database import Database
-from engine.services.broadcasts.selection import PARTS, Selection, among, count, shown_ticked
+from engine.services.broadcasts.selection import (
+    PARTS,
+    Selection,
+    able_of,
+    among,
+    count,
+    shown_ticked,
+)
 from engine.sources.pages import Look, Mark, Narrowed, Order, Page
 from engine.sources.source import SqlSource
 from engine.store.staff import selections
@@ -73,8 +80,10 @@ def tick(
     marked = set(ticked).intersection(shown)
     new = marked.difference(kept(database, who, page).of(part).ids)
     there = source.pages.known(part, new, schools) if new else frozenset()
+    able = able_of(source, page)
 
     def changed(was: Selection) -> Selection:
+        was = was.answerable(able)
         still = marked.intersection(was.of(part).ids) | there
         return was.ticked(part, still).unticked(part, set(shown) - marked)
 
@@ -91,7 +100,12 @@ def select_all(
     """
     out = kept(database, who, page).of(part).unticked
     back = among(source, part, to, out, schools)
-    return change(database, who, page, now, lambda was: was.with_all(part, to, back))
+    able = able_of(source, page)
+
+    def changed(was: Selection) -> Selection:
+        return was.answerable(able).with_all(part, to, back)
+
+    return change(database, who, page, now, changed)
 
 
 def clear(database: Database, who: StaffId, page: Tool, now: datetime) -> None:

@@ -6,27 +6,25 @@ app is gone, or that a phone shows nothing.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
-from itertools import islice
 from typing import Final, NamedTuple
 
 from engine.database import Database
-from engine.ports.broadcasts import Behind, Texts
 from engine.runtime.behind import FindBehind
 from engine.sources.selection import Selection, count
-from engine.store import devices, directory
-from engine.store.expansions import SqlExpansions
+from engine.store import directory, district, reach
+from engine.store.reach import Asked, Asking, Key, Reach, Standing, standing
 from engine.store.said_of_students import said_of
-from rules.audience import Candidate, DeviceId
+from rules.audience import DeviceId
 from rules.change import Kind, PersonId, StudentId
 from rules.gates import (
-    BROADCAST_GATES,
     EVERY_SCHOOL,
     Circumstances,
-    broadcasts_on,
+    broadcast_gates,
+    nearest,
     refusal,
     standing_case,
 )
@@ -34,13 +32,6 @@ from rules.reasons import Reason
 from rules.tool_rights import Schools
 
 LATELY: Final = timedelta(days=30)
-_AT_ONCE: Final = 1_000
-_NO_TEXTS: Final[Texts] = {}
-
-_MAY_HEAR: Final = frozenset(
-    {Reason.DISTRICT_OFF, Reason.NO_PORTAL_RIGHT, Reason.RESTRICTED, Reason.RIGHT_NOT_IN_FORCE}
-)
-_OTHERS: Final = tuple(gate for gate in BROADCAST_GATES if gate.ask is not broadcasts_on)
 
 
 class Step(StrEnum):
@@ -65,12 +56,13 @@ class Fallen(NamedTuple):
 
 
 class Funnel(NamedTuple):
-    """How many of what is chosen are left at each step, and who fell out at which.
+    """How many of what is chosen are left at each step, and how many *fell* out at which.
 
     *rows* are chosen, and *families* or, where the SIS has none, *students* are behind them. Of the
     *people* who have to do with these, some *may_hear*, have a device (*with_device*), and have not
     switched messages off (*switched_on*): those are told, on so many *devices*. Of *seen_lately*
     some device was used in the last 30 days. *units* are the texts before they become one a person.
+    Students to whom nobody is related fell out at the first.
     """
 
     rows: int
@@ -83,12 +75,21 @@ class Funnel(NamedTuple):
     seen_lately: int
     devices: int
     units: int
-    fell: Mapping[Step, Sequence[Fallen]]
+    fell: Mapping[Step, int]
 
     @property
     def recipients(self) -> int:
         """How many people are told."""
         return self.switched_on
+
+
+class Page(NamedTuple):
+    """Some who fell out at a step, with the names of all; *after* is where the next page begins."""
+
+    fallen: Sequence[Fallen]
+    people: Mapping[PersonId, str]
+    students: Mapping[StudentId, str]
+    after: str
 
 
 def funnel(
@@ -104,30 +105,169 @@ def funnel(
 
     Raises SchoolbellError where the SIS does not answer.
     """
-    found: dict[StudentId, list[Behind]] = defaultdict(list)
-    for one in find.of(selection, schools, _NO_TEXTS, now):
-        found[one.student].append(one)
-    poured = _Poured(is_emergency=is_emergency)
-    expansions = SqlExpansions(database, str(find.zone))
-    circumstances = expansions.circumstances(now)
-    students = iter(found)
-    while some := list(islice(students, _AT_ONCE)):
-        related = expansions.related(some, now)
-        for student in some:
-            poured.add(found[student], related.get(student, ()), circumstances)
-    pages = find.source.pages
-    families = {one for those in pages.families_of(list(found)).values() for one in those}
-    seen = _seen(database, poured.devices, now - LATELY)
+    asked = find.asked(selection, schools)
+    poured = Poured(database, asked.students, now, find.zone, is_emergency=is_emergency)
     return poured.funnel(
-        count(find.source, selection, schools), len(found), len(families) or None,
-        sum(map(len, found.values())), seen,
-    )  # fmt: skip
+        rows=count(find.source, selection, schools),
+        families=find.source.pages.how_many_families(asked.students) or None,
+        units=asked.units,
+    )
 
 
-def names(
+def recipients(
+    database: Database,
+    find: FindBehind,
+    selection: Selection,
+    schools: Schools,
+    now: datetime,
+    *,
+    is_emergency: bool = False,
+) -> int:
+    """How many people would be told; as `funnel`, and in less time."""
+    asked = find.asked(selection, schools).students
+    return Poured(database, asked, now, find.zone, is_emergency=is_emergency).recipients()
+
+
+def fallen(
+    database: Database,
+    find: FindBehind,
+    selection: Selection,
+    schools: Schools,
+    now: datetime,
+    step: Step,
+    *,
+    after: str = "",
+    limit: int = 100,
+    is_emergency: bool = False,
+) -> Page:
+    """Who falls out at a *step*, after what the page before says; as `funnel`.
+
+    After the people come the students of whom nobody may hear.
+    """
+    asked = find.asked(selection, schools).students
+    poured = Poured(database, asked, now, find.zone, is_emergency=is_emergency)
+    found = poured.fallen(step, after, limit + 1)
+    shown = found[:limit]
+    people, students = _names(database, shown)
+    return Page(shown, people, students, _mark(shown[-1]) if len(found) > limit else "")
+
+
+class Poured:
+    """What becomes of everybody who has to do with some students."""
+
+    def __init__(
+        self, database: Database, asked: Asked, now: datetime, zone: tzinfo, *, is_emergency: bool
+    ) -> None:
+        self._database = database
+        today = now.astimezone(zone).date()
+        self._asking = Asking(asked, today, now, now - LATELY)
+        self._is_emergency = is_emergency
+        with database.read() as connection:
+            self._circumstances = district.circumstances(connection, today)
+        self._judged: dict[Key, _Judged] = {}
+
+    def recipients(self) -> int:
+        """How many people are told."""
+        with self._database.snapshot() as connection:
+            people = reach.people_of(connection, self._asking)
+        return sum(many for key, many in people.items() if self._of(key).reason is None)
+
+    def funnel(self, *, rows: int, families: int | None, units: int) -> Funnel:
+        """All of it, in numbers."""
+        with self._database.snapshot() as connection:
+            found = reach.reach_of(connection, self._asking)
+        fell: Counter[Step | None] = Counter()
+        for key, many in found.people.items():
+            fell[self._of(key).step] += many
+        people = fell.total()
+        may_hear = people - fell[Step.MAY_HEAR]
+        with_device = may_hear - fell[Step.WITH_DEVICE]
+        switched_on = with_device - fell[Step.SWITCHED_ON]
+        students = len(self._asking.asked)
+        alone = students - found.students
+        return Funnel(
+            rows, students, families, people, may_hear, with_device, switched_on,
+            switched_on - fell[Step.LATELY], self._devices(found), units,
+            {step: fell[step] + (alone if step is Step.MAY_HEAR else 0) for step in Step},
+        )  # fmt: skip
+
+    def fallen(self, step: Step, after: str, limit: int) -> Sequence[Fallen]:
+        """Some who fall out at a step."""
+        found: list[Fallen] = []
+        with self._database.snapshot() as connection:
+            if not after.startswith(_ALONE):
+                after_person = PersonId(after.removeprefix(_PERSON))
+                found += [
+                    Fallen(one.person, one.students, self._of(one.key).reason)
+                    for one in reach.some_of(
+                        connection, self._asking, lambda key: self._of(key).step is step,
+                        after_person, limit,
+                    )
+                ]  # fmt: skip
+            if step is Step.MAY_HEAR and len(found) < limit:
+                alone = sorted(self._asking.asked.keys() - reach.related(connection, self._asking))
+                last = after.removeprefix(_ALONE) if after.startswith(_ALONE) else ""
+                found += [Fallen(None, [one], None) for one in alone if one > last]
+        return found[:limit]
+
+    def _devices(self, found: Reach) -> int:
+        """On how many devices somebody is signed in who is told there."""
+        signed_in = sum(many for at, many in found.sign_ins.items() if self._is_told_on(*at))
+        told = (sum(self._is_told_on(*at) for at in theirs) for theirs in found.shared)
+        return signed_in - sum(many - 1 for many in told if many)
+
+    def _is_told_on(self, key: Key, device: DeviceId) -> bool:
+        one = self._of(key)
+        return one.reason is None and device in one.devices
+
+    def _of(self, key: Key) -> _Judged:
+        known = self._judged.get(key)
+        if known is None:
+            known = self._judged[key] = _judged(
+                standing(key, self._asking.today), self._circumstances,
+                is_emergency=self._is_emergency,
+            )  # fmt: skip
+        return known
+
+
+class _Judged(NamedTuple):
+    """What becomes of who stands alike: the *reason* is None for who is told, on *devices*."""
+
+    reason: Reason | None
+    devices: Collection[DeviceId]
+    step: Step | None
+
+
+def _judged(one: Standing, circumstances: Circumstances, *, is_emergency: bool) -> _Judged:
+    gates = broadcast_gates(is_emergency=is_emergency)
+    reasons = [
+        refusal(standing_case(Kind.BROADCAST, EVERY_SCHOOL, each, circumstances), gates)
+        for each in one.candidates
+    ]
+    refused = [reason for reason in reasons if reason]
+    reason = nearest(refused) if len(refused) == len(reasons) else None
+    live = one.candidates[0].live_devices
+    step = _STEPS.get(reason, Step.WITH_DEVICE) if reason else Step.LATELY
+    return _Judged(reason, live, None if not reason and one.lately.intersection(live) else step)
+
+
+_STEPS: Final[Mapping[Reason, Step]] = {
+    Reason.DISTRICT_OFF: Step.MAY_HEAR,
+    Reason.NO_PORTAL_RIGHT: Step.MAY_HEAR,
+    Reason.RESTRICTED: Step.MAY_HEAR,
+    Reason.RIGHT_NOT_IN_FORCE: Step.MAY_HEAR,
+    Reason.BROADCASTS_OFF: Step.SWITCHED_ON,
+}
+_PERSON, _ALONE = "person ", "student "
+
+
+def _mark(one: Fallen) -> str:
+    return f"{_ALONE}{one.students[0]}" if one.person is None else f"{_PERSON}{one.person}"
+
+
+def _names(
     database: Database, found: Collection[Fallen]
 ) -> tuple[Mapping[PersonId, str], Mapping[StudentId, str]]:
-    """What those are called who fell out, and their students."""
     people = {one.person for one in found if one.person is not None}
     students = {student for one in found for student in one.students}
     with database.read() as connection:
@@ -136,88 +276,3 @@ def names(
     return called, {
         student: f"{one.first_name} {one.last_name}".strip() for student, one in said.items()
     }
-
-
-def _seen(
-    database: Database, wanted: Collection[DeviceId], since: datetime
-) -> Collection[DeviceId]:
-    with database.read() as connection:
-        return devices.seen_since(connection, wanted, since)
-
-
-class _Poured:
-    """What is known of each person so far."""
-
-    def __init__(self, *, is_emergency: bool) -> None:
-        self._is_emergency = is_emergency
-        self._reasons: dict[PersonId, Reason | None] = {}
-        self._students: dict[PersonId, list[StudentId]] = defaultdict(list)
-        self._devices: dict[PersonId, tuple[DeviceId, ...]] = {}
-        self._alone: list[StudentId] = []
-
-    @property
-    def devices(self) -> set[DeviceId]:
-        """The devices of all who are told."""
-        return {
-            device
-            for person, reason in self._reasons.items()
-            if reason is None
-            for device in self._devices[person]
-        }
-
-    def add(
-        self,
-        behind: Sequence[Behind],
-        related: Sequence[Candidate],
-        circumstances: Circumstances,
-    ) -> None:
-        """The people around one student."""
-        student = behind[0].student
-        theirs = [
-            one
-            for one in related
-            if any(each.people is None or one.person in each.people for each in behind)
-        ]
-        if not theirs:
-            self._alone.append(student)
-        for one in theirs:
-            reason = self._reason(one, circumstances)
-            self._students[one.person].append(student)
-            self._devices[one.person] = one.live_devices
-            if reason is None or one.person not in self._reasons:
-                self._reasons[one.person] = reason
-
-    def funnel(
-        self, rows: int, students: int, families: int | None, units: int,
-        seen: Collection[DeviceId],
-    ) -> Funnel:  # fmt: skip
-        """All of it, with those who fell out."""
-        fell: dict[Step, list[Fallen]] = {step: [] for step in Step}
-        fell[Step.MAY_HEAR] = [Fallen(None, [student], None) for student in self._alone]
-        for person, reason in self._reasons.items():
-            if step := self._step(person, reason, seen):
-                fell[step].append(Fallen(person, self._students[person], reason))
-        people = len(self._reasons)
-        may_hear = people - sum(one.person is not None for one in fell[Step.MAY_HEAR])
-        with_device = may_hear - len(fell[Step.WITH_DEVICE])
-        switched_on = with_device - len(fell[Step.SWITCHED_ON])
-        return Funnel(
-            rows, students, families, people, may_hear, with_device, switched_on,
-            switched_on - len(fell[Step.LATELY]), len(self.devices), units, fell,
-        )  # fmt: skip
-
-    def _reason(self, one: Candidate, circumstances: Circumstances) -> Reason | None:
-        """Whether a message is switched off is asked last here: it is the family's own choice."""
-        case = standing_case(Kind.BROADCAST, EVERY_SCHOOL, one, circumstances)
-        return refusal(case, _OTHERS) or (None if self._is_emergency else broadcasts_on(case))
-
-    def _step(
-        self, person: PersonId, reason: Reason | None, seen: Collection[DeviceId]
-    ) -> Step | None:
-        if reason in _MAY_HEAR:
-            return Step.MAY_HEAR
-        if reason is Reason.BROADCASTS_OFF:
-            return Step.SWITCHED_ON
-        if reason is not None:
-            return Step.WITH_DEVICE
-        return None if any(one in seen for one in self._devices[person]) else Step.LATELY

@@ -21,10 +21,10 @@ from engine.ports.broadcasts import Broadcast, Texts
 from engine.runtime.behind import FindBehind
 from engine.services.actor import Actor
 from engine.services.broadcasts.drafts import at_version, known
-from engine.services.broadcasts.funnel import Funnel, funnel
+from engine.services.broadcasts.funnel import Funnel, funnel, recipients
 from engine.services.broadcasts.refusals import changed_meanwhile, not_now
 from engine.services.broadcasts.writing import require_faultless
-from engine.sources.selection import Selection
+from engine.sources.selection import Selection, usable
 from engine.store import broadcasts, district, expansions
 from rules.broadcasts import BroadcastId, BroadcastState, needs_approval
 from rules.tool_rights import Schools
@@ -45,7 +45,8 @@ FARTHEST: Final = timedelta(days=366)
 A_WHILE: Final = timedelta(minutes=1)
 """How long an estimate is good that took long."""
 _LONG: Final = 0.5  # seconds
-_ESTIMATES: Final[WeakKeyDictionary[Database, dict[Any, tuple[datetime, Funnel]]]] = (
+_Asked = tuple[bytes, Schools, bool]
+_ESTIMATES: Final[WeakKeyDictionary[Database, dict[_Asked, tuple[datetime, Funnel]]]] = (
     WeakKeyDictionary()
 )
 
@@ -70,12 +71,9 @@ def estimate(
     What took long is good for A_WHILE: the pages ask on each step, and whoever sends has just seen
     it.
     """
-    of_any_unit = msgspec.structs.replace(selection, unit=None)
-    asked = (msgspec.json.encode(of_any_unit), schools, is_emergency)
-    known = _ESTIMATES.setdefault(database, {})
-    found = known.get(asked)
-    if found is not None and now - found[0] < A_WHILE:
-        return found[1]
+    known, asked = _ESTIMATES.setdefault(database, {}), _asked(selection, schools, is_emergency)
+    if found := _fresh(database, asked, now):
+        return found
     began = time.monotonic()
     estimated = funnel(database, find, selection, schools, now, is_emergency=is_emergency)
     if time.monotonic() - began > _LONG:
@@ -104,6 +102,7 @@ def send(
     if _was_sent_from(one, version):
         return one
     _require_sendable(one, by, schools, at)
+    _require_answerable(find, selection_of(one))
     waits = _needs_approval(database, find, one, schools, by.at)
     with database.write() as connection:
         one = known(connection, name)
@@ -236,6 +235,15 @@ def _require_sendable(one: Broadcast, by: Actor, schools: Schools, at: datetime 
         )
 
 
+def _require_answerable(find: FindBehind, selection: Selection) -> None:
+    if usable(find.source, selection) != selection:
+        raise SchoolbellError(
+            "A search of which all was selected cannot be made any more: the student information"
+            " system does not give what it asked for.",
+            "Open the message, look whom it reaches without that search, and save it.",
+        )
+
+
 def selection_of(one: Broadcast) -> Selection:
     """What was chosen for a broadcast; raises SchoolbellError for what is none."""
     try:
@@ -255,8 +263,22 @@ def _needs_approval(
         above = district.approval_above(connection)
     if not above:
         return False
-    found = estimate(database, find, selection_of(one), schools, now, is_emergency=one.is_emergency)
-    return needs_approval(found.recipients, above)
+    selection = selection_of(one)
+    if found := _fresh(database, _asked(selection, schools, one.is_emergency), now):
+        return needs_approval(found.recipients, above)
+    many = recipients(database, find, selection, schools, now, is_emergency=one.is_emergency)
+    return needs_approval(many, above)
+
+
+def _asked(selection: Selection, schools: Schools, is_emergency: bool) -> _Asked:
+    """What an estimate is of: it is the same for each unit."""
+    of_any_unit = msgspec.structs.replace(selection, unit=None)
+    return msgspec.json.encode(of_any_unit), schools, is_emergency
+
+
+def _fresh(database: Database, asked: _Asked, now: datetime) -> Funnel | None:
+    found = _ESTIMATES.get(database, {}).get(asked)
+    return found[1] if found is not None and now - found[0] < A_WHILE else None
 
 
 def _move(

@@ -54,6 +54,11 @@ class Narrowed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     words: str = ""
     days: Days | None = None
 
+    @property
+    def asks(self) -> Collection[str]:
+        """The fields by which it narrows."""
+        return [name for name in self.__struct_fields__ if getattr(self, name)]
+
 
 EVERYTHING: Final = Narrowed()
 """What narrows nothing."""

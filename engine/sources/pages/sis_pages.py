@@ -8,11 +8,12 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import Row, Select, desc, func, literal, tuple_
+from sqlalchemy import Row, Select, desc, func, literal, literal_column, select, tuple_
 
 from engine.database import Database
 from engine.sources import queries
 from engine.sources.definition import Definition
+from engine.sources.flags import allows
 from engine.sources.pages import order as order_by
 from engine.sources.pages.cells import words_of
 from engine.sources.pages.narrowing import EVERYTHING, Days, Narrowed, Questions
@@ -24,6 +25,7 @@ from rules.tool_rights import EVERYWHERE, Schools
 
 MOST_ROWS: Final = 500
 _KEYS_AT_ONCE: Final = 1_000
+_COUNTED_AT_ONCE: Final = 200_000  # keys of which no row is read
 _FILTERS: Final = ("school_id", "year", "grade", "homeroom", "type")
 _NOT_SHOWN: Final = ("id", "student_id", "class_id", "camp_id", "active")
 _IN: Final = {
@@ -172,16 +174,17 @@ class SisPages:
         """
         match page:
             case Page.STUDENTS:
-                for one in self._all(page, to, schools):
-                    yield Chosen(one.id, StudentId(one.id))
+                for (id_,) in self._cells(page, to, schools, "id"):
+                    yield Chosen(text_of(id_), StudentId(text_of(id_)))
             case Page.FAMILIES:
                 yield from self._of_families(self._ids(page, to, schools), schools)
             case Page.CLASSES | Page.CAMPS:
                 yield from self._taking_part(page, self._ids(page, to, schools), attending)
             case Page.CLASS_ENROLLMENTS | Page.CAMP_ENROLLMENTS:
                 wanted = replace(to, days=attending) if attending else to
-                for one in self._all(page, wanted, schools):
-                    yield Chosen(one.id, StudentId(one.student_id), enrollment=one.id)
+                for id_, student in self._cells(page, wanted, schools, "id", "student_id"):
+                    enrollment = text_of(id_)
+                    yield Chosen(enrollment, StudentId(text_of(student)), enrollment=enrollment)
 
     def ids(self, page: Page, to: Narrowed, schools: Schools = EVERYWHERE) -> frozenset[str]:
         """The ids of the rows of *page* that *to* narrows it to. Raises as `look` does."""
@@ -235,6 +238,17 @@ class SisPages:
                 found[StudentId(member.student_id)].add(member.family_id)
         return found
 
+    def how_many_families(self, students: Iterable[StudentId]) -> int | None:
+        """How many families these students have; None where the SIS has none."""
+        if self._pages.members is None:
+            return None
+        query, found, left = self._questions.query(MEMBERS), set[str](), iter(students)
+        while some := list(islice(left, _COUNTED_AT_ONCE)):
+            members = queries.narrowed(self._database.dialect, query, "student_id", some)
+            families = select(words_of("family_id")).select_from(members).distinct()
+            found.update(text_of(cell) for (cell,) in self._asked(MEMBERS, families))
+        return len(found)
+
     def _of_families(self, families: Iterable[str], schools: Schools) -> Iterator[Chosen]:
         people: dict[tuple[str, StudentId], set[PersonId]] = defaultdict(set)
         for member in self._at(schools, self._members("family_id", families)):
@@ -250,9 +264,12 @@ class SisPages:
         enrollments, key = _IN[page]
         for some in _some(ids):
             of_these: Any = {key: tuple(some)}
-            for one in self._all(enrollments, Narrowed(days=attending, **of_these)):
-                if one.active:
-                    yield Chosen(getattr(one, key), StudentId(one.student_id), enrollment=one.id)
+            for row, student, id_, active in self._cells(
+                enrollments, Narrowed(days=attending, **of_these), EVERYWHERE,
+                key, "student_id", "id", "active",
+            ):  # fmt: skip
+                if allows(active):
+                    yield Chosen(text_of(row), StudentId(text_of(student)), enrollment=text_of(id_))
 
     def _at(self, schools: Schools, members: Iterable[Member]) -> Iterator[Member]:
         """Those *members* whose student goes to one of these schools."""
@@ -281,10 +298,20 @@ class SisPages:
             return dict.fromkeys(to.id)
         return self.ids(page, to, schools)
 
+    def _cells(
+        self, page: Page, to: Narrowed, schools: Schools, *names: str
+    ) -> Sequence[Sequence[Any]]:
+        """Some columns of the rows: of a whole district nobody reads more than they need."""
+        columns: Sequence[Any] = [literal_column(f'page."{name}"') for name in names]
+        query = self._questions.select(page, to, schools)
+        asked = query.with_only_columns(*columns, maintain_column_froms=True)
+        found: Sequence[Sequence[Any]] = self._asked(page, asked)
+        return found
+
     def _all(self, page: Page, to: Narrowed, schools: Schools = EVERYWHERE) -> Sequence[Any]:
         return read(page, self._asked(page, self._questions.select(page, to, schools)))
 
-    def _asked(self, page: Page, query: Select[Any]) -> Sequence[Row[Any]]:
+    def _asked(self, page: str, query: Select[Any]) -> Sequence[Row[Any]]:
         with (
             self._database.read() as connection,
             queries.asking(self._database, f"[pages.{page}]"),

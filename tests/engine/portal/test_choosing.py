@@ -15,6 +15,7 @@ from engine.services.broadcasts import choosing
 from engine.services.broadcasts.selection import Selection
 from engine.services.staff import accounts
 from engine.sources.definition import Pages
+from engine.sources.pages import Page
 from rules.change import SchoolId
 from rules.tool_rights import Grant, Right, Tool
 from rules.wording.broadcasts import UnitKind
@@ -313,6 +314,33 @@ def test_a_sis_without_camps_has_no_such_page(browser: Browser) -> None:
                            "/families": False, "/classes": False}.items():  # fmt: skip
         assert (f'href="{path}"' in words) is is_there
     assert "4 enrollments" in anna.get("/enrollments").text
+
+
+def test_a_search_that_the_sis_cannot_make_any_more_is_left_out_and_said(anna: Browser) -> None:
+    send(anna, Tool.STUDENTS, go="all", grade="9")
+    send(anna, Tool.STUDENTS, shown=[BEN], tick=[BEN])
+    before = kept(anna, Tool.STUDENTS)
+    name = anna.post("/broadcasts/new?page=students", {"do": "keep", "title-en": "Hello"})
+    source = anna.portal.district.source
+    pages = source.definition.pages
+    assert pages.students
+    fewer = f"SELECT id, name, school_id FROM ({pages.students.query}) s"
+    students = msgspec.structs.replace(pages.students, query=fewer)
+    pages = msgspec.structs.replace(pages, students=students)
+    source.definition = msgspec.structs.replace(source.definition, pages=pages)
+    del source.pages
+
+    chosen, written = anna.get("/students"), anna.get("/broadcasts/new?page=students")
+    draft = anna.get(str(name.headers["location"]).partition("?")[0] + "/edit")
+
+    for answer in (chosen, written, draft):
+        assert answer.status_code == 200
+        assert "cannot be made any more" in answer.text
+    send(anna, Tool.STUDENTS, shown=[ADA], tick=[ADA])
+    assert before.of(Page.STUDENTS).matching
+    assert not kept(anna, Tool.STUDENTS).of(Page.STUDENTS).matching
+    assert set(ids(anna, Tool.STUDENTS)) == {ADA, BEN}
+    assert "cannot be made any more" not in anna.get("/students").text
 
 
 @pytest.fixture

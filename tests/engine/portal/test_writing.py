@@ -11,6 +11,7 @@ from sqlalchemy import text, update
 
 from engine.portal import cookies
 from engine.portal.guards import SETTLED
+from engine.portal.pages import writing
 from engine.services import settings
 from engine.services.broadcasts import choosing, drafts, templates
 from engine.services.broadcasts.drafts import Broadcast
@@ -194,6 +195,24 @@ def test_who_falls_out_is_named_with_the_reason(anna: Browser) -> None:
     people_page = plain(anna.get(link.group(1).replace("&amp;", "&")).text)
     assert "A restriction stands between this person and the student." in people_page
     assert "Ada Reyes" in people_page
+
+
+def test_who_falls_out_is_named_a_page_at_a_time(
+    anna: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_NAMED", 1)
+    whole = "/broadcasts/people?page=students&step=may+hear"
+    met: list[str] = []
+    path = whole
+    while path:
+        words = anna.get(path).text
+        met += re.findall(r"<td><bdi>([^<]*)</bdi>", words)
+        following = re.search(r'href="(/broadcasts/people\?[^"]*after=[^"]*)"', words)
+        path = following.group(1).replace("&amp;", "&") if following else ""
+    monkeypatch.setattr(writing, "_NAMED", 100)
+
+    assert met == re.findall(r"<td><bdi>([^<]*)</bdi>", anna.get(whole).text)
+    assert len(met) == len(set(met)) > 1
 
 
 def test_a_camp_is_for_those_who_attend_and_for_each_as_one_says(browser: Browser) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import event, select
@@ -13,10 +14,13 @@ from engine.ports import Queue
 from engine.runtime.behind import FindBehind
 from engine.services import settings
 from engine.services.broadcasts import drafts, sending, testing
-from engine.services.broadcasts.funnel import Funnel, Step, names
+from engine.services.broadcasts.funnel import Fallen, Funnel, Step, fallen
+from engine.services.broadcasts.funnel import Page as PageOfPeople
 from engine.services.broadcasts.refusals import ChangedMeanwhile, NotNow
+from engine.services.broadcasts.selection import Part, Selection
 from engine.services.broadcasts.sending import CORRECTED, SENT
 from engine.services.broadcasts.writing import Refused
+from engine.sources.pages import Narrowed, Page
 from engine.store import app
 from engine.store.staff.tables import audit
 from rules.broadcasts import BroadcastState
@@ -222,6 +226,11 @@ def test_of_two_corrections_at_once_one_is_told_so(office: Office) -> None:
     assert acts(office).count(CORRECTED) == 1
 
 
+def who_falls(office: Office, step: Step, *students: str) -> PageOfPeople:
+    chosen = of_students(*students)
+    return fallen(office.database, office.find, chosen, EVERYWHERE, office.now().at, step)
+
+
 def test_the_estimate_says_at_which_step_who_falls_out_and_why(office: Office) -> None:
     office.district.app(
         app.subscribe, PersonId(FATHER), StudentId(ADA), Kind.BROADCAST, enabled=False
@@ -233,11 +242,15 @@ def test_the_estimate_says_at_which_step_who_falls_out_and_why(office: Office) -
     assert (found.rows, found.students, found.people) == (2, 2, 7)
     assert (found.may_hear, found.with_device, found.switched_on) == (4, 3, 2)
     assert (found.devices, found.recipients, found.seen_lately) == (2, 2, 2)
-    fell = {step: {(one.person, one.reason) for one in those} for step, those in found.fell.items()}
-    assert fell[Step.SWITCHED_ON] == {(FATHER, Reason.BROADCASTS_OFF)}
-    assert (UNCLE, Reason.RESTRICTED) in fell[Step.MAY_HEAR]
-    called, _ = names(office.database, found.fell[Step.SWITCHED_ON])
-    assert called == {FATHER: "Mark Reyes"}
+    assert found.fell == {
+        Step.MAY_HEAR: 3, Step.WITH_DEVICE: 1, Step.SWITCHED_ON: 1, Step.LATELY: 0,
+    }  # fmt: skip
+    switched_off = who_falls(office, Step.SWITCHED_ON, ADA, BEN)
+    assert switched_off.fallen == [Fallen(PersonId(FATHER), [ADA], Reason.BROADCASTS_OFF)]
+    assert switched_off.people == {FATHER: "Mark Reyes"}
+    assert Fallen(PersonId(UNCLE), [ADA], Reason.RESTRICTED) in (
+        who_falls(office, Step.MAY_HEAR, ADA, BEN).fallen
+    )
 
 
 def test_who_was_not_seen_lately_is_told_all_the_same(office: Office) -> None:
@@ -248,7 +261,7 @@ def test_who_was_not_seen_lately_is_told_all_the_same(office: Office) -> None:
     )
 
     assert (found.recipients, found.seen_lately, found.devices) == (3, 0, 3)
-    assert {one.reason for one in found.fell[Step.LATELY]} == {None}
+    assert {one.reason for one in who_falls(office, Step.LATELY, ADA).fallen} == {None}
 
 
 def test_an_emergency_counts_who_switched_messages_off(office: Office) -> None:
@@ -293,14 +306,24 @@ def test_a_number_of_recipients_that_is_none_is_refused(office: Office, number: 
         approval_above(office, number)
 
 
+def test_what_the_sis_cannot_be_asked_any_more_is_not_sent(office: Office) -> None:
+    lost = Part(matching=(Narrowed(type=("a type of pupil",)),))
+    chosen = msgspec.to_builtins(Selection(page=Tool.STUDENTS, parts={Page.STUDENTS: lost}))
+    name = drafts.new(office.database, ALICE, a_draft()._replace(selection=chosen))
+
+    with pytest.raises(SchoolbellError, match="cannot be made any more"):
+        sending.send(office.database, office.find, ALICE, name, 1, EVERYWHERE)
+    assert drafts.one(office.database, name).state is BroadcastState.DRAFT
+
+
 def test_what_took_long_to_estimate_is_not_asked_again_at_once(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending, "_LONG", -1.0)
     approval_above(office, 2)
     asked: list[object] = []
-    find = office.find.of
-    monkeypatch.setattr(FindBehind, "of", lambda _self, *what: asked.append(what) or find(*what))
+    find = office.find.asked
+    monkeypatch.setattr(FindBehind, "asked", lambda _self, *what: asked.append(what) or find(*what))
 
     def estimated(**unit: UnitKind) -> Funnel:
         chosen = replace(of_students(ADA, BEN), **unit)
