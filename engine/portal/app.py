@@ -18,6 +18,7 @@ from engine.portal.errors import handle_errors
 from engine.portal.families.api import devices as devices_api
 from engine.portal.families.api import logins as logins_api
 from engine.portal.families.api import session as session_api
+from engine.portal.families.api import web_push as web_push_api
 from engine.portal.pages import (
     account,
     audit,
@@ -51,7 +52,7 @@ _PAGES: Final = (
 )  # fmt: skip
 _API: Final = (
     me_api, settings_api, broadcasts_api, monitor_api, audit_api, tasks_api, session_api,
-    logins_api, devices_api,
+    logins_api, devices_api, web_push_api,
 )  # fmt: skip
 
 

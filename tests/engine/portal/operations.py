@@ -25,6 +25,7 @@ OF_EVERYBODY = {"/", *(f"/account{rest}" for rest in (
 OF_FAMILIES = {f"/api/v1{path}" for path in (
     "/session", "/session/invitation", "/session/refresh", "/logins", "/logins/{login}",
     "/devices", "/devices/{device}", "/devices/{device}/test",
+    "/web-push",
 )}  # fmt: skip
 """What members of families ask; `test_families.py` walks over it."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import httpx2
@@ -13,11 +15,12 @@ from fastapi.routing import iter_route_contexts
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as exploring
 
-from engine.config import AppSettings
+from engine.config import AppSettings, WebPushSettings
 from engine.portal.app import application
 from engine.portal.families.guards import families_are_served, family_member
 from engine.portal.guards import signed_in
 from engine.portal.portal import Portal
+from engine.secrets import vapid
 from engine.services import settings
 from engine.services.actor import Actor
 from engine.services.families import accounts, invitations
@@ -220,6 +223,54 @@ def test_what_can_be_no_device_is_refused_and_not_repeated(
     assert "ab" * 32 not in answer.text
 
 
+# Browsers
+
+
+SUBSCRIPTION: Final = json.dumps(
+    {
+        "endpoint": "https://web.push.apple.com/QGuQyavXutnMH9dtjCFqzY9bH",
+        "expirationTime": None,
+        "keys": {
+            "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6"
+            "SRpkNtoIAiw4",
+            "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+        },
+    }
+)
+
+
+def test_a_browser_is_told_what_to_subscribe_for(browser: Browser, tmp_path: Path) -> None:
+    app = an_app(browser)
+    assert app.ask("GET", "/web-push").json() == {"public_key": None, "hosts": []}
+
+    vapid.make(tmp_path / "key.pem")
+    ours = WebPushSettings(key_file=tmp_path / "key.pem", contact="mailto:it@district.example")
+    district = browser.portal.district
+    district.config = district.config.model_copy(update={"web_push": ours})
+
+    found = app.ask("GET", "/web-push").json()
+    assert vapid.is_public_key(found["public_key"])
+    assert "*.push.apple.com" in found["hosts"]
+
+
+def test_a_browser_registers_its_subscription(browser: Browser) -> None:
+    app = an_app(browser)
+    first = app.register(kind="web_push", token=SUBSCRIPTION)
+    again = app.register(kind="web_push", token=SUBSCRIPTION)
+
+    assert first == again
+    assert app.ask("GET", "/devices").json()[0]["kind"] == "web_push"
+
+
+def test_a_browser_of_a_host_that_is_not_listed_is_refused(browser: Browser) -> None:
+    wrong = SUBSCRIPTION.replace("web.push.apple.com", "169.254.169.254")
+
+    answer = an_app(browser).ask("PUT", "/devices", json={"kind": "web_push", "token": wrong})
+
+    assert answer.status_code == 422
+    assert "169.254" not in answer.text
+
+
 # Nobody reaches what is another's
 
 
@@ -271,7 +322,7 @@ def test_nobody_and_no_member_of_staff_gets_in(portal: Portal, browser: Browser)
             assert answer.status_code == 401, one
             assert "Refresh the session" in answer.json()["detail"]
         asked += 1
-    assert asked == 9
+    assert asked == 10
     mine = [one["id"] for one in app.ask("GET", "/devices").json() if one["this"]]
     assert mine == [device]
 
@@ -350,7 +401,7 @@ def test_no_operation_ever_fails_or_answers_other_than_its_document_says(
 
         explore()
         asked += 1
-    assert asked == 12
+    assert asked == 13
 
 
 def test_nothing_secret_stands_in_a_log(
