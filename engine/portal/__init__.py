@@ -8,6 +8,8 @@ guards        who is signed in, and whether they may
 rendering     templates, languages, moments as people write them
 navigation    the tools, as they are listed
 browsers      what browsers are called
+typed         what somebody types into a page
+families/     what families reach: the app's API
 pages/        one file for each page
 templates/ static/ locales/
 """

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from urllib.parse import urlencode
 
 import segno
-from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 
@@ -19,6 +19,7 @@ from engine.portal.guards import Needs, ThePortal, actor
 from engine.portal.languages import marked as _
 from engine.portal.portal import Portal
 from engine.portal.rendering import page
+from engine.portal.typed import Typed, TypedInForm
 from engine.services.families import accounts, invitations
 from engine.services.families.accounts import Looked
 from engine.services.families.standing import FOR_STAFF
@@ -33,8 +34,6 @@ pages = APIRouter(prefix="/people", include_in_schema=False)
 
 May = Annotated[Visit, Depends(Needs(Tool.PEOPLE, anywhere=True))]
 MayChange = Annotated[Visit, Depends(Needs(Tool.PEOPLE, Right.WRITE, anywhere=True))]
-Typed = Annotated[str, Query(max_length=200)]
-Words = Annotated[str, Form(max_length=200)]
 
 _NOBODY: Final = (
     _("There is no such person"),
@@ -81,7 +80,7 @@ def show(
 
 @pages.post("/person/invite")
 def invite(
-    request: Request, portal: ThePortal, visit: MayChange, student: Words, person: Words
+    request: Request, portal: ThePortal, visit: MayChange, student: TypedInForm, person: TypedInForm
 ) -> Response:
     """Make a code to sign in with, and show it once."""
     family = _family(portal, visit, student, person, Right.WRITE)
@@ -105,7 +104,7 @@ def invite(
 
 @pages.post("/person/take-back")
 def take_back(
-    request: Request, portal: ThePortal, visit: MayChange, student: Words, person: Words
+    request: Request, portal: ThePortal, visit: MayChange, student: TypedInForm, person: TypedInForm
 ) -> Response:
     """Let the code that a person has do no more."""
     if _family(portal, visit, student, person, Right.WRITE) is None:
@@ -117,7 +116,7 @@ def take_back(
 
 @pages.post("/person/disable")
 def disable(
-    request: Request, portal: ThePortal, visit: MayChange, student: Words, person: Words
+    request: Request, portal: ThePortal, visit: MayChange, student: TypedInForm, person: TypedInForm
 ) -> Response:
     """Let a person sign in no more, and end every login and push at once."""
     if _family(portal, visit, student, person, Right.WRITE) is None:
@@ -128,7 +127,7 @@ def disable(
 
 @pages.post("/person/enable")
 def enable(
-    request: Request, portal: ThePortal, visit: MayChange, student: Words, person: Words
+    request: Request, portal: ThePortal, visit: MayChange, student: TypedInForm, person: TypedInForm
 ) -> Response:
     """Let a person sign in again."""
     if _family(portal, visit, student, person, Right.WRITE) is None:
@@ -139,7 +138,7 @@ def enable(
 
 @pages.post("/person/sign-out")
 def sign_out(
-    request: Request, portal: ThePortal, visit: MayChange, student: Words, person: Words
+    request: Request, portal: ThePortal, visit: MayChange, student: TypedInForm, person: TypedInForm
 ) -> Response:
     """End every login of a person, with the pushes."""
     if _family(portal, visit, student, person, Right.WRITE) is None:

@@ -19,6 +19,7 @@ from engine.portal.guards import Needs, ThePortal, actor
 from engine.portal.languages import marked as _
 from engine.portal.portal import Portal
 from engine.portal.rendering import language_of, page
+from engine.portal.typed import Typed
 from engine.services import texts, why
 from engine.services.broadcasts.received import Received, received
 from engine.services.staff import auditing, rights, students
@@ -36,7 +37,6 @@ from rules.wording import Text
 pages = APIRouter(prefix="/why", include_in_schema=False)
 
 May = Annotated[Visit, Depends(Needs(Tool.WHY, anywhere=True))]
-Typed = Annotated[str, Query(max_length=200)]
 
 Titles = Callable[[Facts | None], str]
 

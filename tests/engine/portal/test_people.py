@@ -180,3 +180,12 @@ def test_a_password_alone_invites_nobody(browser: Browser) -> None:
     browser.make_account("olga", READ, WRITE)
     browser.sign_in("olga")
     assert do(browser, "invite")[0] == 403
+
+
+@pytest.mark.parametrize("odd", ["\0", "4\0", "\ufffd", "x" * 150])
+def test_what_is_no_id_is_nobodys(office: Browser, odd: str) -> None:
+    assert office.get("/people", params={"q": odd}).status_code == 200
+    for student, who in ((odd, MOTHER), (ADA, odd)):
+        found = office.get("/people/person", params={"student": student, "person": who})
+        assert found.status_code == 404
+        assert do(office, "disable", who, student)[0] == 404

@@ -482,3 +482,14 @@ def test_messages_from_the_school_are_listed_with_what_became_of_them(
     assert "A push went out to each live device." in mother
     assert "Snow day" in uncle
     assert "A restriction stands between this person and the student." in uncle
+
+
+@pytest.mark.parametrize("odd", ["\0", f"{ADA}\0"])
+def test_what_no_database_takes_is_nobodys(support: Browser, odd: str) -> None:
+    assert support.get("/why", params={"q": odd}).status_code == 200
+    for page, asked in (
+        ("student", {"id": odd}), ("person", {"student": ADA, "person": odd}),
+        ("person", {"student": odd, "person": MOTHER}), ("change", {"id": odd}),
+        ("decision", {"student": ADA, "person": odd, "change": odd}),
+    ):  # fmt: skip
+        assert support.get(f"/why/{page}", params=asked).status_code == 404, (page, asked)
