@@ -91,8 +91,9 @@ class FcmPayload:
 def fcm_message(pyfcm: FCMNotification, values: Mapping[str, str], shape: Shape) -> bytes:
     """The whole message as pyfcm builds it, except that pyfcm knows no installation ids.
 
-    The tag replaces what Android shows, the collapse id what iOS shows. HIGH, because every
-    push is shown: FCM lowers apps whose urgent messages show nothing.
+    The tag replaces what Android shows, the collapse id what iOS shows. Each kind has a channel on
+    Android, which people may silence there; of an app that made none FCM takes the default. HIGH,
+    because every push is shown: FCM lowers apps whose urgent messages show nothing.
 
     What is sealed is for the app to open before it is shown. iOS allows that when the content is
     called mutable. Android shows a `notification` without asking the app, so there the text that
@@ -112,6 +113,8 @@ def fcm_message(pyfcm: FCMNotification, values: Mapping[str, str], shape: Shape)
         apns["payload"] = {"aps": {"alert": text, "sound": "default", "mutable-content": 1}}
     else:
         android["notification"] = {"tag": values["collapse_id"]}
+        if shape.has_kind:
+            android["notification"]["channel_id"] = values["kind"]
     message: bytes = pyfcm.parse_payload(
         fcm_token=values["token"],
         notification_title=None if shape.is_sealed else text["title"],
@@ -159,7 +162,7 @@ def _fitted(push: Push) -> tuple[str, str]:
 def _room_at_fcm(push: Push) -> int:
     data = {"push_id": push.id, "collapse_id": push.collapse_id, "tag": push.collapse_id}
     if push.kind:
-        data["kind"] = push.kind
+        data |= {"kind": push.kind, "channel_id": push.kind}
     if push.sealed:
         data |= {"sealed": push.sealed, "title": "", "body": "", "mutable-content": "1"}
     room = LIMIT - len(_encode({"notification": {"title": "", "body": ""}, "data": data}))

@@ -99,6 +99,18 @@ def test_half_a_character_cannot_be_sent(field: str) -> None:
         apns_payload(push)
 
 
+def test_a_kind_has_a_channel_on_android_where_it_may_be_known() -> None:
+    known, hidden = (message(a_push(kind=kind))["android"] for kind in ("grade", ""))
+
+    assert known["notification"]["channel_id"] == "grade"
+    assert "channel_id" not in hidden["notification"]
+
+
+def test_what_is_sealed_names_no_channel_on_the_way() -> None:
+    """The app opens it, and shows it in the channel that it finds there."""
+    assert "notification" not in message(a_push(kind="grade", sealed="AAAA"))["android"]
+
+
 def test_fcm_itself_takes_the_message() -> None:
     send = read(json.loads(PAYLOAD.build(PUSH, NOW).body))
     assert isinstance(send, Send)
