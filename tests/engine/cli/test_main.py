@@ -70,7 +70,7 @@ def test_install_says_what_it_made_and_what_is_left_to_do(bare: Bell) -> None:
     said = bare("install")
 
     assert "are at revision" in said
-    assert "Changes of 13 tables are captured" in said
+    assert "Changes of 14 tables are captured" in said
     assert "9 people, 3 students, 7 rights" in said
     assert "`schoolbell enable` switches them on" in said
 
@@ -281,14 +281,14 @@ def test_why_shows_as_many_decisions_as_asked_for(bell: Bell) -> None:
 
 def test_sync_says_what_the_directory_lists(bell: Bell) -> None:
     assert bell("sync") == (
-        "The directory lists 2 schools, 3 calendars, 9 people, 3 students, 7 rights.\n"
+        "The directory lists 2 schools, 3 calendars, 2 terms, 9 people, 3 students, 7 rights.\n"
     )
 
 
 def test_capture_is_checked_table_by_table(bell: Bell) -> None:
     said = bell("capture", "check")
 
-    assert said.count("in place") == 13
+    assert said.count("in place") == 14
     assert "Not seen by triggers" in said
 
 
@@ -308,7 +308,7 @@ def test_capture_is_removed_after_a_question(bell: Bell) -> None:
     said = bell("capture", "remove", "--yes")
 
     assert refused.exit_code == 1
-    assert "Removed 52 triggers and the outbox." in said
+    assert "Removed 56 triggers and the outbox." in said
 
 
 def test_replay_says_how_many_changes_go_again(bell: Bell) -> None:

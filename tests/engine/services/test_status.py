@@ -229,7 +229,7 @@ def test_the_status_of_a_healthy_engine_fits_on_a_screen_and_exits_0(bell: Bell)
     assert said.splitlines() == [
         "Push notifications   on",
         "Lock screens show    full texts; end-to-end sealing off",
-        "Capture              13 watches in place",
+        "Capture              14 watches in place",
         "Not relayed yet      0 rows, the oldest 0 s",
         "Queue changes        0 messages",
         "Queue pushes         0 messages",
