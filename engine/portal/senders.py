@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -9,13 +10,13 @@ from fastapi import Depends, Request
 from engine.errors import SchoolbellError
 from engine.portal.guards import Forbidden, Needs, ThePortal, signed_in
 from engine.portal.portal import Portal
-from engine.services.broadcasts import drafts
+from engine.services.broadcasts import drafts, following
 from engine.services.broadcasts.drafts import Broadcast
 from engine.services.broadcasts.refusals import not_there
 from engine.services.staff.signing_in import Visit
 from rules.broadcasts import BroadcastId
 from rules.identity import is_origin
-from rules.tool_rights import NOWHERE, Grant, Right, Schools, Tool
+from rules.tool_rights import EVERYWHERE, NOWHERE, Grant, Right, Schools, Tool
 from rules.wording.broadcasts import UNITS
 
 _FIRST = next(iter(UNITS))
@@ -106,25 +107,43 @@ def may_mark_emergency(visit: Visit, page: Tool) -> bool:
     return not where.is_empty and where.covers(schools_to_send_to(visit, page))
 
 
-def sees(visit: Visit, one: Broadcast) -> bool:
+def sees_all(visit: Visit, one: Broadcast) -> bool:
     """Whether somebody began a broadcast, or may see those of all its schools."""
-    return one.author_id == visit.account.id or covers(
-        schools_for(visit, Tool.BROADCASTS, Right.READ), one
-    )
+    return one.author_id == visit.account.id or covers(schools_to_read_of(visit), one)
+
+
+def seen(portal: Portal, visit: Visit, some: Sequence[Broadcast]) -> Sequence[Broadcast]:
+    """Those of some that somebody may see, all of them or what reached families of their schools.
+
+    Nobody has got what has not begun: then it is of no school yet.
+    """
+    others = [one.id for one in some if not sees_all(visit, one)]
+    reached = following.that_reached(portal.district.database, others, schools_to_read_of(visit))
+    return [one for one in some if one.id in reached or sees_all(visit, one)]
+
+
+def schools_to_read_of(visit: Visit) -> Schools:
+    """The schools whose families' broadcasts somebody may see."""
+    return schools_for(visit, Tool.BROADCASTS, Right.READ)
 
 
 def sends(visit: Visit, one: Broadcast) -> bool:
     """Whether somebody may change, stop or correct it: as its author, or at all its schools."""
     where = schools_to_send_to(visit, one.page)
     is_author = one.author_id == visit.account.id and not where.is_empty
-    return is_author or (sees(visit, one) and covers(where, one))
+    return is_author or (sees_all(visit, one) and covers(where, one))
 
 
 def seen_at(visit: Visit, one: Broadcast) -> Schools:
     """The schools whose students somebody may see behind a broadcast."""
     if sends(visit, one):
         return schools_to_send_to(visit, one.page)
-    return schools_for(visit, Tool.BROADCASTS, Right.READ)
+    return schools_to_read_of(visit)
+
+
+def counted_at(visit: Visit, one: Broadcast) -> Schools:
+    """The schools whose families are in the figures that somebody sees of a broadcast."""
+    return EVERYWHERE if sees_all(visit, one) else schools_to_read_of(visit)
 
 
 def approves(visit: Visit, one: Broadcast) -> bool:
@@ -133,9 +152,9 @@ def approves(visit: Visit, one: Broadcast) -> bool:
     return one.author_id != visit.account.id and covers(where, one)
 
 
-def require_to_see(visit: Visit, one: Broadcast) -> None:
-    """Raise Forbidden unless somebody may see it."""
-    if not sees(visit, one):
+def require_to_see(portal: Portal, visit: Visit, one: Broadcast) -> None:
+    """Raise Forbidden unless somebody may see it, or what of it reached their schools."""
+    if not seen(portal, visit, [one]):
         raise Forbidden(visit, Grant(Tool.BROADCASTS, Right.READ))
 
 
@@ -153,7 +172,7 @@ def require_to_approve(visit: Visit, one: Broadcast) -> None:
 
 def covers(where: Schools, one: Broadcast) -> bool:
     """A draft is of no school yet, so it is for those who may everywhere."""
-    of = one.schools or Schools(frozenset(), everywhere=True)
+    of = one.schools or EVERYWHERE
     return not where.is_empty and where.covers(of)
 
 

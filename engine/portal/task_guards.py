@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from engine.errors import SchoolbellError
 from engine.portal.guards import Forbidden, Needs, ThePortal, actor, signed_in
 from engine.portal.portal import Portal
-from engine.portal.senders import covers, schools_for, seen_at, sees
+from engine.portal.senders import covers, schools_for, schools_to_read_of, seen_at, sees_all
 from engine.services import exports, tasks
 from engine.services.broadcasts.drafts import Broadcast
 from engine.services.exports import Wanted
@@ -126,8 +126,11 @@ def _may_see_all_of(visit: Visit, one: Export) -> bool:
     if one.broadcast is None:
         return False
     as_task = may(visit, one.broadcast, Right.READ) and schools_of_tasks(visit)
-    as_broadcast = sees(visit, one.broadcast) and seen_at(visit, one.broadcast)
-    return any(where and where.covers(one.export.schools) for where in (as_task, as_broadcast))
+    as_broadcast = sees_all(visit, one.broadcast) and seen_at(visit, one.broadcast)
+    as_reached = one.has_reached and schools_to_read_of(visit)
+    return any(
+        where and where.covers(one.export.schools) for where in (as_task, as_broadcast, as_reached)
+    )
 
 
 def _started(request: Request, portal: Portal, visit: Visit) -> bool:

@@ -116,8 +116,13 @@ class Expanding(Protocol):
         """Those who are recipients already."""
         ...
 
-    def add(self, recipients: Sequence[Recipient], held: Sequence[Notification]) -> None:
-        """Store recipients, and what is told to those whose turn will come."""
+    def add(
+        self, recipients: Sequence[Recipient], held: Sequence[Notification], schools: Schools
+    ) -> None:
+        """Store recipients of what is sent for *schools*, and what is told to whose turn will come.
+
+        Kept with them is at which of these schools the students are because of whom they hear.
+        """
         ...
 
     def unfinished(self, limit: int, *, before: int | None = None) -> Sequence[Notification]:

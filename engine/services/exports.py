@@ -232,7 +232,8 @@ def _new(connection: Connection, by: Actor, wanted: Wanted) -> Export:
         total = audit.count(connection, until)
     else:
         until = 0
-        total = sum(recipients.counts(connection, BroadcastId(wanted.subject)).values())
+        name = BroadcastId(wanted.subject)
+        total = sum(recipients.counts(connection, name, wanted.schools).values())
     return Export(
         exports.new_id(by.at), wanted.of, wanted.subject, wanted.schools, by.staff, by.name,
         ExportState.MAKING, until, "", total, 0, 0, 0, None, None, by.at, by.at,

@@ -108,11 +108,15 @@ _STANDINGS: Final[Mapping[BroadcastState, Standing]] = {
 
 
 class Export(NamedTuple):
-    """A copy that somebody asked for, of a *broadcast* or of the audit log, and who looked."""
+    """A copy that somebody asked for, of a *broadcast* or of the audit log, and who looked.
+
+    *has_reached* says whether the broadcast reached families of the schools that it is about.
+    """
 
     export: Made
     broadcast: Broadcast | None = None
     look: Look | None = None
+    has_reached: bool = False
 
     @property
     def title(self) -> str:
@@ -269,8 +273,12 @@ def _exports(connection: Connection) -> Iterator[Export]:
 
 
 def _export(connection: Connection, made: Made) -> Export:
-    of = made.of is ExportOf.RECIPIENTS and broadcasts.one(connection, made.subject)
-    return Export(made, of or None, task_looks.of(connection, [made.id]).get(made.id))
+    look = task_looks.of(connection, [made.id]).get(made.id)
+    if made.of is not ExportOf.RECIPIENTS:
+        return Export(made, None, look)
+    name = BroadcastId(made.subject)
+    reached = recipients.that_reached(connection, [name], made.schools)
+    return Export(made, broadcasts.one(connection, name), look, name in reached)
 
 
 T = TypeVar("T", Task, Export)

@@ -1,7 +1,8 @@
 """Expand: a broadcast to what each of its recipients is told.
 
 In:         broadcasts that are to be sent, corrected or stopped.
-Out:        one recipient for every person who has to do with whom it is about, with a reason;
+Out:        one recipient for every person who has to do with whom it is about, with a reason, and
+            at which schools the students are because of whom they hear;
             notifications, held until release tells them.
 Guarantee:  ids come from the broadcast, its revision and the person, and each portion is one
             transaction: killed between any two it goes on, and nobody is there twice. A broadcast
@@ -46,6 +47,7 @@ from rules.identity import broadcast_notification_id
 from rules.notification import Hold, Notification, Origin, State
 from rules.plan import NO_PREFERENCES, moment_of_broadcast
 from rules.reasons import Reason
+from rules.tool_rights import EVERYWHERE
 
 AT_ONCE: Final = 1_000
 """People, or students, in one portion."""
@@ -133,6 +135,7 @@ class Expand:
                 expanding.add(
                     [each.recipient for each in new],
                     [self._held(one, each) for each in new if each.units],
+                    one.schools or EVERYWHERE,
                 )
             yield
         with self.ledger.expanding(one.id) as expanding:

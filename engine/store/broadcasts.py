@@ -7,10 +7,10 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, update
+from sqlalchemy import Column, Connection, Row, Select, and_, delete, or_, select, update
 
 from engine.ports.broadcasts import Broadcast, Texts
-from engine.store import schools
+from engine.store import recipients, schools
 from engine.store.bulk import insert_new, one_of
 from engine.store.tables import (
     broadcast_devices,
@@ -171,16 +171,18 @@ def forget(connection: Connection, before: datetime, limit: int) -> int:
     ).scalar()
     if name is None:
         return 0
-    gone = 0
-    for table, key in (
-        (broadcast_recipients, broadcast_recipients.c.person_id),
-        (broadcast_devices, broadcast_devices.c.device_id),
-    ):
-        is_of_it = table.c.broadcast_id == name
-        keys = set(connection.execute(select(key).where(is_of_it).limit(limit)).scalars())
-        if keys:
-            connection.execute(delete(table).where(is_of_it, one_of(connection, key, keys)))
-        gone += len(keys)
+    people = _some_of(connection, broadcast_recipients.c.person_id, name, limit)
+    if people:
+        recipients.forget(connection, BroadcastId(name), people)
+    devices = _some_of(connection, broadcast_devices.c.device_id, name, limit)
+    if devices:
+        connection.execute(
+            delete(broadcast_devices).where(
+                broadcast_devices.c.broadcast_id == name,
+                one_of(connection, broadcast_devices.c.device_id, devices),
+            )
+        )
+    gone = len(people) + len(devices)
     if not gone:
         connection.execute(delete(broadcasts).where(broadcasts.c.id == name))
     return gone or 1
@@ -201,6 +203,11 @@ def to_expand(connection: Connection, now: datetime) -> list[Broadcast]:
 def goes_on(connection: Connection, name: BroadcastId, **values: Any) -> None:
     """Change some fields as the engine does: what staff read of it stays the same version."""
     connection.execute(update(broadcasts).where(broadcasts.c.id == name).values(**_columns(values)))
+
+
+def _some_of(connection: Connection, key: Column[Any], name: str, limit: int) -> set[Any]:
+    query = select(key).where(key.table.c.broadcast_id == name).limit(limit)
+    return set(connection.execute(query).scalars())
 
 
 def _all(connection: Connection, query: Select[Any]) -> list[Broadcast]:

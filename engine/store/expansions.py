@@ -24,6 +24,7 @@ from rules.identity import push_id
 from rules.lanes import Lane
 from rules.notification import Notification, NotificationId, State
 from rules.reasons import Reason
+from rules.tool_rights import Schools
 
 # Moments at which turns come. Emergencies are before all others, by more than anything waits; and
 # all turns lie before the moment at which they are given, so that they are due.
@@ -101,9 +102,11 @@ class SqlExpanding:
         """See ports.broadcasts.Expanding.known."""
         return recipients.known(self._connection, self._name, people)
 
-    def add(self, found: Sequence[Recipient], held: Sequence[Notification]) -> None:
+    def add(
+        self, found: Sequence[Recipient], held: Sequence[Notification], schools: Schools
+    ) -> None:
         """See ports.broadcasts.Expanding.add."""
-        recipients.add(self._connection, self._name, found)
+        recipients.add(self._connection, self._name, found, schools)
         self._hold(held)
 
     def unfinished(self, limit: int, *, before: int | None = None) -> Sequence[Notification]:

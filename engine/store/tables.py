@@ -447,6 +447,16 @@ broadcast_recipients = table(
     Index(None, "person_id"),
 )
 
+# At which schools the students behind a recipient were when they were found; students of no school
+# are not here, nor schools that it was not sent for.
+broadcast_reached = table(
+    "broadcast_reached",
+    Column("broadcast_id", _Id, primary_key=True),
+    Column("school_id", Text, primary_key=True),
+    Column("person_id", Text, primary_key=True),
+    Column("student_id", Text, primary_key=True),
+)
+
 # Which phones heard, and because of whom: one that two people share hears once.
 broadcast_devices = table(
     "broadcast_devices",

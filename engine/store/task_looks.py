@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from engine.ports.broadcasts import Broadcast
-from engine.store import broadcasts
+from engine.store import broadcasts, recipients
 from engine.store.bulk import one_of
 from engine.store.tables import broadcast_recipients, notifications, task_looks
 from engine.store.tables import broadcasts as broadcasts_table
@@ -69,17 +69,23 @@ def take_back_faults(connection: Connection, name: BroadcastId) -> int:
 
     Expand then finds them anew, as it does whoever it has not seen.
     """
-    people = select(broadcast_recipients.c.person_id).where(*_faults_of(name))
+    people = set(
+        connection.execute(
+            select(broadcast_recipients.c.person_id).where(*_faults_of(name))
+        ).scalars()
+    )
+    if not people:
+        return 0
     connection.execute(
         delete(notifications).where(
             notifications.c.origin == Origin.BROADCAST,
             notifications.c.record == name,
             notifications.c.state == State.WITHDRAWN,
-            notifications.c.person_id.in_(people),
+            one_of(connection, notifications.c.person_id, people),
         )
     )
-    gone = connection.execute(delete(broadcast_recipients).where(*_faults_of(name)))
-    return int(gone.rowcount)
+    recipients.forget(connection, name, people)
+    return len(people)
 
 
 def _faults_of(name: str | ColumnElement[str]) -> tuple[ColumnElement[bool], ...]:

@@ -117,6 +117,20 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "schoolbell_broadcast_reached",
+        sa.Column("broadcast_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("school_id", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("student_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "broadcast_id",
+            "school_id",
+            "person_id",
+            "student_id",
+            name=op.f("pk_schoolbell_broadcast_reached"),
+        ),
+    )
+    op.create_table(
         "schoolbell_broadcast_recipients",
         sa.Column("broadcast_id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("person_id", sa.Text(), nullable=False),
@@ -1275,6 +1289,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_schoolbell_broadcast_recipients_broadcast_id_reason"))
 
     op.drop_table("schoolbell_broadcast_recipients")
+    op.drop_table("schoolbell_broadcast_reached")
     op.drop_table("schoolbell_broadcast_devices")
     with op.batch_alter_table("schoolbell_audit", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schoolbell_audit_staff_id_id"))

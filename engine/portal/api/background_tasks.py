@@ -189,7 +189,7 @@ def look(portal: ThePortal, visit: MayChange, task: UUID) -> ShownTask:
 @api.post("/broadcasts/{broadcast}/export", status_code=201, tags=["broadcasts"])
 def export_recipients(portal: ThePortal, visit: MaySeeBroadcast, one: TheBroadcast) -> ShownTask:
     """Begin to export what became of it for each person; a task, however much it is."""
-    require_to_see(visit, one)
+    require_to_see(portal, visit, one)
     return _begun(portal, visit, exports.of_recipients(one.id, seen_at(visit, one)))
 
 

@@ -13,20 +13,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.errors import SchoolbellError
 from engine.portal.api.document import REFUSALS
 from engine.portal.guards import Forbidden, ThePortal, actor
-from engine.portal.portal import Portal
 from engine.portal.senders import (
     MayApprove,
     MaySee,
     MaySend,
     TheBroadcast,
     ThePage,
+    counted_at,
     may_mark_emergency,
     require_to_approve,
     require_to_see,
     require_to_send,
     schools_to_send_to,
+    seen,
     seen_at,
-    sees,
 )
 from engine.services.broadcasts import drafts, following, sending
 from engine.services.broadcasts.drafts import Broadcast, Draft
@@ -202,11 +202,14 @@ def read_broadcasts(
     portal: ThePortal, visit: MaySee, state: BroadcastState | None = None,
     before: datetime | None = None,
 ) -> list[Shown]:  # fmt: skip
-    """Those that you may see, the last changed first; *before* is a moment with its offset."""
+    """Those that you may see, the last changed first; *before* is a moment with its offset.
+
+    Also what was sent for more schools than yours, once it has reached families of yours.
+    """
     found = drafts.every(
         portal.district.database, states=[state] if state else (), before=_aware(before), limit=100
     )
-    return [_shown(one) for one in found if sees(visit, one)]
+    return [_shown(one) for one in seen(portal, visit, found)]
 
 
 @api.post("/estimate")
@@ -234,9 +237,10 @@ def write(portal: ThePortal, visit: MaySend, page: ThePage, written: Written) ->
 
 @api.get("/{broadcast}")
 def read(portal: ThePortal, visit: MaySee, one: TheBroadcast) -> Progress:
-    """How far one is."""
-    require_to_see(visit, one)
-    return _progress(portal, one)
+    """How far one is; where you may see some of its schools, with the families of those."""
+    require_to_see(portal, visit, one)
+    found = following.progress(portal.district.database, one.id, counted_at(visit, one))
+    return _progress(found)
 
 
 @api.put("/{broadcast}")
@@ -317,7 +321,7 @@ def read_recipients(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> list[Recipient]:  # fmt: skip
     """What became of it for each person; *after* is the last person of the answer before."""
-    require_to_see(visit, one)
+    require_to_see(portal, visit, one)
     found = following.became(
         portal.district.database, one.id, seen_at(visit, one), after=after, limit=limit
     )
@@ -395,8 +399,7 @@ def _shown(one: Broadcast) -> Shown:
     )  # fmt: skip
 
 
-def _progress(portal: Portal, one: Broadcast) -> Progress:
-    found = following.progress(portal.district.database, one.id)
+def _progress(found: following.Progress) -> Progress:
     return Progress(
         broadcast=_shown(found.broadcast), expanded=found.is_expanded,
         recipients=found.recipients, told=found.told, waiting=found.waiting, silent=found.silent,

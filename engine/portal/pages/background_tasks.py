@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from engine.portal.guards import ThePortal, actor
+from engine.portal.guards import SETTLED, ThePortal, actor
 from engine.portal.portal import Portal
 from engine.portal.rendering import page
 from engine.portal.task_guards import (
@@ -28,7 +28,7 @@ from engine.portal.task_guards import (
 from engine.services import exports, tasks
 from engine.services.broadcasts import sending
 from engine.services.staff.signing_in import Visit
-from engine.services.tasks import Export, Task
+from engine.services.tasks import Export, Standing, Task
 from rules.exports import ExportOf
 from rules.tool_rights import Grant, Right
 
@@ -73,13 +73,19 @@ def show(
 
 @pages.get("/{task}/now")
 def renew_one(request: Request, portal: ThePortal, visit: MaySee, task: UUID) -> Response:
-    """What changes on the page of an export; of a message its numbers stand on the page itself."""
+    """What changes on the page of an export, which says so the last time.
+
+    Of a message its numbers stand on the page itself.
+    """
     one = found(portal, visit, task, Right.READ)
     if isinstance(one, Task):
         return RedirectResponse(f"/background-tasks/{task}", 303)
-    return page(
+    answer = page(
         request, "background_export_now.html", visit=visit, **_export_seen(portal, visit, one)
     )
+    if one.standing is not Standing.MAKING:
+        answer.headers[SETTLED] = "yes"
+    return answer
 
 
 @pages.get("/{task}/download")

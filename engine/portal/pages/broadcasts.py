@@ -22,11 +22,13 @@ from engine.portal.senders import (
     MaySend,
     TheBroadcast,
     approves,
+    counted_at,
     require_to_approve,
     require_to_see,
     require_to_send,
+    seen,
     seen_at,
-    sees,
+    sees_all,
     sends,
 )
 from engine.portal.task_guards import FILES, exported
@@ -59,7 +61,7 @@ def show_all(
         portal.district.database, states=states, before=_when(before), limit=_LISTED
     )
     return shown(
-        request, "broadcasts.html", visit=visit, listed=[one for one in found if sees(visit, one)],
+        request, "broadcasts.html", visit=visit, listed=seen(portal, visit, found),
         state=state, states=list(BroadcastState),
         older=found[-1].changed_at.isoformat() if len(found) == _LISTED else "",
     )  # fmt: skip
@@ -74,10 +76,10 @@ def show(request: Request, portal: ThePortal, visit: MaySee, one: TheBroadcast) 
 @pages.get("/{broadcast}/now")
 def renew(request: Request, portal: ThePortal, visit: MaySee, one: TheBroadcast) -> Response:
     """What changes on the page; the last time it says so."""
-    require_to_see(visit, one)
-    seen = _seen(portal, visit, one)
-    answer = shown(request, "broadcast_now.html", visit=visit, **seen)
-    if not seen["moves"]:
+    require_to_see(portal, visit, one)
+    now = _seen(portal, visit, one)
+    answer = shown(request, "broadcast_now.html", visit=visit, **now)
+    if not now["moves"]:
         answer.headers[SETTLED] = "yes"
     return answer
 
@@ -89,7 +91,7 @@ def show_recipients(
     after: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:  # fmt: skip
     """What became of it for each, of some reasons or of all."""
-    require_to_see(visit, one)
+    require_to_see(portal, visit, one)
     found = following.became(
         portal.district.database, one.id, seen_at(visit, one), reasons=reason, after=after,
         limit=_NAMED,
@@ -103,7 +105,7 @@ def show_recipients(
 @pages.post("/{broadcast}/export")
 def export(portal: ThePortal, visit: MaySee, one: TheBroadcast) -> Response:
     """The same of all, for a spreadsheet: at once, or as a task where it is much."""
-    require_to_see(visit, one)
+    require_to_see(portal, visit, one)
     wanted = exports.of_recipients(one.id, seen_at(visit, one))
     return to_export(exported(portal, visit, wanted, FILES[ExportOf.RECIPIENTS]))
 
@@ -210,7 +212,7 @@ def _show(
     request: Request, portal: Portal, visit: Visit, one: Broadcast,
     error: SchoolbellError | None = None,
 ) -> Response:  # fmt: skip
-    require_to_see(visit, one)
+    require_to_see(portal, visit, one)
     return shown(
         request, "broadcast.html", visit=visit, status=422 if error else 200, error=error,
         **_seen(portal, visit, one),
@@ -218,7 +220,7 @@ def _show(
 
 
 def _seen(portal: Portal, visit: Visit, one: Broadcast) -> Mapping[str, Any]:
-    progress = following.progress(portal.district.database, one.id)
+    progress = following.progress(portal.district.database, one.id, counted_at(visit, one))
     waits = progress.phones.told > progress.phones.accepted + progress.phones.refused
     return {
         "one": progress.broadcast,
@@ -226,6 +228,7 @@ def _seen(portal: Portal, visit: Visit, one: Broadcast) -> Mapping[str, Any]:
         "faults": _FAULTS,
         "sends": sends(visit, one),
         "approves": approves(visit, one),
+        "is_part": not sees_all(visit, one),
         "moves": one.state is BroadcastState.SENDING
         or (waits and portal.now - one.changed_at < _ANSWERED_WITHIN),
         "State": BroadcastState,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -19,14 +20,13 @@ from rules.broadcasts import BroadcastId
 from rules.change import PersonId, StudentId
 from rules.gates import EVERY_SCHOOL
 from rules.reasons import Reason
-from rules.tool_rights import Schools
+from rules.tool_rights import EVERYWHERE, Schools
 
 HEADING: Final = line((
     "person", "name", "audience", "students", "reason", "what_it_means", "problem", "phones",
     "accepted", "refused",
 ))  # fmt: skip
 """The first line of an export."""
-_AT_ONCE: Final = 500
 _HEARD: Final = frozenset({Reason.TOLD, Reason.DEVICE_ALREADY_TOLD, Reason.TOO_LATE})
 
 
@@ -73,7 +73,10 @@ class Progress(NamedTuple):
 
 
 class Became(NamedTuple):
-    """What became of a broadcast for one person; names are empty where nobody knows them now."""
+    """What became of a broadcast for one person, because of some *students*.
+
+    Names are empty where nobody knows them now, and where they are of another school by now.
+    """
 
     person: PersonId
     name: str
@@ -84,13 +87,23 @@ class Became(NamedTuple):
     phones: Phones
 
 
-def progress(database: Database, name: BroadcastId) -> Progress:
-    """How far it is; raises NotThere."""
+def progress(database: Database, name: BroadcastId, schools: Schools = EVERYWHERE) -> Progress:
+    """How far it is with those who hear because of students at *schools*; raises NotThere."""
     with database.read() as connection:
         one = known(connection, name)
         return Progress(
-            one, recipients.counts(connection, name), recipients.phones(connection, name)
+            one,
+            recipients.counts(connection, name, schools),
+            recipients.phones(connection, name, schools),
         )
+
+
+def that_reached(
+    database: Database, names: Collection[BroadcastId], schools: Schools
+) -> Collection[BroadcastId]:
+    """Those that were sent for some of these *schools* and have a recipient there."""
+    with database.read() as connection:
+        return recipients.that_reached(connection, names, schools)
 
 
 def became(
@@ -104,20 +117,13 @@ def became(
 ) -> Sequence[Became]:
     """Recipients that come *after* a person, in the order of their ids; of some *reasons* or any.
 
-    Those alone who hear because of a student at one of these *schools*; raises NotThere.
+    Those alone who hear because of a student who was at one of these *schools* when it was sent;
+    raises NotThere.
     """
     with database.read() as connection:
         known(connection, name)
-        # Who may see few schools looks through many rows for them.
-        portion = limit if schools.includes(EVERY_SCHOOL) else max(limit, _AT_ONCE)
-        found: list[Became] = []
-        while len(found) < limit:
-            some = recipients.some(connection, name, reasons=reasons, after=after, limit=portion)
-            if not some:
-                break
-            after = some[-1].person
-            found += _told_of(connection, name, some, schools)
-        return found[:limit]
+        some = recipients.some(connection, name, schools, reasons=reasons, after=after, limit=limit)
+        return list(_told_of(connection, name, some, schools))
 
 
 def portion(
@@ -126,7 +132,7 @@ def portion(
     """The same as CSV, of the next so many recipients; raises NotThere."""
     with database.read() as connection:
         known(connection, name)
-        some = recipients.some(connection, name, after=after, limit=limit)
+        some = recipients.some(connection, name, schools, after=after, limit=limit)
         lines = [_line(one) for one in _told_of(connection, name, some, schools)]
     return Portion(lines, some[-1].person if some else after, len(some), len(some) < limit)
 
@@ -134,29 +140,40 @@ def portion(
 def _told_of(
     connection: Connection, name: BroadcastId, some: Sequence[Recipient], schools: Schools
 ) -> Iterator[Became]:
-    students = {student for one in some for student in one.students}
-    visible = _visible(connection, students, schools)
-    people = directory.full_names(connection, {one.person for one in some})
-    said = said_of(connection, visible)
-    phones = recipients.phones_of(connection, name, {one.person for one in some})
+    behind = _behind(connection, name, some, schools)
+    named = _named(connection, {one for theirs in behind.values() for one in theirs}, schools)
+    people = directory.full_names(
+        connection,
+        {person for person, theirs in behind.items() if not named.isdisjoint(theirs)},
+    )
+    said = said_of(connection, named)
+    phones = recipients.phones_of(connection, name, behind.keys())
     for one in some:
         theirs = {
             student: f"{said[student].first_name} {said[student].last_name}".strip()
             if student in said
             else ""
-            for student in one.students
-            if student in visible
+            for student in behind.get(one.person, ())
         }
-        if theirs:
-            yield Became(
-                one.person, people.get(one.person, ""), one.audience, theirs, one.reason,
-                one.problem, phones.get(one.person, Phones()),
-            )  # fmt: skip
+        yield Became(
+            one.person, people.get(one.person, ""), one.audience, theirs, one.reason,
+            one.problem, phones.get(one.person, Phones()),
+        )  # fmt: skip
 
 
-def _visible(
+def _behind(
+    connection: Connection, name: BroadcastId, some: Sequence[Recipient], schools: Schools
+) -> Mapping[PersonId, Sequence[StudentId]]:
+    """The students because of whom each is a recipient, of these *schools* when it was sent."""
+    if schools.includes(EVERY_SCHOOL):
+        return {one.person: one.students for one in some}
+    return recipients.students_at(connection, name, {one.person for one in some}, schools)
+
+
+def _named(
     connection: Connection, students: Collection[StudentId], schools: Schools
-) -> Collection[StudentId]:
+) -> AbstractSet[StudentId]:
+    """Those who are of these *schools* now: of others not even the name is told."""
     if schools.includes(EVERY_SCHOOL):
         return set(students)
     found = directory.schools_of(connection, students)

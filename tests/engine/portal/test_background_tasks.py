@@ -7,6 +7,7 @@ import re
 import pytest
 from sqlalchemy import update
 
+from engine.portal.guards import SETTLED
 from engine.portal.portal import Portal
 from engine.services import exports
 from engine.services.actor import Actor
@@ -162,11 +163,14 @@ def test_a_large_export_becomes_a_task_that_is_downloaded_and_erased(
     assert "Being made" in browser.get(path).text
     assert "Being made" in browser.get("/background-tasks").text
     assert browser.get(f"{path}/download").status_code == 422
+    assert SETTLED not in browser.get(f"{path}/now").headers
 
     while exports.go_on(portal.district.database, lambda: portal.now, pause=lambda _: None):
         pass
 
-    assert "Download (CSV)" in browser.get(f"{path}/now").text
+    now = browser.get(f"{path}/now")
+    assert "Download (CSV)" in now.text
+    assert SETTLED in now.headers
     answer = browser.get(f"{path}/download")
     assert answer.headers["content-type"].startswith("text/csv")
     assert int(answer.headers["content-length"]) == len(answer.content)

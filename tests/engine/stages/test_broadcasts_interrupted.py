@@ -8,20 +8,51 @@ import pytest
 from sqlalchemy import func, select
 
 from engine.ports import Publication, Queue
+from engine.services import tasks
 from engine.services.broadcasts import drafts, sending
 from engine.stages import expand as expand_module
 from engine.stages.expand import Expand
 from engine.stages.release import Release
 from engine.store.expansions import SqlExpanding, SqlExpansions
-from engine.store.tables import broadcast_devices, broadcast_recipients, due, notifications
+from engine.store.tables import (
+    broadcast_devices,
+    broadcast_reached,
+    broadcast_recipients,
+    due,
+    notifications,
+)
 from rules.broadcasts import BroadcastId, BroadcastState
 from rules.lanes import Lane
 from rules.wording.templates import Template
 from tests.broadcasting import Office
-from tests.district import District
+from tests.district import (
+    ADA,
+    ADA_HERSELF,
+    BEN,
+    BEN_HIMSELF,
+    FATHER,
+    GRANDMOTHER,
+    HIGH_SCHOOL,
+    MIDDLE_SCHOOL,
+    MOTHER,
+    STEPFATHER,
+    UNCLE,
+    District,
+)
 from tests.fakes import FakePublisher
 
 LATE: Final = {"en": Template("Late start", "{{ student_first_name }} starts at 10.")}
+
+
+REACHED: Final = sorted(
+    [
+        (MIDDLE_SCHOOL, BEN_HIMSELF, BEN), (MIDDLE_SCHOOL, MOTHER, BEN),
+        *(
+            (HIGH_SCHOOL, person, ADA)
+            for person in (ADA_HERSELF, MOTHER, FATHER, GRANDMOTHER, UNCLE, STEPFATHER)
+        ),
+    ]
+)  # fmt: skip
 
 
 class Killed(BaseException):
@@ -53,6 +84,12 @@ def office(district: District, monkeypatch: pytest.MonkeyPatch) -> Office:
     return Office(district)
 
 
+def reached(office: Office) -> Sequence[tuple[str, str, str]]:
+    """At which schools people hear, and because of which students."""
+    table = broadcast_reached.c
+    return sorted(office.district.rows(select(table.school_id, table.person_id, table.student_id)))
+
+
 def killed_at_each_step(office: Office) -> None:
     """Expand is killed in its first transaction, in the one after that, and so on."""
     killed = 0
@@ -79,8 +116,26 @@ def test_an_expansion_that_is_killed_at_each_step_makes_each_recipient_once(
 
     assert len(pushes) == len({push.device_id for push in pushes}) == 3
     assert office.district.count(broadcast_recipients) == 7
+    assert reached(office) == REACHED
     assert office.district.count(notifications) == office.district.count(broadcast_devices) == 3
     assert drafts.one(office.database, name).state is BroadcastState.SENT
+
+
+def test_who_is_tried_again_is_of_their_school_once(office: Office) -> None:
+    """Ben has no name when it is sent, and is found anew."""
+    for table in ("people", "students"):
+        office.district.sis(
+            f"UPDATE schoolbell_{table} SET first_name = '' WHERE last_name = 'Reyes'"
+        )
+    name = office.send(texts={"en": Template("Today", "{{ student_first_name }}")})
+    office.tell()
+    before = reached(office)
+
+    assert tasks.try_again(office.database, office.now(), name) == 3
+    assert len(reached(office)) < len(before)
+    killed_at_each_step(office)
+
+    assert reached(office) == before == REACHED
 
 
 def test_a_correction_that_is_killed_at_each_step_corrects_each_once(office: Office) -> None:

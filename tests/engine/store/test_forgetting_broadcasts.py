@@ -9,6 +9,7 @@ from engine.services.broadcasts.refusals import NotThere
 from engine.store import housekeeping
 from engine.store.tables import (
     broadcast_devices,
+    broadcast_reached,
     broadcast_recipients,
     broadcast_texts,
     notifications,
@@ -47,8 +48,11 @@ def test_in_the_end_all_of_it_is_gone(district: District) -> None:
     name = office.send()
     office.tell()
 
+    assert district.count(broadcast_reached) == 8
+
     forget(office, 401)
 
+    assert district.count(broadcast_reached) == 0
     assert district.count(broadcast_recipients) == district.count(broadcast_devices) == 0
     with pytest.raises(NotThere):
         drafts.one(office.database, name)
