@@ -22,7 +22,7 @@ from sqlalchemy import text
 
 from engine.config import ENV_PREFIX, load
 from engine.runtime.district import District
-from engine.secrets.web_push import endpoint_of
+from engine.secrets.push_subscriptions import endpoint_of
 from engine.services import settings
 from engine.services.actor import Actor
 from engine.services.install import install

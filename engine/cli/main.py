@@ -62,7 +62,7 @@ COMMANDS: Final = {
     "youngest-student": LazyCommand(
         "engine.cli.settings",
         "youngest_student",
-        "Say from how many years on students sign in by themselves.",
+        "Say from how many YEARS on students sign in by themselves; 0 is any age.",
     ),
     "display-option": LazyCommand(
         "engine.cli.settings",
@@ -96,7 +96,7 @@ COMMANDS: Final = {
     "people": LazyCommand(
         "engine.cli.families",
         "people_",
-        "Accounts of families: invite somebody, disable an account, end logins.",
+        "Accounts of families: parents and students who sign in.",
     ),
     "staff": LazyCommand(
         "engine.cli.staff", "staff_", "Accounts of those who use the portal in a browser."

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.errors import SchoolbellError
-from engine.secrets import web_push
+from engine.secrets.push_subscriptions import endpoint_of, from_browser, read
 from engine.wire import endpoints
 from engine.wire.endpoints import PUSH_SERVICES
 from engine.wire.messages import DeviceKind, Token
@@ -75,19 +75,19 @@ def checked(token: Token, hosts: Collection[str] = PUSH_SERVICES) -> Token:
 
 def found_by(token: Token) -> str:
     """What makes a token the same device's: of a browser its address, whatever its keys are."""
-    return web_push.endpoint_of(token.value) if token.kind == WEB_PUSH else token.value
+    return endpoint_of(token.value) if token.kind == WEB_PUSH else token.value
 
 
 def _subscription(value: str, hosts: Collection[str]) -> str:
     is_json = value.lstrip().startswith("{")
     try:
-        line = web_push.from_browser(value) if is_json else web_push.read(value).line
+        line = from_browser(value) if is_json else read(value).line
     except ValueError as error:
         raise SchoolbellError(
             f"This can be no subscription of a browser: {error}.",
             "Pass on what the browser's PushSubscription gives as JSON, as it is.",
         ) from None
-    endpoint = endpoints.read(web_push.endpoint_of(line))
+    endpoint = endpoints.read(endpoint_of(line))
     if endpoint is None or not endpoints.is_listed(endpoint.origin, hosts):
         raise SchoolbellError(
             "The push service of this subscription is not one that may be sent to.",

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import quote
 
 from engine.errors import Misconfigured, Unprocessable
-from engine.secrets import envelope, web_push
+from engine.secrets import envelope, push_subscriptions, web_push
 from engine.secrets.addresses import WEB_PUSH, Device, opened
 from engine.secrets.keyring import Keyring
 from engine.wire.fitting import fit
@@ -103,7 +103,7 @@ class Composing:
     ) -> Push | Unsent | TextFault:
         """A push that only the browser can read. Its keys stay here, its address goes on."""
         try:
-            browser = web_push.read(token.value)
+            browser = push_subscriptions.read(token.value)
         except ValueError:
             return Unsent.TOKEN_UNREADABLE
         words = self._words(one, shown(self.allowed.level, device.level))

@@ -143,13 +143,16 @@ def test_settings_are_changed(
     site: Site, hands: Visitor, new_account: Callable[..., Account]
 ) -> None:
     keyboard = enter(site, hands, new_account(admin=True))
-    hidden = "Lincoln High School: Grades, Students"
-    for _ in range(2):
+    for wish in ("Hidden", "Shown"):
         hands.go("/push-notifications")
         keyboard.skip()
-        keyboard.to(hidden)
-        keyboard.keys.press("Space")
-        keyboard.press("Save for Lincoln High School")
+        keyboard.to("School")
+        keyboard.keys.type("Lincoln")
+        keyboard.press("Show this school")
+        keyboard.press("All terms", "link")
+        keyboard.to("Guardians")
+        keyboard.keys.type(wish)
+        keyboard.press("Save")
         hands.sees("Saved.")
     hands.go("/push-notifications")
     keyboard.skip()

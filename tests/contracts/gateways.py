@@ -20,7 +20,7 @@ from engine.gateways.fcm import FcmGateway
 from engine.gateways.web_push import WebPushGateway
 from engine.ports import Clock, Gateway
 from engine.runtime.clock import utc_now
-from engine.secrets import vapid, web_push
+from engine.secrets import push_subscriptions, vapid, web_push
 from engine.secrets.web_push import Words
 from engine.trial.phones.phones import Phones
 from engine.trial.phones.web_push import Subscription
@@ -228,7 +228,7 @@ class WebPushHouse(House):
 
     @staticmethod
     def _sealed(browser: Subscription, title: str, body: str, tag: str = "tag") -> str:
-        to = web_push.read(" ".join(browser))
+        to = push_subscriptions.read(" ".join(browser))
         return web_push.seal(to, Words(title, body, "en", tag, "/app/inbox/1", "grade", "push"))
 
 

@@ -224,7 +224,7 @@ def test_a_sis_that_lacks_a_column_of_the_definition(patient: Patient) -> None:
 
 def test_what_was_read_is_told_of_each_query(patient: Patient) -> None:
     [sis] = [one for one in patient.walk(hops=["SIS"]) if one.hop == "SIS"]
-    assert "2 schools, 3 calendars, 9 people, 3 students, 7 rights" in sis.found
+    assert "2 schools, 3 calendars, 2 terms, 9 people, 3 students, 7 rights" in sis.found
     assert "6 facts of assignment" in sis.found
     assert sis.note == ""
 

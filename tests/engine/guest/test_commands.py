@@ -40,7 +40,7 @@ def test_from_the_owners_grants_to_nothing_left(school: School, bell: Bell) -> N
     school.owner.write(*printed.splitlines())
 
     said = bell("install")
-    assert "Changes of 13 tables are captured" in said
+    assert "Changes of 14 tables are captured" in said
     assert "6 facts of assignment" in said
     assert str(make_url(school.url).password) not in said
     assert bell.run("capture", "check").exit_code == 0

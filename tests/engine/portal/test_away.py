@@ -6,6 +6,7 @@ The servers are the test's own, and really stop.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from html import unescape
@@ -165,7 +166,9 @@ def test_without_the_broker_a_message_is_taken_and_the_monitor_says_what_is_away
                 if "GET" in (route.methods or ()) and route.path not in ASKS_NOBODY:
                     path = filled(route.path)
                     assert browser.get(path).status_code < 500, path
-            assert "The broker" in plain(browser.get("/monitor").text)
+            # What it last said counts for two seconds.
+            while "The broker" not in plain(browser.get("/monitor").text):
+                time.sleep(0.1)
             name = write(browser)
             test = browser.post(f"/broadcasts/{name}/test", {"person": MOTHER})
             assert test.status_code == 503

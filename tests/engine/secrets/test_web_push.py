@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.secrets import web_push
-from engine.secrets.web_push import LARGEST, Subscription, Words, encrypted, seal
+from engine.secrets.push_subscriptions import Subscription, endpoint_of, from_browser, read
+from engine.secrets.web_push import LARGEST, Words, encrypted, seal
 from engine.trial.phones.browser import Browser, Unreadable, shown
 
 # RFC 8291, appendix A
@@ -48,7 +48,7 @@ def opened(sealed: str) -> bytes:
 
 
 def test_a_message_is_the_one_of_the_rfc() -> None:
-    to = web_push.read(LINE)
+    to = read(LINE)
 
     found = encrypted(to, PLAIN, salt=raw(SALT), key=private(SENDER))
 
@@ -61,7 +61,7 @@ def test_a_browser_opens_the_message_of_the_rfc() -> None:
 
 
 def test_what_is_sealed_is_a_declarative_push_that_the_browser_opens() -> None:
-    content = json.loads(opened(seal(web_push.read(LINE), WORDS)))
+    content = json.loads(opened(seal(read(LINE), WORDS)))
 
     assert content == {
         "web_push": 8030,
@@ -73,13 +73,13 @@ def test_what_is_sealed_is_a_declarative_push_that_the_browser_opens() -> None:
 
 
 def test_a_kind_that_may_not_be_shown_is_not_in_it() -> None:
-    content = json.loads(opened(seal(web_push.read(LINE), WORDS._replace(kind=""))))
+    content = json.loads(opened(seal(read(LINE), WORDS._replace(kind=""))))
 
     assert content["notification"]["data"] == {"push_id": "push"}
 
 
 def test_each_message_has_a_salt_and_a_key_of_its_own() -> None:
-    to = web_push.read(LINE)
+    to = read(LINE)
 
     assert len({seal(to, WORDS)[:120] for _ in range(20)}) == 20
 
@@ -88,7 +88,7 @@ def test_each_message_has_a_salt_and_a_key_of_its_own() -> None:
 def test_any_text_fits_and_is_padded(body: str, title: str) -> None:
     title = title.encode("utf-8", "ignore").decode()
 
-    sealed = urlsafe_b64decode(seal(web_push.read(LINE), WORDS._replace(title=title, body=body)))
+    sealed = urlsafe_b64decode(seal(read(LINE), WORDS._replace(title=title, body=body)))
     plain = BROWSER.open(sealed)
 
     found = shown(plain)
@@ -102,13 +102,13 @@ def test_any_text_fits_and_is_padded(body: str, title: str) -> None:
 def test_a_text_that_fits_is_whole() -> None:
     body = "x" * 3_500
 
-    assert shown(opened(seal(web_push.read(LINE), WORDS._replace(body=body)))).body == body
+    assert shown(opened(seal(read(LINE), WORDS._replace(body=body)))).body == body
 
 
 def test_another_browser_cannot_open_it() -> None:
     other = Browser(ec.generate_private_key(ec.SECP256R1()), raw(AUTH))
     same_key = Browser(private(RECEIVER), b"0" * 16)
-    sealed = urlsafe_b64decode(seal(web_push.read(LINE), WORDS))
+    sealed = urlsafe_b64decode(seal(read(LINE), WORDS))
 
     for browser in (other, same_key):
         with pytest.raises(Unreadable, match="for another browser"):
@@ -117,7 +117,7 @@ def test_another_browser_cannot_open_it() -> None:
 
 @pytest.mark.parametrize("at", [0, 17, 20, 30, 90, -1])
 def test_what_was_changed_on_the_way_is_not_opened(at: int) -> None:
-    sealed = bytearray(urlsafe_b64decode(seal(web_push.read(LINE), WORDS)))
+    sealed = bytearray(urlsafe_b64decode(seal(read(LINE), WORDS)))
     sealed[at] ^= 1
 
     if at == 17:  # a larger record size alone changes nothing
@@ -147,15 +147,15 @@ def given_by_browser(**differences: object) -> str:
 
 
 def test_a_subscription_is_kept_as_one_line() -> None:
-    assert web_push.from_browser(given_by_browser()) == LINE
-    assert web_push.read(LINE) == Subscription(ENDPOINT, raw(PUBLIC), raw(AUTH))
-    assert web_push.endpoint_of(LINE) == ENDPOINT
+    assert from_browser(given_by_browser()) == LINE
+    assert read(LINE) == Subscription(ENDPOINT, raw(PUBLIC), raw(AUTH))
+    assert endpoint_of(LINE) == ENDPOINT
 
 
 def test_padding_that_a_library_added_is_taken_off() -> None:
     keys = {"p256dh": f"{PUBLIC}=", "auth": f"{AUTH}=="}
 
-    assert web_push.from_browser(given_by_browser(keys=keys)) == LINE
+    assert from_browser(given_by_browser(keys=keys)) == LINE
 
 
 NOT_ON_THE_CURVE = urlsafe_b64encode(b"\x04" + b"\1" * 64).decode()
@@ -180,11 +180,11 @@ NOT_ON_THE_CURVE = urlsafe_b64encode(b"\x04" + b"\1" * 64).decode()
 )  # fmt: skip
 def test_what_can_be_no_subscription_is_refused_without_a_word_of_it(text: str) -> None:
     with pytest.raises(ValueError, match=r"^[a-zA-Z0-9 ,.:/-]+$") as refused:
-        web_push.from_browser(text)
+        from_browser(text)
 
     assert AUTH not in str(refused.value)
 
 
 def test_a_subscription_shows_nothing_of_itself() -> None:
-    assert repr(web_push.read(LINE)) == "Subscription"
+    assert repr(read(LINE)) == "Subscription"
     assert repr(BROWSER) == "Browser"
