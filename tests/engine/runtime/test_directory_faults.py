@@ -274,8 +274,8 @@ def test_a_sample_says_what_is_wrong_with_which(district: District) -> None:
     }
 
     assert found == {
-        "schools": (2, []), "calendars": (3, []), "people": (5, []), "students": (3, []),
-        "rights": (5, [1]),
+        "schools": (2, []), "calendars": (3, []), "terms": (2, []), "people": (5, []),
+        "students": (3, []), "rights": (5, [1]),
     }  # fmt: skip
 
 
