@@ -47,7 +47,7 @@ def matched(
 
     What that condition finds is put aside before it is joined with the keys. Asked for both at
     once PostgreSQL takes the keys for next to none, and reads other tables of the query wholly for
-    each: 55 ms for 1,000 scores where it takes 8.
+    each, in the first batches of a connection: 55 ms for 1,000 scores where it takes 8.
     """
     columns = [in_text(quoted(column)) for column in by]
     name = f", {_name(f'f.{in_text(quoted(column))}' for column in named)}" if named else ""
