@@ -70,6 +70,7 @@ def test_the_directory_is_what_the_source_lists(district: District) -> None:
     assert sync(district) == {
         "schools": 2,
         "calendars": 3,
+        "terms": 2,
         "people": 9,
         "students": 3,
         "rights": 7,
