@@ -294,8 +294,15 @@ def _folded(words: Any) -> str | None:
     return None if words is None else folding.folded(str(words))
 
 
-def _make_private(_dialect: object, _record: object, words: Sequence[str], _how: object) -> None:
-    """Make the file for its owner's eyes alone; what SQLite makes beside it is as closed."""
+def _make_private(
+    _dialect: object, _record: object, words: Sequence[str], how: Mapping[str, object]
+) -> None:
+    """Make the file for its owner's eyes alone; what SQLite makes beside it is as closed.
+
+    A URI is no name of a file, and says itself whether one is made.
+    """
+    if how.get("uri"):
+        return
     with suppress(OSError):  # it is there already, or SQLite says what is wrong
         os.close(os.open(words[0], os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 

@@ -188,6 +188,15 @@ class TestUnreachable:
         )
         assert (type(error), "may write" in error.remedy) == (Misconfigured, True)
 
+    def test_a_uri_is_no_name_of_a_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        database = Database("sqlite:///file:x?mode=ro&uri=true", by_key=True)
+        with pytest.raises(Misconfigured), database.read():
+            pass
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_file_that_another_program_holds_is_unavailable(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path / 'schoolbell.db'}"
         holder, hasty = _with_tables(Database(url)), Database(url)
