@@ -475,6 +475,7 @@ def test_a_full_read_holds_a_slice_at_a_time(
     assert held == {
         "schools": [2],
         "calendars": [3],
+        "terms": [2],
         "people": [4, 4, 1],
         "students": [3],
         "rights": [4, 3],
