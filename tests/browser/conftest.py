@@ -34,9 +34,9 @@ def _quick_passwords() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The portal."""
+    """The portal, for the tests of one file: what they leave is not met by those of another."""
     with serving(tmp_path_factory.mktemp("portal")) as found:
         yield found
 
